@@ -33,7 +33,7 @@ if [ -z "${BOP_JOBS:-}" ]; then
   if [ "$BOP_JOBS" -lt 1 ]; then BOP_JOBS=1; fi
 fi
 
-say() { printf '%s\n' "$*"; }
+say() { printf '%s\n' "$@"; }
 die() {
   printf '%s\n' "$*" >&2
   exit 1

@@ -66,6 +66,11 @@ class Style(unittest.TestCase):
         self.assertEqual([], self.problems({"tests/a/b.py": "time.sl" "eep(1)\n"}, "sleep tests/a/b.py random kills\n"))
         self.assertEqual([], self.problems({"src/a/b.cpp": "usleep(5);\n"}))
 
+    def test_a_poll_has_a_deadline(self):
+        pause = "    time.sl" "eep(0.01)\n"
+        self.assertEqual([], self.problems({"tests/a/b.py": "while time.monotonic() < deadline:\n" + pause}))
+        self.expect("waits for the condition", {"tests/a/b.py": "while not ready():\n" + pause})
+
 
 if __name__ == "__main__":
     unittest.main()
