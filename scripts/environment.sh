@@ -39,14 +39,22 @@ die() {
   exit 1
 }
 
-# step <name> <command...>: runs it with its output in a log; prints the name, then ok and the time. A failure shows
-# the end of the log and stops.
+# step <name> <command...>: runs it with its output in a log, stopping at the first command that fails; prints the name,
+# then ok and the time. A failure shows the end of the log and ends the script. (Bash ignores `set -e` in everything
+# that is called from a condition, so this may not be written with `if`, nor called from one.)
 step() {
-  local name=$1 log start=$EPOCHREALTIME
+  local name=$1 log start=$EPOCHREALTIME result
   shift
   log=$logs/$(printf %s "$name" | tr -c 'a-zA-Z0-9' '-').log
   printf '  %-46s ' "$name ..."
-  if (set -e; "$@") >"$log" 2>&1 </dev/null; then
+  set +e
+  (
+    set -e
+    "$@"
+  ) >"$log" 2>&1 </dev/null
+  result=$?
+  set -e
+  if [ "$result" = 0 ]; then
     printf 'ok  %6.1f s\n' "$(elapsed "$start")"
   else
     printf 'FAILED\n'
@@ -63,10 +71,10 @@ configure() {
   local preset=$1 build=$tree/$1
   shift
   ln -sfn "$top" "$tree/source"
-  if [ -f "$build/build.ninja" ] && [ "$(cat "$build/arguments" 2>/dev/null)" = "$*" ]; then return; fi
-  (cd "$tree/source" && step "configure $preset" cmake --preset "$preset" -S "$tree/source" -B "$build" \
-    "-DBOP_SQLITE_DIR=$sqlite_dir" "$@")
-  printf %s "$*" >"$build/arguments"
+  if [ -f "$build/build.ninja" ] && [ "$(cat "$build/arguments" 2>/dev/null)" = "$(printf '%s\n' "$@")" ]; then return; fi
+  step "configure $preset" cmake --preset "$preset" -S "$tree/source" -B "$build" \
+    "-DBOP_SQLITE_DIR=$sqlite_dir" "$@"
+  printf '%s\n' "$@" >"$build/arguments"
 }
 
 # build <preset> <target>: visible progress; a failure has been explained by the compiler already.
