@@ -15,12 +15,15 @@ foreach(language C CXX)
   set(CMAKE_${language}_FLAGS_RELEASE "-O2 -g1")
 endforeach()
 
+file(RELATIVE_PATH bop_source_from_build "${PROJECT_BINARY_DIR}" "${PROJECT_SOURCE_DIR}")
 add_compile_options(
   "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Werror>"
   # A designated initialiser that leaves the other members at their defaults is our style, not an omission.
   "$<$<COMPILE_LANGUAGE:CXX>:-Wno-missing-field-initializers>"
-  # Paths of the checkout stay out of the objects, so that another checkout finds them in the compiler cache.
-  "-ffile-prefix-map=${PROJECT_SOURCE_DIR}=." "-ffile-prefix-map=${PROJECT_BINARY_DIR}=build")
+  # __FILE__ is written from the top of the tree (ccache may have made the path relative before the compiler sees it),
+  # and the path of the build stays out of the objects, so that another checkout finds them in the compiler cache.
+  "-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=" "-fmacro-prefix-map=${bop_source_from_build}/="
+  "-fdebug-prefix-map=${PROJECT_BINARY_DIR}=.")
 
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # These four report code of the standard library inlined into ours (GCC bugs 105329, 105651, 107852 among others);
