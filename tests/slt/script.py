@@ -2,7 +2,7 @@
 
 A file is a list of blocks, separated by blank lines. Lines that start with '#' before a block are comments of it.
 
-    test LABEL [rowsort] [full] [simple | extended] [conn=NAME]
+    test LABEL [rowsort] [norows] [full] [simple | extended] [conn=NAME]
     SQL, on one or more lines, none of them blank
     bind: VALUE          one line a parameter, in order; the test then runs in the extended protocol only
     copy: LINE           one line of data for COPY FROM STDIN each
@@ -11,7 +11,7 @@ A file is a list of blocks, separated by blank lines. Lines that start with '#' 
     ---- extended
     only where the extended protocol answers differently
 
-`rowsort` compares rows as a set; `full` compares hint, position and the object fields of errors too; `simple` and
+`rowsort` compares rows as a set, `norows` everything but rows; `full` compares hint, position and the object fields of errors too; `simple` and
 `extended` restrict a test to one protocol; `conn` names one of several connections to the file's database.
 
 An answer is one line a fact: `columns NAME:TYPE | ...`, `row VALUE | ...`, `copy LINE`, `tag TAG`,
@@ -23,7 +23,7 @@ An answer is one line a fact: `columns NAME:TYPE | ...`, `row VALUE | ...`, `cop
 import re
 from dataclasses import dataclass, field
 
-FLAGS = ("rowsort", "full", "simple", "extended")
+FLAGS = ("rowsort", "norows", "full", "simple", "extended")
 
 TYPE_NAMES = {
     16: "bool", 17: "bytea", 18: "char", 19: "name", 20: "int8", 21: "int2", 23: "int4", 25: "text", 26: "oid",
@@ -93,7 +93,8 @@ def render(results, test):
             columns = [f"{escape(n)}:{TYPE_NAMES.get(o, o)}" for n, o in zip(result.names, result.oids)]
             lines.append("columns " + " | ".join(columns))
         rows = ["row " + " | ".join(escape(value) for value in row) for row in result.rows]
-        lines += sorted(rows) if "rowsort" in test.flags else rows
+        if "norows" not in test.flags:
+            lines += sorted(rows) if "rowsort" in test.flags else rows
         if result.copy:
             text = b"".join(result.copy).decode("utf-8", "replace")
             lines += ["copy " + escape(line) for line in text.splitlines()]
