@@ -8,7 +8,8 @@
 #            [LABELS unit] [TIMEOUT 120] [SANITIZE] [SERIAL])
 #       A GoogleTest program <name>_tests ('/' becomes '_'); each of its tests is one ctest of that label (default
 #       `unit`) and of the label <name>. SANITIZE: the test is also built and run under the address, undefined
-#       behaviour and thread sanitizers. SERIAL: its tests run while nothing else does.
+#       behaviour and thread sanitizers. SERIAL: its tests run while nothing else does. A test that reads files of the
+#       tree (golden files) finds the top in the environment variable BOP_SOURCE_DIR.
 #
 #   bop_program(<target> SOURCES main.cpp [DEPENDS <layer>...] [LIBRARIES <target>...])
 #       An executable, written to the top of the build directory.
@@ -127,5 +128,5 @@ function(bop_test test)
     TEST_PREFIX "${test}."
     DISCOVERY_MODE PRE_TEST
     DISCOVERY_TIMEOUT 60
-    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${labels}" ${serial})
+    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${labels}" ENVIRONMENT "BOP_SOURCE_DIR=${PROJECT_SOURCE_DIR}" ${serial})
 endfunction()
