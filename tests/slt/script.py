@@ -16,7 +16,8 @@ A file is a list of blocks, separated by blank lines. Lines that start with '#' 
 
 An answer is one line a fact: `columns NAME:TYPE | ...`, `row VALUE | ...`, `copy LINE`, `tag TAG`,
 `notice SEVERITY SQLSTATE TEXT`, `error SQLSTATE TEXT`, `detail TEXT`, `hint TEXT`, `position N`,
-`object FIELD=VALUE ...`. A value is escaped: \\N is NULL, \\e the empty string, \\n a newline, \\t a tab, \\| a bar and
+`object FIELD=VALUE ...`. Of a
+statement that failed neither columns nor rows are told. A value is escaped: \\N is NULL, \\e the empty string, \\n a newline, \\t a tab, \\| a bar and
 \\\\ a backslash.
 """
 
@@ -89,11 +90,14 @@ def render(results, test):
     """The results of one test as the lines of an answer."""
     lines = []
     for result in results:
-        if result.names is not None:
+        # When planning ends and execution begins is a server's own affair, and with it whether columns or first rows
+        # came before an error.
+        failed = result.error is not None
+        if result.names is not None and not failed:
             columns = [f"{escape(n)}:{TYPE_NAMES.get(o, o)}" for n, o in zip(result.names, result.oids)]
             lines.append("columns " + " | ".join(columns))
         rows = ["row " + " | ".join(escape(value) for value in row) for row in result.rows]
-        if "norows" not in test.flags:
+        if "norows" not in test.flags and not failed:
             lines += sorted(rows) if "rowsort" in test.flags else rows
         if result.copy:
             text = b"".join(result.copy).decode("utf-8", "replace")
@@ -102,7 +106,7 @@ def render(results, test):
             lines.append(f"notice {notice.get('S')} {notice.get('C')} {one_line(notice.get('M', ''))}")
         if result.tag is not None:
             lines.append(f"tag {result.tag}")
-        if result.error is not None:
+        if failed:
             error = result.error
             lines.append(f"error {error.get('C')} {one_line(error.get('M', ''))}")
             if "D" in error:
