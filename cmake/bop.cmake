@@ -115,18 +115,21 @@ function(bop_test test)
   target_link_libraries(${name}_tests PRIVATE ${layer_targets} ${arg_LIBRARIES} GTest::gtest_main GTest::gmock
                                               Threads::Threads)
   set_property(GLOBAL APPEND PROPERTY BOP_TEST_TARGETS ${name}_tests)
-  if("${test}" IN_LIST arg_LABELS)
-    set(labels ${arg_LABELS})
-  else()
-    set(labels ${arg_LABELS} "${test}")
-  endif()
-  set(serial "")
+  list(APPEND arg_LABELS "${test}")
+  list(REMOVE_DUPLICATES arg_LABELS)
+  set(properties "TIMEOUT ${arg_TIMEOUT} LABELS \"${arg_LABELS}\" ENVIRONMENT \"BOP_SOURCE_DIR=${PROJECT_SOURCE_DIR}\"")
   if(arg_SERIAL)
-    set(serial RUN_SERIAL TRUE)
+    string(APPEND properties " RUN_SERIAL TRUE")
   endif()
-  gtest_discover_tests(${name}_tests
-    TEST_PREFIX "${test}."
-    DISCOVERY_MODE PRE_TEST
-    DISCOVERY_TIMEOUT 60
-    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${labels}" ENVIRONMENT "BOP_SOURCE_DIR=${PROJECT_SOURCE_DIR}" ${serial})
+  gtest_discover_tests(${name}_tests TEST_PREFIX "${test}."
+    DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+    NO_PRETTY_VALUES)
+  # gtest_discover_tests would take a list of labels apart, so that ctest sets the properties itself.
+  set(properties_file "${CMAKE_CURRENT_BINARY_DIR}/${name}_properties.cmake")
+  file(CONFIGURE OUTPUT "${properties_file}" @ONLY CONTENT [[
+foreach(test IN LISTS @name@_tests_TESTS)
+  set_tests_properties("${test}" PROPERTIES @properties@)
+endforeach()
+]])
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES "${properties_file}")
 endfunction()
