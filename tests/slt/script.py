@@ -11,14 +11,14 @@ A file is a list of blocks, separated by blank lines. Lines that start with '#' 
     ---- extended
     only where the extended protocol answers differently
 
-`rowsort` compares rows as a set, `norows` everything but rows; `full` compares hint, position and the object fields of errors too; `simple` and
-`extended` restrict a test to one protocol; `conn` names one of several connections to the file's database.
+`rowsort` compares rows as a set, `norows` everything but rows; `full` compares hint, position and the object fields of
+errors too; `simple` and `extended` restrict a test to one protocol; `conn` names one of several connections to the
+file's database.
 
 An answer is one line a fact: `columns NAME:TYPE | ...`, `row VALUE | ...`, `copy LINE`, `tag TAG`,
 `notice SEVERITY SQLSTATE TEXT`, `error SQLSTATE TEXT`, `detail TEXT`, `hint TEXT`, `position N`,
-`object FIELD=VALUE ...`. Of a
-statement that failed neither columns nor rows are told. A value is escaped: \\N is NULL, \\e the empty string, \\n a newline, \\t a tab, \\| a bar and
-\\\\ a backslash.
+`object FIELD=VALUE ...`. Of a statement that failed neither columns nor rows are told. A value is escaped: \\N is NULL,
+\\e the empty string, \\s a space at either end, \\n a newline, \\t a tab, \\| a bar and \\\\ a backslash.
 """
 
 import re

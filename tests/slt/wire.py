@@ -4,7 +4,8 @@ Protocol 3.0 over TCP, blocking. A message is one type byte, a 4-byte big-endian
 body; the startup message has no type byte. Authentication: trust, clear text and SCRAM-SHA-256.
 
 A Connection belongs to one thread. `pipeline` sends many extended-protocol units, each closed by its own Sync, before
-it reads; the answer to a unit is only certain once its ReadyForQuery arrived.
+it reads; the answer to a unit is only certain once its ReadyForQuery arrived. `unfinished` is what arrived of an
+answer when the connection broke.
 """
 
 import base64
@@ -84,6 +85,7 @@ class ScramClient:
 class Connection:
     def __init__(self, host, port, user, password="", database=None, timeout=30.0, options=None):
         self.notices = []
+        self.unfinished = Result()
         self.parameters = {}
         self.transaction_status = "I"
         self.buffer = b""
@@ -189,14 +191,14 @@ class Connection:
     def _results(self, copy_data):
         """Everything up to ReadyForQuery as results. A statement that returns nothing at all (empty query) too."""
         results = []
-        current = Result()
+        current = self.unfinished = Result()
         self.notices = []
 
         def close():
             nonlocal current
             current.notices, self.notices = self.notices, []
             results.append(current)
-            current = Result()
+            current = self.unfinished = Result()
 
         while True:
             kind, body = self.receive()
