@@ -4,14 +4,19 @@ Reads only. Every finding is (kind, sentence). Afterwards `settle` turns what wa
 so that the next round holds it to that.
 """
 
+import wire
 from journal import ACCOUNTS, ACKED, DOUBT, ROWS_OF, SHARED_COUNTER, START_BALANCE, VOID, payload
+
+
+class Unreadable(Exception):
+    """A query of the verification failed."""
 
 
 def rows_of(connection, sql):
     results = connection.simple(sql)
     for result in results:
         if result.error is not None:
-            raise RuntimeError(f"{sql[:100]}: {result.error.get('C')} {result.error.get('M')}")
+            raise Unreadable(f"{sql[:100]}: {result.error.get('C')} {result.error.get('M')}")
     return results[-1].rows
 
 
@@ -65,7 +70,10 @@ class Found:
 
 def compare(connection, journals, since, tickets_are_unique=True):
     """(findings, what the database holds)."""
-    found = Found(connection, since)
+    try:
+        found = Found(connection, since)
+    except (Unreadable, wire.WireError) as error:
+        return [("unreadable", str(error))], None
     findings = list(found.wrong)
     for journal in journals:
         findings += [("while running", f"client {journal.client}: {text}") for text in journal.problems]

@@ -156,12 +156,14 @@ class Postgres(Server):
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd="/",
                                             start_new_session=True, **self.as_user)
         target, self.database = self.database, "postgres"
-        self._wait_until_it_answers(self.process, self.log, seconds)
-        if fresh:
-            connection = self.connect()
-            connection.simple(f"CREATE DATABASE {target}")
-            connection.close()
-        self.database = target
+        try:
+            self._wait_until_it_answers(self.process, self.log, seconds)
+            if fresh:
+                connection = self.connect()
+                connection.simple(f"CREATE DATABASE {target}")
+                connection.close()
+        finally:
+            self.database = target
 
     def stop(self):
         if self.process is not None and self.process.poll() is None:
