@@ -1,0 +1,40 @@
+// Versioned attachment of a database: immutable objects that belong to a state, for example the SQL catalog.
+//
+// The SQL layer publishes a new object for a commit from inside Connection's on_commit hook, that is after the
+// commit has its Csn and before any reader can see it; `at(csn)` is the newest object published at or below csn.
+// Readers pin their Csn (ReaderPin), objects older than every pin are dropped.
+// Threads: any.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+
+#include "base/ids.hpp"
+
+namespace bop::database {
+
+class Attachments {
+ public:
+  using Object = std::shared_ptr<const void>;
+
+  void publish(Csn csn, Object object);
+  // Null before the first publication.
+  [[nodiscard]] Object at(Csn csn) const;
+  // A rewind: objects above `csn` belong to no history any more.
+  void discard_after(Csn csn);
+
+  // A reader at or above `csn` exists until unpin. Pin the newest published state *before* opening a snapshot.
+  void pin(Csn csn);
+  void unpin(Csn csn);
+  [[nodiscard]] std::size_t size() const;
+
+ private:
+  void drop_unreachable();
+  mutable std::mutex mutex_;
+  std::map<Csn, Object> objects_;
+  std::multiset<Csn> pins_;
+};
+
+}  // namespace bop::database

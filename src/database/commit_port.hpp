@@ -1,0 +1,42 @@
+// The way of one database into its group's log.
+//
+// Contract: `append` copies the payload, gives it the next index and keeps the chain of this database (each record
+// names its predecessor of the same database). It returns once the order is decided, which is long before the
+// record is durable: answers wait at the output gate. After a failure of the log every append fails with its
+// error and nothing of the failed append is in the log.
+// Threads: any.
+#pragma once
+
+#include <cstddef>
+#include <initializer_list>
+#include <span>
+
+#include "base/error.hpp"
+#include "base/ids.hpp"
+#include "database/records.hpp"
+
+namespace bop::raft {
+class Group;
+}
+
+namespace bop::database {
+
+class CommitPort {
+ public:
+  CommitPort(raft::Group& group, DatabaseId database) : group_(group), database_(database) {}
+
+  // One record; the payload is the concatenation of the spans. The Lsn of a kRowCommit is its Csn.
+  [[nodiscard]] Result<Lsn> append(RecordKind kind, std::span<const std::span<const std::byte>> payload);
+  [[nodiscard]] Result<Lsn> append(RecordKind kind, std::span<const std::byte> payload) {
+    return append(kind, std::span(&payload, 1));
+  }
+
+  [[nodiscard]] DatabaseId database() const noexcept { return database_; }
+  [[nodiscard]] raft::Group& group() noexcept { return group_; }
+
+ private:
+  raft::Group& group_;
+  DatabaseId database_;
+};
+
+}  // namespace bop::database

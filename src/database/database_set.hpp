@@ -1,0 +1,89 @@
+// All databases of a node: opened, recovered, created, dropped, checkpointed, and the log trimmed below them.
+//
+//   DATA/db/<id>/     files of one database (the engine's names)
+//
+// Opening: (1) `open` finds the directories, makes the system database if there is none, and replays the log once
+// from the smallest base, each record to its database. (2) The caller reads the list of databases from the rows
+// of the system database and calls `reconcile`: a listed database without files is created and replayed from its
+// creation; a directory that is not listed is removed. Only then connections are accepted.
+//
+// CREATE DATABASE: commit the row in `system`, wait for the gate, then `create_database`. DROP DATABASE: commit
+// the deletion, wait for the gate, then `drop_database`. A crash in between is repaired by `reconcile`. Ids are
+// never reused.
+//
+// Threads: all calls from any thread after `open`; create, drop, reconcile and close one at a time.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/disk.hpp"
+#include "base/error.hpp"
+#include "base/ids.hpp"
+#include "base/time.hpp"
+#include "database/database.hpp"
+
+namespace bop::database {
+
+struct DatabaseEntry {
+  DatabaseId id;
+  std::string name;
+};
+
+struct DatabaseSetOptions {
+  Disk* disk = nullptr;
+  Clock* clock = nullptr;
+  std::string data_dir;
+  raft::Group* group = nullptr;  // open and recovered; outlives the set
+  // Makes the engine of a database whose directory exists.
+  std::function<Result<std::unique_ptr<TableEngine>>(Database&, const std::string& directory)> make_rows;
+  std::uint64_t checkpoint_bytes = std::uint64_t{16} << 20;   // unchecked bytes that start a checkpoint
+  std::uint64_t checkpoint_log_bytes = std::uint64_t{256} << 20;  // log kept above a base that starts one
+  std::uint32_t log_retain = 2;                               // sealed segments kept although no base needs them
+};
+
+class DatabaseSet {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<DatabaseSet>> open(DatabaseSetOptions options);
+  ~DatabaseSet();
+
+  [[nodiscard]] OutputGate& gate() noexcept { return gate_; }
+  [[nodiscard]] std::shared_ptr<Database> system() const;
+  [[nodiscard]] std::shared_ptr<Database> find(DatabaseId id) const;
+  [[nodiscard]] std::shared_ptr<Database> find(std::string_view name) const;
+  [[nodiscard]] std::vector<std::shared_ptr<Database>> all() const;
+
+  [[nodiscard]] Status reconcile(std::span<const DatabaseEntry> listed);
+  [[nodiscard]] Result<std::shared_ptr<Database>> create_database(DatabaseId id, std::string name);
+  [[nodiscard]] Status drop_database(DatabaseId id);
+
+  // Starts the checkpoints that are due and trims the log; call it now and then (a timer), it is cheap.
+  void tick(Executor& background);
+  // A checkpoint of every database, then a trim; for shutdown and tests.
+  void checkpoint_all(Executor& background, std::move_only_function<void(Status)> done);
+  // Discards what runs ahead of the log in every database (rule 7), after the log failed.
+  [[nodiscard]] Status rewind_all();
+
+  // Closes the engines; the caller closes the group after it.
+  void close();
+
+ private:
+  explicit DatabaseSet(DatabaseSetOptions options);
+  [[nodiscard]] Status recover();
+  [[nodiscard]] Result<std::shared_ptr<Database>> open_one(DatabaseId id, std::string name);
+  [[nodiscard]] Status replay(std::span<const std::shared_ptr<Database>> databases);
+  void trim();
+
+  DatabaseSetOptions options_;
+  OutputGate gate_;
+  mutable std::mutex mutex_;
+  std::map<DatabaseId, std::shared_ptr<Database>> databases_;
+  std::uint64_t subscription_ = 0;
+};
+
+}  // namespace bop::database

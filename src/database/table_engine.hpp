@@ -1,0 +1,47 @@
+// What a table engine (rowstore, later colstore) offers to its database. The database owns the log's side: order,
+// chains, gate, bases and trimming; an engine owns the images of the log on disk.
+//
+// Life: `recover_begin` returns the base that the engine's files hold; then `apply` for every record of the
+// database after that base in log order; then `recover_end`; only then the engine serves. `rewind` runs the same
+// path again on a fresh instance.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "base/error.hpp"
+#include "base/ids.hpp"
+#include "base/time.hpp"
+#include "database/records.hpp"
+
+namespace bop::database {
+
+class TableEngine {
+ public:
+  virtual ~TableEngine() = default;
+
+  // The CSN of the durable base; records after it are needed.
+  [[nodiscard]] virtual Result<Lsn> recover_begin() = 0;
+  // One record of this database, kinds of other owners included (ignored). Refuses what it cannot apply.
+  [[nodiscard]] virtual Status apply(const LogRecord& record) = 0;
+  // `end` is the last committed record of the database, or the base.
+  [[nodiscard]] virtual Status recover_end(Lsn end) = 0;
+
+  // Moves the base forward: appends a marker, waits for the log, brings the files up to it, makes them durable
+  // and writes the manifest. `done` runs on `background` with the new base (or the old one if readers hold it
+  // back). One at a time; a second call joins the first.
+  virtual void checkpoint(Executor& background, std::move_only_function<void(Result<Lsn>)> done) = 0;
+  // The durable base: the log is kept above it.
+  [[nodiscard]] virtual Lsn base() const = 0;
+  // Bytes that the next checkpoint would bring into the files; the scheduler's input.
+  [[nodiscard]] virtual std::uint64_t unchecked_bytes() const = 0;
+
+  // Verifies every checksum of the engine's files.
+  [[nodiscard]] virtual Status verify() = 0;
+  // Closes connections and files without a checkpoint.
+  virtual void close() = 0;
+};
+
+}  // namespace bop::database

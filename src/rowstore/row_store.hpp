@@ -1,0 +1,134 @@
+// The row tables of one database: SQLite over our own files, every commit a record of the database's log.
+//
+//   DATA/db/<id>/rows.db          pages; an image of the log at the base, plus pages of later commits
+//   DATA/db/<id>/manifest.0, .1   which base the file holds (manifest.hpp)
+//
+// There are no -wal and -shm files. See DESIGN.md beside this file for the state, its locks and crash safety.
+//
+// Threads: `writer()` only by the holder of the database's writer lane; everything else from any thread.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/disk.hpp"
+#include "base/error.hpp"
+#include "base/ids.hpp"
+#include "base/time.hpp"
+#include "database/database.hpp"
+#include "database/table_engine.hpp"
+#include "rowstore/connection.hpp"
+
+namespace bop::rowstore {
+
+class Instance;
+class Recovery;
+class RowStore;
+
+struct RowStoreOptions {
+  Disk* disk = nullptr;
+  std::string scratch_dir;  // DATA/tmp; empty: temporary files stay in memory (simulation)
+  std::size_t max_readers = 32;
+  std::size_t cached_statements = 256;  // a connection
+  int writer_cache_kib = 8192;          // SQLite's page cache
+  int reader_cache_kib = 2048;
+  std::uint64_t wal_memory = std::uint64_t{64} << 20;  // above it the WAL goes to a scratch file
+  std::uint64_t wal_limit = std::uint64_t{256} << 20;  // at it the WAL is restarted
+  std::uint64_t max_transaction_bytes = std::uint64_t{1} << 30;
+  std::uint64_t temp_limit = std::uint64_t{4} << 30;   // of all temporary files of the database
+  bool deltas = true;
+  // On every new connection: register functions and virtual tables, set user_context.
+  std::function<Status(Connection&)> on_open;
+  // When a connection is closed, to free its user_context.
+  std::function<void(Connection&)> on_close;
+};
+
+// A borrowed reader; gives the connection back (rolled back) when it dies.
+class ReaderLease {
+ public:
+  ReaderLease() = default;
+  ReaderLease(ReaderLease&& other) noexcept;
+  ReaderLease& operator=(ReaderLease&& other) noexcept;
+  ~ReaderLease();
+  [[nodiscard]] Connection& operator*() const noexcept { return *connection_; }
+  [[nodiscard]] Connection* operator->() const noexcept { return connection_.get(); }
+  [[nodiscard]] Connection* get() const noexcept { return connection_.get(); }
+  explicit operator bool() const noexcept { return connection_ != nullptr; }
+
+ private:
+  friend class RowStore;
+  ReaderLease(RowStore* store, std::unique_ptr<Connection> connection);
+  void release() noexcept;
+  RowStore* store_ = nullptr;
+  std::unique_ptr<Connection> connection_;
+};
+
+class RowStore final : public database::TableEngine {
+ public:
+  // `directory` exists. Creates the files of a new database. Serves after recover_begin, apply..., recover_end.
+  [[nodiscard]] static Result<std::unique_ptr<RowStore>> open(RowStoreOptions options, database::Database& database,
+                                                              std::string directory);
+  ~RowStore() override;
+
+  // The one writer. kOutcomeUnknown or the log's error when the instance is discarded and rewind has not run.
+  [[nodiscard]] Result<Connection*> writer();
+
+  // A reader at once: an empty lease if all are lent.
+  [[nodiscard]] Result<ReaderLease> try_borrow_reader();
+  // A reader as soon as one is back, first come first served; the callback runs on `executor`.
+  void borrow_reader(Executor& executor, std::move_only_function<void(Result<ReaderLease>)> lent);
+
+  // Newest commit that a new snapshot shows; may run ahead of the log (output gate).
+  [[nodiscard]] Csn tip() const;
+
+  // A page of the main file and WAL in numbers, for metrics and bop_ views.
+  struct Numbers {
+    std::uint64_t wal_frames = 0, wal_bytes = 0, database_pages = 0;
+    std::uint64_t commits = 0, full_pages = 0, delta_pages = 0, record_bytes = 0;
+    std::uint64_t checkpoints = 0, readers_lent = 0;
+    Lsn base;
+  };
+  [[nodiscard]] Numbers numbers() const;
+
+  // True when the WAL is above wal_limit: the holder of the writer lane should call restart_wal before it writes.
+  [[nodiscard]] bool wal_full() const;
+  // By the holder of the lane, outside a transaction, when the gate has released tip(): backfills everything and
+  // restarts the WAL. False: a reader still needs old frames.
+  [[nodiscard]] Result<bool> restart_wal();
+
+  // Frees up to `pages` pages at the end of the file, inside the writer's running transaction.
+  [[nodiscard]] Result<std::uint64_t> incremental_vacuum(Connection& writer, std::uint32_t pages);
+
+  // Discards the instance and recovers from base and log up to what is committed. Borrowed readers fail from now on.
+  [[nodiscard]] Status rewind();
+  // Fences the instance: every statement on it fails with `why` until rewind.
+  void discard(const Error& why);
+  [[nodiscard]] bool discarded() const;
+
+  // TableEngine
+  [[nodiscard]] Result<Lsn> recover_begin() override;
+  [[nodiscard]] Status apply(const database::LogRecord& record) override;
+  [[nodiscard]] Status recover_end(Lsn end) override;
+  void checkpoint(Executor& background, std::move_only_function<void(Result<Lsn>)> done) override;
+  [[nodiscard]] Lsn base() const override;
+  [[nodiscard]] std::uint64_t unchecked_bytes() const override;
+  [[nodiscard]] Status verify() override;
+  void close() override;
+
+ private:
+  friend class ReaderLease;
+  struct State;
+  RowStore(RowStoreOptions options, database::Database& database, std::string directory);
+  void give_back(std::unique_ptr<Connection> connection) noexcept;
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace bop::rowstore
