@@ -179,7 +179,13 @@ class Postgres(Server):
                 os.unlink(self.log)
 
     def kill(self):
-        """SIGKILL for the postmaster and its backends, which are its direct children in sessions of their own."""
+        """SIGKILL for the postmaster and its backends, which are its direct children in sessions of their own.
+
+        Stopped first, so that it starts no child in between. Answers when they are gone: PostgreSQL refuses to start
+        while one of them still holds the shared memory."""
+        if self.process.poll() is not None:
+            return
+        self.process.send_signal(signal.SIGSTOP)
         backends = children(self.process.pid)
         self.process.kill()
         for pid in backends:
@@ -188,6 +194,18 @@ class Postgres(Server):
             except ProcessLookupError:
                 pass
         self.process.wait()
+        deadline = time.monotonic() + 20
+        while any(state_of(pid) not in (None, "Z") for pid in backends) and time.monotonic() < deadline:
+            time.sleep(0.002)
+
+
+def state_of(pid):
+    """The letter of a process's state, None when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return None
 
 
 def children(parent):
