@@ -43,7 +43,7 @@ def with_tests_python(module):
         __import__(module)
     except ImportError:
         other = os.environ.get("BOP_PYTHON", "")
-        if other and os.path.realpath(other) != os.path.realpath(sys.executable) and "BOP_PYTHON_USED" not in os.environ:
+        if other and "BOP_PYTHON_USED" not in os.environ:
             os.environ["BOP_PYTHON_USED"] = "1"
             os.execv(other, [other, *sys.argv])
         print(f"skipped: {sys.executable} has no module {module}; scripts/setup makes one that has (BOP_PYTHON)")

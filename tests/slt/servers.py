@@ -4,6 +4,7 @@ A server owns its data directory (a new temporary one unless given) and its proc
 `stop` ends it in order, `kill` sends SIGKILL to exactly the processes that this object started.
 """
 
+import fcntl
 import glob
 import os
 import pwd
@@ -22,16 +23,27 @@ class ServerError(Exception):
     pass
 
 
+held_ports = []
+
+
 def free_port(base):
-    """The first port from `base` on that nobody listens at."""
-    for port in range(base, base + 90):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+    """The first port from `base` on that nobody listens at and no other test process has taken.
+
+    The claim is a lock on a file, held until this process ends."""
+    folder = os.path.join(tempfile.gettempdir(), "bop-test-ports")
+    os.makedirs(folder, exist_ok=True)
+    for port in range(base, base + 70):
+        claim = open(os.path.join(folder, str(port)), "ab")
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+        except OSError:
+            claim.close()
+            continue
+        held_ports.append(claim)
+        return port
     raise ServerError(f"no free port from {base} on")
 
 
