@@ -22,6 +22,7 @@
 #include "base/ids.hpp"
 #include "base/time.hpp"
 #include "sql/plan.hpp"
+#include "sql/types/codec.hpp"
 #include "sql/types/value.hpp"
 
 namespace bop::session {
@@ -53,7 +54,7 @@ class ReplySink {
   virtual void gate(Csn csn) = 0;
   virtual void row_description(std::span<const OutputColumn> columns) = 0;
   // Rows of the statement described last (by row_description, or by Describe for the extended protocol).
-  virtual void rows(const sql::ResultBatch& batch) = 0;
+  virtual void rows(const ResultBatch& batch) = 0;
   virtual void command_complete(std::string_view tag) = 0;  // "INSERT 0 1"
   virtual void empty_query() = 0;
   virtual void portal_suspended() = 0;
@@ -111,7 +112,7 @@ class Session {
   [[nodiscard]] virtual TransactionStatus transaction_status() const = 0;
 
   // Codec context (time zone, float digits...) for the wire's conversion of rows.
-  [[nodiscard]] virtual const sql::CodecContext& codec_context() const = 0;
+  [[nodiscard]] virtual const CodecContext& codec_context() const = 0;
   // name and value of every parameter that the protocol reports at start-up.
   [[nodiscard]] virtual std::vector<std::pair<std::string, std::string>> reported_parameters() const = 0;
   // From any thread: the running statement ends with kCancelled, or nothing happens.

@@ -1,0 +1,257 @@
+#include "session/shared_catalog.hpp"
+
+#include <sqlite3.h>
+
+#include <span>
+
+namespace bop::session {
+
+namespace {
+
+Error sqlite_error(sqlite3* db, std::string_view doing) {
+  return error(ErrorCode::kInternal, "system database: {}: {}", doing, sqlite3_errmsg(db));
+}
+
+// One prepared statement of the system database; parameters by position.
+class Query {
+ public:
+  static Result<Query> prepare(sqlite3* db, std::string_view sql) {
+    sqlite3_stmt* statement = nullptr;
+    if (sqlite3_prepare_v2(db, sql.data(), static_cast<int>(sql.size()), &statement, nullptr) != SQLITE_OK) {
+      return std::unexpected(sqlite_error(db, sql));
+    }
+    return Query(db, statement);
+  }
+  Query(Query&& other) noexcept : db_(other.db_), statement_(std::exchange(other.statement_, nullptr)) {}
+  Query& operator=(Query&&) = delete;
+  ~Query() { sqlite3_finalize(statement_); }
+
+  Query& bind(std::int64_t value) {
+    sqlite3_bind_int64(statement_, ++bound_, value);
+    return *this;
+  }
+  Query& bind(std::string_view value) {
+    sqlite3_bind_text(statement_, ++bound_, value.data(), static_cast<int>(value.size()), SQLITE_TRANSIENT);
+    return *this;
+  }
+  Query& bind(const std::optional<std::int64_t>& value) {
+    if (value) return bind(*value);
+    sqlite3_bind_null(statement_, ++bound_);
+    return *this;
+  }
+
+  Result<bool> step() {  // true: a row
+    const int code = sqlite3_step(statement_);
+    if (code == SQLITE_ROW) return true;
+    if (code == SQLITE_DONE) return false;
+    return std::unexpected(sqlite_error(db_, sqlite3_sql(statement_)));
+  }
+  Status run() {
+    BOP_TRY(step());
+    return {};
+  }
+
+  [[nodiscard]] std::int64_t integer(int column) const { return sqlite3_column_int64(statement_, column); }
+  [[nodiscard]] bool flag(int column) const { return integer(column) != 0; }
+  [[nodiscard]] bool null(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
+  [[nodiscard]] std::string text(int column) const {
+    const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
+    return bytes == nullptr ? std::string() : std::string(bytes, sqlite3_column_bytes(statement_, column));
+  }
+
+ private:
+  Query(sqlite3* db, sqlite3_stmt* statement) : db_(db), statement_(statement) {}
+  sqlite3* db_;
+  sqlite3_stmt* statement_;
+  int bound_ = 0;
+};
+
+// "a b\nc d\n" <-> pairs; the separator stands between the halves of a line.
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+std::string join_lines(const Pairs& pairs, char separator) {
+  std::string out;
+  for (const auto& [first, second] : pairs) out += fmt::format("{}{}{}\n", first, separator, second);
+  return out;
+}
+
+Pairs split_lines(std::string_view text, char separator) {
+  Pairs pairs;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    const std::string_view line = text.substr(0, end);
+    const std::size_t cut = line.find(separator);
+    if (cut != line.npos) pairs.emplace_back(line.substr(0, cut), line.substr(cut + 1));
+    text = end == text.npos ? std::string_view{} : text.substr(end + 1);
+  }
+  return pairs;
+}
+
+std::string verifier_lines(const Role& role) {
+  Pairs pairs;
+  for (const Verifier& verifier : role.verifiers) pairs.emplace_back(verifier.method, verifier.text);
+  return join_lines(pairs, ' ');
+}
+
+Result<std::int64_t> take_number(sqlite3* system, std::string_view key) {
+  BOP_LET(query, Query::prepare(system, "UPDATE bop_shared SET value = value + 1 WHERE key = ?1 RETURNING value - 1"));
+  BOP_LET(found, query.bind(key).step());
+  if (!found) return fail(ErrorCode::kCorrupt, "system database: bop_shared has no row \"{}\"", key);
+  const std::int64_t number = query.integer(0);
+  BOP_TRY(query.step());
+  return number;
+}
+
+constexpr std::string_view kTables = R"sql(
+CREATE TABLE bop_shared(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE bop_role(oid INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, superuser INTEGER NOT NULL,
+  inherit INTEGER NOT NULL, createrole INTEGER NOT NULL, createdb INTEGER NOT NULL, login INTEGER NOT NULL,
+  connection_limit INTEGER NOT NULL, valid_until INTEGER, verifiers TEXT NOT NULL, settings TEXT NOT NULL,
+  comment TEXT);
+CREATE TABLE bop_role_member(role INTEGER NOT NULL, member INTEGER NOT NULL, admin INTEGER NOT NULL,
+  PRIMARY KEY(role, member)) WITHOUT ROWID;
+CREATE TABLE bop_database(oid INTEGER PRIMARY KEY, id INTEGER NOT NULL UNIQUE, name TEXT NOT NULL UNIQUE,
+  owner INTEGER NOT NULL, template INTEGER NOT NULL, allow_connections INTEGER NOT NULL,
+  connection_limit INTEGER NOT NULL, comment TEXT);
+)sql";
+
+Status put_role(sqlite3* system, const Role& role) {
+  BOP_LET(query, Query::prepare(system,
+                                "INSERT INTO bop_role(oid, name, superuser, inherit, createrole, createdb, login, "
+                                "connection_limit, valid_until, verifiers, settings) "
+                                "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) "
+                                "ON CONFLICT(oid) DO UPDATE SET name = excluded.name, superuser = excluded.superuser, "
+                                "inherit = excluded.inherit, createrole = excluded.createrole, "
+                                "createdb = excluded.createdb, login = excluded.login, "
+                                "connection_limit = excluded.connection_limit, valid_until = excluded.valid_until, "
+                                "verifiers = excluded.verifiers, settings = excluded.settings"));
+  query.bind(role.oid).bind(role.name).bind(std::int64_t{role.superuser}).bind(std::int64_t{role.inherit});
+  query.bind(std::int64_t{role.createrole}).bind(std::int64_t{role.createdb}).bind(std::int64_t{role.login});
+  query.bind(role.connection_limit).bind(role.valid_until).bind(verifier_lines(role));
+  return query.bind(join_lines(role.settings, '=')).run();
+}
+
+Status put_database(sqlite3* system, const DatabaseEntry& entry) {
+  BOP_LET(query, Query::prepare(system,
+                                "INSERT INTO bop_database(oid, id, name, owner, template, allow_connections, "
+                                "connection_limit) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+                                "ON CONFLICT(oid) DO UPDATE SET name = excluded.name, owner = excluded.owner, "
+                                "template = excluded.template, allow_connections = excluded.allow_connections, "
+                                "connection_limit = excluded.connection_limit"));
+  query.bind(entry.oid).bind(entry.id.value).bind(entry.name).bind(entry.owner);
+  query.bind(std::int64_t{entry.is_template}).bind(std::int64_t{entry.allow_connections});
+  return query.bind(entry.connection_limit).run();
+}
+
+}  // namespace
+
+const Role* SharedCatalog::role(std::string_view name) const {
+  const auto found = roles_.find(name);
+  return found == roles_.end() ? nullptr : &found->second;
+}
+
+const Role* SharedCatalog::role(Oid oid) const {
+  for (const auto& [name, role] : roles_) {
+    if (role.oid == oid) return &role;
+  }
+  return nullptr;
+}
+
+const DatabaseEntry* SharedCatalog::database(std::string_view name) const {
+  const auto found = databases_.find(name);
+  return found == databases_.end() ? nullptr : &found->second;
+}
+
+Result<bool> SharedCatalog::initialised(sqlite3* system) {
+  BOP_LET(query, Query::prepare(system, "SELECT 1 FROM sqlite_schema WHERE name = 'bop_shared'"));
+  return query.step();
+}
+
+Status SharedCatalog::initialise(sqlite3* system, DatabaseId first, const Verifier& admin) {
+  if (sqlite3_exec(system, kTables.data(), nullptr, nullptr, nullptr) != SQLITE_OK) {
+    return std::unexpected(sqlite_error(system, "creating its tables"));
+  }
+  BOP_LET(shared, Query::prepare(system,
+                                 "INSERT INTO bop_shared(key, value) VALUES('format', ?1), ('next_oid', ?2), "
+                                 "('next_database_id', ?3)"));
+  BOP_TRY(shared.bind(kSharedFormat).bind(kFirstSharedOid).bind(first.value).run());
+  Role bop{.oid = kBootstrapRole, .name = "bop", .superuser = true, .createrole = true, .createdb = true,
+           .login = true, .valid_until = std::nullopt, .verifiers = {admin}, .settings = {}};
+  BOP_TRY(put_role(system, bop));
+  BOP_TRY(insert_database(system, DatabaseEntry{.oid = 0, .id = {}, .name = "bop"}));
+  return {};
+}
+
+Result<std::shared_ptr<const SharedCatalog>> SharedCatalog::load(sqlite3* system) {
+  auto catalog = std::make_shared<SharedCatalog>();
+  BOP_LET(format, Query::prepare(system, "SELECT value FROM bop_shared WHERE key = 'format'"));
+  BOP_LET(known, format.step());
+  if (known && format.integer(0) > kSharedFormat) {
+    return fail(ErrorCode::kFormatTooNew, "the system database has format {}; this program reads up to {}: use a newer bop",
+                format.integer(0), kSharedFormat);
+  }
+  BOP_LET(roles, Query::prepare(system,
+                                "SELECT oid, name, superuser, inherit, createrole, createdb, login, connection_limit, "
+                                "valid_until, verifiers, settings FROM bop_role"));
+  for (;;) {
+    BOP_LET(more, roles.step());
+    if (!more) break;
+    Role role{.oid = static_cast<Oid>(roles.integer(0)), .name = roles.text(1), .superuser = roles.flag(2),
+              .inherit = roles.flag(3), .createrole = roles.flag(4), .createdb = roles.flag(5),
+              .login = roles.flag(6), .connection_limit = roles.integer(7), .valid_until = std::nullopt,
+              .verifiers = {}, .settings = split_lines(roles.text(10), '=')};
+    if (!roles.null(8)) role.valid_until = roles.integer(8);
+    for (auto& [method, text] : split_lines(roles.text(9), ' ')) role.verifiers.push_back({method, text});
+    catalog->roles_.emplace(role.name, std::move(role));
+  }
+  BOP_LET(databases, Query::prepare(system,
+                                    "SELECT oid, id, name, owner, template, allow_connections, connection_limit "
+                                    "FROM bop_database"));
+  for (;;) {
+    BOP_LET(more, databases.step());
+    if (!more) break;
+    DatabaseEntry entry{.oid = static_cast<Oid>(databases.integer(0)),
+                        .id = DatabaseId(static_cast<std::uint32_t>(databases.integer(1))),
+                        .name = databases.text(2), .owner = static_cast<Oid>(databases.integer(3)),
+                        .is_template = databases.flag(4), .allow_connections = databases.flag(5),
+                        .connection_limit = databases.integer(6)};
+    catalog->databases_.emplace(entry.name, std::move(entry));
+  }
+  return catalog;
+}
+
+Result<Oid> SharedCatalog::insert_role(sqlite3* system, Role role) {
+  BOP_LET(oid, take_number(system, "next_oid"));
+  role.oid = static_cast<Oid>(oid);
+  BOP_TRY(put_role(system, role));
+  return role.oid;
+}
+
+Status SharedCatalog::update_role(sqlite3* system, const Role& role) { return put_role(system, role); }
+
+Status SharedCatalog::delete_role(sqlite3* system, Oid oid) {
+  BOP_LET(members, Query::prepare(system, "DELETE FROM bop_role_member WHERE role = ?1 OR member = ?1"));
+  BOP_TRY(members.bind(oid).run());
+  BOP_LET(query, Query::prepare(system, "DELETE FROM bop_role WHERE oid = ?1"));
+  return query.bind(oid).run();
+}
+
+Result<DatabaseEntry> SharedCatalog::insert_database(sqlite3* system, DatabaseEntry entry) {
+  BOP_LET(oid, take_number(system, "next_oid"));
+  BOP_LET(id, take_number(system, "next_database_id"));
+  entry.oid = static_cast<Oid>(oid);
+  entry.id = DatabaseId(static_cast<std::uint32_t>(id));
+  BOP_TRY(put_database(system, entry));
+  return entry;
+}
+
+Status SharedCatalog::update_database(sqlite3* system, const DatabaseEntry& entry) {
+  return put_database(system, entry);
+}
+
+Status SharedCatalog::delete_database(sqlite3* system, Oid oid) {
+  BOP_LET(query, Query::prepare(system, "DELETE FROM bop_database WHERE oid = ?1"));
+  return query.bind(oid).run();
+}
+
+}  // namespace bop::session
