@@ -12,7 +12,7 @@
 //
 //   state     oid 0. next_oid: the next OID to hand out (first 16384; never reused, also not after DROP)
 //   schema    name, owner, comment
-//   table     schema, name, owner, comment, options: [text...], persistence, pending_rebuild,
+//   table     schema, name, owner, comment, options: [text...], persistence,
 //             columns: [{num, name, type, typmod, not_null, default, identity, generated, sequence, dropped, collation,
 //             comment}...], constraints: [{oid, name, type, columns: [num...], index, check, deferrable, deferred,
 //             not_validated, no_inherit, table, foreign_columns: [num...], on_update, on_delete, match, comment}...]

@@ -1,0 +1,378 @@
+#include "sql/catalog/catalog.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include "base/assert.hpp"
+#include "sql/catalog/catalog_json.hpp"
+#include "sql/types/types.hpp"
+
+namespace bop::sql {
+
+const Column* Relation::find_column(std::string_view column) const {
+  for (const Column& c : columns) {
+    if (!c.dropped && c.name == column) {
+      return &c;
+    }
+  }
+  return nullptr;
+}
+
+const Column* Relation::find_column(std::int16_t number) const {
+  for (const Column& c : columns) {
+    if (c.number == number) {
+      return &c;
+    }
+  }
+  return nullptr;
+}
+
+const Constraint* Relation::find_constraint(std::string_view constraint) const {
+  for (const Constraint& c : constraints) {
+    if (c.name == constraint) {
+      return &c;
+    }
+  }
+  return nullptr;
+}
+
+const Constraint* Relation::primary_key() const {
+  for (const Constraint& c : constraints) {
+    if (c.type == 'p') {
+      return &c;
+    }
+  }
+  return nullptr;
+}
+
+const Column* Relation::rowid_column() const {
+  const Constraint* key = primary_key();
+  if (key == nullptr || key->columns.size() != 1) {
+    return nullptr;
+  }
+  const Column* column = find_column(key->columns[0]);
+  const bool is_integer = column != nullptr && (column->type == types::kInt2 || column->type == types::kInt4 ||
+                                                column->type == types::kInt8);
+  return is_integer ? column : nullptr;
+}
+
+Catalog::Catalog(std::shared_ptr<const BuiltinRelations> builtin) : builtin_(std::move(builtin)) {
+  const auto add = [this](Oid oid, std::string name) {
+    schemas_[oid] = std::make_shared<const Schema>(Schema{.oid = oid, .name = std::move(name)});
+  };
+  add(kPgCatalogSchema, "pg_catalog");
+  add(kInformationSchema, "information_schema");
+  add(kPublicSchema, "public");
+  if (builtin_ != nullptr) {
+    for (const auto& relation : *builtin_) {
+      builtin_by_oid_[relation->oid] = relation;
+      add_name(relation->schema, relation->name, relation->oid, relation->kind);
+    }
+  }
+}
+
+void Catalog::add_name(Oid schema, const std::string& name, Oid oid, char kind) {
+  const bool is_new = names_.emplace(std::pair(schema, name), Named{oid, kind}).second;
+  BOP_ASSERT(is_new);
+}
+
+void Catalog::remove_name(Oid schema, const std::string& name) { names_.erase(std::pair(schema, name)); }
+
+const Schema* Catalog::schema(Oid oid) const {
+  const auto it = schemas_.find(oid);
+  return it == schemas_.end() ? nullptr : it->second.get();
+}
+
+std::shared_ptr<const Relation> Catalog::relation(Oid oid) const {
+  if (const auto it = relations_.find(oid); it != relations_.end()) {
+    return it->second;
+  }
+  const auto it = builtin_by_oid_.find(oid);
+  return it == builtin_by_oid_.end() ? nullptr : it->second;
+}
+
+std::shared_ptr<const Index> Catalog::index(Oid oid) const {
+  const auto it = indexes_.find(oid);
+  return it == indexes_.end() ? nullptr : it->second;
+}
+
+std::shared_ptr<const Sequence> Catalog::sequence(Oid oid) const {
+  const auto it = sequences_.find(oid);
+  return it == sequences_.end() ? nullptr : it->second;
+}
+
+const Schema* Catalog::schema(std::string_view name) const {
+  for (const auto& [oid, schema] : schemas_) {
+    if (schema->name == name) {
+      return schema.get();
+    }
+  }
+  return nullptr;
+}
+
+Catalog::Named Catalog::find(Oid schema, std::string_view name) const {
+  const auto it = names_.find(std::pair(schema, std::string(name)));
+  return it == names_.end() ? Named{} : it->second;
+}
+
+Catalog::Named Catalog::find(std::span<const std::string> search_path, std::string_view schema_name,
+                             std::string_view name) const {
+  if (!schema_name.empty()) {
+    const Schema* s = schema(schema_name);
+    return s == nullptr ? Named{} : find(s->oid, name);
+  }
+  if (std::ranges::find(search_path, "pg_catalog") == search_path.end()) {
+    if (const Named found = find(kPgCatalogSchema, name)) {
+      return found;
+    }
+  }
+  for (const std::string& path : search_path) {
+    if (const Schema* s = schema(path); s != nullptr) {
+      if (const Named found = find(s->oid, name)) {
+        return found;
+      }
+    }
+  }
+  return {};
+}
+
+std::vector<std::shared_ptr<const Index>> Catalog::indexes_of(Oid table) const {
+  std::vector<std::shared_ptr<const Index>> found;
+  const auto [begin, end] = indexes_of_table_.equal_range(table);
+  for (auto it = begin; it != end; ++it) {
+    found.push_back(index(it->second));
+  }
+  std::ranges::sort(found, {}, [](const auto& i) { return i->oid; });
+  return found;
+}
+
+std::vector<Catalog::Reference> Catalog::references_to(Oid table) const {
+  std::vector<Reference> found;
+  for (const auto& [oid, relation] : relations_) {
+    for (const Constraint& c : relation->constraints) {
+      if (c.type == 'f' && c.foreign_table == table) {
+        found.push_back({relation, &c});
+      }
+    }
+  }
+  return found;
+}
+
+namespace {
+
+// A prepared statement that finalises itself.
+class Statement {
+ public:
+  Statement(sqlite3* connection, std::string_view sql) {
+    status_ = sqlite3_prepare_v2(connection, sql.data(), static_cast<int>(sql.size()), &statement_, nullptr);
+  }
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+  ~Statement() { sqlite3_finalize(statement_); }
+  [[nodiscard]] int status() const { return status_; }
+  [[nodiscard]] sqlite3_stmt* get() const { return statement_; }
+  [[nodiscard]] std::string_view text(int column) const {
+    const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
+    return bytes == nullptr ? std::string_view()
+                            : std::string_view(bytes, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column)));
+  }
+
+ private:
+  sqlite3_stmt* statement_ = nullptr;
+  int status_ = SQLITE_OK;
+};
+
+Error sqlite_error(sqlite3* connection, std::string_view doing) {
+  return error(ErrorCode::kIo, "{}: {}", doing, sqlite3_errmsg(connection));
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Catalog>> Catalog::load(sqlite3* connection,
+                                                     std::shared_ptr<const BuiltinRelations> builtin) {
+  CatalogEdit edit(std::make_shared<const Catalog>(std::move(builtin)));
+  {
+    Statement exists(connection, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'bop_catalog'");
+    const int step = exists.status() == SQLITE_OK ? sqlite3_step(exists.get()) : exists.status();
+    if (step == SQLITE_DONE) {
+      return edit.finish();
+    }
+    if (step != SQLITE_ROW) {
+      return std::unexpected(sqlite_error(connection, "cannot read the catalog"));
+    }
+  }
+  Statement rows(connection, "SELECT oid, kind, body FROM bop_catalog ORDER BY oid");
+  if (rows.status() != SQLITE_OK) {
+    return std::unexpected(sqlite_error(connection, "cannot read the catalog"));
+  }
+  Oid next_oid = kFirstUserOid;
+  int step = 0;
+  while ((step = sqlite3_step(rows.get())) == SQLITE_ROW) {
+    const auto oid = static_cast<Oid>(sqlite3_column_int64(rows.get(), 0));
+    const std::string_view kind = rows.text(1);
+    const std::string_view body = rows.text(2);
+    if (kind == "state") {
+      BOP_LET(state, state_from_json(body));
+      next_oid = state;
+    } else if (kind == "schema") {
+      BOP_LET(schema, schema_from_json(oid, body));
+      edit.put(std::move(schema));
+    } else if (kind == "table" || kind == "view") {
+      BOP_LET(relation, relation_from_json(oid, kind == "view" ? 'v' : 'r', body));
+      edit.put(std::move(relation));
+    } else if (kind == "index") {
+      BOP_LET(index, index_from_json(oid, body));
+      edit.put(std::move(index));
+    } else if (kind == "sequence") {
+      BOP_LET(sequence, sequence_from_json(oid, body));
+      edit.put(std::move(sequence));
+    } else {
+      return fail(ErrorCode::kFormatTooNew, "the catalog holds an object of the unknown kind \"{}\" (OID {})", kind, oid);
+    }
+  }
+  if (step != SQLITE_DONE) {
+    return std::unexpected(sqlite_error(connection, "cannot read the catalog"));
+  }
+  auto catalog = std::make_shared<Catalog>(*edit.finish());
+  catalog->next_oid_ = std::max(next_oid, kFirstUserOid);
+  return catalog;
+}
+
+CatalogEdit::CatalogEdit(std::shared_ptr<const Catalog> base) : next_(std::make_shared<Catalog>(*base)) {}
+
+Oid CatalogEdit::allocate_oid() {
+  changed_.insert(0);
+  return next_->next_oid_++;
+}
+
+void CatalogEdit::put(Schema schema) {
+  changed_.insert(schema.oid);
+  const Oid oid = schema.oid;
+  next_->schemas_[oid] = std::make_shared<const Schema>(std::move(schema));
+}
+
+void CatalogEdit::put(Relation relation) {
+  changed_.insert(relation.oid);
+  if (const auto it = next_->relations_.find(relation.oid); it != next_->relations_.end()) {
+    next_->remove_name(it->second->schema, it->second->name);
+  }
+  next_->add_name(relation.schema, relation.name, relation.oid, relation.kind);
+  const Oid oid = relation.oid;
+  next_->relations_[oid] = std::make_shared<const Relation>(std::move(relation));
+}
+
+void CatalogEdit::put(Index index) {
+  changed_.insert(index.oid);
+  if (const auto it = next_->indexes_.find(index.oid); it != next_->indexes_.end()) {
+    next_->remove_name(it->second->schema, it->second->name);
+  } else {
+    next_->indexes_of_table_.emplace(index.table, index.oid);
+  }
+  next_->add_name(index.schema, index.name, index.oid, 'i');
+  const Oid oid = index.oid;
+  next_->indexes_[oid] = std::make_shared<const Index>(std::move(index));
+}
+
+void CatalogEdit::put(Sequence sequence) {
+  changed_.insert(sequence.oid);
+  if (const auto it = next_->sequences_.find(sequence.oid); it != next_->sequences_.end()) {
+    next_->remove_name(it->second->schema, it->second->name);
+  }
+  next_->add_name(sequence.schema, sequence.name, sequence.oid, 'S');
+  const Oid oid = sequence.oid;
+  next_->sequences_[oid] = std::make_shared<const Sequence>(std::move(sequence));
+}
+
+void CatalogEdit::drop_schema(Oid oid) {
+  changed_.insert(oid);
+  next_->schemas_.erase(oid);
+}
+
+void CatalogEdit::drop_relation(Oid oid) {
+  const auto it = next_->relations_.find(oid);
+  BOP_ASSERT(it != next_->relations_.end());
+  changed_.insert(oid);
+  next_->remove_name(it->second->schema, it->second->name);
+  next_->relations_.erase(it);
+}
+
+void CatalogEdit::drop_index(Oid oid) {
+  const auto it = next_->indexes_.find(oid);
+  BOP_ASSERT(it != next_->indexes_.end());
+  changed_.insert(oid);
+  next_->remove_name(it->second->schema, it->second->name);
+  const auto [begin, end] = next_->indexes_of_table_.equal_range(it->second->table);
+  for (auto entry = begin; entry != end; ++entry) {
+    if (entry->second == oid) {
+      next_->indexes_of_table_.erase(entry);
+      break;
+    }
+  }
+  next_->indexes_.erase(it);
+}
+
+void CatalogEdit::drop_sequence(Oid oid) {
+  const auto it = next_->sequences_.find(oid);
+  BOP_ASSERT(it != next_->sequences_.end());
+  changed_.insert(oid);
+  next_->remove_name(it->second->schema, it->second->name);
+  next_->sequences_.erase(it);
+}
+
+Status CatalogEdit::store(sqlite3* connection) const {
+  std::string create(kCatalogTableSql);
+  create.replace(0, std::string_view("CREATE TABLE").size(), "CREATE TABLE IF NOT EXISTS");
+  if (sqlite3_exec(connection, create.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
+    return std::unexpected(sqlite_error(connection, "cannot make the catalog table"));
+  }
+  Statement write(connection, "INSERT OR REPLACE INTO bop_catalog(oid, kind, body) VALUES (?1, ?2, ?3)");
+  Statement remove(connection, "DELETE FROM bop_catalog WHERE oid = ?1");
+  if (write.status() != SQLITE_OK || remove.status() != SQLITE_OK) {
+    return std::unexpected(sqlite_error(connection, "cannot write the catalog"));
+  }
+  for (const Oid oid : changed_) {
+    std::string kind;
+    std::string body;
+    if (oid == 0) {
+      kind = "state";
+      body = fmt::format("{{\"next_oid\":{}}}", next_->next_oid_);
+    } else if (const Schema* schema = next_->schema(oid); schema != nullptr) {
+      kind = "schema";
+      body = to_json(*schema);
+    } else if (const auto it = next_->relations_.find(oid); it != next_->relations_.end()) {
+      kind = it->second->kind == 'v' ? "view" : "table";
+      body = to_json(*it->second);
+    } else if (const auto index = next_->index(oid); index != nullptr) {
+      kind = "index";
+      body = to_json(*index);
+    } else if (const auto sequence = next_->sequence(oid); sequence != nullptr) {
+      kind = "sequence";
+      body = to_json(*sequence);
+    }
+    sqlite3_stmt* statement = kind.empty() ? remove.get() : write.get();
+    sqlite3_bind_int64(statement, 1, static_cast<sqlite3_int64>(oid));
+    if (!kind.empty()) {
+      sqlite3_bind_text(statement, 2, kind.data(), static_cast<int>(kind.size()), SQLITE_TRANSIENT);
+      sqlite3_bind_text(statement, 3, body.data(), static_cast<int>(body.size()), SQLITE_TRANSIENT);
+    }
+    const int step = sqlite3_step(statement);
+    sqlite3_reset(statement);
+    if (step != SQLITE_DONE) {
+      return std::unexpected(sqlite_error(connection, "cannot write the catalog"));
+    }
+  }
+  return {};
+}
+
+std::shared_ptr<const Catalog> CatalogEdit::finish() {
+  changed_.clear();
+  return std::exchange(next_, nullptr);
+}
+
+std::string table_name(Oid table) { return fmt::format("t{}", table); }
+std::string column_name(std::int16_t number) { return fmt::format("c{}", number); }
+std::string index_name(Oid index) { return fmt::format("i{}", index); }
+
+}  // namespace bop::sql

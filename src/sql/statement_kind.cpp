@@ -1,0 +1,183 @@
+#include "sql/statement_kind.hpp"
+
+#include <array>
+#include <string>
+
+#include "sql/tree.hpp"
+
+namespace bop::sql {
+
+namespace {
+
+struct Row {
+  PgQuery__Node__NodeCase node;
+  StatementKind kind;
+  std::string_view command;
+};
+
+#define BOP_NODE(x) PG_QUERY__NODE__NODE_##x
+constexpr std::array kRows{
+    Row{BOP_NODE(SELECT_STMT), StatementKind::kSelect, "SELECT"},
+    Row{BOP_NODE(INSERT_STMT), StatementKind::kInsert, "INSERT"},
+    Row{BOP_NODE(UPDATE_STMT), StatementKind::kUpdate, "UPDATE"},
+    Row{BOP_NODE(DELETE_STMT), StatementKind::kDelete, "DELETE"},
+    Row{BOP_NODE(MERGE_STMT), StatementKind::kOther, "MERGE"},
+    Row{BOP_NODE(EXPLAIN_STMT), StatementKind::kExplain, "EXPLAIN"},
+    Row{BOP_NODE(VARIABLE_SHOW_STMT), StatementKind::kShow, "SHOW"},
+    Row{BOP_NODE(PREPARE_STMT), StatementKind::kPrepare, "PREPARE"},
+    Row{BOP_NODE(EXECUTE_STMT), StatementKind::kExecute, "EXECUTE"},
+    Row{BOP_NODE(DECLARE_CURSOR_STMT), StatementKind::kDeclareCursor, "DECLARE CURSOR"},
+    Row{BOP_NODE(COPY_STMT), StatementKind::kCopy, "COPY"},
+    Row{BOP_NODE(LISTEN_STMT), StatementKind::kListen, "LISTEN"},
+    Row{BOP_NODE(NOTIFY_STMT), StatementKind::kNotify, "NOTIFY"},
+    Row{BOP_NODE(UNLISTEN_STMT), StatementKind::kUnlisten, "UNLISTEN"},
+    Row{BOP_NODE(LOCK_STMT), StatementKind::kLock, "LOCK TABLE"},
+    Row{BOP_NODE(CONSTRAINTS_SET_STMT), StatementKind::kConstraintsSet, "SET CONSTRAINTS"},
+    Row{BOP_NODE(CHECK_POINT_STMT), StatementKind::kCheckpoint, "CHECKPOINT"},
+    Row{BOP_NODE(DO_STMT), StatementKind::kOther, "DO"},
+    Row{BOP_NODE(CALL_STMT), StatementKind::kOther, "CALL"},
+    Row{BOP_NODE(LOAD_STMT), StatementKind::kOther, "LOAD"},
+    Row{BOP_NODE(CREATE_STMT), StatementKind::kDdl, "CREATE TABLE"},
+    Row{BOP_NODE(CREATE_TABLE_AS_STMT), StatementKind::kDdl, "SELECT"},
+    Row{BOP_NODE(VIEW_STMT), StatementKind::kDdl, "CREATE VIEW"},
+    Row{BOP_NODE(INDEX_STMT), StatementKind::kDdl, "CREATE INDEX"},
+    Row{BOP_NODE(CREATE_SEQ_STMT), StatementKind::kDdl, "CREATE SEQUENCE"},
+    Row{BOP_NODE(ALTER_SEQ_STMT), StatementKind::kDdl, "ALTER SEQUENCE"},
+    Row{BOP_NODE(CREATE_SCHEMA_STMT), StatementKind::kDdl, "CREATE SCHEMA"},
+    Row{BOP_NODE(CREATEDB_STMT), StatementKind::kDdl, "CREATE DATABASE"},
+    Row{BOP_NODE(DROPDB_STMT), StatementKind::kDdl, "DROP DATABASE"},
+    Row{BOP_NODE(ALTER_DATABASE_STMT), StatementKind::kDdl, "ALTER DATABASE"},
+    Row{BOP_NODE(ALTER_DATABASE_SET_STMT), StatementKind::kDdl, "ALTER DATABASE"},
+    Row{BOP_NODE(CREATE_ROLE_STMT), StatementKind::kDdl, "CREATE ROLE"},
+    Row{BOP_NODE(ALTER_ROLE_STMT), StatementKind::kDdl, "ALTER ROLE"},
+    Row{BOP_NODE(ALTER_ROLE_SET_STMT), StatementKind::kDdl, "ALTER ROLE"},
+    Row{BOP_NODE(DROP_ROLE_STMT), StatementKind::kDdl, "DROP ROLE"},
+    Row{BOP_NODE(GRANT_STMT), StatementKind::kDdl, ""},
+    Row{BOP_NODE(GRANT_ROLE_STMT), StatementKind::kDdl, ""},
+    Row{BOP_NODE(ALTER_DEFAULT_PRIVILEGES_STMT), StatementKind::kDdl, "ALTER DEFAULT PRIVILEGES"},
+    Row{BOP_NODE(COMMENT_STMT), StatementKind::kDdl, "COMMENT"},
+    Row{BOP_NODE(TRUNCATE_STMT), StatementKind::kDdl, "TRUNCATE TABLE"},
+    Row{BOP_NODE(VACUUM_STMT), StatementKind::kDdl, ""},
+    Row{BOP_NODE(REINDEX_STMT), StatementKind::kDdl, "REINDEX"},
+    Row{BOP_NODE(CLUSTER_STMT), StatementKind::kDdl, "CLUSTER"},
+    Row{BOP_NODE(REFRESH_MAT_VIEW_STMT), StatementKind::kDdl, "REFRESH MATERIALIZED VIEW"},
+    Row{BOP_NODE(CREATE_EXTENSION_STMT), StatementKind::kDdl, "CREATE EXTENSION"},
+    Row{BOP_NODE(CREATE_FUNCTION_STMT), StatementKind::kDdl, "CREATE FUNCTION"},
+    Row{BOP_NODE(CREATE_TRIG_STMT), StatementKind::kDdl, "CREATE TRIGGER"},
+    Row{BOP_NODE(CREATE_DOMAIN_STMT), StatementKind::kDdl, "CREATE DOMAIN"},
+    Row{BOP_NODE(CREATE_ENUM_STMT), StatementKind::kDdl, "CREATE TYPE"},
+    Row{BOP_NODE(COMPOSITE_TYPE_STMT), StatementKind::kDdl, "CREATE TYPE"},
+    Row{BOP_NODE(CREATE_RANGE_STMT), StatementKind::kDdl, "CREATE TYPE"},
+    Row{BOP_NODE(ALTER_ENUM_STMT), StatementKind::kDdl, "ALTER TYPE"},
+    Row{BOP_NODE(RULE_STMT), StatementKind::kDdl, "CREATE RULE"},
+    Row{BOP_NODE(CREATE_POLICY_STMT), StatementKind::kDdl, "CREATE POLICY"},
+    Row{BOP_NODE(CREATE_STATS_STMT), StatementKind::kDdl, "CREATE STATISTICS"},
+    Row{BOP_NODE(ALTER_SYSTEM_STMT), StatementKind::kDdl, "ALTER SYSTEM"},
+};
+
+// "DROP TABLE", "ALTER VIEW": the word for a kind of object.
+std::string_view object_command(PgQuery__ObjectType type, bool drop) {
+  switch (type) {
+    case PG_QUERY__OBJECT_TYPE__OBJECT_TABLE: return drop ? "DROP TABLE" : "ALTER TABLE";
+    case PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN:
+    case PG_QUERY__OBJECT_TYPE__OBJECT_TABCONSTRAINT: return "ALTER TABLE";
+    case PG_QUERY__OBJECT_TYPE__OBJECT_INDEX: return drop ? "DROP INDEX" : "ALTER INDEX";
+    case PG_QUERY__OBJECT_TYPE__OBJECT_VIEW: return drop ? "DROP VIEW" : "ALTER VIEW";
+    case PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW: return drop ? "DROP MATERIALIZED VIEW" : "ALTER MATERIALIZED VIEW";
+    case PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE: return drop ? "DROP SEQUENCE" : "ALTER SEQUENCE";
+    case PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA: return drop ? "DROP SCHEMA" : "ALTER SCHEMA";
+    case PG_QUERY__OBJECT_TYPE__OBJECT_DATABASE: return drop ? "DROP DATABASE" : "ALTER DATABASE";
+    case PG_QUERY__OBJECT_TYPE__OBJECT_ROLE: return drop ? "DROP ROLE" : "ALTER ROLE";
+    case PG_QUERY__OBJECT_TYPE__OBJECT_TYPE: return drop ? "DROP TYPE" : "ALTER TYPE";
+    case PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN: return drop ? "DROP DOMAIN" : "ALTER DOMAIN";
+    case PG_QUERY__OBJECT_TYPE__OBJECT_FUNCTION: return drop ? "DROP FUNCTION" : "ALTER FUNCTION";
+    case PG_QUERY__OBJECT_TYPE__OBJECT_EXTENSION: return drop ? "DROP EXTENSION" : "ALTER EXTENSION";
+    case PG_QUERY__OBJECT_TYPE__OBJECT_TRIGGER: return drop ? "DROP TRIGGER" : "ALTER TRIGGER";
+    default: return "";
+  }
+}
+
+std::string_view transaction_command(PgQuery__TransactionStmtKind kind) {
+  switch (kind) {
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_BEGIN: return "BEGIN";
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_START: return "START TRANSACTION";
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT: return "COMMIT";
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK:
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_TO: return "ROLLBACK";
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_SAVEPOINT: return "SAVEPOINT";
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_RELEASE: return "RELEASE";
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_PREPARE: return "PREPARE TRANSACTION";
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT_PREPARED: return "COMMIT PREPARED";
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_PREPARED: return "ROLLBACK PREPARED";
+    default: return "";
+  }
+}
+
+const Row* row_of(const PgQuery__Node& node) {
+  for (const Row& row : kRows) {
+    if (row.node == node.node_case) {
+      return &row;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+StatementKind kind_of(const PgQuery__Node& node) {
+  switch (node.node_case) {
+    case BOP_NODE(TRANSACTION_STMT): return StatementKind::kTransaction;
+    case BOP_NODE(VARIABLE_SET_STMT): return StatementKind::kSet;
+    case BOP_NODE(DEALLOCATE_STMT): return StatementKind::kDeallocate;
+    case BOP_NODE(FETCH_STMT): return StatementKind::kFetch;
+    case BOP_NODE(CLOSE_PORTAL_STMT): return StatementKind::kClosePortal;
+    case BOP_NODE(DISCARD_STMT): return StatementKind::kDiscard;
+    case BOP_NODE(DROP_STMT):
+    case BOP_NODE(RENAME_STMT):
+    case BOP_NODE(ALTER_TABLE_STMT):
+    case BOP_NODE(ALTER_OWNER_STMT):
+    case BOP_NODE(ALTER_OBJECT_SCHEMA_STMT): return StatementKind::kDdl;
+    default: break;
+  }
+  const Row* row = row_of(node);
+  return row == nullptr ? StatementKind::kOther : row->kind;
+}
+
+std::string_view command_of(const PgQuery__Node& node) {
+  switch (node.node_case) {
+    case BOP_NODE(TRANSACTION_STMT): return transaction_command(node.transaction_stmt->kind);
+    case BOP_NODE(VARIABLE_SET_STMT): {
+      const PgQuery__VariableSetKind kind = node.variable_set_stmt->kind;
+      const bool reset = kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET || kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET_ALL;
+      return reset ? "RESET" : "SET";
+    }
+    case BOP_NODE(DEALLOCATE_STMT): return pg::text(node.deallocate_stmt->name).empty() ? "DEALLOCATE ALL" : "DEALLOCATE";
+    case BOP_NODE(FETCH_STMT): return node.fetch_stmt->ismove != 0 ? "MOVE" : "FETCH";
+    case BOP_NODE(CLOSE_PORTAL_STMT):
+      return pg::text(node.close_portal_stmt->portalname).empty() ? "CLOSE CURSOR ALL" : "CLOSE CURSOR";
+    case BOP_NODE(DISCARD_STMT):
+      switch (node.discard_stmt->target) {
+        case PG_QUERY__DISCARD_MODE__DISCARD_PLANS: return "DISCARD PLANS";
+        case PG_QUERY__DISCARD_MODE__DISCARD_SEQUENCES: return "DISCARD SEQUENCES";
+        case PG_QUERY__DISCARD_MODE__DISCARD_TEMP: return "DISCARD TEMP";
+        default: return "DISCARD ALL";
+      }
+    case BOP_NODE(DROP_STMT): return object_command(node.drop_stmt->remove_type, true);
+    case BOP_NODE(RENAME_STMT): {
+      const bool of_part = node.rename_stmt->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN;
+      return object_command(of_part ? node.rename_stmt->relation_type : node.rename_stmt->rename_type, false);
+    }
+    case BOP_NODE(ALTER_TABLE_STMT): return object_command(node.alter_table_stmt->objtype, false);
+    case BOP_NODE(ALTER_OWNER_STMT): return object_command(node.alter_owner_stmt->object_type, false);
+    case BOP_NODE(ALTER_OBJECT_SCHEMA_STMT): return object_command(node.alter_object_schema_stmt->object_type, false);
+    case BOP_NODE(GRANT_STMT): return node.grant_stmt->is_grant != 0 ? "GRANT" : "REVOKE";
+    case BOP_NODE(GRANT_ROLE_STMT): return node.grant_role_stmt->is_grant != 0 ? "GRANT ROLE" : "REVOKE ROLE";
+    case BOP_NODE(VACUUM_STMT): return node.vacuum_stmt->is_vacuumcmd != 0 ? "VACUUM" : "ANALYZE";
+    default: break;
+  }
+  const Row* row = row_of(node);
+  return row == nullptr ? std::string_view() : row->command;
+}
+#undef BOP_NODE
+
+}  // namespace bop::sql
