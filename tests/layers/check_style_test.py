@@ -51,6 +51,9 @@ class Style(unittest.TestCase):
 
     def test_columns_and_tabs(self):
         self.expect("111 columns", {"src/a/b.cpp": "x" * 111 + "\n"})
+        self.assertEqual([], self.problems({"src/a/b.cpp": "//   24  1  version  " + "x" * 98 + "\n"}))
+        self.expect("121 columns", {"src/a/b.cpp": "//   24  1  version  " + "x" * 100 + "\n"})
+        self.expect("111 columns", {"src/a/b.cpp": "// " + "x" * 108 + "\n"})
         self.expect("a tab", {"src/a/b.cpp": "\tint x;\n"})
 
     def test_unfinished(self):
