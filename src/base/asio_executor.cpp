@@ -1,0 +1,225 @@
+#include "base/asio_executor.hpp"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/assert.hpp"
+
+namespace bop {
+namespace {
+
+namespace asio = boost::asio;
+
+// Handlers run between two looks at the disks.
+constexpr int kBatch = 64;
+
+// What the calling thread runs at the moment.
+struct Running {
+  const void* loop = nullptr;
+  bool has_baton = false;
+};
+thread_local Running running;
+
+}  // namespace
+
+struct AsioExecutor::Loop {
+  struct Timer {
+    Timer(asio::io_context& io, Task work) : timer(io), task(std::move(work)) {}
+    asio::steady_timer timer;
+    Task task;
+  };
+  struct Watch {
+    Disk* disk;
+    std::unique_ptr<asio::posix::stream_descriptor> descriptor;
+  };
+
+  explicit Loop(Options given) : options(std::move(given)) {}
+
+  void arm(Watch& watch) {
+    watch.descriptor->async_wait(asio::posix::stream_descriptor::wait_read, [this, &watch](const auto& failure) {
+      if (failure) return;
+      std::uint64_t count = 0;
+      [[maybe_unused]] const ssize_t got = ::read(watch.descriptor->native_handle(), &count, sizeof(count));
+      arm(watch);
+      watch.disk->poll();
+    });
+  }
+
+  // Runs handlers while this thread has the baton.
+  void turn() noexcept {
+    running = {this, true};
+    while (running.has_baton && !stopping.load(std::memory_order_acquire)) {
+      io.run_one();
+      for (int i = 1; i < kBatch && running.has_baton && io.poll_one() > 0; ++i) {
+      }
+      for (Watch& watch : watches) {
+        if (running.has_baton) watch.disk->poll();
+      }
+    }
+    running = {};
+  }
+
+  // A thread's life: to wait for the baton and run the loop with it.
+  void live() {
+    ::pthread_setname_np(::pthread_self(), options.name.substr(0, 15).c_str());
+    std::unique_lock guard(mutex);
+    for (;;) {
+      ++spares;
+      changed.wait(guard, [&] { return baton_is_free || stopping.load(); });
+      --spares;
+      if (stopping.load()) return;
+      baton_is_free = false;
+      guard.unlock();
+      turn();
+      guard.lock();
+    }
+  }
+
+  const Options options;
+  // Before the context: tasks that are dropped with it may still cancel timers.
+  std::mutex timer_mutex;
+  std::unordered_map<TimerId, std::shared_ptr<Timer>> timers;
+  TimerId next_timer = 1;
+
+  asio::io_context io{2};  // two: a handler that handed off is still inside
+  asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
+  std::vector<Watch> watches;
+  std::atomic<bool> stopping{false};
+
+  mutable std::mutex mutex;
+  std::condition_variable changed;
+  bool baton_is_free = true;
+  std::size_t spares = 0;  // threads that wait for the baton
+  bool caller_runs = false;
+  std::vector<std::thread> threads;
+};
+
+AsioExecutor::AsioExecutor() : AsioExecutor(Options{}) {}
+AsioExecutor::AsioExecutor(Options options) : loop_(std::make_unique<Loop>(std::move(options))) {
+  loop_->watches.reserve(8);
+}
+
+AsioExecutor::~AsioExecutor() {
+  stop();
+  std::unordered_map<TimerId, std::shared_ptr<Loop::Timer>> dropped;  // destroyed without the mutex
+  const std::lock_guard guard(loop_->timer_mutex);
+  dropped.swap(loop_->timers);
+}
+
+void AsioExecutor::attach(Disk& disk) {
+  BOP_ASSERT(loop_->threads.empty() && loop_->watches.size() < loop_->watches.capacity());
+  Loop::Watch& watch = loop_->watches.emplace_back(&disk, nullptr);
+  if (disk.event_fd() < 0) return;
+  const int own = ::dup(disk.event_fd());  // the descriptor object closes what it is given
+  BOP_ASSERT(own >= 0);
+  watch.descriptor = std::make_unique<asio::posix::stream_descriptor>(loop_->io, own);
+  loop_->arm(watch);
+}
+
+void AsioExecutor::start() {
+  const std::lock_guard guard(loop_->mutex);
+  BOP_ASSERT(loop_->threads.empty() && !loop_->caller_runs);
+  loop_->threads.emplace_back([loop = loop_.get()] { loop->live(); });
+}
+
+void AsioExecutor::run() {
+  {
+    const std::lock_guard guard(loop_->mutex);
+    BOP_ASSERT(loop_->threads.empty() && !loop_->caller_runs);
+    loop_->caller_runs = true;
+  }
+  loop_->live();
+}
+
+void AsioExecutor::stop_soon() noexcept {
+  {
+    const std::lock_guard guard(loop_->mutex);
+    loop_->stopping = true;
+  }
+  loop_->changed.notify_all();
+  loop_->io.stop();
+}
+
+void AsioExecutor::stop() {
+  BOP_ASSERT(!is_current());
+  stop_soon();
+  // No thread is started any more: hand_off looks at `stopping` under the mutex.
+  for (std::thread& thread : loop_->threads) {
+    if (thread.joinable()) thread.join();
+  }
+}
+
+asio::io_context& AsioExecutor::io() noexcept { return loop_->io; }
+
+void AsioExecutor::post(Task task) {
+  asio::post(loop_->io, [task = std::move(task)]() mutable { task(); });
+}
+
+Executor::TimerId AsioExecutor::post_after(std::chrono::nanoseconds delay, Task task) {
+  auto timer = std::make_shared<Loop::Timer>(loop_->io, std::move(task));
+  timer->timer.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(delay));
+  const std::lock_guard guard(loop_->timer_mutex);
+  const TimerId id = loop_->next_timer++;
+  loop_->timers.emplace(id, timer);
+  timer->timer.async_wait([loop = loop_.get(), id](const auto&) {
+    std::shared_ptr<Loop::Timer> due;
+    {
+      const std::lock_guard inner(loop->timer_mutex);
+      const auto found = loop->timers.find(id);
+      if (found == loop->timers.end()) return;  // cancelled
+      due = std::move(found->second);
+      loop->timers.erase(found);
+    }
+    due->task();
+  });
+  return id;
+}
+
+bool AsioExecutor::cancel(TimerId id) {
+  std::shared_ptr<Loop::Timer> dropped;
+  const std::lock_guard guard(loop_->timer_mutex);
+  const auto found = loop_->timers.find(id);
+  if (found == loop_->timers.end()) return false;
+  dropped = std::move(found->second);
+  loop_->timers.erase(found);
+  dropped->timer.cancel();
+  return true;
+}
+
+bool AsioExecutor::is_current() const noexcept { return running.loop == loop_.get(); }
+
+void AsioExecutor::hand_off() {
+  BOP_ASSERT(is_current());
+  if (!running.has_baton) return;
+  const std::lock_guard guard(loop_->mutex);
+  if (loop_->stopping) return;
+  if (loop_->spares == 0) {
+    const std::size_t live = loop_->threads.size() + (loop_->caller_runs ? 1 : 0);
+    if (live >= loop_->options.most_threads) return;
+    loop_->threads.emplace_back([loop = loop_.get()] { loop->live(); });
+  }
+  running.has_baton = false;
+  loop_->baton_is_free = true;
+  loop_->changed.notify_one();
+}
+
+std::size_t AsioExecutor::threads() const {
+  const std::lock_guard guard(loop_->mutex);
+  return loop_->threads.size() + (loop_->caller_runs ? 1 : 0);
+}
+
+}  // namespace bop

@@ -1,0 +1,65 @@
+// The real Executor: one thread at a time runs a Boost.Asio io_context, and with it sockets, tasks, timers and the
+// completions of a Disk.
+//
+// The thread that runs handlers holds the baton. `hand_off` passes it to a spare thread, which goes on with the
+// loop while the handler that called it runs to its end; its thread then waits as a spare. So handlers never
+// overlap but for those that handed off. Operations that a handler started as a continuation of itself before it
+// handed off may wait for its end.
+//
+// Tasks start in the order in which they were posted. Destruction stops the loop; tasks that did not run are
+// dropped. An exception that leaves a task ends the process.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "base/disk.hpp"
+#include "base/time.hpp"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace bop {
+
+class AsioExecutor final : public Executor {
+ public:
+  struct Options {
+    std::string name = "reactor";  // of its threads, as the system shows them; at most 15 bytes count
+    std::size_t most_threads = 32; // with this many in use, hand_off keeps the baton and the loop waits
+  };
+  AsioExecutor();
+  explicit AsioExecutor(Options options);
+  ~AsioExecutor() override;
+
+  // Polls `disk` when its descriptor says so and after each batch of handlers. Before start() or run(); the disk
+  // must outlive the loop.
+  void attach(Disk& disk);
+
+  // Starts the first thread.
+  void start();
+  // Instead of start(): runs the loop in the calling thread until stop_soon().
+  void run();
+  // Ends the loop after the handlers that run now; from any thread, also from a task.
+  void stop_soon() noexcept;
+  // stop_soon() and waits for all threads. Not from a task.
+  void stop();
+
+  // For sockets and signals: handlers of this context run under the rules above.
+  [[nodiscard]] boost::asio::io_context& io() noexcept;
+
+  void post(Task task) override;
+  TimerId post_after(std::chrono::nanoseconds delay, Task task) override;
+  bool cancel(TimerId id) override;
+  bool is_current() const noexcept override;
+  void hand_off() override;
+
+  [[nodiscard]] std::size_t threads() const;
+
+ private:
+  struct Loop;
+  std::unique_ptr<Loop> loop_;
+};
+
+}  // namespace bop

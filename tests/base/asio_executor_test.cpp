@@ -1,0 +1,164 @@
+#include "base/asio_executor.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <future>
+#include <thread>
+
+#include "base/disk_contract.hpp"
+
+namespace bop {
+namespace {
+
+using std::chrono::milliseconds;
+constexpr auto kLong = std::chrono::seconds(30);
+
+TEST(AsioExecutor, RunsTasksInOrderAndKnowsItsThread) {
+  AsioExecutor executor;
+  executor.start();
+  EXPECT_FALSE(executor.is_current());
+  std::vector<int> order;
+  std::promise<void> done;
+  for (int i = 0; i < 1000; ++i) executor.post([&, i] { order.push_back(i); });
+  executor.post([&] {
+    EXPECT_TRUE(executor.is_current());
+    done.set_value();
+  });
+  ASSERT_EQ(done.get_future().wait_for(kLong), std::future_status::ready);
+  executor.stop();
+  ASSERT_EQ(order.size(), 1000u);
+  EXPECT_TRUE(std::ranges::is_sorted(order));
+}
+
+TEST(AsioExecutor, TimersRunInTheirOrderAndCanBeCancelled) {
+  AsioExecutor executor;
+  std::vector<int> order;
+  std::promise<void> done;
+  executor.post_after(milliseconds(30), [&] {
+    order.push_back(3);
+    done.set_value();
+  });
+  executor.post_after(milliseconds(1), [&] { order.push_back(1); });
+  const auto cancelled = executor.post_after(milliseconds(2), [&] { order.push_back(2); });
+  EXPECT_TRUE(executor.cancel(cancelled));
+  EXPECT_FALSE(executor.cancel(cancelled));
+  executor.start();
+  ASSERT_EQ(done.get_future().wait_for(kLong), std::future_status::ready);
+  executor.stop();
+  EXPECT_EQ(order, (std::vector<int>{1, 3}));
+}
+
+TEST(AsioExecutor, RunUsesTheCallersThreadUntilStopSoon) {
+  AsioExecutor executor;
+  std::thread::id ran_in;
+  executor.post([&] {
+    ran_in = std::this_thread::get_id();
+    executor.stop_soon();
+  });
+  executor.run();
+  EXPECT_EQ(ran_in, std::this_thread::get_id());
+}
+
+TEST(AsioExecutor, AfterHandOffOthersRunWhileTheTaskGoesOn) {
+  AsioExecutor executor;
+  executor.start();
+  std::promise<void> other_ran, done;
+  auto other = other_ran.get_future();
+  executor.post([&] {
+    executor.hand_off();
+    executor.hand_off();  // no effect the second time
+    executor.post([&] { other_ran.set_value(); });
+    EXPECT_EQ(other.wait_for(kLong), std::future_status::ready);  // would hang without the hand-off
+    EXPECT_TRUE(executor.is_current());
+    done.set_value();
+  });
+  ASSERT_EQ(done.get_future().wait_for(kLong), std::future_status::ready);
+  EXPECT_EQ(executor.threads(), 2u);
+  executor.stop();
+}
+
+TEST(AsioExecutor, TasksThatDoNotHandOffNeverOverlap) {
+  AsioExecutor executor({.name = "test", .most_threads = 6});
+  executor.start();
+  std::atomic<int> inside{0}, left{3000}, handed{0};
+  std::promise<void> done;
+  for (int i = 0; i < 3000; ++i) {
+    executor.post([&, i] {
+      EXPECT_EQ(inside.fetch_add(1), 0);
+      if (i % 7 == 0) {
+        inside.fetch_sub(1);
+        executor.hand_off();
+        ++handed;
+        for (int spin = 0; spin < 1000; ++spin) (void)executor.is_current();
+      } else {
+        inside.fetch_sub(1);
+      }
+      if (left.fetch_sub(1) == 1) done.set_value();
+    });
+  }
+  ASSERT_EQ(done.get_future().wait_for(kLong), std::future_status::ready);
+  EXPECT_LE(executor.threads(), 6u);
+  EXPECT_GT(handed, 400);
+  executor.stop();
+}
+
+TEST(AsioExecutor, WithAllThreadsInUseTheTaskKeepsTheLoop) {
+  AsioExecutor executor({.name = "test", .most_threads = 1});
+  executor.start();
+  std::atomic<bool> other{false};
+  std::promise<bool> done;
+  executor.post([&] {
+    executor.post([&] { other = true; });
+    executor.hand_off();
+    done.set_value(other);
+  });
+  auto result = done.get_future();
+  ASSERT_EQ(result.wait_for(kLong), std::future_status::ready);
+  EXPECT_FALSE(result.get());
+  executor.stop();
+}
+
+TEST(AsioExecutor, DroppedTasksMayCancelTimersAndTimersDieWithIt) {
+  auto executor = std::make_unique<AsioExecutor>();
+  struct Canceller {
+    AsioExecutor* executor;
+    Executor::TimerId id;
+    ~Canceller() { executor->cancel(id); }
+  };
+  const auto id = executor->post_after(std::chrono::hours(1), [] {});
+  executor->post([owned = std::make_unique<Canceller>(executor.get(), id)] {});
+  executor->post_after(std::chrono::hours(1), [owned = std::make_unique<Canceller>(executor.get(), id)] {});
+  executor.reset();
+}
+
+TEST(AsioExecutor, DiskCompletionsRunInTheLoop) {
+  std::string folder = std::filesystem::temp_directory_path() / "bop-asio-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  for (const char* kind : {"auto", "pwritev"}) {
+    auto disk = std::move(*open_system_disk(kind));
+    auto file = std::move(*disk->open(folder + "/f", OpenMode::kOpenOrCreate));
+    const Aligned buffer(kDiskBlockBytes, 'x');
+    AsioExecutor executor;
+    executor.attach(*disk);
+    executor.start();
+    std::promise<void> done;
+    int left = 50;
+    std::move_only_function<void()> next = [&] {
+      file->write_durable(ByteOffset(0), buffer.span(), [&](Status status) {
+        EXPECT_TRUE(status) << status.error().what();
+        EXPECT_TRUE(executor.is_current());
+        --left > 0 ? next() : done.set_value();
+      });
+    };
+    executor.post([&] { next(); });
+    ASSERT_EQ(done.get_future().wait_for(kLong), std::future_status::ready) << kind;
+    executor.stop();
+  }
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace bop
