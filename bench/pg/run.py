@@ -175,12 +175,12 @@ def main():
         raise servers.ServerError(f"unknown workloads {unknown}; there are {', '.join(WORKLOADS)}")
     if not options.bop and not options.against_itself:
         raise servers.ServerError("--bop PATH is needed (or --against-itself)")
-    peer = servers.Postgres(port=servers.free_port(41080), scratch=options.scratch, password="bench-password")
+    peer = servers.Postgres(scratch=options.scratch, password="bench-password")
     if options.against_itself:
-        ours = servers.Postgres(port=servers.free_port(41085), scratch=options.scratch, password="bench-password")
+        ours = servers.Postgres(scratch=options.scratch, password="bench-password")
         ours.name = "postgresql again"
     else:
-        ours = servers.Bop(options.bop, port=servers.free_port(41085), flags=options.flag, scratch=options.scratch)
+        ours = servers.Bop(options.bop, flags=options.flag, scratch=options.scratch)
     probe = Probe(options.scratch)
     try:
         for server in (ours, peer):

@@ -23,28 +23,34 @@ class ServerError(Exception):
     pass
 
 
-held_ports = []
-
-
-def free_port(base):
+class PortClaim:
     """The first port from `base` on that nobody listens at and no other test process has taken.
 
-    The claim is a lock on a file, held until this process ends."""
-    folder = os.path.join(tempfile.gettempdir(), "bop-test-ports")
-    os.makedirs(folder, exist_ok=True)
-    for port in range(base, base + 70):
-        claim = open(os.path.join(folder, str(port)), "ab")
-        try:
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(("127.0.0.1", port))
-        except OSError:
-            claim.close()
-            continue
-        held_ports.append(claim)
-        return port
-    raise ServerError(f"no free port from {base} on")
+    The claim is a lock on a file, held as long as this object lives."""
+
+    def __init__(self, base):
+        folder = os.path.join(tempfile.gettempdir(), "bop-test-ports")
+        os.makedirs(folder, exist_ok=True)
+        for port in range(base, base + 60):
+            self.lock = os.open(os.path.join(folder, str(port)), os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with socket.socket() as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(("127.0.0.1", port))
+            except OSError:
+                self.release()
+                continue
+            self.port = port
+            return
+        raise ServerError(f"no free port from {base} on")
+
+    def release(self):
+        if self.lock is not None:
+            os.close(self.lock)
+            self.lock = None
+
+    __del__ = release
 
 
 def postgres_bin():
@@ -139,7 +145,8 @@ class Postgres(Server):
         self.folder = postgres_bin()
         if self.folder is None:
             raise ServerError("PostgreSQL 15 is not installed")
-        self.port = port or free_port(41000)
+        self.claims = [] if port else [PortClaim(41000)]
+        self.port = port or self.claims[0].port
         self.fsync = fsync
         self.settings = list(settings)
         self.owned = directory is None
@@ -265,8 +272,9 @@ class Bop(Server):
 
     def __init__(self, binary, port=None, http_port=None, directory=None, flags=(), scratch=None):
         self.binary = os.path.abspath(binary)
-        self.port = port or free_port(41030)
-        self.http_port = http_port or free_port(self.port + 1)
+        self.claims = [PortClaim(41030), PortClaim(41030)]
+        self.port = port or self.claims[0].port
+        self.http_port = http_port or self.claims[1].port
         self.flags = list(flags)
         self.owned = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix="bop-node-", dir=scratch)

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""The node as a program: how it starts, what it says when it cannot, how it stops, what HTTP tells.
+
+For BOP only; PostgreSQL has none of this.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "slt"))
+
+# pylint: disable=wrong-import-position
+import servers
+import wire
+
+binary = ""
+
+
+def serve(*flags, timeout=30):
+    """Runs `bop serve` until it ends by itself."""
+    return subprocess.run([binary, "serve", *flags], capture_output=True, text=True, timeout=timeout, check=False)
+
+
+class Node(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="bop-node-test-")
+        self.addCleanup(shutil.rmtree, self.folder, True)
+        self.node = servers.Bop(binary, directory=os.path.join(self.folder, "data"))
+        self.addCleanup(self.node.stop)
+
+    def ask(self, sql, connection=None):
+        own = connection or self.node.connect()
+        result = own.simple(sql)[-1]
+        if connection is None:
+            own.close()
+        self.assertIsNone(result.error, sql)
+        return result.rows
+
+    def ready_lines(self):
+        with open(self.node.log, encoding="utf-8") as log:
+            return [line for line in log if line.startswith("ready: ")]
+
+    def refused(self, done, *words):
+        self.assertNotEqual(done.returncode, 0)
+        self.assertNotIn("ready:", done.stdout)
+        for word in words:
+            self.assertIn(word, done.stdout + done.stderr)
+        self.assertNotIn("terminate called", done.stderr)
+
+    def test_ready_line_and_password(self):
+        self.node.start()
+        self.assertRegex(self.ready_lines()[0],
+                         rf"^ready: postgresql://bop:[A-Za-z0-9._~-]{{12,}}@127\.0\.0\.1:{self.node.port}/bop\n$")
+        path = os.path.join(self.node.directory, "admin.password")
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
+        with open(path, encoding="utf-8") as file:
+            self.assertEqual(file.read().strip(), self.node.password)
+
+    def test_restart_keeps_url_and_data(self):
+        self.node.start()
+        self.ask("CREATE TABLE kept (a int PRIMARY KEY, b text)")
+        self.ask("INSERT INTO kept VALUES (1, 'x')")
+        self.ask("CREATE DATABASE second")
+        self.assertEqual(self.node.stop(), 0)
+        self.node.start()
+        self.assertEqual(self.ready_lines()[0], self.ready_lines()[1])
+        self.assertEqual(self.ask("SELECT * FROM kept"), [["1", "x"]])
+        self.node.connect("second").close()
+
+    def test_sigterm_ends_sessions_and_rolls_back(self):
+        self.node.start()
+        self.ask("CREATE TABLE t (a int)")
+        idle, busy = self.node.connect(), self.node.connect()
+        self.ask("BEGIN", busy)
+        self.ask("INSERT INTO t VALUES (1)", busy)
+        started = time.monotonic()
+        self.assertEqual(self.node.stop(), 0)
+        self.assertLess(time.monotonic() - started, 20)
+        for connection in (idle, busy):
+            with self.assertRaises(wire.WireError):
+                while connection.receive()[0] != b"Z":
+                    pass
+        self.node.start()
+        self.assertEqual(self.ask("SELECT count(*) FROM t"), [["0"]])
+
+    def test_wrong_password_is_refused(self):
+        self.node.start()
+        self.node.password = "wrong" + self.node.password
+        with self.assertRaises(wire.ConnectError) as caught:
+            self.node.connect()
+        self.assertEqual(caught.exception.fields["C"], "28P01")
+
+    def test_unknown_role_looks_like_a_wrong_password(self):
+        self.node.start()
+        self.node.user = "nobody_here"
+        with self.assertRaises(wire.ConnectError) as caught:
+            self.node.connect("bop")
+        self.assertEqual(caught.exception.fields["C"], "28P01")
+
+    def test_data_directory_in_use(self):
+        self.node.start()
+        other = servers.Bop(binary, directory=self.node.directory)
+        self.refused(serve("--data-dir", other.directory, "--pg-port", str(other.port), "--http-port",
+                           str(other.http_port)), other.directory)
+        self.assertEqual(self.ask("SELECT 1"), [["1"]])
+
+    def test_taken_port(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = str(taken.getsockname()[1])
+            self.refused(serve("--data-dir", self.node.directory, "--pg-port", port, "--http-port",
+                               str(self.node.http_port)), port)
+
+    def test_path_that_cannot_be_written(self):
+        blocker = os.path.join(self.folder, "file")
+        with open(blocker, "w", encoding="utf-8"):
+            pass
+        path = os.path.join(blocker, "data")
+        self.refused(serve("--data-dir", path, "--pg-port", str(self.node.port)), path)
+
+    def test_unknown_flag_names_the_nearest(self):
+        self.refused(serve("--data-dri", self.folder), "--data-dri", "--data-dir")
+
+    def test_value_that_is_not_a_number(self):
+        self.refused(serve("--data-dir", self.node.directory, "--pg-port", "many"), "many")
+
+    def test_start_after_sigkill_is_the_same_node(self):
+        self.node.start()
+        self.ask("CREATE TABLE t (a int)")
+        self.ask("INSERT INTO t VALUES (1)")
+        self.node.kill()
+        self.node.start()
+        self.assertEqual(self.ask("SELECT * FROM t"), [["1"]])
+
+    def test_health_and_metrics(self):
+        self.node.start()
+        base = f"http://127.0.0.1:{self.node.http_port}"
+        with urllib.request.urlopen(f"{base}/health", timeout=20) as answer:
+            self.assertEqual(answer.status, 200)
+        self.ask("SELECT 1")
+        with urllib.request.urlopen(f"{base}/metrics", timeout=20) as answer:
+            text = answer.read().decode()
+        self.assertRegex(text, r"(?m)^# TYPE bop_\w+ (counter|gauge|histogram|summary)$")
+        for line in text.splitlines():
+            self.assertTrue(line.startswith("#") or re.fullmatch(r'[a-zA-Z_:][\w:]*(\{.*\})? \S+', line), line)
+
+    def test_version_and_help(self):
+        for flag in ("--version", "--help"):
+            done = subprocess.run([binary, flag], capture_output=True, text=True, timeout=30, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertTrue(done.stdout.strip())
+
+    def test_two_signals_while_busy_do_not_hang(self):
+        self.node.start()
+        connection = self.node.connect()
+        connection.send(wire.message(b"Q", b"WITH RECURSIVE r(n) AS (SELECT 1::bigint UNION ALL SELECT n + 1 FROM r "
+                                           b"WHERE n < 1000000000) SELECT max(n) FROM r\0"))
+        self.node.process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.node.stop(), 0)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bop", default=os.environ.get("BOP_BINARY", ""), required="BOP_BINARY" not in os.environ)
+    parser.add_argument("tests", nargs="*")
+    options = parser.parse_args()
+    binary = os.path.abspath(options.bop)
+    unittest.main(argv=[sys.argv[0], *options.tests], verbosity=2)
