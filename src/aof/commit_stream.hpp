@@ -1,9 +1,9 @@
 // The commit stream: one durable log of the records of all databases of a node.
 //
-// Formats: record.hpp, segment_header.hpp. Recovery: recovery_table.hpp. Why it is so: DESIGN.md beside this file.
+// Formats: record.hpp, segment_header.hpp. Recovery: recovery_table.hpp. Why it is so: DESIGN.md beside this
+// file.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -15,6 +15,7 @@
 
 #include "aof/reader.hpp"
 #include "aof/record_kind.hpp"
+#include "aof/segment_header.hpp"
 #include "aof/stream_metrics.hpp"
 #include "base/disk.hpp"
 #include "base/error.hpp"
@@ -23,18 +24,17 @@
 
 namespace bop::aof {
 
-using StreamIdentity = std::array<std::uint8_t, 16>;
-
 struct Options {
   std::string directory;
-  std::uint64_t segment_bytes = 64U << 20U;     // of one file; a multiple of kDiskBlockBytes, at least 64 KiB
-  std::size_t max_in_flight = 16;               // durable writes at once; the number in use adapts below it
-  std::size_t write_bytes = 256U << 10U;        // records are gathered into writes of about this size
-  std::uint64_t max_batch_bytes = 16U << 20U;   // of one append(); also bounded by half of a segment
-  std::uint64_t max_unacknowledged = 64U << 20U;  // bytes appended and not durable, beyond it must_wait() is true
-  std::uint64_t ballast_bytes = 0;              // kept in a file and given back when the disk is full; 0 = none
-  std::optional<StreamIdentity> identity;       // of a new stream; random when absent. An old one must match.
-  double prepare_at = 0.8;                      // share of the segment in use at which maintain() prepares the next
+  std::uint64_t segment_bytes = 64U << 20U;    // of one file; a multiple of kDiskBlockBytes, at least 64 KiB
+  std::size_t max_in_flight = 16;              // durable writes at once; the number in use adapts below it
+  std::size_t write_bytes = 256U << 10U;       // records are gathered into writes of about this size
+  std::uint64_t max_batch_bytes = 16U << 20U;  // of one append(); also bounded by half of a segment
+  std::uint64_t max_unacknowledged = 64U
+                                     << 20U;  // bytes appended and not durable, beyond it must_wait() is true
+  std::uint64_t ballast_bytes = 0;            // kept in a file and given back when the disk is full; 0 = none
+  std::optional<StreamIdentity> identity;     // of a new stream; random when absent. An old one must match.
+  double prepare_at = 0.8;  // share of the segment in use at which maintain() prepares the next
 };
 
 // One record to append. The payload is gathered from `payload` in order.
@@ -50,13 +50,13 @@ struct RecordInput {
 // What open() found.
 struct Recovered {
   StreamIdentity identity{};
-  Timeline timeline;          // of everything appended from now on
-  Term last_term;             // of the newest record, 0 when there is none
-  Lsn first;                  // oldest record that can be read; last.next() when the stream is empty
-  Lsn last;                   // newest record; Lsn(0) in a new stream
-  bool created = false;       // the directory held no log
-  bool clean = false;         // the log was closed in order
-  std::uint64_t discarded_bytes = 0;    // never acknowledged: a torn tail, or records behind a hole
+  Timeline timeline;                  // of everything appended from now on
+  Term last_term;                     // of the newest record, 0 when there is none
+  Lsn first;                          // oldest record that can be read; last.next() when the stream is empty
+  Lsn last;                           // newest record; Lsn(0) in a new stream
+  bool created = false;               // the directory held no log
+  bool clean = false;                 // the log was closed in order
+  std::uint64_t discarded_bytes = 0;  // never acknowledged: a torn tail, or records behind a hole
   std::uint64_t discarded_records = 0;  // whole records among them
   std::uint64_t skipped_fillers = 0;    // damaged padding between two records that chain
   std::string verdict;                  // one sentence for the log of the node
@@ -68,22 +68,23 @@ struct Recovered {
 // durable() >= its Lsn, which only ever follows completed durable writes of *all* records before it. A batch
 // is atomic: after a crash all of its records are there or none.
 //
-// Threads: append(), must_wait(), cursors, read_from() and metrics() from any thread. Completions run where the owner
-// polls the Disk (or on the disk's own thread); subscribers run there, one at a time, in order, with no lock of the
-// stream held: they may call append(). maintain() and trim() from any thread, they exclude each other and wait for
-// the disk: not on a reactor. There is no thread of its own and no timer.
+// Threads: append(), must_wait(), cursors, read_from() and metrics() from any thread. Completions run where
+// the owner polls the Disk (or on the disk's own thread); subscribers run there, one at a time, in order,
+// with no lock of the stream held: they may call append(). maintain() and trim() from any thread, they
+// exclude each other and wait for the disk: not on a reactor. There is no thread of its own and no timer.
 //
 // Failure: the first failed durable write poisons the stream for good: append() answers kPoisoned, durable()
-// stands still, reads go on. A disk that is full when the next segment is prepared does not poison: append() answers
-// kDiskFull once the current segment is used up, until a maintain() succeeds.
+// stands still, reads go on. A disk that is full when the next segment is prepared does not poison: append()
+// answers kDiskFull once the current segment is used up, until a maintain() succeeds.
 //
 // Memory: buffers of the bytes not yet durable, kept for reuse; files, buffers and completions stay alive
 // until the disk gave them back, also when the stream is destroyed before.
 class CommitStream {
  public:
-  // Locks the directory, recovers, fences what was discarded. Works with no byte free on the disk (then append()
-  // answers kDiskFull). Errors: kLocked; kCorrupt naming file, offset and LSN; kFormatTooNew; kIo for an unreadable
-  // sector (never taken for the end of the log); kConfigInvalid. `disk`, `clock` and `random` outlive the stream.
+  // Locks the directory, recovers, fences what was discarded. Works with no byte free on the disk (then
+  // append() answers kDiskFull). Errors: kLocked; kCorrupt naming file, offset and LSN; kFormatTooNew; kIo
+  // for an unreadable sector (never taken for the end of the log); kConfigInvalid. `disk`, `clock` and
+  // `random` outlive the stream.
   [[nodiscard]] static Result<std::unique_ptr<CommitStream>> open(Disk& disk, Clock& clock, Random& random,
                                                                   Options options);
   // Without close(): waits for nothing; what is not durable may or may not be found again.
@@ -94,14 +95,16 @@ class CommitStream {
   [[nodiscard]] const Recovered& recovered() const noexcept;
   [[nodiscard]] Timeline timeline() const noexcept;
 
-  // Term of records appended from now on; never decreases (asserted). Starts at max(1, recovered().last_term).
+  // Term of records appended from now on; never decreases (asserted). Starts at max(1,
+  // recovered().last_term).
   void set_term(Term term);
   [[nodiscard]] Term term() const noexcept;
 
-  // Appends the batch atomically with consecutive ids; returns the last one. Copies, never waits for the disk (except
-  // that when maintain() comes too late, the next segment is prepared here; metrics().late_preparations counts it).
-  // Errors, each before any effect: kPoisoned, kDiskFull, kTransactionTooLarge, kInsufficientResources (four times
-  // max_unacknowledged is outstanding), kAdminShutdown (closed), kInvalidArgument (empty batch or a mark's kind).
+  // Appends the batch atomically with consecutive ids; returns the last one. Copies, never waits for the disk
+  // (except that when maintain() comes too late, the next segment is prepared here;
+  // metrics().late_preparations counts it). Errors, each before any effect: kPoisoned, kDiskFull,
+  // kTransactionTooLarge, kInsufficientResources (four times max_unacknowledged is outstanding),
+  // kAdminShutdown (closed), kInvalidArgument (empty batch or a mark's kind).
   [[nodiscard]] Result<Lsn> append(std::span<const RecordInput> batch);
 
   // True while more than max_unacknowledged bytes are not durable: start no new work then.
@@ -120,17 +123,20 @@ class CommitStream {
   void on_failure(std::move_only_function<void(const Error&)> callback);
   [[nodiscard]] std::optional<Error> failure() const;
 
-  // Called (from append(), with no lock held) when there is work for maintain(); the owner posts it elsewhere.
+  // Called (from append(), with no lock held) when there is work for maintain(); the owner posts it
+  // elsewhere.
   void on_maintenance(std::move_only_function<void()> callback);
   // Prepares the next segment when due, refills the ballast, persists the watermark of a stream at rest. Call
   // it from on_maintenance and now and then (seconds). kDiskFull: try again later.
   [[nodiscard]] Status maintain();
 
-  // Waits (driving the disk) until durable() >= lsn; the poison error otherwise. For start-up, tools and tests.
+  // Waits (driving the disk) until durable() >= lsn; the poison error otherwise. For start-up, tools and
+  // tests.
   [[nodiscard]] Status wait_durable(Lsn lsn);
 
-  // A cursor over durable records with id >= from, of one database or of all. kNotInPrerequisiteState when `from` was
-  // trimmed. The reader sees later records as they become durable, and must not outlive the stream.
+  // A cursor over durable records with id >= from, of one database or of all. kNotInPrerequisiteState when
+  // `from` was trimmed. The reader sees later records as they become durable, and must not outlive the
+  // stream.
   [[nodiscard]] Result<std::unique_ptr<Reader>> read_from(Lsn from,
                                                           std::optional<DatabaseId> database = std::nullopt);
 

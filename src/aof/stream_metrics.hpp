@@ -48,9 +48,9 @@ class LatencyBuckets {
 struct StreamMetrics {
   std::atomic<std::uint64_t> batches{0};
   std::atomic<std::uint64_t> records{0};
-  std::atomic<std::uint64_t> record_bytes{0};   // headers, envelopes and payloads
-  std::atomic<std::uint64_t> writes{0};         // completed durable writes
-  std::atomic<std::uint64_t> write_bytes{0};    // with padding
+  std::atomic<std::uint64_t> record_bytes{0};  // headers, envelopes and payloads
+  std::atomic<std::uint64_t> writes{0};        // completed durable writes
+  std::atomic<std::uint64_t> write_bytes{0};   // with padding
   std::atomic<std::uint64_t> in_flight{0};
   std::atomic<std::uint64_t> max_in_flight{0};  // most ever
   std::atomic<std::uint64_t> rotations{0};
@@ -58,8 +58,8 @@ struct StreamMetrics {
   std::atomic<std::uint64_t> refused_disk_full{0};
   std::atomic<std::uint64_t> segments_trimmed{0};
   std::atomic<std::uint64_t> unacknowledged_bytes{0};
-  LatencyBuckets write_latency;    // from submission to completion
-  LatencyBuckets commit_latency;   // from the first append of a write to its acknowledgement
+  LatencyBuckets write_latency;   // from submission to completion
+  LatencyBuckets commit_latency;  // from the first append of a write to its acknowledgement
 };
 
 }  // namespace bop::aof

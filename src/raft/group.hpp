@@ -1,4 +1,5 @@
-// A group orders the records of the databases that it hosts. Above this interface nobody knows how many nodes agree.
+// A group orders the records of the databases that it hosts. Above this interface nobody knows how many nodes
+// agree.
 #pragma once
 
 #include <cstdint>
@@ -21,17 +22,18 @@ struct Leadership {
   std::uint64_t leader = 0;  // node id; 0 = unknown
 };
 
-// Threads: every call from any thread. Callbacks run where the disk's (and later the network's) completions run,
-// one at a time, with no lock held.
+// Threads: every call from any thread. Callbacks run where the disk's (and later the network's) completions
+// run, one at a time, with no lock held.
 //
-// Meaning: propose() returning an Lsn means "appended here", nothing more. The record is decided when committed()
-// reached its Lsn *in the same term*; after a change of term the proposer learns from `on_leadership` that everything
-// above committed() may be lost.
+// Meaning: propose() returning an Lsn means "appended here", nothing more. The record is decided when
+// committed() reached its Lsn *in the same term*; after a change of term the proposer learns from
+// `on_leadership` that everything above committed() may be lost.
 class Group {
  public:
   virtual ~Group() = default;
 
-  // Appends an atomic batch as leader. Errors as CommitStream::append, and kCannotConnectNow when not the leader.
+  // Appends an atomic batch as leader. Errors as CommitStream::append, and kCannotConnectNow when not the
+  // leader.
   [[nodiscard]] virtual Result<Lsn> propose(std::span<const aof::RecordInput> batch) = 0;
   // True while too much is proposed and not committed: start no new work.
   [[nodiscard]] virtual bool must_wait() const noexcept = 0;
@@ -40,7 +42,7 @@ class Group {
   [[nodiscard]] virtual Lsn committed() const noexcept = 0;  // agreed; never decreases
   [[nodiscard]] virtual Lsn durable() const noexcept = 0;    // on this node's disk
   [[nodiscard]] virtual Lsn appended() const noexcept = 0;
-  [[nodiscard]] virtual Lsn first() const noexcept = 0;      // oldest record that can be read here
+  [[nodiscard]] virtual Lsn first() const noexcept = 0;  // oldest record that can be read here
   // `callback(committed())` after each advance.
   virtual void subscribe(std::move_only_function<void(Lsn)> callback) = 0;
 
@@ -54,13 +56,13 @@ class Group {
   virtual void on_failure(std::move_only_function<void(const Error&)> callback) = 0;
   [[nodiscard]] virtual std::optional<Error> failure() const = 0;
 
-  // A linearizable read point: calls back with a committed Lsn that a read has to wait for. In a group of one it
-  // is committed(), at once and inside the call.
+  // A linearizable read point: calls back with a committed Lsn that a read has to wait for. In a group of one
+  // it is committed(), at once and inside the call.
   virtual void read_index(std::move_only_function<void(Result<Lsn>)> callback) = 0;
 
   // Committed records in order. See CommitStream::read_from.
-  [[nodiscard]] virtual Result<std::unique_ptr<aof::Reader>> read_from(Lsn from,
-                                                                       std::optional<DatabaseId> database) = 0;
+  [[nodiscard]] virtual Result<std::unique_ptr<aof::Reader>> read_from(
+      Lsn from, std::optional<DatabaseId> database) = 0;
   // The caller's bases and snapshots hold everything below: the group may drop it.
   [[nodiscard]] virtual Status trim(Lsn below) = 0;
 

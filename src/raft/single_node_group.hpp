@@ -12,7 +12,8 @@ namespace bop::raft {
 // term (database 0), which becomes durable with the first write.
 class SingleNodeGroup final : public Group {
  public:
-  [[nodiscard]] static Result<std::unique_ptr<SingleNodeGroup>> open(std::unique_ptr<aof::CommitStream> stream);
+  [[nodiscard]] static Result<std::unique_ptr<SingleNodeGroup>> open(
+      std::unique_ptr<aof::CommitStream> stream);
 
   [[nodiscard]] Result<Lsn> propose(std::span<const aof::RecordInput> batch) override;
   [[nodiscard]] bool must_wait() const noexcept override;

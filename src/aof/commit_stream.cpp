@@ -1,0 +1,80 @@
+#include "aof/commit_stream.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "aof/stream_core.hpp"
+#include "aof/stream_reader.hpp"
+#include "base/assert.hpp"
+
+namespace bop::aof {
+
+Result<std::unique_ptr<CommitStream>> CommitStream::open(Disk& disk, Clock& clock, Random& random,
+                                                         Options options) {
+  auto core = std::make_shared<Core>(disk, clock, random, std::move(options));
+  BOP_TRY(core->open());
+  return std::unique_ptr<CommitStream>(new CommitStream(std::move(core)));
+}
+
+CommitStream::CommitStream(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+CommitStream::~CommitStream() { core_->detach(); }
+
+const Recovered& CommitStream::recovered() const noexcept { return core_->recovered_; }
+Timeline CommitStream::timeline() const noexcept {
+  return Timeline(core_->timeline_.load(std::memory_order_relaxed));
+}
+
+void CommitStream::set_term(Term term) {
+  std::scoped_lock lock(core_->mutex_);
+  BOP_ASSERT(term.value >= core_->term_.load());
+  core_->term_.store(term.value);
+}
+Term CommitStream::term() const noexcept { return Term(core_->term_.load(std::memory_order_relaxed)); }
+
+Result<Lsn> CommitStream::append(std::span<const RecordInput> batch) { return core_->append(batch); }
+
+bool CommitStream::must_wait() const noexcept {
+  return core_->unacknowledged_.load(std::memory_order_relaxed) > core_->options_.max_unacknowledged;
+}
+Lsn CommitStream::appended() const noexcept { return Lsn(core_->appended_.load(std::memory_order_acquire)); }
+Lsn CommitStream::durable() const noexcept { return Lsn(core_->durable_.load(std::memory_order_acquire)); }
+Lsn CommitStream::first() const noexcept { return Lsn(core_->first_.load(std::memory_order_acquire)); }
+
+void CommitStream::on_room(std::move_only_function<void()> callback) {
+  std::scoped_lock lock(core_->mutex_);
+  core_->room_callbacks_.push_back(std::make_unique<std::move_only_function<void()>>(std::move(callback)));
+}
+void CommitStream::subscribe(std::move_only_function<void(Lsn)> callback) {
+  std::scoped_lock lock(core_->mutex_);
+  core_->subscribers_.push_back(std::make_unique<std::move_only_function<void(Lsn)>>(std::move(callback)));
+}
+void CommitStream::on_failure(std::move_only_function<void(const Error&)> callback) {
+  std::scoped_lock lock(core_->mutex_);
+  core_->failure_callbacks_.push_back(
+      std::make_unique<std::move_only_function<void(const Error&)>>(std::move(callback)));
+}
+std::optional<Error> CommitStream::failure() const {
+  std::scoped_lock lock(core_->mutex_);
+  return core_->failure_;
+}
+void CommitStream::on_maintenance(std::move_only_function<void()> callback) {
+  std::scoped_lock lock(core_->mutex_);
+  core_->maintenance_callback_ = std::move(callback);
+}
+
+Status CommitStream::maintain() { return core_->maintain(); }
+Status CommitStream::wait_durable(Lsn lsn) { return core_->wait_durable(lsn); }
+
+Result<std::unique_ptr<Reader>> CommitStream::read_from(Lsn from, std::optional<DatabaseId> database) {
+  if (from < first()) {
+    return fail(ErrorCode::kNotInPrerequisiteState, "the record with LSN {} was trimmed, the oldest is {}",
+                from.value, first().value);
+  }
+  return std::make_unique<StreamReader>(core_, from, database);
+}
+
+Status CommitStream::trim(Lsn below) { return core_->trim(below); }
+Status CommitStream::close() { return core_->close(); }
+const StreamMetrics& CommitStream::metrics() const noexcept { return core_->metrics_; }
+
+}  // namespace bop::aof

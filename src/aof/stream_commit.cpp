@@ -1,0 +1,203 @@
+// Committing: which writes go out when, and what their completions acknowledge.
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "aof/stream_core.hpp"
+#include "base/assert.hpp"
+
+namespace bop::aof {
+
+namespace {
+
+// Calls `callback` without the lock; callbacks stay where they are for the life of the stream.
+template <class Callback, class... Arguments>
+void call(std::unique_lock<std::mutex>& lock, Callback& callback, const Arguments&... arguments) {
+  lock.unlock();
+  callback(arguments...);
+  lock.lock();
+}
+
+}  // namespace
+
+// Ends the open write with a filler up to a block boundary.
+void CommitStream::Core::close_write() {
+  BOP_ASSERT(open_);
+  const std::uint64_t end = align_up(open_->used + kFillerBytes, kDiskBlockBytes);
+  std::array<std::byte, kDiskBlockBytes + kFillerBytes> payload;
+  const std::span filler = std::span(payload).first(end - open_->used - kRecordOverhead);
+  const Lsn watermark(durable_.load(std::memory_order_relaxed));
+  encode_filler(filler, {.watermark = watermark, .closed = open_->closes_stream});
+  put_mark(RecordKind::kFiller, filler);
+  BOP_ASSERT(open_->used == end);
+  persisted_watermark_ = watermark;
+  open_->segment->next_offset = open_->offset + open_->used;
+  open_.reset();
+}
+
+// One write is always in flight while there is something to write. Another one joins it when it is large, or
+// when its oldest record has waited as long as a whole write takes: then the disk is slower than its callers.
+bool CommitStream::Core::may_submit(std::int64_t now_ns) const {
+  if (failure_.has_value() || submitted_ == queue_.size() || barrier_in_flight_) return false;
+  const Write& write = *queue_[submitted_];
+  if (write.used == 0) return false;
+  if (in_flight_ == 0) return submitted_ == 0;
+  if (write.barrier || in_flight_ >= options_.max_in_flight) return false;
+  if (&write != open_.get() || write.used >= options_.write_bytes / 4) return true;
+  return now_ns - write.first_append_ns >= last_write_ns_;
+}
+
+void CommitStream::Core::collect_submits(Submits& submits, std::int64_t now_ns) {
+  while (may_submit(now_ns)) {
+    std::shared_ptr<Write>& write = queue_[submitted_];
+    if (write == open_) close_write();
+    write->submitted_ns = now_ns;
+    barrier_in_flight_ = write->barrier;
+    ++submitted_;
+    ++in_flight_;
+    submits.push_back(write);
+  }
+  metrics_.in_flight.store(in_flight_, std::memory_order_relaxed);
+  if (in_flight_ > metrics_.max_in_flight.load(std::memory_order_relaxed)) {
+    metrics_.max_in_flight.store(in_flight_, std::memory_order_relaxed);
+  }
+}
+
+void CommitStream::Core::submit(const Submits& submits) {
+  for (const auto& write : submits) {
+    write->segment->file->write_durable(
+        ByteOffset(write->offset), std::span<const std::byte>(write->buffer.data(), write->used),
+        [core = shared_from_this(), write](Status status) { core->completed(write, std::move(status)); });
+  }
+}
+
+void CommitStream::Core::completed(const std::shared_ptr<Write>& write, Status status) {
+  Submits submits;
+  {
+    std::scoped_lock lock(mutex_);
+    const std::int64_t now_ns = clock_.steady_ns();
+    BOP_ASSERT(in_flight_ > 0 && !write->done);
+    --in_flight_;
+    write->done = true;
+    if (write->barrier) barrier_in_flight_ = false;
+    last_write_ns_ = now_ns - write->submitted_ns;
+    metrics_.in_flight.store(in_flight_, std::memory_order_relaxed);
+    metrics_.write_latency.record(static_cast<std::uint64_t>(std::max<std::int64_t>(0, last_write_ns_)));
+    metrics_.writes.fetch_add(1, std::memory_order_relaxed);
+    metrics_.write_bytes.fetch_add(write->used, std::memory_order_relaxed);
+    if (!status.has_value() && !failure_.has_value()) {
+      failure_ = error(ErrorCode::kPoisoned,
+                       "the log cannot be written since a durable write to {} at byte {} failed: {}",
+                       write->segment->path, write->offset, status.error().what())
+                     .hint("Reads of committed data go on. Check the disk, then restart the node.");
+      failure_pending_ = true;
+    }
+    if (!failure_.has_value()) {
+      acknowledge(now_ns);
+      collect_submits(submits, now_ns);
+    }
+  }
+  submit(submits);
+  notify();
+}
+
+// Takes the done writes from the front of the queue.
+void CommitStream::Core::acknowledge(std::int64_t now_ns) {
+  while (!queue_.empty() && queue_.front()->done) {
+    Write& write = *queue_.front();
+    Segment& segment = *write.segment;
+    BOP_ASSERT(submitted_ > 0 && write.offset == (write.barrier ? 0 : segment.durable_end));
+    segment.durable_end = write.offset + write.used;
+    if (!write.barrier && (segment.entry_points.empty() ||
+                           write.offset >= segment.entry_points.back().offset + kEntryPointBytes)) {
+      segment.entry_points.push_back({write.before.index.next(), write.offset, write.before});
+    }
+    BOP_ASSERT(write.last.value >= durable_.load(std::memory_order_relaxed));
+    durable_.store(write.last.value, std::memory_order_release);
+    if (write.closes_stream) closed_on_disk_ = true;
+    if (write.unacknowledged != 0) {
+      metrics_.commit_latency.record(
+          static_cast<std::uint64_t>(std::max<std::int64_t>(0, now_ns - write.first_append_ns)));
+    }
+    const std::uint64_t held =
+        unacknowledged_.fetch_sub(write.unacknowledged, std::memory_order_relaxed) - write.unacknowledged;
+    metrics_.unacknowledged_bytes.store(held, std::memory_order_relaxed);
+    if (over_limit_ && held <= options_.max_unacknowledged) {
+      over_limit_ = false;
+      room_pending_ = true;
+    }
+    if (write.buffer.capacity() == align_up(options_.write_bytes, kDiskBlockBytes) &&
+        spare_buffers_.size() < options_.max_in_flight + 2) {
+      spare_buffers_.push_back(std::move(write.buffer));
+    }
+    queue_.pop_front();
+    --submitted_;
+  }
+}
+
+void CommitStream::Core::notify() {
+  std::unique_lock lock(mutex_);
+  if (notifying_ || detached_) return;
+  notifying_ = true;
+  notifier_ = std::this_thread::get_id();
+  while (!detached_) {
+    const std::uint64_t durable = durable_.load(std::memory_order_relaxed);
+    const bool advanced = durable > notified_lsn_;
+    const bool failed = std::exchange(failure_pending_, false);
+    const bool room = std::exchange(room_pending_, false);
+    if (!advanced && !failed && !room) break;
+    notified_lsn_ = durable;
+    const std::size_t subscribers = subscribers_.size();
+    const std::size_t failures = failure_callbacks_.size();
+    const std::size_t rooms = room_callbacks_.size();
+    for (std::size_t i = 0; advanced && i < subscribers; ++i) call(lock, *subscribers_[i], Lsn(durable));
+    for (std::size_t i = 0; failed && i < failures; ++i) call(lock, *failure_callbacks_[i], *failure_);
+    for (std::size_t i = 0; room && i < rooms; ++i) call(lock, *room_callbacks_[i]);
+  }
+  notifying_ = false;
+  notified_.notify_all();
+}
+
+// After it no callback runs. A callback must not destroy the stream.
+void CommitStream::Core::detach() {
+  std::unique_lock lock(mutex_);
+  detached_ = true;
+  closed_ = true;
+  BOP_ASSERT(!notifying_ || notifier_ != std::this_thread::get_id());
+  notified_.wait(lock, [this] { return !notifying_; });
+  lock_.reset();
+}
+
+// A write of nothing but a filler.
+void CommitStream::Core::push_mark_write(bool closes_stream) {
+  if (open_) close_write();
+  begin_write(0, clock_.steady_ns());
+  open_->closes_stream = closes_stream;
+  close_write();
+}
+
+Status CommitStream::Core::wait_durable(Lsn lsn) {
+  constexpr int kMostIdleTurns = 1'000'000;  // another thread may be running our completions
+  int idle_turns = 0;
+  for (;;) {
+    {
+      std::scoped_lock lock(mutex_);
+      if (durable_.load(std::memory_order_relaxed) >= lsn.value && queue_.empty()) return {};
+      if (durable_.load(std::memory_order_relaxed) >= lsn.value && !closed_) return {};
+      if (failure_.has_value()) return std::unexpected(*failure_);
+      if (lsn.value > appended_.load(std::memory_order_relaxed)) {
+        return fail(ErrorCode::kInvalidArgument, "LSN {} was never appended, the newest is {}", lsn.value,
+                    appended_.load(std::memory_order_relaxed));
+      }
+    }
+    if (disk_.wait() != 0) {
+      idle_turns = 0;
+    } else if (++idle_turns == kMostIdleTurns) {
+      return fail(ErrorCode::kIo, "the disk does not complete the writes of {}", options_.directory);
+    } else {
+      std::this_thread::yield();
+    }
+  }
+}
+
+}  // namespace bop::aof

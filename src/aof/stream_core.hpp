@@ -1,0 +1,192 @@
+// The inside of a commit stream: segments, the queue of writes, and the rules by which they are submitted.
+//
+// States of a write, in the order of the queue: open (the newest, takes records) -> closed (full, or its
+// segment is)
+// -> submitted -> done -> acknowledged, when everything before it is, and gone. Submitting closes. A barrier
+// (the header of a segment) is submitted alone: after all before it are acknowledged, before any behind it.
+//
+// Locks: `maintenance_` (preparing, trimming, closing; held while waiting for the disk) is taken before
+// `mutex_` (everything else; never held while waiting for the disk or calling out).
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "aof/block_buffer.hpp"
+#include "aof/commit_stream.hpp"
+#include "aof/record.hpp"
+#include "aof/stream_files.hpp"
+
+namespace bop::aof {
+
+// Where a reader may enter a segment.
+struct EntryPoint {
+  Lsn lsn;  // of the first entry behind `offset`
+  std::uint64_t offset = 0;
+  RecordLink before;  // last entry before `offset`
+};
+
+struct Segment {
+  SegmentHeader header;
+  std::string path;
+  std::shared_ptr<File> file;     // for writing; only of the active segment
+  std::uint64_t next_offset = 0;  // where the next write goes; the end of a segment that is read only
+  std::uint64_t durable_end = 0;  // acknowledged bytes
+  std::vector<EntryPoint> entry_points;
+  std::atomic<bool> trimmed{false};
+};
+
+struct Write {
+  std::shared_ptr<Segment> segment;
+  BlockBuffer buffer;
+  std::uint64_t offset = 0;
+  std::size_t used = 0;
+  RecordLink before;  // last entry before the write
+  Lsn last;           // newest entry once this write is acknowledged
+  std::uint64_t unacknowledged = 0;
+  std::int64_t first_append_ns = 0;
+  std::int64_t submitted_ns = 0;
+  bool barrier = false;
+  bool closes_stream = false;
+  bool done = false;
+};
+
+// The part of a segment that appends leave free, for the mark at close.
+inline constexpr std::uint64_t kCloseReserve = kDiskBlockBytes;
+inline constexpr std::uint64_t kEntryPointBytes = 256U << 10U;
+inline constexpr std::uint64_t kHardLimitFactor = 4;
+
+class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Core> {
+ public:
+  Core(Disk& disk, Clock& clock, Random& random, Options options);
+
+  // stream_open.cpp
+  [[nodiscard]] Status open();
+
+  // stream_append.cpp
+  [[nodiscard]] Result<Lsn> append(std::span<const RecordInput> batch);
+
+  // stream_commit.cpp
+  void completed(const std::shared_ptr<Write>& write, Status status);
+  [[nodiscard]] Status wait_durable(Lsn lsn);
+  void detach();
+
+  // stream_maintenance.cpp
+  [[nodiscard]] Status maintain();
+  [[nodiscard]] Status trim(Lsn below);
+  [[nodiscard]] Status close();
+
+  // For the reader: the segment that holds `lsn` or would; nullptr when it was trimmed.
+  struct ReadPlace {
+    std::shared_ptr<Segment> segment;
+    EntryPoint entry;
+    std::uint64_t durable_end = 0;
+    std::shared_ptr<Segment> following;  // of the segment, when there is one
+  };
+  [[nodiscard]] std::optional<ReadPlace> place_of(Lsn lsn);
+  [[nodiscard]] ReadPlace place_after(const std::shared_ptr<Segment>& segment);
+
+  Disk& disk_;
+  Clock& clock_;
+  Random& random_;
+  const Options options_;
+  Recovered recovered_;
+  StreamMetrics metrics_;
+
+  std::atomic<std::uint64_t> appended_{0};
+  std::atomic<std::uint64_t> durable_{0};
+  std::atomic<std::uint64_t> first_{1};
+  std::atomic<std::uint64_t> term_{1};
+  std::atomic<std::uint32_t> timeline_{1};
+
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<std::move_only_function<void(Lsn)>>> subscribers_;
+  std::vector<std::unique_ptr<std::move_only_function<void(const Error&)>>> failure_callbacks_;
+  std::vector<std::unique_ptr<std::move_only_function<void()>>> room_callbacks_;
+  std::move_only_function<void()> maintenance_callback_;
+  std::optional<Error> failure_;
+
+ private:
+  using Submits = std::vector<std::shared_ptr<Write>>;
+
+  // stream_append.cpp; with mutex_ held.
+  [[nodiscard]] Status admit(std::uint64_t bytes) const;
+  [[nodiscard]] bool fits(std::uint64_t bytes) const;
+  [[nodiscard]] std::uint64_t heads_bytes() const noexcept;
+  void rotate(std::int64_t now_ns);
+  void begin_write(std::uint64_t bytes, std::int64_t now_ns);
+  void encode(const RecordInput& record, std::uint32_t batch_remaining);
+  void put_mark(RecordKind kind, std::span<const std::byte> payload);
+  void set_active(std::shared_ptr<Segment> segment);
+  [[nodiscard]] BlockBuffer take_buffer(std::uint64_t bytes);
+
+  // stream_commit.cpp; with mutex_ held but for submit() and notify().
+  void close_write();
+  [[nodiscard]] bool may_submit(std::int64_t now_ns) const;
+  void collect_submits(Submits& submits, std::int64_t now_ns);
+  void submit(const Submits& submits);
+  void acknowledge(std::int64_t now_ns);
+  void notify();
+  void push_mark_write(bool closes_stream);
+
+  // stream_maintenance.cpp; with maintenance_ held.
+  [[nodiscard]] Status prepare();
+  [[nodiscard]] Result<std::shared_ptr<Segment>> create_segment_file();
+  [[nodiscard]] Status activate(const std::shared_ptr<Segment>& segment);
+  void release_ballast();
+  void fill_ballast();
+  [[nodiscard]] std::string ballast_path() const { return options_.directory + "/ballast"; }
+
+  std::mutex maintenance_;
+  std::unique_ptr<DiskLock> lock_;
+  std::uint64_t next_number_ = 1;
+  std::uint64_t previous_number_ = 0;  // of the newest segment in the chain
+  bool ballast_held_ = false;
+  std::uint64_t appended_at_last_maintain_ = 0;
+  std::string obsolete_path_;  // a segment without records, removed once its successor is durable
+
+  std::vector<std::shared_ptr<Segment>>
+      segments_;  // the chain, oldest first; back() is active_ when there is one
+  std::shared_ptr<Segment> active_;
+  std::uint64_t active_key_ = 0;   // its record_key()
+  std::shared_ptr<Segment> next_;  // prepared, without a header
+  bool disk_full_ = false;
+  bool maintenance_wanted_ = false;
+  bool closed_ = false;
+  bool closed_on_disk_ = false;  // the newest write says so
+
+  std::deque<std::shared_ptr<Write>> queue_;  // not acknowledged, oldest first
+  std::shared_ptr<Write> open_;               // queue_.back() while it takes records
+  std::size_t submitted_ = 0;                 // of the queue, from the front
+  std::size_t in_flight_ = 0;
+  bool barrier_in_flight_ = false;
+  std::int64_t last_write_ns_ = 0;
+  std::vector<BlockBuffer> spare_buffers_;
+
+  RecordLink last_;
+  DatabaseHeads heads_;
+  std::int64_t last_timestamp_us_ = 0;
+  std::atomic<std::uint64_t> unacknowledged_{0};
+  bool over_limit_ = false;
+  Lsn persisted_watermark_;
+
+  // Callbacks are run by one thread at a time; who finds another one at it leaves the rest to that one.
+  bool notifying_ = false;
+  bool detached_ = false;
+  std::thread::id notifier_;
+  std::condition_variable notified_;
+  std::uint64_t notified_lsn_ = 0;
+  bool failure_pending_ = false;
+  bool room_pending_ = false;
+
+  friend class CommitStream;
+};
+
+}  // namespace bop::aof

@@ -1,0 +1,113 @@
+#include "aof/stream_reader.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace bop::aof {
+
+std::optional<CommitStream::Core::ReadPlace> CommitStream::Core::place_of(Lsn lsn) {
+  std::scoped_lock lock(mutex_);
+  if (segments_.empty() || lsn < segments_.front()->header.base) return std::nullopt;
+  const auto behind =
+      std::upper_bound(segments_.begin(), segments_.end(), lsn,
+                       [](Lsn wanted, const auto& segment) { return wanted < segment->header.base; });
+  const auto at = behind - 1;
+  ReadPlace place{.segment = *at,
+                  .entry = {(*at)->header.base, kSegmentHeaderBytes, (*at)->header.previous},
+                  .durable_end = (*at)->durable_end,
+                  .following = behind == segments_.end() ? nullptr : *behind};
+  for (const EntryPoint& entry : (*at)->entry_points) {
+    if (entry.lsn <= lsn) place.entry = entry;
+  }
+  return place;
+}
+
+CommitStream::Core::ReadPlace CommitStream::Core::place_after(const std::shared_ptr<Segment>& segment) {
+  std::scoped_lock lock(mutex_);
+  ReadPlace place{.segment = segment, .entry = {}, .durable_end = segment->durable_end, .following = nullptr};
+  const auto at = std::find(segments_.begin(), segments_.end(), segment);
+  if (at != segments_.end() && at + 1 != segments_.end()) place.following = *(at + 1);
+  return place;
+}
+
+Error StreamReader::trimmed(Lsn wanted) const {
+  return error(ErrorCode::kNotInPrerequisiteState, "the record with LSN {} was trimmed, the oldest is {}",
+               wanted.value, core_->first_.load());
+}
+
+Status StreamReader::enter(const CommitStream::Core::ReadPlace& place) {
+  segment_ = place.segment;
+  end_.reset();
+  if (place.following) end_ = place.following->header.previous;
+  auto file = core_->disk_.open(segment_->path, OpenMode::kRead);
+  if (!file.has_value()) {
+    if (segment_->trimmed.load(std::memory_order_acquire)) return std::unexpected(trimmed(place.entry.lsn));
+    return std::unexpected(std::move(file).error());
+  }
+  file_ = std::move(*file);
+  limit_ = place.durable_end;
+  walk_.emplace(*file_, segment_->header,
+                SegmentWalk::Start{.offset = place.entry.offset,
+                                   .last = place.entry.before,
+                                   .limit = place.durable_end,
+                                   .watermark = end_.has_value() ? end_->index : Lsn(0)});
+  return {};
+}
+
+Result<std::optional<RecordView>> StreamReader::next() {
+  if (failed_.has_value()) return std::unexpected(*failed_);
+  const auto failing = [this](Error error) {
+    failed_ = error;
+    return std::unexpected(std::move(error));
+  };
+  if (!walk_.has_value()) {
+    const auto place = core_->place_of(from_);
+    if (!place.has_value()) {
+      if (from_.value >= core_->first_.load()) return std::nullopt;  // nothing was ever written
+      return failing(trimmed(from_));
+    }
+    if (Status entered = enter(*place); !entered.has_value()) return failing(std::move(entered).error());
+  }
+  for (;;) {
+    if (segment_->trimmed.load(std::memory_order_acquire))
+      return failing(trimmed(walk_->last().index.next()));
+    if (end_.has_value() && walk_->last().index >= end_->index) {
+      if (walk_->last() != *end_) {
+        return failing(error(ErrorCode::kCorrupt,
+                             "{}: the record with LSN {} is not the one that the next segment names",
+                             segment_->path, end_->index.value));
+      }
+      const auto here = core_->place_after(segment_);
+      if (!here.following) return failing(trimmed(end_->index.next()));
+      const auto place = core_->place_after(here.following);
+      CommitStream::Core::ReadPlace into = place;
+      into.entry = {here.following->header.base, kSegmentHeaderBytes, here.following->header.previous};
+      if (place.durable_end < kSegmentHeaderBytes) return std::nullopt;  // its header is on the way
+      if (Status entered = enter(into); !entered.has_value()) return failing(std::move(entered).error());
+      continue;
+    }
+    const auto record = walk_->next();
+    if (record.has_value()) {
+      if (!is_entry(record->kind) || record->lsn < from_) continue;
+      if (database_.has_value() && record->database != *database_) continue;
+      return record;
+    }
+    if (walk_->ending().verdict != Verdict::kEnd || walk_->offset() < limit_) {
+      if (segment_->trimmed.load(std::memory_order_acquire)) continue;
+      return failing(walk_->error_of_ending());
+    }
+    const auto place = core_->place_after(segment_);
+    const bool grew = place.durable_end > limit_;
+    const bool sealed = place.following != nullptr && !end_.has_value();
+    if (sealed) end_ = place.following->header.previous;
+    if (grew) {
+      limit_ = place.durable_end;
+      walk_->extend(limit_, Lsn(0));
+    } else if (!sealed) {
+      if (end_.has_value()) return failing(walk_->error_of_ending());
+      return std::nullopt;
+    }
+  }
+}
+
+}  // namespace bop::aof
