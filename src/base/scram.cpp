@@ -17,8 +17,12 @@ namespace {
 
 constexpr int kMostIterations = 10'000'000;
 
-std::string_view view_of(const ScramKey& key) { return {reinterpret_cast<const char*>(key.data()), key.size()}; }
-const unsigned char* bytes_of(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
+std::string_view view_of(const ScramKey& key) {
+  return {reinterpret_cast<const char*>(key.data()), key.size()};
+}
+const unsigned char* bytes_of(std::string_view text) {
+  return reinterpret_cast<const unsigned char*>(text.data());
+}
 
 ScramKey hmac(std::string_view key, std::string_view message) {
   ScramKey out;
@@ -64,7 +68,8 @@ Result<ScramKey> key_of_base64(std::string_view text) {
 Result<int> iterations_of(std::string_view text) {
   int iterations = 0;
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), iterations);
-  if (problem != std::errc{} || end != text.data() + text.size() || iterations < 1 || iterations > kMostIterations) {
+  if (problem != std::errc{} || end != text.data() + text.size() || iterations < 1 ||
+      iterations > kMostIterations) {
     return fail(ErrorCode::kInvalidArgument, "invalid SCRAM iteration count \"{}\"", text);
   }
   return iterations;
@@ -86,7 +91,8 @@ Result<std::string_view> take_attribute(std::string_view& rest, char name) {
 }
 
 bool is_nonce(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= 0x21 && c <= 0x7e && c != ','; });
+  return !text.empty() &&
+         std::ranges::all_of(text, [](char c) { return c >= 0x21 && c <= 0x7e && c != ','; });
 }
 
 // Decodes one character of UTF-8 at `at` and moves behind it; false when the bytes are none.
@@ -120,11 +126,12 @@ bool next_character(std::string_view text, std::size_t& at, std::uint32_t& chara
 
 // RFC 3454, tables C.1.2 and B.1.
 bool is_other_space(std::uint32_t c) {
-  return c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200B) || c == 0x202F || c == 0x205F || c == 0x3000;
+  return c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200B) || c == 0x202F || c == 0x205F ||
+         c == 0x3000;
 }
 bool is_mapped_to_nothing(std::uint32_t c) {
-  return c == 0xAD || c == 0x34F || c == 0x1806 || (c >= 0x180B && c <= 0x180D) || c == 0x200C || c == 0x200D ||
-         c == 0x2060 || (c >= 0xFE00 && c <= 0xFE0F) || c == 0xFEFF;
+  return c == 0xAD || c == 0x34F || c == 0x1806 || (c >= 0x180B && c <= 0x180D) || c == 0x200C ||
+         c == 0x200D || c == 0x2060 || (c >= 0xFE00 && c <= 0xFE0F) || c == 0xFEFF;
 }
 bool is_control(std::uint32_t c) { return c < 0x20 || (c >= 0x7F && c <= 0x9F); }
 
@@ -133,7 +140,8 @@ bool is_control(std::uint32_t c) { return c < 0x20 || (c >= 0x7F && c <= 0x9F); 
 std::string base64_encode(std::string_view bytes) {
   std::string out((bytes.size() + 2) / 3 * 4, '\0');
   // EVP_EncodeBlock writes a terminator, for which std::string has room.
-  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), bytes_of(bytes), static_cast<int>(bytes.size()));
+  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), bytes_of(bytes),
+                  static_cast<int>(bytes.size()));
   return out;
 }
 
@@ -238,14 +246,16 @@ Result<std::string> ScramServer::first(std::string_view client_first) {
     case 'n':
     case 'y': break;
     case 'p':
-      return std::unexpected(malformed("The client selected SCRAM-SHA-256 without channel binding, but the SCRAM "
-                                       "message includes channel binding data."));
+      return std::unexpected(
+          malformed("The client selected SCRAM-SHA-256 without channel binding, but the SCRAM "
+                    "message includes channel binding data."));
     default: return std::unexpected(malformed("Unexpected channel-binding flag."));
   }
   const std::string_view gs2_header = rest.substr(0, 3);
   if (rest.size() < 3 || rest[1] != ',') return std::unexpected(malformed("Comma expected."));
   if (rest[2] == 'a') {
-    return fail(ErrorCode::kFeatureNotSupported, "client uses authorization identity, but it is not supported");
+    return fail(ErrorCode::kFeatureNotSupported,
+                "client uses authorization identity, but it is not supported");
   }
   if (rest[2] != ',') return std::unexpected(malformed("Unexpected attribute in client-first-message."));
   rest.remove_prefix(3);
@@ -258,7 +268,8 @@ Result<std::string> ScramServer::first(std::string_view client_first) {
   if (!is_nonce(client_nonce)) return std::unexpected(malformed("Non-printable characters in SCRAM nonce."));
   channel_binding_ = base64_encode(gs2_header);
   nonce_ = std::string(client_nonce) + nonce_;
-  std::string answer = fmt::format("r={},s={},i={}", nonce_, base64_encode(verifier_.salt), verifier_.iterations);
+  std::string answer =
+      fmt::format("r={},s={},i={}", nonce_, base64_encode(verifier_.salt), verifier_.iterations);
   auth_message_ = fmt::format("{},{}", bare, answer);
   return answer;
 }
@@ -266,7 +277,8 @@ Result<std::string> ScramServer::first(std::string_view client_first) {
 Result<std::string> ScramServer::final(std::string_view client_final) {
   std::string_view rest = client_final;
   BOP_LET(binding, take_attribute(rest, 'c'));
-  if (binding != channel_binding_) return std::unexpected(malformed("Unexpected SCRAM channel-binding attribute."));
+  if (binding != channel_binding_)
+    return std::unexpected(malformed("Unexpected SCRAM channel-binding attribute."));
   BOP_LET(nonce, take_attribute(rest, 'r'));
   if (nonce != nonce_) return std::unexpected(malformed("Nonce does not match."));
   while (!rest.empty() && !rest.starts_with("p=")) {  // optional extensions
@@ -310,7 +322,8 @@ Result<std::string> ScramClient::final(std::string_view server_first) {
   std::string without_proof = fmt::format("c=biws,r={}", nonce);
   const std::string auth_message = fmt::format("n=,r={},{},{}", nonce_, server_first, without_proof);
   const ScramKey proof = exclusive_or(client_key, hmac(view_of(stored_key), auth_message));
-  expected_signature_ = base64_encode(view_of(hmac(view_of(hmac(view_of(salted), "Server Key")), auth_message)));
+  expected_signature_ =
+      base64_encode(view_of(hmac(view_of(hmac(view_of(salted), "Server Key")), auth_message)));
   return without_proof + ",p=" + base64_encode(view_of(proof));
 }
 
@@ -318,7 +331,8 @@ Status ScramClient::verify(std::string_view server_final) const {
   std::string_view rest = server_final;
   BOP_LET(signature, take_attribute(rest, 'v'));
   if (expected_signature_.empty() || signature != expected_signature_) {
-    return fail(ErrorCode::kInvalidPassword, "the server's SCRAM signature is wrong: it does not know the password");
+    return fail(ErrorCode::kInvalidPassword,
+                "the server's SCRAM signature is wrong: it does not know the password");
   }
   return {};
 }

@@ -1,4 +1,5 @@
-// SCRAM-SHA-256 (RFC 5802, RFC 7677) without sockets: verifiers, the server's and the client's half of the exchange.
+// SCRAM-SHA-256 (RFC 5802, RFC 7677) without sockets: verifiers, the server's and the client's half of the
+// exchange.
 //
 //   client-first   gs2-header client-first-bare        "n,," "n=user,r=CNONCE"
 //   server-first   "r=CNONCE SNONCE,s=BASE64(salt),i=ITERATIONS"
@@ -11,9 +12,9 @@
 //   AuthMessage = client-first-bare "," server-first "," client-final without its proof
 //   proof = ClientKey XOR HMAC(StoredKey, AuthMessage), server signature = HMAC(ServerKey, AuthMessage)
 //
-// A verifier's text is PostgreSQL's: "SCRAM-SHA-256$4096:BASE64(salt)$BASE64(StoredKey):BASE64(ServerKey)". Whoever
-// reads one can check a password, but not log in. Channel binding is not offered: the flags "n" and "y" are accepted.
-// An exchange belongs to one thread.
+// A verifier's text is PostgreSQL's: "SCRAM-SHA-256$4096:BASE64(salt)$BASE64(StoredKey):BASE64(ServerKey)".
+// Whoever reads one can check a password, but not log in. Channel binding is not offered: the flags "n" and
+// "y" are accepted. An exchange belongs to one thread.
 #pragma once
 
 #include <array>
@@ -43,18 +44,20 @@ struct ScramVerifier {
   [[nodiscard]] static bool looks_like(std::string_view text) { return parse(text).has_value(); }
 };
 
-[[nodiscard]] ScramVerifier make_scram_verifier(std::string_view password, std::string_view salt, int iterations);
+[[nodiscard]] ScramVerifier make_scram_verifier(std::string_view password, std::string_view salt,
+                                                int iterations);
 // With 16 random bytes of salt and kScramIterations.
 [[nodiscard]] ScramVerifier make_scram_verifier(std::string_view password, Random& random);
 [[nodiscard]] bool scram_password_matches(const ScramVerifier& verifier, std::string_view password);
 
-// SASLprep (RFC 4013) as far as it needs no Unicode tables: other spaces become the space, characters that are
-// commonly mapped to nothing go. A password with control characters or invalid UTF-8 stays as it is, as PostgreSQL
-// does. Not done: normalisation form KC, so that a password typed with compatibility characters must be typed alike.
+// SASLprep (RFC 4013) as far as it needs no Unicode tables: other spaces become the space, characters that
+// are commonly mapped to nothing go. A password with control characters or invalid UTF-8 stays as it is, as
+// PostgreSQL does. Not done: normalisation form KC, so that a password typed with compatibility characters
+// must be typed alike.
 [[nodiscard]] std::string saslprep(std::string_view password);
 
-// The server's half. Same work whether or not the role exists: for an unknown one, or one without verifier, pass
-// `mock_scram_verifier`; no proof satisfies it.
+// The server's half. Same work whether or not the role exists: for an unknown one, or one without verifier,
+// pass `mock_scram_verifier`; no proof satisfies it.
 class ScramServer {
  public:
   // `nonce` is our part: printable ASCII without comma.
@@ -73,8 +76,8 @@ class ScramServer {
   std::string auth_message_;
 };
 
-// For a user who cannot log in: the salt is a function of the name and the node's secret, so that asking twice shows
-// nothing.
+// For a user who cannot log in: the salt is a function of the name and the node's secret, so that asking
+// twice shows nothing.
 [[nodiscard]] ScramVerifier mock_scram_verifier(std::string_view user, std::string_view node_secret);
 [[nodiscard]] std::string scram_nonce(Random& random);
 

@@ -1,0 +1,45 @@
+// Bytes on their way to the client, some of them behind the output gate (rule 3 of the commit path).
+//
+// One buffer and a short list of gates: everything appended after `gate(csn)` is held until the log is
+// committed up to csn. The usual gate is released already and costs a compare. A gate stands between two
+// messages, so that the bytes before it are a whole number of messages. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.hpp"
+
+namespace bop::wire::pg {
+
+class OutputQueue {
+ public:
+  [[nodiscard]] std::string& buffer() noexcept { return buffer_; }
+
+  void gate(Csn csn, Csn released);
+  // What may be sent now. Valid until the next append.
+  [[nodiscard]] std::string_view sendable(Csn released);
+  void consume(std::size_t bytes);
+  // The commit that the oldest held bytes wait for.
+  [[nodiscard]] std::optional<Csn> held_by() const;
+  // Forgets what is held back: the log will never commit it.
+  void drop_held();
+  [[nodiscard]] std::size_t unsent() const noexcept { return buffer_.size() - sent_; }
+  [[nodiscard]] std::size_t capacity() const noexcept {
+    return buffer_.capacity() + gates_.capacity() * sizeof(Gate);
+  }
+
+ private:
+  struct Gate {
+    std::size_t at;  // in buffer_
+    Csn csn;
+  };
+  std::string buffer_;
+  std::size_t sent_ = 0;
+  std::vector<Gate> gates_;  // `at` and `csn` both grow
+};
+
+}  // namespace bop::wire::pg
