@@ -1,0 +1,215 @@
+#include "session/node.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+#include "raft/group.hpp"
+#include "session/pg_session.hpp"
+#include "sql/catalog/catalog.hpp"
+#include "sql/plan.hpp"
+
+namespace bop::session {
+
+namespace {
+
+rowstore::RowStore& rows_of(database::Database& database) {
+  return static_cast<rowstore::RowStore&>(database.rows());
+}
+
+}  // namespace
+
+Status Node::on_open(rowstore::Connection& connection) {
+  auto context = std::make_unique<ConnectionContext>();
+  BOP_TRY(register_functions(connection.handle(), &context->idle));
+  BOP_TRY(sql::register_plan_functions(connection.handle(), &context->idle));
+  BOP_TRY(sql::register_catalog_tables(connection.handle(), &context->slot));
+  connection.user_context = context.release();
+  return {};
+}
+
+void Node::on_close(rowstore::Connection& connection) {
+  delete static_cast<ConnectionContext*>(std::exchange(connection.user_context, nullptr));
+}
+
+Node::Node(NodeOptions options, database::DatabaseSet& databases, raft::Group& group)
+    : options_(std::move(options)), databases_(databases), group_(group) {}
+
+Node::~Node() { BOP_ASSERT(sessions_.empty()); }
+
+Result<std::unique_ptr<Node>> Node::open(NodeOptions options, database::DatabaseSet& databases, raft::Group& group,
+                                         std::string_view admin_password) {
+  std::unique_ptr<Node> node(new Node(std::move(options), databases, group));
+  BOP_TRY(node->start(admin_password));
+  return node;
+}
+
+Status Node::start(std::string_view admin_password) {
+  const auto system = databases_.system();
+  auto& rows = rows_of(*system);
+  BOP_LET(writer, rows.writer());
+  BOP_TRY(writer->begin_write());
+  auto ready = SharedCatalog::initialised(writer->handle());
+  if (ready && !*ready) {
+    auto made = options_.make_verifier(admin_password);
+    Status done = made ? SharedCatalog::initialise(writer->handle(), DatabaseId(2), {"SCRAM-SHA-256", *made})
+                       : Status(std::unexpected(made.error()));
+    if (!done) ready = std::unexpected(done.error());
+  }
+  if (!ready) {
+    writer->rollback();
+    return std::unexpected(ready.error());
+  }
+  BOP_LET(csn, writer->commit());
+  BOP_TRY(group_.wait_committed(csn));
+  BOP_TRY(reload_shared());
+  std::vector<database::DatabaseEntry> listed;
+  for (const auto& [name, entry] : shared()->databases()) listed.push_back({entry.id, name});
+  BOP_TRY(databases_.reconcile(listed));
+  for (const auto& database : databases_.all()) {
+    if (database->id() != database::kSystemDatabase) BOP_TRY(load_catalog(*database));
+  }
+  return {};
+}
+
+Status Node::load_catalog(database::Database& database) {
+  auto& rows = rows_of(database);
+  BOP_LET(reader, rows.try_borrow_reader());
+  if (!reader) return fail(ErrorCode::kInternal, "database \"{}\": no connection to load its catalog", database.name());
+  BOP_LET(csn, reader->begin_read());
+  BOP_LET(catalog, sql::Catalog::load(reader->handle(), sql::builtin_relations()));
+  database.publish_attachment(csn, std::move(catalog));
+  return {};
+}
+
+Status Node::reload_shared() {
+  auto& rows = rows_of(*databases_.system());
+  BOP_LET(reader, rows.try_borrow_reader());
+  if (!reader) return fail(ErrorCode::kInternal, "system database: no connection to read it");
+  BOP_TRY(reader->begin_read());
+  BOP_LET(loaded, SharedCatalog::load(reader->handle()));
+  const std::lock_guard lock(mutex_);
+  shared_ = std::move(loaded);
+  return {};
+}
+
+std::shared_ptr<const SharedCatalog> Node::shared() const {
+  const std::lock_guard lock(mutex_);
+  return shared_;
+}
+
+std::vector<Verifier> Node::verifiers(std::string_view user) const {
+  const auto catalog = shared();
+  const Role* role = catalog->role(user);
+  return role != nullptr && role->login ? role->verifiers : std::vector<Verifier>{};
+}
+
+Result<std::unique_ptr<Session>> Node::connect(const ConnectRequest& request, Executor& executor,
+                                               std::int32_t backend_pid) {
+  if (!accepting_.load(std::memory_order_acquire)) {
+    return fail(ErrorCode::kCannotConnectNow, "the database system is shutting down");
+  }
+  const auto catalog = shared();
+  const Role* role = catalog->role(request.user);
+  if (role == nullptr) {
+    return fail(ErrorCode::kInvalidAuthorization, "role \"{}\" does not exist", request.user);
+  }
+  if (!role->login) {
+    return fail(ErrorCode::kInvalidAuthorization, "role \"{}\" is not permitted to log in", request.user);
+  }
+  const std::string name = request.database.empty() ? request.user : request.database;
+  const DatabaseEntry* entry = catalog->database(name);
+  const auto database = entry != nullptr ? databases_.find(entry->id) : nullptr;
+  if (!database) return fail(ErrorCode::kUndefinedDatabase, "database \"{}\" does not exist", name);
+  if (!entry->allow_connections) {
+    return fail(ErrorCode::kNotInPrerequisiteState, "database \"{}\" is not currently accepting connections", name);
+  }
+  if (session_count() >= options_.max_connections && !role->superuser) {
+    return fail(ErrorCode::kTooManyConnections, "sorry, too many clients already: max_connections is {}",
+                options_.max_connections);
+  }
+  return PgSession::open(*this, database, *entry, *role, request, executor, backend_pid);
+}
+
+Csn Node::released() const { return databases_.gate().released(); }
+
+bool Node::when_released(Csn csn, Executor& executor, std::move_only_function<void(Status)> run) {
+  return databases_.gate().when(csn, executor, std::move(run));
+}
+
+void Node::stop_accepting() { accepting_.store(false, std::memory_order_release); }
+
+std::size_t Node::session_count() const {
+  const std::lock_guard lock(mutex_);
+  return sessions_.size();
+}
+
+void Node::change_shared(Executor& executor, std::function<Status(sqlite3*)> change,
+                         std::move_only_function<void(Status)> done) {
+  const auto system = databases_.system();
+  using Done = std::move_only_function<void(Status)>;
+  struct Job {
+    std::function<Status(sqlite3*)> change;
+    Done done;
+    database::WriterLane::Ticket ticket = 0;
+  };
+  auto job = std::make_shared<Job>(Job{std::move(change), std::move(done), 0});
+  auto run = [this, system, job, &executor](Status entered) {
+    if (!entered) return job->done(entered);
+    const auto finish = [&]() -> Result<Csn> {
+      BOP_LET(writer, rows_of(*system).writer());
+      BOP_TRY(writer->begin_write());
+      if (Status changed = job->change(writer->handle()); !changed) {
+        writer->rollback();
+        return std::unexpected(changed.error());
+      }
+      return writer->commit();
+    };
+    auto csn = finish();
+    system->lane().leave(job->ticket);
+    if (!csn) return job->done(std::unexpected(csn.error()));
+    auto publish = [this, job](Status durable) {
+      if (durable) durable = reload_shared();
+      job->done(durable);
+    };
+    if (system->gate().when(*csn, executor, publish)) publish({});
+  };
+  const auto entered = system->lane().enter({.session = 0, .description = "shared catalog", .timeout = std::nullopt,
+                                             .evict = {}},
+                                            executor, run);
+  job->ticket = entered.ticket;
+  if (entered.granted) run({});
+}
+
+void Node::enter(PgSession& session) {
+  const std::lock_guard lock(mutex_);
+  sessions_[session.backend_pid()] = &session;
+}
+
+void Node::leave(PgSession& session) {
+  const std::lock_guard lock(mutex_);
+  sessions_.erase(session.backend_pid());
+}
+
+std::vector<sql::ClusterView::ActivityRow> Node::activity() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<sql::ClusterView::ActivityRow> rows;
+  for (const auto& [pid, session] : sessions_) rows.push_back(session->activity_row());
+  return rows;
+}
+
+std::size_t Node::sessions_of(std::string_view database, const PgSession* except) const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<std::size_t>(std::ranges::count_if(sessions_, [&](const auto& entry) {
+    return entry.second != except && entry.second->database_name() == database;
+  }));
+}
+
+bool Node::cancel(std::int32_t backend_pid) {
+  const std::lock_guard lock(mutex_);
+  const auto found = sessions_.find(backend_pid);
+  if (found == sessions_.end()) return false;
+  found->second->cancel();
+  return true;
+}
+
+}  // namespace bop::session

@@ -1,0 +1,101 @@
+// The node as sessions see it: its databases, roles, settings and the sessions themselves.
+//
+// Implements SessionFactory for the wires. Owns nothing of the storage below (server does); owns the shared catalog's
+// snapshot and the table of sessions. Threads: all calls from any thread, unless said otherwise.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/time.hpp"
+#include "database/database_set.hpp"
+#include "rowstore/row_store.hpp"
+#include "session/session.hpp"
+#include "session/shared_catalog.hpp"
+#include "sql/functions/kernels.hpp"
+#include "sql/pg_catalog/pg_catalog.hpp"
+
+namespace bop::session {
+
+class PgSession;
+
+struct NodeOptions {
+  Clock* clock = nullptr;
+  Random* random = nullptr;
+  std::uint32_t max_connections = 10000;
+  std::int64_t lock_timeout_ms = 0;
+  std::int64_t statement_timeout_ms = 0;
+  std::int64_t statement_budget_ms = 5;  // a statement that runs longer hands its reactor to another thread
+  // Verifier of a new password ("SCRAM-SHA-256$..."), of the layer that knows passwords.
+  std::function<Result<std::string>(std::string_view password)> make_verifier;
+};
+
+// What every connection of a row store carries for the SQL layer (Connection::user_context).
+struct ConnectionContext {
+  FunctionContext idle;      // of connections that no session holds
+  sql::CatalogSlot slot;
+};
+
+class Node final : public SessionFactory {
+ public:
+  // Hooks for RowStoreOptions; before the node exists.
+  [[nodiscard]] static Status on_open(rowstore::Connection& connection);
+  static void on_close(rowstore::Connection& connection);
+
+  // `databases` is open. Makes the system database's tables and the database `bop` when they are missing, with
+  // `admin_password` for the role `bop`; reconciles; loads every catalog. Waits for the log (start-up).
+  [[nodiscard]] static Result<std::unique_ptr<Node>> open(NodeOptions options, database::DatabaseSet& databases,
+                                                          raft::Group& group, std::string_view admin_password);
+  ~Node() override;
+
+  // SessionFactory
+  [[nodiscard]] std::vector<Verifier> verifiers(std::string_view user) const override;
+  [[nodiscard]] Result<std::unique_ptr<Session>> connect(const ConnectRequest& request, Executor& executor,
+                                                         std::int32_t backend_pid) override;
+  [[nodiscard]] Csn released() const override;
+  bool when_released(Csn csn, Executor& executor, std::move_only_function<void(Status)> run) override;
+
+  // Refuses new sessions from now on (57P03).
+  void stop_accepting();
+
+  [[nodiscard]] std::shared_ptr<const SharedCatalog> shared() const;
+  [[nodiscard]] database::DatabaseSet& databases() noexcept { return databases_; }
+  [[nodiscard]] const NodeOptions& options() const noexcept { return options_; }
+  [[nodiscard]] std::size_t session_count() const;
+
+  // One change of the system database: `change` runs in a write transaction of it as soon as its lane is free;
+  // `done` runs on `executor` once the commit is durable and `shared()` shows it, or with the error.
+  void change_shared(Executor& executor, std::function<Status(sqlite3*)> change,
+                     std::move_only_function<void(Status)> done);
+
+  // Sessions register themselves.
+  void enter(PgSession& session);
+  void leave(PgSession& session);
+  [[nodiscard]] std::vector<sql::ClusterView::ActivityRow> activity() const;
+  // Connections to a database other than `except`.
+  [[nodiscard]] std::size_t sessions_of(std::string_view database, const PgSession* except) const;
+  // pg_cancel_backend, CancelRequest. False: no such session.
+  bool cancel(std::int32_t backend_pid);
+
+ private:
+  Node(NodeOptions options, database::DatabaseSet& databases, raft::Group& group);
+  [[nodiscard]] Status start(std::string_view admin_password);
+  [[nodiscard]] Status load_catalog(database::Database& database);
+  [[nodiscard]] Status reload_shared();
+
+  NodeOptions options_;
+  database::DatabaseSet& databases_;
+  raft::Group& group_;
+  std::atomic<bool> accepting_{true};
+  mutable std::mutex mutex_;
+  std::shared_ptr<const SharedCatalog> shared_;
+  std::map<std::int32_t, PgSession*> sessions_;
+};
+
+}  // namespace bop::session

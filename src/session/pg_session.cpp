@@ -1,0 +1,504 @@
+#include "session/pg_session.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+
+namespace bop::session {
+
+PgSession::PgSession(Node& node, std::shared_ptr<database::Database> database, DatabaseEntry entry, Role role,
+                     const ConnectRequest& request, Executor& executor, std::int32_t backend_pid)
+    : node_(node), database_(database), entry_(std::move(entry)), role_(std::move(role)), executor_(executor),
+      pid_(backend_pid), client_address_(request.client_address), catalog_kernels_(catalog_session_),
+      transaction_(std::move(database), executor,
+                   {.wake = [this, alive = alive_] { if (*alive && sink_ != nullptr) sink_->wake(); },
+                    .connected = [this](rowstore::Connection& connection) { connected(connection); },
+                    .evicted =
+                        [this](Error why) {
+                          evicted_ = std::move(why);
+                          failed_ = in_block_;
+                          drop_portals();
+                        },
+                    .lane_request =
+                        [this] {
+                          database::LaneRequest wanted;
+                          wanted.session = static_cast<std::uint64_t>(pid_);
+                          wanted.description = fmt::format("user {}, {}", role_.name,
+                                                            variables_.get("application_name").empty()
+                                                                ? std::string("pid ") + std::to_string(pid_)
+                                                                : variables_.get("application_name"));
+                          if (lock_timeout_ms_ > 0) wanted.timeout = std::chrono::milliseconds(lock_timeout_ms_);
+                          return wanted;
+                        },
+                    .empty_catalog = [] { return std::make_shared<const sql::Catalog>(sql::builtin_relations()); }}) {
+  functions_.session = this;
+  functions_.sequences = this;
+  functions_.catalog = &catalog_kernels_;
+  functions_.clock = node.options().clock;
+  functions_.random = node.options().random;
+  functions_.version = "PostgreSQL 15.8 (BOP 0.1.0) on x86_64-pc-linux-gnu, 64-bit";
+  catalog_session_.database_oid = entry_.oid;
+  catalog_session_.database_name = entry_.name;
+  catalog_session_.user_oid = role_.oid;
+  catalog_session_.user_name = role_.name;
+  catalog_session_.cluster = this;
+  activity_.pid = pid_;
+  activity_.database = entry_.oid;
+  activity_.user = role_.oid;
+  activity_.database_name = entry_.name;
+  activity_.user_name = role_.name;
+  activity_.client_address = client_address_;
+  activity_.state = "idle";
+}
+
+Result<std::unique_ptr<Session>> PgSession::open(Node& node, std::shared_ptr<database::Database> database,
+                                                 const DatabaseEntry& entry, const Role& role,
+                                                 const ConnectRequest& request, Executor& executor,
+                                                 std::int32_t backend_pid) {
+  std::unique_ptr<PgSession> session(
+      new PgSession(node, std::move(database), entry, role, request, executor, backend_pid));
+  BOP_TRY(session->apply_start_settings(request));
+  node.enter(*session);
+  return session;
+}
+
+PgSession::~PgSession() {
+  *alive_ = false;
+  node_.leave(*this);
+  if (timer_) executor_.cancel(*timer_);
+  sink_ = nullptr;
+  run_.reset();
+  executing_.reset();
+  portals_.clear();
+  transaction_.rollback();
+}
+
+Status PgSession::apply_start_settings(const ConnectRequest& request) {
+  BOP_TRY(variables_.set_default("session_authorization", role_.name, true));
+  BOP_TRY(variables_.set_default("is_superuser", role_.superuser ? "on" : "off", true));
+  BOP_TRY(variables_.set_default("max_connections", std::to_string(node_.options().max_connections), true));
+  BOP_TRY(variables_.set_default("lock_timeout", std::to_string(node_.options().lock_timeout_ms)));
+  BOP_TRY(variables_.set_default("statement_timeout", std::to_string(node_.options().statement_timeout_ms)));
+  for (const auto& [name, value] : role_.settings) BOP_TRY(variables_.set_default(name, value));
+  if (!request.application_name.empty()) {
+    BOP_TRY(variables_.set_default("application_name", request.application_name));
+  }
+  for (const auto& [name, value] : request.settings) BOP_TRY(variables_.set_default(name, value));
+  (void)variables_.take_reports();
+  const std::lock_guard lock(activity_mutex_);
+  activity_.application_name = variables_.get("application_name");
+  refresh_settings();
+  return {};
+}
+
+// ------------------------------------------------------------------------------------------------ operations
+
+void PgSession::begin_operation(Operation operation, ReplySink& sink, std::string_view text) {
+  BOP_ASSERT(operation_ == Operation::kNone);
+  operation_ = operation;
+  sink_ = &sink;
+  cancelled_.store(false, std::memory_order_relaxed);
+  transaction_.set_idle(false);
+  const std::lock_guard lock(activity_mutex_);
+  activity_.state = "active";
+  activity_.query.assign(text.substr(0, 1024));
+}
+
+void PgSession::finish_operation() {
+  if (timer_) {
+    executor_.cancel(*timer_);
+    timer_.reset();
+  }
+  deadline_ns_ = 0;
+  report_changes();
+  operation_ = Operation::kNone;
+  sink_ = nullptr;
+  query_.clear();
+  query_next_ = 0;
+  run_.reset();
+  executing_.reset();
+  if (in_block_) transaction_.set_idle(true);
+  const std::lock_guard lock(activity_mutex_);
+  activity_.state = !in_block_ ? "idle" : failed_ ? "idle in transaction (aborted)" : "idle in transaction";
+}
+
+Run* PgSession::current_run() const {
+  if (operation_ == Operation::kQuery) return run_.get();
+  if (operation_ == Operation::kExecute && executing_) return executing_->run.get();
+  return nullptr;
+}
+
+// The running statement of the simple protocol is the last of its message and in no block: it commits itself.
+bool PgSession::stands_alone() const {
+  return !in_block_ && operation_ == Operation::kQuery && query_next_ == query_.size();
+}
+
+Progress PgSession::start_query(std::string text, ReplySink& sink) {
+  begin_operation(Operation::kQuery, sink, text);
+  prepared_.erase(std::string());
+  auto parsed = sql::parse(text);
+  if (!parsed) {
+    statement_failed(std::move(parsed).error());
+    finish_operation();
+    return Progress::kDone;
+  }
+  if (parsed->empty()) {
+    sink.empty_query();
+    finish_operation();
+    return Progress::kDone;
+  }
+  query_ = std::move(*parsed);
+  query_next_ = 0;
+  return drive();
+}
+
+Progress PgSession::drive() {
+  const Progress progress = operation_ == Operation::kQuery ? drive_query() : drive_execute();
+  if (progress == Progress::kWaiting && !timer_ && deadline_ns_ != 0) {
+    const std::int64_t left = std::max<std::int64_t>(deadline_ns_ - node_.options().clock->steady_ns(), 0);
+    timer_ = executor_.post_after(std::chrono::nanoseconds(left), [this, alive = alive_] {
+      if (!*alive) return;
+      timer_.reset();
+      transaction_.give_up(error(ErrorCode::kCancelled, "canceling statement due to statement timeout"));
+    });
+  }
+  return progress;
+}
+
+Progress PgSession::drive_query() {
+  while (run_ || query_next_ < query_.size()) {
+    if (!run_) {
+      run_ = std::make_unique<Run>();
+      run_->statement = query_[query_next_++];
+      run_->describe = true;
+    }
+    auto progress = step(*run_);
+    if (!progress) {
+      statement_failed(std::move(progress).error());
+      break;
+    }
+    if (*progress != Progress::kDone) return *progress;
+    run_.reset();
+  }
+  if (!in_block_ && transaction_.active()) {
+    // Statements before a last one that took no part in the transaction (SET, EXECUTE of a utility...).
+    if (auto committed = transaction_.commit()) {
+      sink_->gate(*committed);
+      variables_.commit();
+    } else {
+      statement_failed(std::move(committed).error());
+    }
+  }
+  if (!in_block_) drop_portals();
+  finish_operation();
+  return Progress::kDone;
+}
+
+Progress PgSession::start_execute(const std::string& portal, std::uint64_t max_rows, ReplySink& sink) {
+  const auto found = portals_.find(portal);
+  begin_operation(Operation::kExecute, sink,
+                  found != portals_.end() ? std::string_view(found->second->prepared.text) : std::string_view());
+  const auto refuse = [&](Error why) {
+    statement_failed(std::move(why));
+    finish_operation();
+    return Progress::kDone;
+  };
+  if (evicted_) return refuse(*std::exchange(evicted_, std::nullopt));
+  if (found == portals_.end()) {
+    return refuse(error(ErrorCode::kInvalidCursorName, "portal \"{}\" does not exist", portal));
+  }
+  executing_ = found->second;
+  if (!executing_->prepared.statement) {
+    sink.empty_query();
+    finish_operation();
+    return Progress::kDone;
+  }
+  if (executing_->complete) {
+    if (executing_->complete_tag.starts_with("SELECT")) {
+      sink.command_complete("SELECT 0");
+      finish_operation();
+      return Progress::kDone;
+    }
+    return refuse(error(ErrorCode::kNotInPrerequisiteState, "portal \"{}\" cannot be run", portal));
+  }
+  Run& run = *executing_->run;
+  run.max_rows = max_rows;
+  run.rows_this_call = 0;
+  return drive();
+}
+
+Progress PgSession::drive_execute() {
+  const auto portal = executing_;
+  auto progress = step(*portal->run);
+  if (!progress) {
+    portal->run->sqlite = {};
+    statement_failed(std::move(progress).error());
+  } else if (*progress == Progress::kSuspended && in_copy()) {
+    return Progress::kSuspended;
+  } else if (*progress == Progress::kSuspended) {
+    sink_->portal_suspended();
+    finish_operation();
+    return Progress::kSuspended;
+  } else if (*progress == Progress::kWaiting) {
+    return Progress::kWaiting;
+  } else {
+    portal->complete = true;
+    portal->complete_tag = portal->run->tag;
+    portal->run->sqlite = {};
+  }
+  finish_operation();
+  return Progress::kDone;
+}
+
+Progress PgSession::start_sync(ReplySink& sink) {
+  sink_ = &sink;
+  if (!in_block_) {
+    drop_portals();
+    if (transaction_.active()) {
+      if (auto committed = transaction_.commit()) {
+        sink.gate(*committed);
+        variables_.commit();
+      } else {
+        statement_failed(std::move(committed).error());
+      }
+      refresh_settings();
+      report_changes();
+    }
+  }
+  sink_ = nullptr;
+  return Progress::kDone;
+}
+
+void PgSession::fail_extended() {
+  if (operation_ != Operation::kNone) return;  // statement_failed has done it
+  if (in_block_) {
+    if (!failed_) {
+      failed_ = true;
+      drop_portals();
+      transaction_.fail();
+    }
+  } else if (transaction_.active()) {
+    drop_portals();
+    transaction_.rollback();
+    variables_.rollback();
+    refresh_settings();
+  }
+}
+
+Progress PgSession::resume() {
+  if (operation_ == Operation::kNone) return Progress::kDone;
+  return drive();
+}
+
+void PgSession::statement_failed(Error why) {
+  if (Run* run = current_run()) {
+    run->sqlite = {};
+    run->copy_in.reset();
+    run->stage = Run::Stage::kDone;
+  }
+  drop_portals();
+  sink_->gate(transaction_.gate());
+  if (in_block_) {
+    failed_ = true;
+    transaction_.fail();
+  } else {
+    transaction_.rollback();
+    variables_.rollback();
+    refresh_settings();
+  }
+  sink_->error(why);
+}
+
+// Portals hold statements of the transaction's connections: they go before it does.
+void PgSession::drop_portals() {
+  for (auto& [name, portal] : portals_) {
+    if (portal->run && portal != executing_) portal->run->sqlite = {};
+  }
+  portals_.clear();
+}
+
+void PgSession::end_block() {
+  in_block_ = false;
+  failed_ = false;
+  drop_portals();
+  refresh_settings();
+}
+
+void PgSession::report_changes() {
+  for (const std::string& name : variables_.take_reports()) sink_->parameter_status(name, variables_.get(name));
+}
+
+void PgSession::notice(Severity severity, Error what) {
+  const std::string& least = variables_.get("client_min_messages");
+  if (least == "error" || (least == "warning" && severity != Severity::kWarning)) return;
+  sink_->notice(severity, what);
+}
+
+// ----------------------------------------------------------------------------------------- extended protocol
+
+Status PgSession::parse(std::string name, std::string text, std::span<const Oid> type_hints) {
+  BOP_LET(statements, sql::parse(text));
+  if (statements.size() > 1) {
+    return fail(ErrorCode::kSyntaxError, "cannot insert multiple commands into a prepared statement");
+  }
+  Prepared prepared;
+  prepared.text = std::move(text);
+  prepared.hints.assign(type_hints.begin(), type_hints.end());
+  if (!statements.empty()) {
+    prepared.statement = statements.front();
+    BOP_TRY(check_allowed(*prepared.statement));
+    start_statement_clock();
+    BOP_LET(plan, sql::bind(prepared.statement, bind_context(), type_hints));
+    prepared.plan = std::move(plan);
+  }
+  if (!name.empty() && prepared_.contains(name)) {
+    return fail(ErrorCode::kDuplicatePreparedStatement, "prepared statement \"{}\" already exists", name);
+  }
+  if (prepared_.size() >= kMaxPreparedStatements) {
+    return fail(ErrorCode::kConfigurationLimitExceeded, "more than {} prepared statements in one session",
+                kMaxPreparedStatements);
+  }
+  prepared_.insert_or_assign(std::move(name), std::move(prepared));
+  return {};
+}
+
+Result<PreparedDescription> PgSession::describe_statement(const std::string& name) {
+  const auto found = prepared_.find(name);
+  if (found == prepared_.end()) {
+    return fail(ErrorCode::kInvalidStatementName, "prepared statement \"{}\" does not exist", name);
+  }
+  Prepared& prepared = found->second;
+  PreparedDescription description;
+  if (!prepared.statement) return description;
+  BOP_TRY(check_allowed(*prepared.statement));
+  if (prepared.plan->catalog != catalog()) {
+    BOP_LET(plan, sql::bind(prepared.statement, bind_context(), prepared.hints));
+    prepared.plan = std::move(plan);
+  }
+  description.parameters = prepared.plan->parameters;
+  if (prepared.plan->kind == sql::PlanKind::kUtility) {
+    BOP_LET(columns, utility_columns(*prepared.statement));
+    if (!columns.empty()) description.columns = std::move(columns);
+  } else if (prepared.plan->returns_rows) {
+    description.columns = prepared.plan->columns;
+  }
+  return description;
+}
+
+Result<std::optional<std::vector<OutputColumn>>> PgSession::describe_portal(const std::string& name) {
+  const auto found = portals_.find(name);
+  if (found == portals_.end()) return fail(ErrorCode::kInvalidCursorName, "portal \"{}\" does not exist", name);
+  const Prepared& prepared = found->second->prepared;
+  if (!prepared.statement) return std::nullopt;
+  if (prepared.plan->kind == sql::PlanKind::kUtility) {
+    BOP_LET(columns, utility_columns(*prepared.statement));
+    return columns.empty() ? std::nullopt : std::optional(std::move(columns));
+  }
+  return prepared.plan->returns_rows ? std::optional(prepared.plan->columns) : std::nullopt;
+}
+
+Status PgSession::bind(std::string portal, const std::string& statement, std::vector<Parameter> parameters,
+                       std::vector<Format> formats) {
+  const auto found = prepared_.find(statement);
+  if (found == prepared_.end()) {
+    if (statement.empty()) return fail(ErrorCode::kInvalidStatementName, "unnamed prepared statement does not exist");
+    return fail(ErrorCode::kInvalidStatementName, "prepared statement \"{}\" does not exist", statement);
+  }
+  Prepared& prepared = found->second;
+  auto next = std::make_shared<Portal>();
+  next->formats = std::move(formats);
+  if (prepared.statement) {
+    BOP_TRY(check_allowed(*prepared.statement));
+    if (prepared.plan->catalog != catalog()) {
+      const auto old = prepared.plan;
+      BOP_LET(plan, sql::bind(prepared.statement, bind_context(), old->parameters));
+      prepared.plan = std::move(plan);
+    }
+    const auto& types = prepared.plan->parameters;
+    if (parameters.size() != types.size()) {
+      return fail(ErrorCode::kProtocolViolation,
+                  "bind message supplies {} parameters, but prepared statement \"{}\" requires {}", parameters.size(),
+                  statement, types.size());
+    }
+    next->run = std::make_unique<Run>();
+    next->run->statement = prepared.statement;
+    next->run->plan = prepared.plan;
+    next->run->hints = types;
+    start_statement_clock();
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      if (!parameters[i].bytes) {
+        next->run->parameters.emplace_back();
+        continue;
+      }
+      auto value = parameters[i].format == Format::kBinary
+                       ? parse_binary(types[i], -1, *parameters[i].bytes, functions_.codec)
+                       : parse_text(types[i], -1, *parameters[i].bytes, functions_.codec);
+      if (!value) {
+        Error why = std::move(value).error();
+        why.mut().context = fmt::format("unnamed portal parameter ${}", i + 1);
+        return std::unexpected(std::move(why));
+      }
+      next->run->parameters.push_back(std::move(*value));
+    }
+    if (next->formats.size() > 1 && prepared.plan->returns_rows &&
+        next->formats.size() != prepared.plan->columns.size()) {
+      return fail(ErrorCode::kProtocolViolation, "bind message has {} result formats but query has {} columns",
+                  next->formats.size(), prepared.plan->columns.size());
+    }
+  }
+  next->prepared = prepared;
+  if (!portal.empty() && portals_.contains(portal)) {
+    return fail(ErrorCode::kDuplicateCursor, "cursor \"{}\" already exists", portal);
+  }
+  if (portals_.size() >= kMaxPortals) {
+    return fail(ErrorCode::kConfigurationLimitExceeded, "more than {} open portals in one session", kMaxPortals);
+  }
+  portals_.insert_or_assign(std::move(portal), std::move(next));
+  return {};
+}
+
+Result<std::span<const Format>> PgSession::portal_formats(const std::string& portal) {
+  const auto found = portals_.find(portal);
+  if (found == portals_.end()) return fail(ErrorCode::kInvalidCursorName, "portal \"{}\" does not exist", portal);
+  return std::span<const Format>(found->second->formats);
+}
+
+void PgSession::close_statement(const std::string& name) {
+  const auto found = prepared_.find(name);
+  if (found != prepared_.end()) prepared_.erase(found);
+}
+
+void PgSession::close_portal(const std::string& name) {
+  const auto found = portals_.find(name);
+  if (found == portals_.end()) return;
+  if (found->second->run) found->second->run->sqlite = {};
+  portals_.erase(found);
+}
+
+TransactionStatus PgSession::transaction_status() const {
+  if (!in_block_) return TransactionStatus::kIdle;
+  return failed_ ? TransactionStatus::kFailed : TransactionStatus::kInBlock;
+}
+
+std::vector<std::pair<std::string, std::string>> PgSession::reported_parameters() const {
+  std::vector<std::pair<std::string, std::string>> reported;
+  for (const VariableInfo& info : variable_table()) {
+    if ((info.flags & kReport) != 0) reported.emplace_back(info.name, variables_.get(info.name));
+  }
+  return reported;
+}
+
+void PgSession::cancel() {
+  cancelled_.store(true, std::memory_order_relaxed);
+  executor_.post([this, alive = alive_] {
+    if (!*alive || operation_ == Operation::kNone) return;
+    transaction_.give_up(error(ErrorCode::kCancelled, "canceling statement due to user request"));
+  });
+}
+
+sql::ClusterView::ActivityRow PgSession::activity_row() const {
+  const std::lock_guard lock(activity_mutex_);
+  return activity_;
+}
+
+}  // namespace bop::session

@@ -1,0 +1,260 @@
+// The session of PostgreSQL-like wires: statements, portals, transactions and settings of one connection.
+//
+// Life of a statement (Run): bind to a plan -> get its connection (reader snapshot or writer lane) -> step it in
+// batches -> end it (constraint checks, commit when it stands alone). Every wait leaves the Run where it is;
+// `resume` goes on. A portal that is not exhausted keeps its Run.
+//
+// Owned by the wire's connection, used on its executor; `cancel` and `activity` from any thread.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "rowstore/connection.hpp"
+#include "session/copy_run.hpp"
+#include "session/node.hpp"
+#include "session/session.hpp"
+#include "session/transaction.hpp"
+#include "session/variables.hpp"
+#include "sql/bind.hpp"
+#include "sql/functions/kernels.hpp"
+#include "sql/parse.hpp"
+#include "sql/pg_catalog/pg_catalog.hpp"
+#include "sql/plan.hpp"
+#include "sql/types/timezone.hpp"
+
+namespace bop::session {
+
+inline constexpr std::size_t kBatchBytes = 64 * 1024;
+inline constexpr std::size_t kMaxPreparedStatements = 10'000;
+inline constexpr std::size_t kMaxPortals = 1'000;
+
+struct Prepared {
+  sql::ParsedStatementPtr statement;  // null: the empty statement
+  std::vector<Oid> hints;
+  sql::PlanPtr plan;
+  std::string text;
+  bool from_sql = false;  // by PREPARE
+};
+
+// One statement on its way.
+struct Run {
+  enum class Stage : std::uint8_t { kStart, kConnection, kStep, kEnd, kCopyIn, kWaitShared, kDone };
+
+  sql::ParsedStatementPtr statement;
+  sql::PlanPtr plan;
+  std::vector<Oid> hints;
+  std::vector<OwnedValue> parameters;
+  bool describe = false;         // the sink wants a row description before rows
+  bool commit_at_end = false;    // it stands alone: commit before its completion is told
+  std::uint64_t max_rows = 0;    // of this call; 0 = all
+
+  Stage stage = Stage::kStart;
+  rowstore::CachedStatement sqlite;
+  rowstore::Connection* connection = nullptr;
+  bool described = false;
+  bool exhausted = false;
+  std::uint64_t rows = 0;
+  std::uint64_t rows_this_call = 0;
+  std::uint64_t changed = 0;
+  std::vector<ResultBatch> held;   // rows of a change that is not committed yet
+  std::size_t held_sent = 0;       // batches
+  bool ended = false;              // checked, and committed if it stands alone
+  std::string tag;                 // command tag, when made
+  std::optional<Csn> end_gate;     // of the commit that ended it
+  std::unique_ptr<CopyIn> copy_in;
+  std::unique_ptr<CopyOut> copy_out;
+  std::optional<Status> shared_result;  // of a change of the shared catalog
+  std::shared_ptr<bool> shared_alive;
+};
+
+struct Portal {
+  Prepared prepared;
+  std::vector<Format> formats;
+  std::unique_ptr<Run> run;
+  bool complete = false;
+  std::string complete_tag;
+};
+
+class PgSession final : public Session, private SessionInfo, private bop::Sequences, private sql::ClusterView {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<Session>> open(Node& node, std::shared_ptr<database::Database> database,
+                                                             const DatabaseEntry& entry, const Role& role,
+                                                             const ConnectRequest& request, Executor& executor,
+                                                             std::int32_t backend_pid);
+  ~PgSession() override;
+
+  // Session
+  [[nodiscard]] Progress start_query(std::string text, ReplySink& sink) override;
+  [[nodiscard]] Status parse(std::string name, std::string text, std::span<const Oid> type_hints) override;
+  [[nodiscard]] Result<PreparedDescription> describe_statement(const std::string& name) override;
+  [[nodiscard]] Result<std::optional<std::vector<OutputColumn>>> describe_portal(const std::string& name) override;
+  [[nodiscard]] Status bind(std::string portal, const std::string& statement, std::vector<Parameter> parameters,
+                            std::vector<Format> formats) override;
+  [[nodiscard]] Result<std::span<const Format>> portal_formats(const std::string& portal) override;
+  [[nodiscard]] Progress start_execute(const std::string& portal, std::uint64_t max_rows, ReplySink& sink) override;
+  void close_statement(const std::string& name) override;
+  void close_portal(const std::string& name) override;
+  [[nodiscard]] Progress start_sync(ReplySink& sink) override;
+  void fail_extended() override;
+  [[nodiscard]] Progress copy_input(std::string_view bytes) override;
+  [[nodiscard]] Progress copy_input_done() override;
+  [[nodiscard]] Progress copy_input_fail(std::string_view reason) override;
+  [[nodiscard]] bool in_copy() const override;
+  [[nodiscard]] Progress resume() override;
+  [[nodiscard]] TransactionStatus transaction_status() const override;
+  [[nodiscard]] const CodecContext& codec_context() const override { return functions_.codec; }
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> reported_parameters() const override;
+  void cancel() override;
+  [[nodiscard]] std::int32_t backend_pid() const override { return pid_; }
+
+  // From any thread.
+  [[nodiscard]] sql::ClusterView::ActivityRow activity_row() const;
+  [[nodiscard]] const std::string& database_name() const { return entry_.name; }
+
+ private:
+  // What the wire asked for and is in progress.
+  enum class Operation : std::uint8_t { kNone, kQuery, kExecute };
+
+  PgSession(Node& node, std::shared_ptr<database::Database> database, DatabaseEntry entry, Role role,
+            const ConnectRequest& request, Executor& executor, std::int32_t backend_pid);
+  [[nodiscard]] Status apply_start_settings(const ConnectRequest& request);
+
+  // ---- operations (pg_session.cpp)
+  [[nodiscard]] Progress drive();
+  [[nodiscard]] Progress drive_query();
+  [[nodiscard]] Progress drive_execute();
+  void finish_operation();
+  void drop_portals();
+  void end_block();  // after COMMIT or ROLLBACK: no block, nothing failed, portals gone
+  [[nodiscard]] Run* current_run() const;
+  [[nodiscard]] bool stands_alone() const;
+  void begin_operation(Operation operation, ReplySink& sink, std::string_view text);
+  // The statement failed: tells the client and leaves the transaction failed or rolled back.
+  void statement_failed(Error why);
+  void report_changes();
+  void notice(Severity severity, Error what);
+
+  // ---- statements (statement_run.cpp)
+  [[nodiscard]] Result<Progress> step(Run& run);
+  [[nodiscard]] Status check_allowed(const sql::ParsedStatement& statement) const;
+  [[nodiscard]] Status plan(Run& run);
+  [[nodiscard]] Result<bool> get_connection(Run& run);
+  [[nodiscard]] Result<Progress> step_plan(Run& run);
+  [[nodiscard]] Result<Progress> step_select(Run& run);
+  [[nodiscard]] Result<Progress> step_change(Run& run);
+  [[nodiscard]] Result<Progress> step_explain(Run& run);
+  [[nodiscard]] Status bind_values(Run& run);
+  [[nodiscard]] Error step_error(Run& run, int code);
+  void append_row(Run& run, ResultBatch& batch) const;
+  void send(Run& run, const ResultBatch& batch);
+  [[nodiscard]] Result<Progress> end_statement(Run& run);
+  [[nodiscard]] Status commit_now(Run& run);
+  [[nodiscard]] bool drop_stale_plan(Run& run) const;
+
+  // ---- utility statements (utility.cpp, utility_transaction.cpp, utility_shared.cpp)
+  [[nodiscard]] Result<Progress> step_utility(Run& run);
+  [[nodiscard]] Result<Progress> step_transaction(Run& run);
+  [[nodiscard]] Status set_variable(const sql::ParsedStatement& statement);
+  [[nodiscard]] Status answer_show(Run& run);
+  [[nodiscard]] Status prepare_sql(const sql::ParsedStatementPtr& statement);
+  [[nodiscard]] Status start_execute_sql(Run& run);
+  [[nodiscard]] Status deallocate(const sql::ParsedStatement& statement);
+  [[nodiscard]] Status discard(const sql::ParsedStatement& statement);
+  [[nodiscard]] Status run_ddl(Run& run);
+  [[nodiscard]] Status start_shared_change(Run& run);  // roles and databases
+  [[nodiscard]] Status maintain(Run& run);             // VACUUM, ANALYZE, CHECKPOINT
+  void answer_text(Run& run, std::string column, std::span<const std::string> lines);
+  [[nodiscard]] Result<std::vector<OutputColumn>> utility_columns(const sql::ParsedStatement& statement) const;
+  [[nodiscard]] bool utility_needs_writer(const sql::ParsedStatement& statement) const;
+
+  // ---- COPY (copy_run.cpp)
+  [[nodiscard]] Result<Progress> step_copy(Run& run);
+  [[nodiscard]] Status copy_row(Run& run, std::span<const CopyField> fields);
+  [[nodiscard]] Progress copy_failed(Error why);
+
+  // ---- context (session_context.cpp)
+  [[nodiscard]] sql::BindContext bind_context() const;
+  [[nodiscard]] std::vector<std::string> search_path() const;
+  void refresh_settings();
+  void connected(rowstore::Connection& connection);
+  [[nodiscard]] std::optional<Error> interrupt();
+  [[nodiscard]] std::shared_ptr<const sql::Catalog> catalog() const;
+  void ensure_transaction();
+  void start_statement_clock();
+  [[nodiscard]] Status refuse_in_block(std::string_view command) const;
+
+  // SessionInfo
+  [[nodiscard]] std::string current_user() const override { return role_.name; }
+  [[nodiscard]] std::string session_user() const override { return role_.name; }
+  [[nodiscard]] std::string current_database() const override { return entry_.name; }
+  [[nodiscard]] std::vector<std::string> current_schemas(bool include_implicit) const override;
+  [[nodiscard]] std::uint64_t transaction_id() override;
+  [[nodiscard]] std::optional<std::string> setting(std::string_view name) const override;
+  [[nodiscard]] Result<std::string> set_setting(std::string_view name, std::string_view value, bool local) override;
+  [[nodiscard]] Status check_interrupt() override;
+  [[nodiscard]] Status sleep_us(std::int64_t microseconds) override;
+  // Sequences
+  [[nodiscard]] Result<std::int64_t> nextval(Oid sequence) override;
+  [[nodiscard]] Result<std::int64_t> currval(Oid sequence) override;
+  [[nodiscard]] Result<std::int64_t> setval(Oid sequence, std::int64_t value, bool is_called) override;
+  [[nodiscard]] Result<std::int64_t> lastval() override;
+  // ClusterView
+  [[nodiscard]] std::vector<RoleRow> roles() const override;
+  [[nodiscard]] std::vector<DatabaseRow> databases() const override;
+  [[nodiscard]] std::vector<SettingRow> settings() const override;
+  [[nodiscard]] std::vector<ActivityRow> activity() const override;
+  [[nodiscard]] std::vector<LockRow> locks() const override;
+  [[nodiscard]] std::optional<std::int64_t> sequence_last_value(Oid sequence) const override;
+
+  Node& node_;
+  std::shared_ptr<database::Database> database_;
+  const DatabaseEntry entry_;
+  const Role role_;
+  Executor& executor_;
+  const std::int32_t pid_;
+  std::string client_address_;
+
+  Variables variables_;
+  FunctionContext functions_;
+  sql::CatalogSession catalog_session_;
+  sql::CatalogKernels catalog_kernels_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+
+  Transaction transaction_;
+  bool in_block_ = false;      // BEGIN was given
+  bool failed_ = false;        // the block is aborted (25P02)
+  std::optional<Error> evicted_;
+
+  Operation operation_ = Operation::kNone;
+  ReplySink* sink_ = nullptr;
+  std::vector<sql::ParsedStatementPtr> query_;
+  std::size_t query_next_ = 0;
+  std::unique_ptr<Run> run_;   // of the simple protocol
+  std::shared_ptr<Portal> executing_;
+
+  std::map<std::string, Prepared, std::less<>> prepared_;
+  std::map<std::string, std::shared_ptr<Portal>, std::less<>> portals_;
+
+  std::map<Oid, std::int64_t> currvals_;
+  std::optional<Oid> last_sequence_;
+
+  std::atomic<bool> cancelled_{false};
+  std::int64_t deadline_ns_ = 0;  // of the statement; 0 = none
+  std::int64_t budget_ns_ = 0;    // when the reactor is handed off
+  bool handed_off_ = false;
+  std::int64_t statement_timeout_ms_ = 0;
+  std::int64_t lock_timeout_ms_ = 0;
+  std::vector<std::string> path_;
+  std::optional<Executor::TimerId> timer_;
+
+  mutable std::mutex activity_mutex_;
+  ActivityRow activity_;
+};
+
+}  // namespace bop::session

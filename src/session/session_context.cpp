@@ -1,0 +1,339 @@
+// What a session gives to the layers below: names, settings, interrupts, sequences, the node's rows of pg_catalog.
+#include <algorithm>
+#include <thread>
+
+#include "base/assert.hpp"
+#include "session/pg_session.hpp"
+
+namespace bop::session {
+
+namespace {
+
+constexpr std::int64_t kPostgresEpochUs = 946'684'800'000'000;  // 2000-01-01 in microseconds of Unix time
+constexpr int kProgressInstructions = 2000;
+
+Isolation isolation_of(std::string_view name) {
+  if (name == "serializable") return Isolation::kSerializable;
+  if (name == "repeatable read") return Isolation::kRepeatableRead;
+  return Isolation::kReadCommitted;
+}
+
+// The names in a search_path: quoted or folded, separated by commas.
+std::vector<std::string> split_path(std::string_view text) {
+  std::vector<std::string> names;
+  std::size_t i = 0;
+  while (i < text.size()) {
+    while (i < text.size() && (text[i] == ' ' || text[i] == ',')) ++i;
+    if (i >= text.size()) break;
+    std::string name;
+    if (text[i] == '"') {
+      for (++i; i < text.size(); ++i) {
+        if (text[i] == '"') {
+          if (i + 1 >= text.size() || text[i + 1] != '"') break;
+          ++i;
+        }
+        name.push_back(text[i]);
+      }
+      ++i;
+    } else {
+      for (; i < text.size() && text[i] != ',' && text[i] != ' '; ++i) {
+        name.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(text[i]))));
+      }
+    }
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
+}  // namespace
+
+sql::BindContext PgSession::bind_context() const {
+  sql::BindContext context;
+  context.catalog = catalog();
+  context.search_path = path_;
+  context.codec = functions_.codec;
+  context.database = entry_.name;
+  return context;
+}
+
+std::shared_ptr<const sql::Catalog> PgSession::catalog() const { return transaction_.catalog(); }
+
+std::vector<std::string> PgSession::search_path() const {
+  std::vector<std::string> path;
+  for (std::string& name : split_path(variables_.get("search_path"))) {
+    if (name == "$user") name = role_.name;
+    path.push_back(std::move(name));
+  }
+  return path;
+}
+
+// Everything that is derived from variables.
+void PgSession::refresh_settings() {
+  path_ = search_path();
+  catalog_session_.search_path = path_;
+  statement_timeout_ms_ = variables_.get_int("statement_timeout");
+  lock_timeout_ms_ = variables_.get_int("lock_timeout");
+  CodecContext& codec = functions_.codec;
+  codec.zone = TimeZone::find(variables_.get("TimeZone"));
+  const std::string& style = variables_.get("DateStyle");
+  codec.date_order = style.ends_with("DMY") ? DateOrder::kDmy : style.ends_with("YMD") ? DateOrder::kYmd : DateOrder::kMdy;
+  const std::string& interval = variables_.get("IntervalStyle");
+  codec.interval_style = interval == "postgres"           ? IntervalStyle::kPostgres
+                         : interval == "postgres_verbose" ? IntervalStyle::kPostgresVerbose
+                         : interval == "sql_standard"     ? IntervalStyle::kSqlStandard
+                                                          : IntervalStyle::kIso8601;
+  codec.bytea_output = variables_.get("bytea_output") == "hex" ? ByteaOutput::kHex : ByteaOutput::kEscape;
+  codec.extra_float_digits = static_cast<int>(variables_.get_int("extra_float_digits"));
+  codec.names = &catalog_kernels_;
+  catalog_session_.codec = codec;
+  if (transaction_.active()) {
+    transaction_.set_isolation(isolation_of(variables_.get("transaction_isolation")));
+    transaction_.set_read_only(variables_.get_bool("transaction_read_only"));
+  }
+  const std::lock_guard lock(activity_mutex_);
+  activity_.application_name = variables_.get("application_name");
+}
+
+void PgSession::ensure_transaction() {
+  if (transaction_.active()) return;
+  const std::string isolation = variables_.get("default_transaction_isolation");
+  const bool read_only = variables_.get_bool("default_transaction_read_only");
+  if (variables_.get("transaction_isolation") != isolation) {
+    (void)variables_.set("transaction_isolation", isolation, true, true);
+  }
+  if (variables_.get_bool("transaction_read_only") != read_only) {
+    (void)variables_.set("transaction_read_only", read_only ? "on" : "off", true, true);
+  }
+  transaction_.begin(isolation_of(isolation), read_only);
+  functions_.codec.transaction_timestamp = functions_.codec.statement_timestamp;
+}
+
+void PgSession::start_statement_clock() {
+  Clock& clock = *node_.options().clock;
+  functions_.codec.statement_timestamp = clock.wall_us() - kPostgresEpochUs;
+  if (!transaction_.active()) functions_.codec.transaction_timestamp = functions_.codec.statement_timestamp;
+  const std::int64_t now = clock.steady_ns();
+  deadline_ns_ = statement_timeout_ms_ > 0 ? now + statement_timeout_ms_ * 1'000'000 : 0;
+  budget_ns_ = now + node_.options().statement_budget_ms * 1'000'000;
+  handed_off_ = false;
+  functions_.error.reset();
+  catalog_session_.codec = functions_.codec;
+  catalog_session_.catalog = catalog();
+}
+
+// A connection of the pool starts to work for this session.
+void PgSession::connected(rowstore::Connection& connection) {
+  auto* context = static_cast<ConnectionContext*>(connection.user_context);
+  context->slot.session = &catalog_session_;
+  rebind_functions(connection.handle(), &functions_);
+  (void)sql::register_plan_functions(connection.handle(), &functions_);
+  connection.set_progress(kProgressInstructions, [this] { return interrupt(); });
+}
+
+std::optional<Error> PgSession::interrupt() {
+  if (cancelled_.load(std::memory_order_relaxed)) {
+    cancelled_.store(false, std::memory_order_relaxed);
+    return Error(ErrorCode::kCancelled, "canceling statement due to user request");
+  }
+  const std::int64_t now = node_.options().clock->steady_ns();
+  if (deadline_ns_ != 0 && now >= deadline_ns_) {
+    return Error(ErrorCode::kCancelled, "canceling statement due to statement timeout");
+  }
+  if (!handed_off_ && now >= budget_ns_ && operation_ != Operation::kNone) {
+    handed_off_ = true;
+    executor_.hand_off();
+  }
+  return std::nullopt;
+}
+
+Status PgSession::refuse_in_block(std::string_view command) const {
+  if (!in_block_) return {};
+  return fail(ErrorCode::kActiveTransaction, "{} cannot run inside a transaction block", command);
+}
+
+// ----------------------------------------------------------------------------------------------- SessionInfo
+
+std::vector<std::string> PgSession::current_schemas(bool include_implicit) const {
+  std::vector<std::string> schemas;
+  const auto now = catalog();
+  if (include_implicit && std::ranges::find(path_, "pg_catalog") == path_.end()) schemas.emplace_back("pg_catalog");
+  for (const std::string& name : path_) {
+    if (now->schema(std::string_view(name)) != nullptr) schemas.push_back(name);
+  }
+  return schemas;
+}
+
+// The next commit would be the one behind the newest: unique among writers, shared by readers of one state.
+std::uint64_t PgSession::transaction_id() {
+  return transaction_.active() ? transaction_.gate().value + 1 : node_.released().value + 1;
+}
+
+std::optional<std::string> PgSession::setting(std::string_view name) const {
+  auto shown = variables_.show(name);
+  return shown ? std::optional(std::move(*shown)) : std::nullopt;
+}
+
+Result<std::string> PgSession::set_setting(std::string_view name, std::string_view value, bool local) {
+  BOP_LET(change, variables_.set(name, value, local));
+  (void)change;
+  if (name == "TimeZone" && TimeZone::find(value) == nullptr) {
+    return fail(ErrorCode::kInvalidArgument, "invalid value for parameter \"TimeZone\": \"{}\"", value);
+  }
+  refresh_settings();
+  return variables_.show(name);
+}
+
+Status PgSession::check_interrupt() {
+  if (auto why = interrupt()) return std::unexpected(std::move(*why));
+  return {};
+}
+
+Status PgSession::sleep_us(std::int64_t microseconds) {
+  Clock& clock = *node_.options().clock;
+  const std::int64_t until = clock.steady_ns() + microseconds * 1000;
+  if (!handed_off_) {
+    handed_off_ = true;
+    executor_.hand_off();
+  }
+  for (std::int64_t now = clock.steady_ns(); now < until; now = clock.steady_ns()) {
+    BOP_TRY(check_interrupt());
+    std::this_thread::sleep_for(std::chrono::nanoseconds(std::min<std::int64_t>(until - now, 10'000'000)));
+  }
+  return {};
+}
+
+// ------------------------------------------------------------------------------------------------- Sequences
+
+namespace {
+
+Result<database::SequenceSpec> sequence_spec(const sql::Catalog& catalog, Oid oid) {
+  const auto sequence = catalog.sequence(oid);
+  if (!sequence) return fail(ErrorCode::kUndefinedTable, "sequence with OID {} does not exist", oid);
+  return database::SequenceSpec{.start = sequence->start, .increment = sequence->increment, .min = sequence->min,
+                                .max = sequence->max, .cycle = sequence->cycle,
+                                .block = static_cast<std::uint32_t>(std::clamp<std::int64_t>(sequence->cache, 32, 65536))};
+}
+
+Error named(Error why, const sql::Catalog& catalog, Oid oid) {
+  if (why.code() != ErrorCode::kSequenceLimitExceeded) return why;
+  const auto sequence = catalog.sequence(oid);
+  return error(ErrorCode::kSequenceLimitExceeded, "nextval: reached {} value of sequence \"{}\" ({})",
+               sequence->increment > 0 ? "maximum" : "minimum", sequence->name,
+               sequence->increment > 0 ? sequence->max : sequence->min);
+}
+
+}  // namespace
+
+Result<std::int64_t> PgSession::nextval(Oid sequence) {
+  if (transaction_.read_only()) {
+    return fail(ErrorCode::kReadOnlyTransaction, "cannot execute nextval() in a read-only transaction");
+  }
+  const auto now = catalog();
+  BOP_LET(spec, sequence_spec(*now, sequence));
+  auto value = database_->sequences().nextval(sequence, spec);
+  if (!value) return std::unexpected(named(value.error(), *now, sequence));
+  transaction_.raise_gate(value->gate);
+  currvals_[sequence] = value->value;
+  last_sequence_ = sequence;
+  return value->value;
+}
+
+Result<std::int64_t> PgSession::currval(Oid sequence) {
+  const auto found = currvals_.find(sequence);
+  if (found != currvals_.end()) return found->second;
+  const auto known = catalog()->sequence(sequence);
+  return fail(ErrorCode::kNotInPrerequisiteState, "currval of sequence \"{}\" is not yet defined in this session",
+              known ? known->name : std::to_string(sequence));
+}
+
+Result<std::int64_t> PgSession::setval(Oid sequence, std::int64_t value, bool is_called) {
+  const auto now = catalog();
+  BOP_LET(spec, sequence_spec(*now, sequence));
+  if (value < spec.min || value > spec.max) {
+    return fail(ErrorCode::kNumericOutOfRange, "setval: value {} is out of bounds for sequence \"{}\" ({}..{})", value,
+                now->sequence(sequence)->name, spec.min, spec.max);
+  }
+  BOP_LET(gate, database_->sequences().setval(sequence, spec, value, is_called));
+  transaction_.raise_gate(gate);
+  if (is_called) currvals_[sequence] = value;
+  return value;
+}
+
+Result<std::int64_t> PgSession::lastval() {
+  if (last_sequence_) return currvals_[*last_sequence_];
+  return fail(ErrorCode::kNotInPrerequisiteState, "lastval is not yet defined in this session");
+}
+
+// ----------------------------------------------------------------------------------------------- ClusterView
+
+std::vector<sql::ClusterView::RoleRow> PgSession::roles() const {
+  std::vector<RoleRow> rows;
+  for (const auto& [name, role] : node_.shared()->roles()) {
+    rows.push_back({.oid = role.oid, .name = name, .superuser = role.superuser, .inherit = role.inherit,
+                    .createrole = role.createrole, .createdb = role.createdb, .login = role.login,
+                    .connection_limit = role.connection_limit, .valid_until = role.valid_until, .member_of = {}});
+  }
+  return rows;
+}
+
+std::vector<sql::ClusterView::DatabaseRow> PgSession::databases() const {
+  std::vector<DatabaseRow> rows;
+  for (const auto& [name, entry] : node_.shared()->databases()) {
+    const auto database = node_.databases().find(entry.id);
+    const std::int64_t pages =
+        database ? static_cast<std::int64_t>(
+                       static_cast<rowstore::RowStore&>(database->rows()).numbers().database_pages)
+                 : 0;
+    rows.push_back({.oid = entry.oid, .name = name, .owner = entry.owner, .is_template = entry.is_template,
+                    .allow_connections = entry.allow_connections, .connection_limit = entry.connection_limit,
+                    .size_bytes = pages * static_cast<std::int64_t>(kPageBytes)});
+  }
+  return rows;
+}
+
+std::vector<sql::ClusterView::SettingRow> PgSession::settings() const {
+  std::vector<SettingRow> rows;
+  for (const VariableInfo& info : variable_table()) {
+    constexpr std::string_view kKinds[] = {"bool", "integer", "real", "enum", "string"};
+    SettingRow row;
+    row.name = info.name;
+    row.value = variables_.get(info.name);
+    row.unit = info.unit;
+    row.category = "Session";
+    row.meaning = info.meaning;
+    row.context = (info.flags & kFixed) != 0 ? "internal" : "user";
+    row.kind = kKinds[static_cast<std::size_t>(info.kind)];
+    if (info.kind == VariableKind::kInt || info.kind == VariableKind::kReal) {
+      row.minimum = fmt::format("{}", info.minimum);
+      row.maximum = fmt::format("{}", info.maximum);
+    }
+    row.boot_value = info.default_value;
+    row.reset_value = info.default_value;
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::vector<sql::ClusterView::ActivityRow> PgSession::activity() const { return node_.activity(); }
+
+std::vector<sql::ClusterView::LockRow> PgSession::locks() const {
+  std::vector<LockRow> rows;
+  const std::int64_t now = node_.options().clock->steady_ns();
+  for (const auto& database : node_.databases().all()) {
+    const auto lane = database->lane().snapshot();
+    const auto add = [&](const database::WriterLane::Entry& entry, bool granted) {
+      rows.push_back({.database = database->name(), .pid = static_cast<std::int32_t>(entry.session),
+                      .user_name = {}, .granted = granted, .waited_us = (now - entry.since_ns) / 1000,
+                      .query = entry.description});
+    };
+    if (lane.holder) add(*lane.holder, true);
+    for (const auto& waiter : lane.waiters) add(waiter, false);
+  }
+  return rows;
+}
+
+std::optional<std::int64_t> PgSession::sequence_last_value(Oid sequence) const {
+  return database_->sequences().last_value(sequence);
+}
+
+}  // namespace bop::session

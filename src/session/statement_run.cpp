@@ -1,0 +1,363 @@
+// How one statement runs: plan, connection, rows, end.
+#include <sqlite3.h>
+
+#include "base/assert.hpp"
+#include "session/pg_session.hpp"
+
+namespace bop::session {
+
+namespace {
+
+std::int64_t deferred_violations(sqlite3* connection) {
+  int current = 0;
+  int highest = 0;
+  sqlite3_db_status(connection, SQLITE_DBSTATUS_DEFERRED_FKS, &current, &highest, 0);
+  return current;
+}
+
+}  // namespace
+
+Status PgSession::check_allowed(const sql::ParsedStatement& statement) const {
+  if (!failed_ || statement.kind == sql::StatementKind::kTransaction) return {};
+  return fail(ErrorCode::kInFailedTransaction,
+              "current transaction is aborted, commands ignored until end of transaction block");
+}
+
+Result<Progress> PgSession::step(Run& run) {
+  for (;;) {
+    switch (run.stage) {
+      case Run::Stage::kStart: {
+        if (evicted_) {
+          Error why = *std::exchange(evicted_, std::nullopt);
+          if (run.statement->kind != sql::StatementKind::kTransaction) return std::unexpected(std::move(why));
+        }
+        BOP_TRY(check_allowed(*run.statement));
+        start_statement_clock();
+        if (run.statement->kind == sql::StatementKind::kTransaction) {
+          BOP_TRY(step_transaction(run));
+          run.stage = Run::Stage::kDone;
+          report_changes();
+          sink_->gate(run.end_gate.value_or(transaction_.gate()));
+          sink_->command_complete(run.tag);
+          return Progress::kDone;
+        }
+        BOP_TRY(plan(run));
+        if (run.plan->kind == sql::PlanKind::kUtility) return step_utility(run);
+        ensure_transaction();
+        run.stage = Run::Stage::kConnection;
+        break;
+      }
+      case Run::Stage::kConnection: {
+        BOP_LET(ready, get_connection(run));
+        if (!ready) return Progress::kWaiting;
+        if (drop_stale_plan(run)) {
+          BOP_TRY(plan(run));
+          break;
+        }
+        run.stage = Run::Stage::kStep;
+        break;
+      }
+      case Run::Stage::kStep: {
+        BOP_LET(progress, step_plan(run));
+        if (progress != Progress::kDone) return progress;
+        run.stage = Run::Stage::kEnd;
+        break;
+      }
+      case Run::Stage::kEnd: return end_statement(run);
+      case Run::Stage::kCopyIn:
+      case Run::Stage::kWaitShared: return step_utility(run);
+      case Run::Stage::kDone: return Progress::kDone;
+    }
+  }
+}
+
+Status PgSession::plan(Run& run) {
+  if (run.plan) return {};
+  BOP_LET(bound, sql::bind(run.statement, bind_context(), run.hints));
+  if (run.parameters.empty() && !bound->parameters.empty()) {
+    return fail(ErrorCode::kUndefinedParameter, "there is no parameter $1");
+  }
+  run.plan = std::move(bound);
+  return {};
+}
+
+// A plan of another catalog than the one that the statement's snapshot has is made anew.
+bool PgSession::drop_stale_plan(Run& run) const {
+  if (run.plan->catalog == transaction_.catalog()) return false;
+  run.plan.reset();
+  return true;
+}
+
+Result<bool> PgSession::get_connection(Run& run) {
+  if (run.plan->needs_writer) {
+    if (transaction_.read_only()) {
+      return fail(ErrorCode::kReadOnlyTransaction, "cannot execute {} in a read-only transaction",
+                  run.statement->command);
+    }
+    return transaction_.want_writer();
+  }
+  return transaction_.want_reader();
+}
+
+Result<Progress> PgSession::step_plan(Run& run) {
+  run.connection = &transaction_.connection();
+  catalog_session_.catalog = run.plan->catalog;
+  catalog_session_.connection = run.connection->handle();
+  switch (run.plan->kind) {
+    case sql::PlanKind::kSelect: return step_select(run);
+    case sql::PlanKind::kInsert:
+    case sql::PlanKind::kUpdate:
+    case sql::PlanKind::kDelete: return step_change(run);
+    case sql::PlanKind::kExplain: return step_explain(run);
+    case sql::PlanKind::kUtility: break;
+  }
+  return fail(ErrorCode::kInternal, "a utility statement reached the executor");
+}
+
+Status PgSession::bind_values(Run& run) {
+  int index = 0;
+  sqlite3_stmt* statement = run.sqlite.get();
+  const auto bind_one = [&](const Value& value) {
+    ++index;
+    // The run owns the bytes and outlives the statement's execution.
+    switch (value.kind) {
+      case Value::Kind::kNull: return sqlite3_bind_null(statement, index);
+      case Value::Kind::kInt: return sqlite3_bind_int64(statement, index, value.integer);
+      case Value::Kind::kReal: return sqlite3_bind_double(statement, index, value.real);
+      case Value::Kind::kText:
+        return sqlite3_bind_text64(statement, index, value.bytes.data(), value.bytes.size(), SQLITE_STATIC,
+                                   SQLITE_UTF8);
+      case Value::Kind::kBlob:
+        return sqlite3_bind_blob64(statement, index, value.bytes.data() == nullptr ? "" : value.bytes.data(),
+                                   value.bytes.size(), SQLITE_STATIC);
+    }
+    return SQLITE_MISUSE;
+  };
+  const auto bind_all = [&](const std::vector<OwnedValue>& values) -> Status {
+    for (const OwnedValue& value : values) {
+      const int code = bind_one(value.view());
+      // SQLite leaves out what its text does not mention at the end.
+      if (code != SQLITE_OK && code != SQLITE_RANGE) return std::unexpected(run.connection->sqlite_error(code));
+    }
+    return {};
+  };
+  BOP_TRY(bind_all(run.parameters));
+  BOP_TRY(bind_all(run.plan->constants));
+  return {};
+}
+
+Error PgSession::step_error(Run& run, int) {
+  sqlite3* handle = run.connection->handle();
+  const int code = sqlite3_extended_errcode(handle);
+  const std::string message = sqlite3_errmsg(handle);
+  run.sqlite = {};
+  if (auto below = run.connection->take_error()) return *below;
+  return sql::translate_error(*run.plan, handle, code, message, &functions_, run.parameters);
+}
+
+void PgSession::append_row(Run& run, ResultBatch& batch) const {
+  sqlite3_stmt* statement = run.sqlite.get();
+  const std::size_t columns = run.plan->columns.size();
+  if (columns == 0) return batch.append_empty_row();
+  for (std::size_t i = 0; i < columns; ++i) {
+    const int column = static_cast<int>(i);
+    switch (sqlite3_column_type(statement, column)) {
+      case SQLITE_INTEGER: batch.append(Value::of_int(sqlite3_column_int64(statement, column))); break;
+      case SQLITE_FLOAT: batch.append(Value::of_real(sqlite3_column_double(statement, column))); break;
+      case SQLITE_TEXT: {
+        const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement, column));
+        batch.append(Value::of_text({text, static_cast<std::size_t>(sqlite3_column_bytes(statement, column))}));
+        break;
+      }
+      case SQLITE_BLOB: {
+        const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement, column));
+        batch.append(Value::of_blob({bytes, static_cast<std::size_t>(sqlite3_column_bytes(statement, column))}));
+        break;
+      }
+      default: batch.append(Value::null());
+    }
+  }
+}
+
+void PgSession::send(Run& run, const ResultBatch& batch) {
+  if (batch.rows() == 0) return;
+  if (!run.copy_out) return sink_->rows(batch);
+  CopyOut& copy = *run.copy_out;
+  std::vector<CopyField> fields(batch.columns());
+  std::vector<std::pair<std::size_t, std::size_t>> places(batch.columns());
+  for (std::size_t row = 0; row < batch.rows(); ++row) {
+    copy.scratch.clear();
+    copy.line.clear();
+    for (std::size_t column = 0; column < batch.columns(); ++column) {
+      const Value value = batch.cell(row, column);
+      places[column] = {copy.scratch.size(), 0};
+      if (value.is_null()) {
+        places[column].first = std::string::npos;
+        continue;
+      }
+      const OutputColumn& type = run.plan->columns[column];
+      encode_text(type.type, type.typmod, value, functions_.codec, copy.scratch);
+      places[column].second = copy.scratch.size() - places[column].first;
+    }
+    for (std::size_t column = 0; column < batch.columns(); ++column) {
+      const auto [begin, length] = places[column];
+      fields[column] = begin == std::string::npos ? CopyField{}
+                                                  : CopyField(std::string_view(copy.scratch).substr(begin, length));
+    }
+    write_copy_row(copy.options, fields, copy.line);
+    sink_->copy_data(copy.line);
+  }
+}
+
+Result<Progress> PgSession::step_select(Run& run) {
+  if (!run.sqlite) {
+    BOP_LET(prepared, run.connection->prepare(run.plan->sql));
+    run.sqlite = std::move(prepared);
+    BOP_TRY(bind_values(run));
+  }
+  sink_->gate(transaction_.gate());
+  if (!run.described) {
+    run.described = true;
+    if (run.copy_out) {
+      sink_->copy_out({.binary = false, .columns = static_cast<std::uint16_t>(run.plan->columns.size())});
+      if (run.copy_out->options.header) {
+        std::vector<std::string> names;
+        for (const OutputColumn& column : run.plan->columns) names.push_back(column.name);
+        write_copy_header(run.copy_out->options, names, run.copy_out->line);
+        sink_->copy_data(run.copy_out->line);
+      }
+    } else if (run.describe) {
+      sink_->row_description(run.plan->columns);
+    }
+  }
+  ResultBatch batch(run.plan->columns.size());
+  for (;;) {
+    if (sink_->full()) {
+      send(run, batch);
+      return Progress::kWaiting;
+    }
+    const int code = sqlite3_step(run.sqlite.get());
+    if (code == SQLITE_DONE) break;
+    if (code != SQLITE_ROW) {
+      Error why = step_error(run, code);
+      send(run, batch);
+      return std::unexpected(std::move(why));
+    }
+    append_row(run, batch);
+    ++run.rows;
+    ++run.rows_this_call;
+    const bool enough = run.max_rows != 0 && run.rows_this_call == run.max_rows;
+    if (enough || batch.bytes_used() >= kBatchBytes || batch.rows() >= 4096) {
+      // A function of the statement may have moved the gate (nextval).
+      sink_->gate(transaction_.gate());
+      send(run, batch);
+      batch.clear();
+    }
+    if (enough) return Progress::kSuspended;
+  }
+  sink_->gate(transaction_.gate());
+  send(run, batch);
+  run.exhausted = true;
+  if (run.copy_out) {
+    sink_->copy_done();
+    run.tag = fmt::format("COPY {}", run.rows);
+  } else {
+    run.tag = fmt::format("SELECT {}", run.rows_this_call);
+  }
+  return Progress::kDone;
+}
+
+Result<Progress> PgSession::step_change(Run& run) {
+  if (!run.sqlite) {
+    BOP_LET(prepared, run.connection->prepare(run.plan->sql));
+    run.sqlite = std::move(prepared);
+    BOP_TRY(bind_values(run));
+  }
+  std::size_t held_bytes = 0;
+  for (;;) {
+    const int code = sqlite3_step(run.sqlite.get());
+    if (code == SQLITE_DONE) break;
+    if (code != SQLITE_ROW) return std::unexpected(step_error(run, code));
+    if (!run.plan->returns_rows) continue;
+    if (run.held.empty() || run.held.back().bytes_used() >= kBatchBytes) {
+      if (!run.held.empty()) held_bytes += run.held.back().bytes_used();
+      if (held_bytes > (std::size_t{1} << 30)) {
+        return fail(ErrorCode::kProgramLimitExceeded, "RETURNING answers more than 1 GB in one statement");
+      }
+      run.held.emplace_back(run.plan->columns.size());
+    }
+    append_row(run, run.held.back());
+    ++run.rows;
+  }
+  run.changed = static_cast<std::uint64_t>(sqlite3_changes64(run.connection->handle()));
+  run.sqlite = {};
+  if (run.plan->check_foreign_keys) {
+    transaction_.table_changed(run.plan->target);
+    if (deferred_violations(run.connection->handle()) > 0) {
+      const Oid target = run.plan->target;
+      BOP_TRY(sql::check_foreign_keys(*run.plan->catalog, run.connection->handle(), std::span(&target, 1), false));
+    }
+  }
+  run.tag = fmt::format("{} {}", run.plan->tag, run.changed);
+  return Progress::kDone;
+}
+
+Result<Progress> PgSession::step_explain(Run& run) {
+  if (run.plan->explain_analyze) {
+    return fail(ErrorCode::kNotImplemented, "EXPLAIN ANALYZE is not implemented");
+  }
+  BOP_LET(lines, sql::explain(*run.plan, run.connection->handle()));
+  answer_text(run, "QUERY PLAN", lines);
+  run.tag = "EXPLAIN";
+  return Progress::kDone;
+}
+
+void PgSession::answer_text(Run& run, std::string column, std::span<const std::string> lines) {
+  const OutputColumn description{.name = std::move(column), .type = 25};
+  sink_->gate(transaction_.gate());
+  if (run.describe) sink_->row_description(std::span(&description, 1));
+  ResultBatch batch(1);
+  for (const std::string& line : lines) batch.append(Value::of_text(line));
+  if (batch.rows() > 0) sink_->rows(batch);
+}
+
+Status PgSession::commit_now(Run& run) {
+  drop_portals();
+  run.sqlite = {};
+  auto committed = transaction_.commit();
+  if (!committed) return std::unexpected(committed.error());
+  variables_.commit();
+  run.end_gate = *committed;
+  return {};
+}
+
+// Checks, commits what stands alone, and tells the client: held rows and the completion, behind the gate.
+Result<Progress> PgSession::end_statement(Run& run) {
+  if (!run.ended) {
+    run.ended = true;
+    run.sqlite = {};
+    if (stands_alone()) {
+      BOP_TRY(commit_now(run));
+    } else {
+      bool portals_read = false;
+      for (const auto& [name, portal] : portals_) portals_read |= portal->run && portal->run->sqlite;
+      transaction_.end_statement(portals_read);
+    }
+    sink_->gate(run.end_gate.value_or(transaction_.gate()));
+    if (!run.held.empty() || (run.plan && run.plan->returns_rows && run.plan->kind != sql::PlanKind::kSelect &&
+                              run.plan->kind != sql::PlanKind::kExplain)) {
+      if (run.describe) sink_->row_description(run.plan->columns);
+    }
+  }
+  for (; run.held_sent < run.held.size(); ++run.held_sent) {
+    if (sink_->full()) return Progress::kWaiting;
+    sink_->rows(run.held[run.held_sent]);
+    run.held[run.held_sent].clear();
+  }
+  run.stage = Run::Stage::kDone;
+  report_changes();
+  sink_->command_complete(run.tag);
+  return Progress::kDone;
+}
+
+}  // namespace bop::session

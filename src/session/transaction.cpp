@@ -1,0 +1,298 @@
+#include "session/transaction.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+#include "sql/plan.hpp"
+
+namespace bop::session {
+
+// Shared with the lane's callback, which may come after the transaction is gone.
+struct Transaction::LaneWait {
+  database::WriterLane::Ticket ticket = 0;
+  bool granted = false;
+  bool abandoned = false;
+  std::optional<Error> error;
+};
+
+struct Transaction::ReaderWait {
+  bool abandoned = false;
+  std::optional<Result<rowstore::ReaderLease>> lease;
+  std::optional<Error> error;
+};
+
+Transaction::Transaction(std::shared_ptr<database::Database> database, Executor& executor, Hooks hooks)
+    : database_(std::move(database)), executor_(executor), hooks_(std::move(hooks)),
+      alive_(std::make_shared<bool>(true)) {}
+
+Transaction::~Transaction() {
+  *alive_ = false;
+  rollback();
+}
+
+rowstore::RowStore& Transaction::rows() const { return static_cast<rowstore::RowStore&>(database_->rows()); }
+
+rowstore::Connection& Transaction::connection() const {
+  if (writer_ != nullptr) return *writer_;
+  BOP_ASSERT(reader_);
+  return *reader_;
+}
+
+void Transaction::begin(Isolation isolation, bool read_only) {
+  BOP_ASSERT(!active_);
+  active_ = true;
+  isolation_ = isolation;
+  read_only_ = read_only;
+  gate_ = Csn();
+}
+
+std::shared_ptr<const sql::Catalog> Transaction::catalog() const {
+  if (own_catalog_) return own_catalog_;
+  Csn at = rows().tip();
+  if (writer_ != nullptr) {
+    at = writer_->snapshot();
+  } else if (reader_ && reader_->in_transaction()) {
+    at = reader_->snapshot();
+  }
+  auto found = std::static_pointer_cast<const sql::Catalog>(database_->attachment_at(at));
+  return found ? found : hooks_.empty_catalog();
+}
+
+Result<bool> Transaction::want_reader() {
+  BOP_ASSERT(active_);
+  if (writer_ != nullptr) return true;
+  if (!reader_) {
+    if (!reader_wait_) {
+      BOP_LET(lease, rows().try_borrow_reader());
+      if (lease) {
+        reader_ = std::move(lease);
+      } else {
+        reader_wait_ = std::make_shared<ReaderWait>();
+        rows().borrow_reader(executor_, [wait = reader_wait_, wake = hooks_.wake](Result<rowstore::ReaderLease> lent) {
+          if (wait->abandoned) return;  // the lease goes back by itself
+          wait->lease = std::move(lent);
+          wake();
+        });
+        return false;
+      }
+    } else {
+      if (!reader_wait_->lease && !reader_wait_->error) return false;
+      const auto wait = std::exchange(reader_wait_, nullptr);
+      wait->abandoned = true;
+      if (wait->error) return std::unexpected(*wait->error);
+      if (!*wait->lease) return std::unexpected(wait->lease->error());
+      reader_ = std::move(**wait->lease);
+    }
+    hooks_.connected(*reader_);
+  }
+  if (!reader_->in_transaction()) {
+    BOP_LET(csn, reader_->begin_read());
+    if (!first_snapshot_) first_snapshot_ = csn;
+    raise_gate(csn);
+  }
+  return true;
+}
+
+Result<bool> Transaction::want_writer() {
+  BOP_ASSERT(active_);
+  if (writer_ != nullptr) return true;
+  if (database_->dropped()) {
+    return bop::fail(ErrorCode::kDatabaseDropped, "database \"{}\" was dropped", database_->name());
+  }
+  if (ticket_ == 0) {
+    if (!lane_wait_) {
+      lane_wait_ = std::make_shared<LaneWait>();
+      database::LaneRequest request = hooks_.lane_request();
+      request.evict = [this, alive = alive_] {
+        if (!*alive || ticket_ == 0) return;
+        Error why = error(ErrorCode::kIdleInTransactionTimeout,
+                          "terminating transaction: it was idle while others waited to write");
+        rollback();
+        hooks_.evicted(std::move(why));
+      };
+      auto database = database_;
+      const auto entered = database_->lane().enter(
+          std::move(request), executor_, [wait = lane_wait_, database, wake = hooks_.wake](Status status) {
+            if (wait->abandoned) {
+              if (status) database->lane().leave(wait->ticket);
+              return;
+            }
+            if (status) {
+              wait->granted = true;
+            } else {
+              wait->error = status.error();
+            }
+            wake();
+          });
+      lane_wait_->ticket = entered.ticket;
+      if (!entered.granted) return false;
+      lane_wait_->granted = true;
+    }
+    if (lane_wait_->error) {
+      Error why = *lane_wait_->error;
+      lane_wait_.reset();
+      return std::unexpected(std::move(why));
+    }
+    if (!lane_wait_->granted) return false;
+    ticket_ = lane_wait_->ticket;
+    lane_wait_.reset();
+  }
+  auto started = start_writing();
+  if (!started) leave_lane();
+  return started;
+}
+
+// The lane is ours: opens the tip on the writer. False while the log has to catch up before the WAL can restart.
+Result<bool> Transaction::start_writing() {
+  BOP_LET(writer, rows().writer());
+  BOP_LET(csn, writer->begin_write());
+  if (isolation_ != Isolation::kReadCommitted && first_snapshot_ && *first_snapshot_ != csn) {
+    writer->rollback();
+    return bop::fail(ErrorCode::kSerializationFailure, "could not serialize access due to concurrent update");
+  }
+  writer_ = writer;
+  raise_gate(csn);
+  hooks_.connected(*writer_);
+  for (std::size_t depth = 0; depth < savepoints_.size(); ++depth) {
+    if (Status made = writer_->execute(fmt::format("SAVEPOINT s{}", depth)); !made) {
+      writer_->rollback();
+      writer_ = nullptr;
+      return std::unexpected(made.error());
+    }
+  }
+  return true;
+}
+
+void Transaction::end_statement(bool keep) {
+  if (keep || !reader_) return;
+  if (isolation_ != Isolation::kReadCommitted && active_) return;
+  reader_ = {};
+}
+
+void Transaction::set_idle(bool idle) {
+  if (ticket_ != 0) database_->lane().set_idle(ticket_, idle);
+}
+
+void Transaction::leave_lane() {
+  if (ticket_ != 0) database_->lane().leave(std::exchange(ticket_, 0));
+}
+
+Status Transaction::savepoint(const std::string& name, Variables::Mark mark) {
+  if (writer_ != nullptr) BOP_TRY(writer_->execute(fmt::format("SAVEPOINT s{}", savepoints_.size())));
+  savepoints_.push_back({name, mark, own_catalog_, changed_tables_, dropped_sequences_.size()});
+  return {};
+}
+
+Status Transaction::release_savepoint(const std::string& name) {
+  const auto found = std::ranges::find(savepoints_.rbegin(), savepoints_.rend(), name, &Savepoint::name);
+  if (found == savepoints_.rend()) {
+    return bop::fail(ErrorCode::kInvalidSavepoint, "savepoint \"{}\" does not exist", name);
+  }
+  const auto depth = static_cast<std::size_t>(savepoints_.rend() - found - 1);
+  if (writer_ != nullptr) BOP_TRY(writer_->execute(fmt::format("RELEASE s{}", depth)));
+  savepoints_.resize(depth);
+  return {};
+}
+
+Result<Variables::Mark> Transaction::rollback_to(const std::string& name) {
+  const auto found = std::ranges::find(savepoints_.rbegin(), savepoints_.rend(), name, &Savepoint::name);
+  if (found == savepoints_.rend()) {
+    return bop::fail(ErrorCode::kInvalidSavepoint, "savepoint \"{}\" does not exist", name);
+  }
+  const auto depth = static_cast<std::size_t>(savepoints_.rend() - found - 1);
+  if (writer_ != nullptr) BOP_TRY(writer_->execute(fmt::format("ROLLBACK TO s{}", depth)));
+  own_catalog_ = found->own_catalog;
+  changed_tables_ = found->changed_tables;
+  dropped_sequences_.resize(found->dropped_sequences);
+  const Variables::Mark mark = found->mark;
+  savepoints_.resize(depth + 1);
+  return mark;
+}
+
+Result<Csn> Transaction::commit() {
+  BOP_ASSERT(active_);
+  Csn gate = gate_;
+  if (writer_ != nullptr) {
+    if (!changed_tables_.empty()) {
+      const std::vector<Oid> tables(changed_tables_.begin(), changed_tables_.end());
+      if (Status held = sql::check_foreign_keys(*catalog(), writer_->handle(), tables, true); !held) {
+        rollback();
+        return std::unexpected(held.error());
+      }
+    }
+    if (own_catalog_) {
+      writer_->on_commit([database = database_, catalog = own_catalog_](Csn csn) {
+        database->publish_attachment(csn, catalog);
+      });
+    }
+    auto committed = writer_->commit();
+    writer_ = nullptr;
+    if (!committed) {
+      rollback();
+      return std::unexpected(committed.error());
+    }
+    gate = std::max(gate, *committed);
+    for (const Oid sequence : dropped_sequences_) {
+      if (auto dropped = database_->sequences().drop(sequence)) gate = std::max(gate, *dropped);
+    }
+  }
+  forget();
+  return gate;
+}
+
+void Transaction::rollback() {
+  if (writer_ != nullptr) {
+    writer_->rollback();
+    writer_ = nullptr;
+  }
+  forget();
+}
+
+void Transaction::fail() {
+  if (!savepoints_.empty() && writer_ != nullptr) return;  // what lies behind the savepoint may be wanted again
+  if (writer_ != nullptr) {
+    writer_->rollback();
+    writer_ = nullptr;
+    own_catalog_.reset();
+    leave_lane();
+  }
+  reader_ = {};
+}
+
+void Transaction::give_up(const Error& why) {
+  if (lane_wait_ && !lane_wait_->granted && !lane_wait_->error) {
+    // The lane's own callback brings `why`; a grant that is on its way instead is used.
+    (void)database_->lane().cancel(lane_wait_->ticket, why);
+  }
+  if (reader_wait_ && !reader_wait_->lease && !reader_wait_->error) {
+    reader_wait_->error = why;
+    hooks_.wake();
+  }
+}
+
+void Transaction::forget() {
+  if (lane_wait_) {
+    lane_wait_->abandoned = true;
+    const auto ticket = lane_wait_->ticket;
+    if (lane_wait_->granted) {
+      database_->lane().leave(ticket);
+    } else if (!lane_wait_->error) {
+      (void)database_->lane().cancel(ticket, Error(ErrorCode::kCancelled, "the session ended"));
+    }
+    lane_wait_.reset();
+  }
+  if (reader_wait_) {
+    reader_wait_->abandoned = true;
+    reader_wait_.reset();
+  }
+  leave_lane();
+  reader_ = {};
+  own_catalog_.reset();
+  savepoints_.clear();
+  dropped_sequences_.clear();
+  changed_tables_.clear();
+  first_snapshot_.reset();
+  active_ = false;
+}
+
+}  // namespace bop::session

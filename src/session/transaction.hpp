@@ -1,0 +1,129 @@
+// The transaction of one session: its snapshot, its place in the writer lane, its savepoints.
+//
+// States: inactive -> reading (a reader connection, maybe none between statements) -> writing (the lane and the
+// database's one writer connection) -> inactive. Isolation (rule 8): READ COMMITTED takes a fresh snapshot for each
+// statement until the first write, then reads the tip; REPEATABLE READ and SERIALIZABLE keep their first snapshot
+// and answer 40001 when a write finds the tip elsewhere.
+//
+// Waiting: `want_reader` and `want_writer` answer true when the connection is there, false when the session has to
+// be resumed later: `wake` then runs on the executor and the same call is to be made again.
+//
+// Gate: `gate()` is the newest state that anything computed in this transaction came from.
+//
+// Owned by a session, used on its executor only. Destroying it rolls back and leaves the lane.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/ids.hpp"
+#include "base/time.hpp"
+#include "database/database.hpp"
+#include "rowstore/row_store.hpp"
+#include "session/variables.hpp"
+#include "sql/catalog/catalog.hpp"
+
+namespace bop::session {
+
+enum class Isolation : std::uint8_t { kReadCommitted, kRepeatableRead, kSerializable };
+
+class Transaction {
+ public:
+  struct Hooks {
+    std::function<void()> wake;                              // on the executor
+    std::function<void(rowstore::Connection&)> connected;    // a connection came: bind the session's context to it
+    std::function<void(Error)> evicted;                      // the lane ended this transaction; already rolled back
+    std::function<database::LaneRequest()> lane_request;     // session, description, lock_timeout (evict is ours)
+    std::function<std::shared_ptr<const sql::Catalog>()> empty_catalog;  // before the first DDL
+  };
+  Transaction(std::shared_ptr<database::Database> database, Executor& executor, Hooks hooks);
+  ~Transaction();
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  void begin(Isolation isolation, bool read_only);
+  [[nodiscard]] bool active() const noexcept { return active_; }
+  [[nodiscard]] Isolation isolation() const noexcept { return isolation_; }
+  [[nodiscard]] bool read_only() const noexcept { return read_only_; }
+  void set_isolation(Isolation isolation) { isolation_ = isolation; }
+  void set_read_only(bool read_only) { read_only_ = read_only; }
+  // Whether any statement has taken a snapshot (SET TRANSACTION ISOLATION must come before).
+  [[nodiscard]] bool has_snapshot() const noexcept { return first_snapshot_.has_value() || writing(); }
+
+  [[nodiscard]] Result<bool> want_reader();
+  [[nodiscard]] Result<bool> want_writer();
+  [[nodiscard]] bool writing() const noexcept { return writer_ != nullptr; }
+  // The connection that statements run on: the writer once there is one.
+  [[nodiscard]] rowstore::Connection& connection() const;
+  // READ COMMITTED: lets go of the snapshot and the reader, unless `keep` (open portals).
+  void end_statement(bool keep);
+  void set_idle(bool idle);  // the session waits for its client
+
+  // The catalog of the current state: own uncommitted DDL, else the snapshot's, else the newest.
+  [[nodiscard]] std::shared_ptr<const sql::Catalog> catalog() const;
+  void set_catalog(std::shared_ptr<const sql::Catalog> next) { own_catalog_ = std::move(next); }
+  void sequence_dropped(Oid sequence) { dropped_sequences_.push_back(sequence); }
+  void table_changed(Oid table) { changed_tables_.insert(table); }
+  [[nodiscard]] const std::set<Oid>& changed_tables() const { return changed_tables_; }
+
+  [[nodiscard]] Csn gate() const noexcept { return gate_; }
+  void raise_gate(Csn csn) { gate_ = std::max(gate_, csn); }
+
+  // Savepoints; `variables` marks travel with them.
+  [[nodiscard]] Status savepoint(const std::string& name, Variables::Mark mark);
+  [[nodiscard]] Status release_savepoint(const std::string& name);
+  [[nodiscard]] Result<Variables::Mark> rollback_to(const std::string& name);
+  [[nodiscard]] bool has_savepoints() const noexcept { return !savepoints_.empty(); }
+
+  // Ends it. The Csn to gate the answer on. On an error everything is rolled back.
+  [[nodiscard]] Result<Csn> commit();
+  void rollback();
+  // A statement failed and no savepoint can be rolled back to: gives up the lane at once.
+  void fail();
+  // Gives up waiting for the lane or a reader (cancel, timeout): the next want_* answers `why`.
+  void give_up(const Error& why);
+
+ private:
+  struct Savepoint {
+    std::string name;
+    Variables::Mark mark;
+    std::shared_ptr<const sql::Catalog> own_catalog;
+    std::set<Oid> changed_tables;
+    std::size_t dropped_sequences;
+  };
+  struct LaneWait;
+  struct ReaderWait;
+
+  [[nodiscard]] rowstore::RowStore& rows() const;
+  [[nodiscard]] Result<bool> start_writing();
+  void leave_lane();
+  void forget();
+
+  std::shared_ptr<database::Database> database_;
+  Executor& executor_;
+  Hooks hooks_;
+  bool active_ = false;
+  Isolation isolation_ = Isolation::kReadCommitted;
+  bool read_only_ = false;
+
+  rowstore::ReaderLease reader_;
+  rowstore::Connection* writer_ = nullptr;
+  database::WriterLane::Ticket ticket_ = 0;  // of the lane we hold
+  std::shared_ptr<LaneWait> lane_wait_;
+  std::shared_ptr<ReaderWait> reader_wait_;
+  std::optional<Csn> first_snapshot_;
+  Csn gate_;
+
+  std::shared_ptr<const sql::Catalog> own_catalog_;
+  std::vector<Savepoint> savepoints_;
+  std::vector<Oid> dropped_sequences_;
+  std::set<Oid> changed_tables_;
+  std::shared_ptr<bool> alive_;
+};
+
+}  // namespace bop::session

@@ -1,0 +1,264 @@
+// Roles and databases: CREATE, ALTER and DROP ROLE (USER, GROUP), CREATE and DROP DATABASE. They change the system
+// database, in a transaction of their own: not part of a transaction block.
+#include <algorithm>
+
+#include "session/pg_session.hpp"
+#include "sql/tree.hpp"
+
+namespace bop::session {
+
+namespace pg = sql::pg;
+
+namespace {
+
+std::string text_of(const pg::Node* node) {
+  if (node == nullptr) return {};
+  if (node->node_case == PG_QUERY__NODE__NODE_STRING) return std::string(pg::text(node->string->sval));
+  if (node->node_case == PG_QUERY__NODE__NODE_A_CONST && node->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL) {
+    return std::string(pg::text(node->a_const->sval->sval));
+  }
+  return {};
+}
+
+bool flag_of(const pg::Node* node) {
+  if (node == nullptr) return true;
+  if (node->node_case == PG_QUERY__NODE__NODE_BOOLEAN) return node->boolean->boolval != 0;
+  if (node->node_case == PG_QUERY__NODE__NODE_INTEGER) return node->integer->ival != 0;
+  return true;
+}
+
+std::int64_t integer_of(const pg::Node* node) {
+  return node != nullptr && node->node_case == PG_QUERY__NODE__NODE_INTEGER ? node->integer->ival : 0;
+}
+
+Status refuse_unless(bool allowed, std::string_view what) {
+  if (allowed) return {};
+  return fail(ErrorCode::kInsufficientPrivilege, "permission denied to {}", what);
+}
+
+}  // namespace
+
+// Reads the options of CREATE or ALTER ROLE into `role`.
+static Status apply_role_options(const pg::NodeList options, Role& role, const CodecContext& codec,
+                                 const std::function<Result<std::string>(std::string_view)>& make_verifier) {
+  for (const pg::Node* node : options) {
+    const PgQuery__DefElem& option = *node->def_elem;
+    const std::string_view name = pg::text(option.defname);
+    if (name == "password") {
+      role.verifiers.clear();
+      if (option.arg == nullptr) continue;  // PASSWORD NULL
+      const std::string password = text_of(option.arg);
+      if (password.starts_with("SCRAM-SHA-256$")) {
+        role.verifiers.push_back({"SCRAM-SHA-256", password});
+      } else {
+        BOP_LET(verifier, make_verifier(password));
+        role.verifiers.push_back({"SCRAM-SHA-256", std::move(verifier)});
+      }
+    } else if (name == "superuser") {
+      role.superuser = flag_of(option.arg);
+    } else if (name == "inherit") {
+      role.inherit = flag_of(option.arg);
+    } else if (name == "createrole") {
+      role.createrole = flag_of(option.arg);
+    } else if (name == "createdb") {
+      role.createdb = flag_of(option.arg);
+    } else if (name == "canlogin") {
+      role.login = flag_of(option.arg);
+    } else if (name == "connectionlimit") {
+      role.connection_limit = integer_of(option.arg);
+    } else if (name == "validUntil") {
+      BOP_LET(value, parse_text(1184, -1, text_of(option.arg), codec));
+      role.valid_until = value.integer();
+    } else {
+      return fail(ErrorCode::kNotImplemented, "role option \"{}\" is not implemented", name);
+    }
+  }
+  return {};
+}
+
+Status PgSession::start_shared_change(Run& run) {
+  const sql::ParsedStatement& statement = *run.statement;
+  const pg::Node& node = *statement.node;
+  if (in_block_ || transaction_.active()) {
+    if (node.node_case == PG_QUERY__NODE__NODE_CREATEDB_STMT || node.node_case == PG_QUERY__NODE__NODE_DROPDB_STMT) {
+      return fail(ErrorCode::kActiveTransaction, "{} cannot run inside a transaction block", statement.command);
+    }
+    return fail(ErrorCode::kNotImplemented, "{} inside a transaction block is not implemented", statement.command);
+  }
+  const auto shared = node_.shared();
+  const Role* self = shared->role(role_.oid);
+  const bool may_roles = self != nullptr && (self->superuser || self->createrole);
+  const bool may_databases = self != nullptr && (self->superuser || self->createdb);
+  std::function<Status(sqlite3*)> change;
+  std::function<Status()> after;  // once the change is durable
+
+  switch (node.node_case) {
+    case PG_QUERY__NODE__NODE_CREATE_ROLE_STMT: {
+      const PgQuery__CreateRoleStmt& create = *node.create_role_stmt;
+      BOP_TRY(refuse_unless(may_roles, "create role"));
+      Role role{.name = std::string(pg::text(create.role)), .valid_until = std::nullopt, .verifiers = {},
+                .settings = {}};
+      if (role.name.starts_with("pg_")) {
+        return std::unexpected(error(ErrorCode::kReservedName, "role name \"{}\" is reserved", role.name)
+                                   .detail("Role names starting with \"pg_\" are reserved."));
+      }
+      if (shared->role(role.name) != nullptr) {
+        return fail(ErrorCode::kDuplicateObject, "role \"{}\" already exists", role.name);
+      }
+      role.login = create.stmt_type == PG_QUERY__ROLE_STMT_TYPE__ROLESTMT_USER;
+      BOP_TRY(apply_role_options(BOP_PG_LIST(&create, options), role, functions_.codec, node_.options().make_verifier));
+      if (role.superuser) BOP_TRY(refuse_unless(self->superuser, "create superusers"));
+      change = [role](sqlite3* system) -> Status {
+        BOP_TRY(SharedCatalog::insert_role(system, role));
+        return {};
+      };
+      break;
+    }
+    case PG_QUERY__NODE__NODE_ALTER_ROLE_STMT: {
+      const PgQuery__AlterRoleStmt& alter = *node.alter_role_stmt;
+      const bool me = alter.role->roletype == PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_CURRENT_USER ||
+                      alter.role->roletype == PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_SESSION_USER;
+      const std::string name = me ? role_.name : std::string(pg::text(alter.role->rolename));
+      const Role* known = shared->role(name);
+      if (known == nullptr) return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", name);
+      const bool only_password =
+          std::ranges::all_of(BOP_PG_LIST(&alter, options), [](const pg::Node* option) {
+            return pg::text(option->def_elem->defname) == "password";
+          });
+      BOP_TRY(refuse_unless(may_roles || (known->oid == role_.oid && only_password), "alter role"));
+      if (known->superuser) BOP_TRY(refuse_unless(self->superuser, "alter superusers"));
+      Role role = *known;
+      BOP_TRY(apply_role_options(BOP_PG_LIST(&alter, options), role, functions_.codec, node_.options().make_verifier));
+      if (role.superuser) BOP_TRY(refuse_unless(self->superuser, "alter superusers"));
+      change = [role](sqlite3* system) { return SharedCatalog::update_role(system, role); };
+      break;
+    }
+    case PG_QUERY__NODE__NODE_ALTER_ROLE_SET_STMT:
+      return fail(ErrorCode::kNotImplemented, "ALTER ROLE ... SET is not implemented");
+    case PG_QUERY__NODE__NODE_DROP_ROLE_STMT: {
+      const PgQuery__DropRoleStmt& drop = *node.drop_role_stmt;
+      BOP_TRY(refuse_unless(may_roles, "drop role"));
+      std::vector<Oid> doomed;
+      for (const pg::Node* item : BOP_PG_LIST(&drop, roles)) {
+        const std::string name(pg::text(item->role_spec->rolename));
+        const Role* known = shared->role(name);
+        if (known == nullptr) {
+          if (drop.missing_ok == 0) return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", name);
+          notice(Severity::kNotice, error(ErrorCode::kUndefinedObject, "role \"{}\" does not exist, skipping", name));
+          continue;
+        }
+        if (known->oid == role_.oid) return fail(ErrorCode::kObjectInUse, "current user cannot be dropped");
+        if (known->oid == kBootstrapRole) {
+          return fail(ErrorCode::kDependentObjectsStillExist,
+                      "cannot drop role {} because it is required by the database system", name);
+        }
+        for (const auto& [database, entry] : shared->databases()) {
+          if (entry.owner == known->oid) {
+            return std::unexpected(error(ErrorCode::kDependentObjectsStillExist,
+                                         "role \"{}\" cannot be dropped because some objects depend on it", name)
+                                       .detail(fmt::format("owner of database {}", database)));
+          }
+        }
+        doomed.push_back(known->oid);
+      }
+      change = [doomed](sqlite3* system) -> Status {
+        for (const Oid oid : doomed) BOP_TRY(SharedCatalog::delete_role(system, oid));
+        return {};
+      };
+      break;
+    }
+    case PG_QUERY__NODE__NODE_CREATEDB_STMT: {
+      const PgQuery__CreatedbStmt& create = *node.createdb_stmt;
+      BOP_TRY(refuse_unless(may_databases, "create database"));
+      DatabaseEntry entry{.oid = 0, .id = {}, .name = std::string(pg::text(create.dbname)), .owner = role_.oid};
+      if (shared->database(entry.name) != nullptr) {
+        return fail(ErrorCode::kDuplicateDatabase, "database \"{}\" already exists", entry.name);
+      }
+      for (const pg::Node* item : BOP_PG_LIST(&create, options)) {
+        const PgQuery__DefElem& option = *item->def_elem;
+        const std::string_view name = pg::text(option.defname);
+        const std::string value = text_of(option.arg);
+        if (name == "owner") {
+          const Role* owner = shared->role(value);
+          if (owner == nullptr) return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", value);
+          entry.owner = owner->oid;
+        } else if (name == "connection_limit") {
+          entry.connection_limit = integer_of(option.arg);
+        } else if (name == "allow_connections") {
+          entry.allow_connections = flag_of(option.arg);
+        } else if (name == "encoding") {
+          if (value != "UTF8" && value != "utf8" && value != "UTF-8" && value != "utf-8" && option.arg != nullptr) {
+            return fail(ErrorCode::kNotImplemented, "encoding \"{}\" is not implemented; only UTF8 is", value);
+          }
+        } else if (name == "template") {
+          if (value != "template0" && value != "template1" && option.arg != nullptr) {
+            return fail(ErrorCode::kNotImplemented, "CREATE DATABASE from template \"{}\" is not implemented", value);
+          }
+        } else if (name == "locale" || name == "lc_collate" || name == "lc_ctype") {
+          if (value != "C" && value != "POSIX" && option.arg != nullptr) {
+            return fail(ErrorCode::kNotImplemented, "{} \"{}\" is not implemented; only C is", name, value);
+          }
+        } else {
+          return fail(ErrorCode::kNotImplemented, "database option \"{}\" is not implemented", name);
+        }
+      }
+      auto created = std::make_shared<DatabaseEntry>();
+      change = [entry, created](sqlite3* system) -> Status {
+        BOP_LET(made, SharedCatalog::insert_database(system, entry));
+        *created = made;
+        return {};
+      };
+      after = [this, created]() -> Status {
+        BOP_LET(database, node_.databases().create_database(created->id, created->name));
+        database->publish_attachment(
+            static_cast<rowstore::RowStore&>(database->rows()).tip(),
+            std::make_shared<const sql::Catalog>(sql::builtin_relations()));
+        return {};
+      };
+      break;
+    }
+    case PG_QUERY__NODE__NODE_DROPDB_STMT: {
+      const PgQuery__DropdbStmt& drop = *node.dropdb_stmt;
+      const std::string name(pg::text(drop.dbname));
+      const DatabaseEntry* known = shared->database(name);
+      if (known == nullptr) {
+        if (drop.missing_ok == 0) return fail(ErrorCode::kUndefinedDatabase, "database \"{}\" does not exist", name);
+        notice(Severity::kNotice,
+               error(ErrorCode::kUndefinedDatabase, "database \"{}\" does not exist, skipping", name));
+        run.shared_result = Status{};
+        return {};
+      }
+      BOP_TRY(refuse_unless(self != nullptr && (self->superuser || known->owner == role_.oid), "drop database"));
+      if (name == entry_.name) return fail(ErrorCode::kObjectInUse, "cannot drop the currently open database");
+      if (BOP_PG_LIST(&drop, options).size() > 0) {
+        return fail(ErrorCode::kNotImplemented, "DROP DATABASE ... WITH (FORCE) is not implemented");
+      }
+      if (const std::size_t others = node_.sessions_of(name, this); others > 0) {
+        return std::unexpected(
+            error(ErrorCode::kObjectInUse, "database \"{}\" is being accessed by other users", name)
+                .detail(fmt::format("There {} {} other session{} using the database.", others == 1 ? "is" : "are",
+                                    others, others == 1 ? "" : "s")));
+      }
+      change = [oid = known->oid](sqlite3* system) { return SharedCatalog::delete_database(system, oid); };
+      after = [this, id = known->id] { return node_.databases().drop_database(id); };
+      break;
+    }
+    default: return fail(ErrorCode::kNotImplemented, "{} is not implemented", statement.command);
+  }
+
+  run.stage = Run::Stage::kWaitShared;
+  run.shared_alive = std::make_shared<bool>(true);
+  // The run may die before the answer: the session (alive_) and the run (its own token) both say so.
+  std::weak_ptr<bool> run_alive = run.shared_alive;
+  node_.change_shared(executor_, std::move(change),
+                      [this, &run, alive = alive_, run_alive, after = std::move(after)](Status status) {
+                        if (!*alive) return;
+                        if (status && after) status = after();
+                        if (run_alive.expired()) return;
+                        run.shared_result = status;
+                        if (sink_ != nullptr) sink_->wake();
+                      });
+  return {};
+}
+
+}  // namespace bop::session

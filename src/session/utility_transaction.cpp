@@ -1,0 +1,115 @@
+// BEGIN, COMMIT, ROLLBACK and savepoints.
+#include "session/pg_session.hpp"
+#include "sql/tree.hpp"
+
+namespace bop::session {
+
+namespace pg = sql::pg;
+
+namespace {
+
+std::string constant(const pg::Node* node) {
+  if (node == nullptr || node->node_case != PG_QUERY__NODE__NODE_A_CONST) return {};
+  if (node->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL) return node->a_const->sval->sval;
+  if (node->a_const->val_case == PG_QUERY__A__CONST__VAL_IVAL) return std::to_string(node->a_const->ival->ival);
+  return {};
+}
+
+std::unexpected<Error> aborted() {
+  return fail(ErrorCode::kInFailedTransaction,
+              "current transaction is aborted, commands ignored until end of transaction block");
+}
+
+}  // namespace
+
+Result<Progress> PgSession::step_transaction(Run& run) {
+  const PgQuery__TransactionStmt& statement = *run.statement->node->transaction_stmt;
+  run.tag = std::string(run.statement->command);
+  const std::string name(pg::text(statement.savepoint_name));
+  const auto need_block = [&](std::string_view what) -> Status {
+    if (in_block_) return {};
+    return fail(ErrorCode::kNoActiveTransaction, "{} can only be used in transaction blocks", what);
+  };
+  switch (statement.kind) {
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_BEGIN:
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_START: {
+      if (failed_) return aborted();
+      if (in_block_) {
+        notice(Severity::kWarning, Error(ErrorCode::kActiveTransaction, "there is already a transaction in progress"));
+        break;
+      }
+      ensure_transaction();
+      in_block_ = true;
+      for (const pg::Node* item : BOP_PG_LIST(&statement, options)) {
+        const PgQuery__DefElem& option = *item->def_elem;
+        std::string value = constant(option.arg);
+        if (pg::text(option.defname) != "transaction_isolation") value = value == "0" ? "off" : "on";
+        BOP_LET(changed, variables_.set(pg::text(option.defname), value, true));
+        (void)changed;
+      }
+      refresh_settings();
+      break;
+    }
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT: {
+      if (!in_block_) {
+        notice(Severity::kWarning, Error(ErrorCode::kNoActiveTransaction, "there is no transaction in progress"));
+        if (transaction_.active()) BOP_TRY(commit_now(run));
+        break;
+      }
+      const bool failed = failed_;
+      evicted_.reset();
+      drop_portals();
+      in_block_ = false;
+      failed_ = false;
+      if (failed) {
+        transaction_.rollback();
+        variables_.rollback();
+        run.tag = "ROLLBACK";
+      } else {
+        BOP_TRY(commit_now(run));
+      }
+      end_block();
+      break;
+    }
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK:
+      if (!in_block_) {
+        notice(Severity::kWarning, Error(ErrorCode::kNoActiveTransaction, "there is no transaction in progress"));
+      }
+      evicted_.reset();
+      drop_portals();
+      transaction_.rollback();
+      variables_.rollback();
+      end_block();
+      break;
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_SAVEPOINT:
+      BOP_TRY(need_block("SAVEPOINT"));
+      if (failed_) return aborted();
+      BOP_TRY(transaction_.savepoint(name, variables_.mark()));
+      return Progress::kDone;
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_RELEASE:
+      BOP_TRY(need_block("RELEASE SAVEPOINT"));
+      if (failed_) return aborted();
+      BOP_TRY(transaction_.release_savepoint(name));
+      return Progress::kDone;
+    case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_TO: {
+      BOP_TRY(need_block("ROLLBACK TO SAVEPOINT"));
+      drop_portals();
+      if (evicted_ || !transaction_.active()) return aborted();
+      BOP_LET(mark, transaction_.rollback_to(name));
+      variables_.undo_to(mark);
+      failed_ = false;
+      refresh_settings();
+      return Progress::kDone;
+    }
+    default:
+      return fail(ErrorCode::kNotImplemented, "two-phase commit (PREPARE TRANSACTION) is not implemented");
+  }
+  if (statement.chain != 0) {
+    if (in_block_) return fail(ErrorCode::kInternal, "the block did not end");
+    ensure_transaction();
+    in_block_ = true;
+  }
+  return Progress::kDone;
+}
+
+}  // namespace bop::session
