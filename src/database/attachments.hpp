@@ -6,6 +6,7 @@
 // Threads: any.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -35,6 +36,7 @@ class Attachments {
   mutable std::mutex mutex_;
   std::map<Csn, Object> objects_;
   std::multiset<Csn> pins_;
+  Csn visible_;  // newest state that a pin has named
 };
 
 }  // namespace bop::database

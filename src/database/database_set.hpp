@@ -42,9 +42,9 @@ struct DatabaseSetOptions {
   raft::Group* group = nullptr;  // open and recovered; outlives the set
   // Makes the engine of a database whose directory exists.
   std::function<Result<std::unique_ptr<TableEngine>>(Database&, const std::string& directory)> make_rows;
-  std::uint64_t checkpoint_bytes = std::uint64_t{16} << 20;   // unchecked bytes that start a checkpoint
-  std::uint64_t checkpoint_log_bytes = std::uint64_t{256} << 20;  // log kept above a base that starts one
-  std::uint32_t log_retain = 2;                               // sealed segments kept although no base needs them
+  std::uint64_t checkpoint_bytes = std::uint64_t{16} << 20;  // unchecked bytes that start a checkpoint
+  std::uint64_t checkpoint_records = 500'000;  // records of the log above a base that start one
+  std::uint64_t retain_records = 0;            // records kept below the oldest base (log_retain)
 };
 
 class DatabaseSet {
@@ -52,7 +52,7 @@ class DatabaseSet {
   [[nodiscard]] static Result<std::unique_ptr<DatabaseSet>> open(DatabaseSetOptions options);
   ~DatabaseSet();
 
-  [[nodiscard]] OutputGate& gate() noexcept { return gate_; }
+  [[nodiscard]] OutputGate& gate() noexcept { return *gate_; }
   [[nodiscard]] std::shared_ptr<Database> system() const;
   [[nodiscard]] std::shared_ptr<Database> find(DatabaseId id) const;
   [[nodiscard]] std::shared_ptr<Database> find(std::string_view name) const;
@@ -62,8 +62,10 @@ class DatabaseSet {
   [[nodiscard]] Result<std::shared_ptr<Database>> create_database(DatabaseId id, std::string name);
   [[nodiscard]] Status drop_database(DatabaseId id);
 
-  // Starts the checkpoints that are due and trims the log; call it now and then (a timer), it is cheap.
+  // Starts the checkpoints that are due; call it now and then (a timer), it is cheap.
   void tick(Executor& background);
+  // Drops the part of the log that no base needs. Waits for the disk; a checkpoint's end calls it.
+  [[nodiscard]] Status trim();
   // A checkpoint of every database, then a trim; for shutdown and tests.
   void checkpoint_all(Executor& background, std::move_only_function<void(Status)> done);
   // Discards what runs ahead of the log in every database (rule 7), after the log failed.
@@ -74,16 +76,17 @@ class DatabaseSet {
 
  private:
   explicit DatabaseSet(DatabaseSetOptions options);
+  [[nodiscard]] std::string directory_of(DatabaseId id) const;
   [[nodiscard]] Status recover();
-  [[nodiscard]] Result<std::shared_ptr<Database>> open_one(DatabaseId id, std::string name);
+  [[nodiscard]] Result<std::shared_ptr<Database>> make(DatabaseId id, std::string name);
+  // One pass over the log for all of them; opens their engines.
   [[nodiscard]] Status replay(std::span<const std::shared_ptr<Database>> databases);
-  void trim();
+  [[nodiscard]] Status remove_files(DatabaseId id);
 
   DatabaseSetOptions options_;
-  OutputGate gate_;
+  std::shared_ptr<OutputGate> gate_;  // shared with the group's callbacks, which cannot be taken back
   mutable std::mutex mutex_;
   std::map<DatabaseId, std::shared_ptr<Database>> databases_;
-  std::uint64_t subscription_ = 0;
 };
 
 }  // namespace bop::database

@@ -41,7 +41,6 @@ class OutputGate {
 
  private:
   std::atomic<std::uint64_t> released_{0};
-  std::atomic<bool> failed_{false};
   mutable std::mutex mutex_;
   std::map<Executor*, std::multimap<Csn, Waiter>> waiters_;
   std::optional<Error> failure_;

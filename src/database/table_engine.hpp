@@ -40,6 +40,8 @@ class TableEngine {
 
   // Verifies every checksum of the engine's files.
   [[nodiscard]] virtual Status verify() = 0;
+  // Discards what runs ahead of the log and recovers from base and log (rule 7).
+  [[nodiscard]] virtual Status rewind() = 0;
   // Closes connections and files without a checkpoint.
   virtual void close() = 0;
 };

@@ -91,16 +91,28 @@ class Connection {
   // take_error answers. Empty removes it.
   void set_progress(int instructions, std::function<std::optional<Error>()> ask);
 
+  // From the VFS.
+  void set_error(Error error) { error_ = std::move(error); }
+  void run_commit_hook(Csn csn) {
+    if (on_commit_) on_commit_(csn);
+  }
+
  private:
   friend class RowStore;
-  friend class Instance;
   Connection(std::shared_ptr<Instance> instance, Role role);
-  [[nodiscard]] Status open(const std::function<Status(Connection&)>& on_open, std::size_t cached_statements,
-                            int cache_kib);
+  [[nodiscard]] Status open(const std::function<Status(Connection&)>& on_open,
+                            std::function<void(Connection&)> on_close, std::size_t cached_statements, int cache_kib);
+  static int authorize(void* self, int action, const char* first, const char* second, const char*, const char*);
+  static int progress(void* self);
   [[nodiscard]] Status step(sqlite3_stmt* statement);
+
+  [[nodiscard]] Result<Csn> snapshot_csn();
+  void end() noexcept;
 
   std::shared_ptr<Instance> instance_;
   Role role_;
+  std::function<void(Connection&)> on_close_;
+  bool internal_ = false;  // our own pragmas pass the authorizer
   sqlite3* sqlite_ = nullptr;
   std::unique_ptr<StatementCache> cache_;
   sqlite3_stmt* begin_ = nullptr;

@@ -29,7 +29,6 @@
 namespace bop::rowstore {
 
 class Instance;
-class Recovery;
 class RowStore;
 
 struct RowStoreOptions {
@@ -64,9 +63,9 @@ class ReaderLease {
 
  private:
   friend class RowStore;
-  ReaderLease(RowStore* store, std::unique_ptr<Connection> connection);
+  ReaderLease(std::shared_ptr<void> state, std::unique_ptr<Connection> connection);
   void release() noexcept;
-  RowStore* store_ = nullptr;
+  std::shared_ptr<void> state_;
   std::unique_ptr<Connection> connection_;
 };
 
@@ -97,17 +96,15 @@ class RowStore final : public database::TableEngine {
   };
   [[nodiscard]] Numbers numbers() const;
 
-  // True when the WAL is above wal_limit: the holder of the writer lane should call restart_wal before it writes.
+  // True when the WAL is above wal_limit: the next checkpoint takes the writer lane, waits until everything is
+  // committed and empties the WAL, so that the next writer restarts it.
   [[nodiscard]] bool wal_full() const;
-  // By the holder of the lane, outside a transaction, when the gate has released tip(): backfills everything and
-  // restarts the WAL. False: a reader still needs old frames.
-  [[nodiscard]] Result<bool> restart_wal();
 
   // Frees up to `pages` pages at the end of the file, inside the writer's running transaction.
   [[nodiscard]] Result<std::uint64_t> incremental_vacuum(Connection& writer, std::uint32_t pages);
 
   // Discards the instance and recovers from base and log up to what is committed. Borrowed readers fail from now on.
-  [[nodiscard]] Status rewind();
+  [[nodiscard]] Status rewind() override;
   // Fences the instance: every statement on it fails with `why` until rewind.
   void discard(const Error& why);
   [[nodiscard]] bool discarded() const;
@@ -125,10 +122,26 @@ class RowStore final : public database::TableEngine {
  private:
   friend class ReaderLease;
   struct State;
-  RowStore(RowStoreOptions options, database::Database& database, std::string directory);
-  void give_back(std::unique_ptr<Connection> connection) noexcept;
+  using StatePtr = std::shared_ptr<State>;
+  using Done = std::move_only_function<void(Result<Lsn>)>;
+  explicit RowStore(StatePtr state) : state_(std::move(state)) {}
 
-  std::unique_ptr<State> state_;
+  [[nodiscard]] static Result<std::unique_ptr<Connection>> connect(State& state, std::shared_ptr<Instance> instance,
+                                                                   Connection::Role role);
+  [[nodiscard]] static Result<std::unique_ptr<Connection>> take_reader(State& state);
+  static void give_back(State& state, std::unique_ptr<Connection> connection) noexcept;
+  [[nodiscard]] static bool wal_full(const State& state);
+
+  // Steps of a checkpoint, each a task of `background` (checkpoint.cpp).
+  struct Run;
+  static void checkpoint_begin(const StatePtr& state, const std::shared_ptr<Run>& run);
+  static void checkpoint_pin(const StatePtr& state, const std::shared_ptr<Run>& run);
+  static void checkpoint_backfill(const StatePtr& state, const std::shared_ptr<Run>& run, Status committed);
+  static void checkpoint_end(const StatePtr& state, const std::shared_ptr<Run>& run, Result<Lsn> outcome);
+  [[nodiscard]] static Status pin_and_wait(State& state, Run& run, Csn& wait_for);
+  [[nodiscard]] static Result<Lsn> backfill(State& state, Run& run);
+
+  StatePtr state_;
 };
 
 }  // namespace bop::rowstore

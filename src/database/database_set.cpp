@@ -1,0 +1,240 @@
+#include "database/database_set.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "aof/reader.hpp"
+#include "base/assert.hpp"
+#include "raft/group.hpp"
+
+namespace bop::database {
+
+DatabaseSet::DatabaseSet(DatabaseSetOptions options)
+    : options_(std::move(options)), gate_(std::make_shared<OutputGate>()) {}
+
+DatabaseSet::~DatabaseSet() { close(); }
+
+Result<std::unique_ptr<DatabaseSet>> DatabaseSet::open(DatabaseSetOptions options) {
+  BOP_ASSERT(options.disk && options.clock && options.group && options.make_rows);
+  std::unique_ptr<DatabaseSet> set(new DatabaseSet(std::move(options)));
+  raft::Group& group = *set->options_.group;
+  group.subscribe([gate = set->gate_](Lsn committed) { gate->release(committed); });
+  group.on_failure([gate = set->gate_](const Error& why) { gate->fail(why); });
+  set->gate_->release(group.committed());
+  if (auto why = group.failure()) set->gate_->fail(*why);
+  BOP_TRY(set->recover());
+  return set;
+}
+
+std::string DatabaseSet::directory_of(DatabaseId id) const {
+  return fmt::format("{}/db/{}", options_.data_dir, id.value);
+}
+
+Result<std::shared_ptr<Database>> DatabaseSet::make(DatabaseId id, std::string name) {
+  const std::string directory = directory_of(id);
+  BOP_TRY(options_.disk->create_directories(directory));
+  BOP_TRY(options_.disk->sync_directory(options_.data_dir + "/db"));
+  auto database = std::make_shared<Database>(id, std::move(name), *options_.group, *gate_, *options_.clock);
+  BOP_LET(rows, options_.make_rows(*database, directory));
+  database->set_rows(std::move(rows));
+  return database;
+}
+
+Status DatabaseSet::recover() {
+  const std::string root = options_.data_dir + "/db";
+  BOP_TRY(options_.disk->create_directories(root));
+  BOP_TRY(options_.disk->sync_directory(options_.data_dir));
+  BOP_LET(names, options_.disk->list(root));
+  std::vector<DatabaseId> ids{kSystemDatabase};
+  for (const std::string& name : names) {
+    std::uint32_t id = 0;
+    const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), id);
+    if (bad == std::errc() && end == name.data() + name.size() && id != 0 && id != kSystemDatabase.value) {
+      ids.emplace_back(id);
+    }
+  }
+  std::vector<std::shared_ptr<Database>> databases;
+  for (const DatabaseId id : ids) {
+    BOP_LET(database, make(id, id == kSystemDatabase ? "system" : ""));
+    databases.push_back(database);
+  }
+  BOP_TRY(replay(databases));
+  std::lock_guard lock(mutex_);
+  for (auto& database : databases) databases_.emplace(database->id(), std::move(database));
+  return {};
+}
+
+Status DatabaseSet::replay(std::span<const std::shared_ptr<Database>> databases) {
+  struct Progress {
+    Database* database;
+    Lsn base;
+    Lsn last;
+  };
+  std::map<DatabaseId, Progress> progress;
+  Lsn from(UINT64_MAX);
+  for (const auto& database : databases) {
+    BOP_LET(base, database->rows().recover_begin());
+    progress[database->id()] = {database.get(), base, base};
+    from = std::min(from, base);
+  }
+  // Below the first record there is nothing to read; that nothing is missing there, the chains prove.
+  from = std::max(from.next(), options_.group->first());
+  std::optional<DatabaseId> only;
+  if (databases.size() == 1) only = databases.front()->id();
+  BOP_LET(reader, options_.group->read_from(from, only));
+  for (;;) {
+    BOP_LET(record, reader->next());
+    if (!record) break;
+    const auto it = progress.find(record->database);
+    if (it == progress.end() || record->lsn <= it->second.base) continue;
+    Progress& at = it->second;
+    if (record->database_previous.index != at.last) {
+      return fail(ErrorCode::kCorrupt,
+                  "record {} of database {} follows record {} of it, but the newest one here is {}: records are missing",
+                  record->lsn.value, record->database.value, record->database_previous.index.value, at.last.value);
+    }
+    at.last = record->lsn;
+    BOP_TRY(at.database->rows().apply({record->lsn, record->database_previous.index, record->kind, record->payload}));
+  }
+  for (auto& [id, at] : progress) BOP_TRY(at.database->rows().recover_end(at.last));
+  return {};
+}
+
+std::shared_ptr<Database> DatabaseSet::system() const { return find(kSystemDatabase); }
+
+std::shared_ptr<Database> DatabaseSet::find(DatabaseId id) const {
+  std::lock_guard lock(mutex_);
+  const auto it = databases_.find(id);
+  return it == databases_.end() ? nullptr : it->second;
+}
+
+std::shared_ptr<Database> DatabaseSet::find(std::string_view name) const {
+  std::lock_guard lock(mutex_);
+  for (const auto& [id, database] : databases_) {
+    if (database->name() == name) return database;
+  }
+  return nullptr;
+}
+
+std::vector<std::shared_ptr<Database>> DatabaseSet::all() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<Database>> out;
+  for (const auto& [id, database] : databases_) out.push_back(database);
+  return out;
+}
+
+Status DatabaseSet::reconcile(std::span<const DatabaseEntry> listed) {
+  for (const auto& database : all()) {
+    const bool known = database->id() == kSystemDatabase ||
+                       std::ranges::any_of(listed, [&](const auto& entry) { return entry.id == database->id(); });
+    if (!known) BOP_TRY(drop_database(database->id()));
+  }
+  std::vector<std::shared_ptr<Database>> missing;
+  for (const auto& entry : listed) {
+    if (auto database = find(entry.id)) {
+      database->rename(entry.name);
+      continue;
+    }
+    BOP_LET(database, make(entry.id, entry.name));
+    missing.push_back(std::move(database));
+  }
+  if (missing.empty()) return {};
+  BOP_TRY(replay(missing));
+  std::lock_guard lock(mutex_);
+  for (auto& database : missing) databases_.emplace(database->id(), std::move(database));
+  return {};
+}
+
+Result<std::shared_ptr<Database>> DatabaseSet::create_database(DatabaseId id, std::string name) {
+  if (find(id)) return fail(ErrorCode::kDuplicateDatabase, "database {} exists", id.value);
+  // What an interrupted creation under this id left behind never held a commit.
+  BOP_TRY(remove_files(id));
+  BOP_LET(database, make(id, std::move(name)));
+  BOP_LET(base, database->rows().recover_begin());
+  BOP_TRY(database->rows().recover_end(base));
+  std::lock_guard lock(mutex_);
+  databases_.emplace(id, database);
+  return database;
+}
+
+Status DatabaseSet::drop_database(DatabaseId id) {
+  BOP_ASSERT(id != kSystemDatabase);
+  std::shared_ptr<Database> database;
+  {
+    std::lock_guard lock(mutex_);
+    const auto it = databases_.find(id);
+    if (it == databases_.end()) return fail(ErrorCode::kUndefinedDatabase, "database {} does not exist", id.value);
+    database = it->second;
+    databases_.erase(it);
+  }
+  database->mark_dropped();
+  database->rows().close();
+  return remove_files(id);
+}
+
+// A cut in between leaves a directory without some files: it is not listed, so the next start removes the rest.
+Status DatabaseSet::remove_files(DatabaseId id) {
+  const std::string directory = directory_of(id);
+  BOP_LET(exists, options_.disk->exists(directory));
+  if (!exists) return {};
+  BOP_LET(names, options_.disk->list(directory));
+  for (const std::string& name : names) BOP_TRY(options_.disk->remove(directory + "/" + name));
+  BOP_TRY(options_.disk->sync_directory(directory));
+  BOP_TRY(options_.disk->remove(directory));
+  return options_.disk->sync_directory(options_.data_dir + "/db");
+}
+
+void DatabaseSet::tick(Executor& background) {
+  const std::uint64_t appended = options_.group->appended().value;
+  for (const auto& database : all()) {
+    const std::uint64_t behind = appended - std::min(appended, database->rows().base().value);
+    if (database->rows().unchecked_bytes() < options_.checkpoint_bytes && behind < options_.checkpoint_records) continue;
+    database->rows().checkpoint(background, [this, database](Result<Lsn> base) {
+      if (base && !database->dropped()) static_cast<void>(trim());
+    });
+  }
+}
+
+void DatabaseSet::checkpoint_all(Executor& background, std::move_only_function<void(Status)> done) {
+  struct Run {
+    std::size_t left;
+    Status first;
+    std::move_only_function<void(Status)> done;
+    std::mutex mutex;
+  };
+  const auto databases = all();
+  auto run = std::make_shared<Run>();
+  run->left = databases.size();
+  run->done = std::move(done);
+  for (const auto& database : databases) {
+    database->rows().checkpoint(background, [this, run, database](Result<Lsn> base) {
+      std::unique_lock lock(run->mutex);
+      if (!base && run->first && !database->dropped()) run->first = std::unexpected(base.error());
+      if (--run->left != 0) return;
+      lock.unlock();
+      if (run->first) run->first = trim();
+      run->done(std::move(run->first));
+    });
+  }
+}
+
+Status DatabaseSet::trim() {
+  Lsn below = options_.group->committed();
+  for (const auto& database : all()) below = std::min(below, database->rows().base());
+  if (below.value <= options_.retain_records) return {};
+  return options_.group->trim(Lsn(below.value - options_.retain_records));
+}
+
+Status DatabaseSet::rewind_all() {
+  for (const auto& database : all()) BOP_TRY(database->rows().rewind());
+  return {};
+}
+
+void DatabaseSet::close() {
+  for (const auto& database : all()) database->rows().close();
+  std::lock_guard lock(mutex_);
+  databases_.clear();
+}
+
+}  // namespace bop::database

@@ -1,0 +1,215 @@
+#include "rowstore/capture.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.hpp"
+
+namespace bop::rowstore {
+
+using database::PageForm;
+using database::RecordKind;
+
+namespace {
+std::uint32_t big_endian(const std::byte* at) {
+  std::uint32_t value = 0;
+  for (int i = 0; i < 4; ++i) value = (value << 8) | static_cast<std::uint32_t>(at[i]);
+  return value;
+}
+template <class T>
+void put(Bytes& out, std::size_t at, T value) {
+  std::memcpy(out.data() + at, &value, sizeof(T));
+}
+}  // namespace
+
+Capture::Capture(database::CommitPort& port, const PageFile& file, const WalMemory& wal, Limits limits, Csn recovered,
+                 std::uint32_t pages)
+    : port_(port),
+      file_(file),
+      wal_(wal),
+      limits_(limits),
+      database_pages_(pages),
+      tip_(recovered),
+      published_(recovered),
+      reset_(recovered),
+      frame_buffer_(kFrameBytes),
+      before_buffer_(kFrameBytes) {
+  generations_.push_back({.base = recovered});
+}
+
+void Capture::wal_header(std::span<const std::byte> header) {
+  BOP_ASSERT(header.size() == kWalHeaderBytes);
+  std::lock_guard lock(mutex_);
+  Generation next{.number = generations_.back().number + 1, .base = tip_};
+  std::memcpy(next.salt.data(), header.data() + 16, next.salt.size());
+  generations_.push_back(std::move(next));
+  if (generations_.size() > kGenerationsKept) generations_.pop_front();
+  committed_frames_ = 0;
+}
+
+Status Capture::frame_begins(std::uint32_t frame) const {
+  const std::uint64_t bytes = (frame - std::min(frame, committed_frames())) * std::uint64_t{kFrameBytes};
+  if (bytes > limits_.max_transaction_bytes) {
+    return fail(ErrorCode::kTransactionTooLarge, "the transaction has changed more than max_transaction_bytes = {} bytes",
+                limits_.max_transaction_bytes);
+  }
+  return {};
+}
+
+Result<const std::byte*> Capture::page_before(const PageState& state, PageNo page, std::span<std::byte> buffer) {
+  if (state.frame != 0 && state.generation == generations_.back().number) {
+    BOP_LET(frame, wal_.frame(state.frame, buffer));
+    return frame + kFrameHeaderBytes;
+  }
+  BOP_TRY(file_.read(page, buffer.first<kPageBytes>()));
+  return static_cast<const std::byte*>(buffer.data());
+}
+
+Status Capture::append_part(std::uint32_t part, std::uint32_t pages) {
+  put(record_, 0, transaction_);
+  put(record_, 8, part);
+  put(record_, 12, pages);
+  BOP_TRY(port_.append(RecordKind::kRowPart, record_));
+  numbers_.record_bytes += record_.size();
+  return {};
+}
+
+Result<Csn> Capture::commit_frame(std::uint32_t frame, std::uint32_t database_pages) {
+  std::lock_guard lock(mutex_);
+  BOP_ASSERT(frame > committed_frames_);
+  // The newest frame of every page of the transaction, by page.
+  newest_.clear();
+  for (std::uint32_t f = committed_frames_ + 1; f <= frame; ++f) {
+    BOP_LET(bytes, wal_.frame(f, frame_buffer_));
+    const std::uint32_t page = big_endian(bytes);
+    if (page <= database_pages) newest_.emplace_back(page, f);
+  }
+  std::ranges::sort(newest_, [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first < b.first : a.second > b.second;
+  });
+  const auto [first, last] = std::ranges::unique(newest_, {}, &std::pair<std::uint32_t, std::uint32_t>::first);
+  newest_.erase(first, last);
+
+  ++transaction_;
+  std::uint32_t parts = 0;
+  std::uint32_t in_record = 0;
+  std::vector<bool> full(newest_.size());
+  std::uint64_t fulls = 0;
+  record_.assign(database::kRowCommitHeaderBytes, std::byte{0});
+  constexpr std::size_t kMostOfOnePage = database::kPageEntryHeaderBytes + kPageUsableBytes;
+  for (std::size_t i = 0; i < newest_.size(); ++i) {
+    if (record_.size() + kMostOfOnePage > database::kMaxPartBytes) {
+      // A part's header is shorter: move it up to the pages.
+      record_.erase(record_.begin(),
+                    record_.begin() + (database::kRowCommitHeaderBytes - database::kRowPartHeaderBytes));
+      BOP_TRY(append_part(parts++, in_record));
+      record_.assign(database::kRowCommitHeaderBytes, std::byte{0});
+      in_record = 0;
+    }
+    const PageNo page(newest_[i].first);
+    BOP_LET(bytes, wal_.frame(newest_[i].second, frame_buffer_));
+    const auto known = pages_.find(page.value);
+    const std::byte* before = nullptr;
+    Csn base;
+    if (limits_.deltas && known != pages_.end() && known->second.base > reset_) {
+      BOP_LET(previous, page_before(known->second, page, before_buffer_));
+      before = previous;
+      base = known->second.base;
+    }
+    const UsableSpan after(bytes + kFrameHeaderBytes, kPageUsableBytes);
+    full[i] = append_page(record_, port_.database(), page, after, before, base) == PageForm::kFull;
+    fulls += full[i] ? 1 : 0;
+    ++in_record;
+  }
+  put(record_, 0, transaction_);
+  put(record_, 8, parts);
+  put(record_, 12, database_pages);
+  put(record_, 16, in_record);
+  BOP_LET(csn, port_.append(RecordKind::kRowCommit, record_));
+
+  // Decided. Nothing below may fail.
+  Generation& generation = generations_.back();
+  for (std::size_t i = 0; i < newest_.size(); ++i) {
+    PageState& state = pages_[newest_[i].first];
+    if (full[i]) state.base = csn;
+    state.generation = generation.number;
+    state.frame = newest_[i].second;
+  }
+  for (std::uint32_t gone = database_pages + 1; gone <= database_pages_; ++gone) pages_.erase(gone);
+  database_pages_ = database_pages;
+  committed_frames_ = frame;
+  tip_ = csn;
+  decided_ = csn;
+  generation.commits.push_back({frame, csn, database_pages});
+  ++numbers_.commits;
+  numbers_.full_pages += fulls;
+  numbers_.delta_pages += newest_.size() - fulls;
+  numbers_.record_bytes += record_.size();
+  return csn;
+}
+
+void Capture::begin_transaction() {
+  std::lock_guard lock(mutex_);
+  decided_.reset();
+}
+
+std::optional<Csn> Capture::decided() const {
+  std::lock_guard lock(mutex_);
+  return decided_;
+}
+
+void Capture::published(Csn csn) {
+  std::lock_guard lock(mutex_);
+  published_ = std::max(published_, csn);
+}
+
+Csn Capture::published() const {
+  std::lock_guard lock(mutex_);
+  return published_;
+}
+
+Result<Capture::Marker> Capture::append_marker() {
+  std::lock_guard lock(mutex_);
+  const std::uint64_t last = tip_.value;
+  BOP_LET(lsn, port_.append(RecordKind::kBaseMarker, std::as_bytes(std::span(&last, 1))));
+  reset_ = lsn;
+  return Marker{lsn, tip_, generations_.back().number, committed_frames_, database_pages_};
+}
+
+std::uint64_t Capture::generation() const {
+  std::lock_guard lock(mutex_);
+  return generations_.back().number;
+}
+
+std::optional<Csn> Capture::csn_of(const Salt& salt, std::uint32_t last_frame) const {
+  std::lock_guard lock(mutex_);
+  for (auto g = generations_.rbegin(); g != generations_.rend(); ++g) {
+    if (g->number == 0 || g->salt != salt) continue;
+    if (last_frame == 0) return g->base;
+    const auto after = std::ranges::upper_bound(g->commits, last_frame, {}, &Commit::frame);
+    if (after == g->commits.begin()) return std::nullopt;
+    return std::prev(after)->csn;
+  }
+  // A WAL that was restarted and has no header yet: nothing was committed since.
+  if (last_frame == 0) return tip_;
+  return std::nullopt;
+}
+
+Csn Capture::tip() const {
+  std::lock_guard lock(mutex_);
+  return tip_;
+}
+
+std::uint32_t Capture::committed_frames() const {
+  std::lock_guard lock(mutex_);
+  return committed_frames_;
+}
+
+Capture::Numbers Capture::numbers() const {
+  std::lock_guard lock(mutex_);
+  Numbers out = numbers_;
+  out.database_pages = database_pages_;
+  return out;
+}
+
+}  // namespace bop::rowstore

@@ -1,0 +1,94 @@
+#include "rowstore/page_file.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/assert.hpp"
+
+namespace bop::rowstore {
+
+namespace {
+ByteOffset offset_of(PageNo page) { return ByteOffset(std::uint64_t{page.value - 1} * kPageBytes); }
+}  // namespace
+
+PageFile::PageFile(std::unique_ptr<File> file, DatabaseId database, std::uint32_t pages)
+    : file_(std::move(file)), database_(database), pages_(pages) {}
+
+Result<std::shared_ptr<PageFile>> PageFile::open(Disk& disk, const std::string& path, DatabaseId database) {
+  BOP_LET(file, disk.open(path, OpenMode::kOpenOrCreate));
+  BOP_LET(size, file->size());
+  // A page that was cut while it was written at the end is not a page yet; the log writes it again.
+  return std::make_shared<PageFile>(std::move(file), database, static_cast<std::uint32_t>(size / kPageBytes));
+}
+
+Status PageFile::check_fence() const {
+  if (!is_fenced_.load(std::memory_order_acquire)) return {};
+  std::lock_guard lock(mutex_);
+  return std::unexpected(*fence_);
+}
+
+Status PageFile::read(PageNo page, PageSpan out) const {
+  BOP_TRY(check_fence());
+  BOP_ASSERT(page.value >= 1);
+  BOP_LET(got, file_->read_at(offset_of(page), out));
+  if (got != kPageBytes || !page_is_sealed(database_, page, out)) {
+    return fail(ErrorCode::kCorrupt, "page {} of {} does not match its checksum", page.value, file_->path());
+  }
+  std::fill(out.begin() + kPageUsableBytes, out.end(), std::byte{0});
+  return {};
+}
+
+Status PageFile::write_sealed(PageNo page, PageSpan bytes) {
+  seal_page(database_, page, Epoch(0), bytes);
+  BOP_TRY(file_->write_at(offset_of(page), bytes));
+  if (page.value > pages()) pages_.store(page.value, std::memory_order_release);
+  return {};
+}
+
+Status PageFile::write(PageNo page, ConstPageSpan bytes) {
+  BOP_TRY(check_fence());
+  if (page.value > pages() + 1) BOP_TRY(resize(page.value - 1));
+  alignas(64) std::array<std::byte, kPageBytes> copy;
+  std::memcpy(copy.data(), bytes.data(), kPageBytes);
+  return write_sealed(page, copy);
+}
+
+Status PageFile::resize(std::uint32_t wanted) {
+  BOP_TRY(check_fence());
+  if (wanted < pages()) {
+    pages_.store(wanted, std::memory_order_release);
+    return file_->truncate(std::uint64_t{wanted} * kPageBytes);
+  }
+  alignas(64) std::array<std::byte, kPageBytes> zeros{};
+  while (pages() < wanted) {
+    zeros.fill(std::byte{0});
+    BOP_TRY(write_sealed(PageNo(pages() + 1), zeros));
+  }
+  return {};
+}
+
+Status PageFile::sync() {
+  BOP_TRY(check_fence());
+  return file_->sync();
+}
+
+Status PageFile::verify() const {
+  alignas(64) std::array<std::byte, kPageBytes> page;
+  for (std::uint32_t n = 1; n <= pages(); ++n) BOP_TRY(read(PageNo(n), page));
+  return {};
+}
+
+void PageFile::fence(const Error& why) {
+  std::lock_guard lock(mutex_);
+  if (fence_) return;
+  fence_ = why;
+  is_fenced_.store(true, std::memory_order_release);
+}
+
+std::optional<Error> PageFile::fenced() const {
+  std::lock_guard lock(mutex_);
+  return fence_;
+}
+
+}  // namespace bop::rowstore

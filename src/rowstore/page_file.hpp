@@ -1,0 +1,53 @@
+// The main file of a database as sealed pages (page_seal.hpp): every read is verified, every write is sealed.
+//
+// Readers from any thread; one writer at a time (checkpoint or recovery). After `fence` every call answers the
+// fence's reason: a discarded instance can neither show nor write anything.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "base/disk.hpp"
+#include "base/error.hpp"
+#include "base/ids.hpp"
+#include "rowstore/page_seal.hpp"
+
+namespace bop::rowstore {
+
+class PageFile {
+ public:
+  PageFile(std::unique_ptr<File> file, DatabaseId database, std::uint32_t pages);
+
+  // Opens or creates; does not create page 1.
+  [[nodiscard]] static Result<std::shared_ptr<PageFile>> open(Disk& disk, const std::string& path, DatabaseId database);
+
+  [[nodiscard]] std::uint32_t pages() const noexcept { return pages_.load(std::memory_order_acquire); }
+  // kCorrupt naming file and page when the seal is broken. The reserved bytes come back as zeros.
+  [[nodiscard]] Status read(PageNo page, PageSpan out) const;
+  // Seals and writes; a gap between the end of the file and `page` is filled with sealed pages of zeros.
+  [[nodiscard]] Status write(PageNo page, ConstPageSpan bytes);
+  // Cuts or extends (with sealed pages of zeros).
+  [[nodiscard]] Status resize(std::uint32_t pages);
+  [[nodiscard]] Status sync();
+  // Every page of the file.
+  [[nodiscard]] Status verify() const;
+
+  void fence(const Error& why);
+  [[nodiscard]] std::optional<Error> fenced() const;
+  [[nodiscard]] const std::string& path() const noexcept { return file_->path(); }
+
+ private:
+  [[nodiscard]] Status check_fence() const;
+  [[nodiscard]] Status write_sealed(PageNo page, PageSpan bytes);
+
+  std::unique_ptr<File> file_;
+  const DatabaseId database_;
+  std::atomic<std::uint32_t> pages_;
+  std::atomic<bool> is_fenced_{false};
+  mutable std::mutex mutex_;
+  std::optional<Error> fence_;
+};
+
+}  // namespace bop::rowstore

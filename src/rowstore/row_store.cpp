@@ -1,0 +1,327 @@
+#include "rowstore/row_store.hpp"
+
+#include <sqlite3.h>
+
+#include <utility>
+
+#include "aof/reader.hpp"
+#include "base/assert.hpp"
+#include "raft/group.hpp"
+#include "rowstore/state.hpp"
+#include "rowstore/vfs.hpp"
+
+namespace bop::rowstore {
+
+using database::LogRecord;
+using database::RecordKind;
+
+// --- leases ---
+
+ReaderLease::ReaderLease(std::shared_ptr<void> state, std::unique_ptr<Connection> connection)
+    : state_(std::move(state)), connection_(std::move(connection)) {}
+ReaderLease::ReaderLease(ReaderLease&& other) noexcept
+    : state_(std::move(other.state_)), connection_(std::move(other.connection_)) {}
+ReaderLease& ReaderLease::operator=(ReaderLease&& other) noexcept {
+  if (this != &other) {
+    release();
+    state_ = std::move(other.state_);
+    connection_ = std::move(other.connection_);
+  }
+  return *this;
+}
+ReaderLease::~ReaderLease() { release(); }
+void ReaderLease::release() noexcept {
+  if (!connection_) return;
+  RowStore::give_back(*static_cast<RowStore::State*>(state_.get()), std::move(connection_));
+  state_.reset();
+}
+
+// --- connections ---
+
+Result<std::unique_ptr<Connection>> RowStore::connect(State& state, std::shared_ptr<Instance> instance,
+                                                      Connection::Role role) {
+  std::unique_ptr<Connection> connection(new Connection(std::move(instance), role));
+  const bool writes = role == Connection::Role::kWriter;
+  BOP_TRY(connection->open(state.options.on_open, state.options.on_close, state.options.cached_statements,
+                           writes ? state.options.writer_cache_kib : state.options.reader_cache_kib));
+  return connection;
+}
+
+Result<Connection*> RowStore::writer() {
+  std::lock_guard lock(state_->mutex);
+  if (!state_->instance) return fail(ErrorCode::kCannotConnectNow, "the database is not open");
+  if (auto why = state_->instance->discarded()) return std::unexpected(std::move(*why));
+  return state_->writer.get();
+}
+
+// A connection of the current instance, counted as lent; null when all are lent.
+Result<std::unique_ptr<Connection>> RowStore::take_reader(State& state) {
+  std::shared_ptr<Instance> instance;
+  {
+    std::lock_guard lock(state.mutex);
+    if (!state.instance) return fail(ErrorCode::kCannotConnectNow, "the database is not open");
+    if (auto why = state.instance->discarded()) return std::unexpected(std::move(*why));
+    if (!state.idle.empty()) {
+      auto connection = std::move(state.idle.back());
+      state.idle.pop_back();
+      ++state.lent;
+      return connection;
+    }
+    if (state.lent >= state.options.max_readers) return nullptr;
+    ++state.lent;
+    instance = state.instance;
+  }
+  auto connection = connect(state, std::move(instance), Connection::Role::kReader);
+  if (!connection) {
+    std::lock_guard lock(state.mutex);
+    --state.lent;
+  }
+  return connection;
+}
+
+Result<ReaderLease> RowStore::try_borrow_reader() {
+  BOP_LET(connection, take_reader(*state_));
+  if (!connection) return ReaderLease();
+  return ReaderLease(state_, std::move(connection));
+}
+
+void RowStore::borrow_reader(Executor& executor, std::move_only_function<void(Result<ReaderLease>)> lend) {
+  auto connection = take_reader(*state_);
+  if (connection && !*connection) {
+    std::lock_guard lock(state_->mutex);
+    if (state_->lent >= state_->options.max_readers) {
+      state_->waiting.push_back({&executor, std::move(lend)});
+      return;
+    }
+  }
+  if (connection && !*connection) return borrow_reader(executor, std::move(lend));  // one came back just now
+  auto lease = connection ? Result<ReaderLease>(ReaderLease(state_, std::move(*connection)))
+                          : Result<ReaderLease>(std::unexpected(connection.error()));
+  executor.post([lend = std::move(lend), lease = std::move(lease)]() mutable { lend(std::move(lease)); });
+}
+
+void RowStore::give_back(State& state, std::unique_ptr<Connection> connection) noexcept {
+  connection->rollback();
+  connection->set_progress(0, {});
+  std::optional<State::Waiter> next;
+  bool good = false;
+  {
+    std::lock_guard lock(state.mutex);
+    --state.lent;
+    good = state.instance && connection->instance_ == state.instance && !state.instance->discarded();
+    if (!state.waiting.empty()) {
+      next = std::move(state.waiting.front());
+      state.waiting.pop_front();
+    }
+    if (good) state.idle.push_back(std::move(connection));
+  }
+  connection.reset();
+  if (!next) return;
+  auto taken = take_reader(state);
+  if (taken && !*taken) {  // somebody was quicker
+    std::lock_guard lock(state.mutex);
+    state.waiting.push_front(std::move(*next));
+    return;
+  }
+  auto self = std::static_pointer_cast<void>(state.shared_from_this());
+  auto lease = taken ? Result<ReaderLease>(ReaderLease(std::move(self), std::move(*taken)))
+                     : Result<ReaderLease>(std::unexpected(taken.error()));
+  next->executor->post([lend = std::move(next->lend), lease = std::move(lease)]() mutable { lend(std::move(lease)); });
+}
+
+// --- life ---
+
+Result<std::unique_ptr<RowStore>> RowStore::open(RowStoreOptions options, database::Database& database,
+                                                 std::string directory) {
+  return std::unique_ptr<RowStore>(
+      new RowStore(std::make_shared<State>(std::move(options), database, std::move(directory))));
+}
+
+RowStore::~RowStore() { close(); }
+
+Result<Lsn> RowStore::recover_begin() {
+  State& state = *state_;
+  std::lock_guard files(state.files_mutex);
+  Disk& disk = *state.options.disk;
+  const DatabaseId id = state.database.id();
+  BOP_LET(manifest, read_manifest(disk, state.directory, id));
+  BOP_LET(file, PageFile::open(disk, state.directory + "/" + kMainFileName, id));
+  state.file = std::move(file);
+  if (!manifest) {
+    // New, or its creation was cut: nothing of it is anywhere but perhaps in the log.
+    manifest.emplace();
+    manifest->timeline = state.database.port().group().timeline();
+    std::array<std::byte, kPageBytes> first;
+    make_first_page(first);
+    BOP_TRY(state.file->resize(0));
+    BOP_TRY(state.file->write(PageNo(1), first));
+    BOP_TRY(state.file->sync());
+    BOP_TRY(disk.sync_directory(state.directory));
+    BOP_TRY(write_manifest(disk, state.directory, id, *manifest));
+  }
+  state.manifest = std::move(*manifest);
+  state.base = state.manifest.base.value;
+  state.database.sequences().restore(state.manifest.sequences);
+  state.applier = std::make_unique<PageApplier>(*state.file, id, state.manifest.last_commit, state.manifest.pages);
+  return state.manifest.base;
+}
+
+Status RowStore::apply(const LogRecord& record) {
+  State& state = *state_;
+  std::lock_guard files(state.files_mutex);
+  BOP_ASSERT(state.applier);
+  if (record.kind == RecordKind::kSequence) return state.database.sequences().replay(record.payload);
+  return state.applier->apply(record);
+}
+
+Status RowStore::recover_end(Lsn end) {
+  State& state = *state_;
+  std::lock_guard files(state.files_mutex);
+  BOP_ASSERT(state.applier);
+  BOP_TRY(state.applier->finish());
+  const Csn recovered = std::max(state.applier->last_commit(), state.manifest.base);
+  BOP_ASSERT(recovered <= std::max(end, state.manifest.base));
+  state.applier.reset();
+  state.database.attachments().discard_after(recovered);
+  auto instance = std::make_shared<Instance>(state.options, state.database, state.file, recovered);
+  BOP_LET(writer, connect(state, instance, Connection::Role::kWriter));
+  std::lock_guard lock(state.mutex);
+  if (state.writer) state.retired.push_back(std::move(state.writer));
+  state.idle.clear();
+  state.instance = std::move(instance);
+  state.writer = std::move(writer);
+  state.backfilled_frames = 0;
+  return {};
+}
+
+void RowStore::discard(const Error& why) {
+  if (auto instance = state_->current()) instance->discard(why);
+}
+
+bool RowStore::discarded() const {
+  const auto instance = state_->current();
+  return instance && instance->discarded();
+}
+
+Status RowStore::rewind() {
+  State& state = *state_;
+  discard(error(ErrorCode::kOutcomeUnknown, "database {} is being recovered from its log", state.database.id().value));
+  {
+    std::lock_guard files(state.files_mutex);
+    state.pin.reset();
+    state.backfill.reset();
+  }
+  raft::Group& group = state.database.port().group();
+  BOP_LET(base, recover_begin());
+  Lsn last = base;
+  BOP_LET(reader, group.read_from(std::max(base.next(), group.first()), state.database.id()));
+  for (;;) {
+    BOP_LET(record, reader->next());
+    if (!record) break;
+    if (record->database_previous.index != last) {
+      return fail(ErrorCode::kCorrupt, "record {} of database {} follows record {}, but {} is the newest here",
+                  record->lsn.value, state.database.id().value, record->database_previous.index.value, last.value);
+    }
+    last = record->lsn;
+    BOP_TRY(apply({record->lsn, record->database_previous.index, record->kind, record->payload}));
+  }
+  return recover_end(last);
+}
+
+void RowStore::close() {
+  State& state = *state_;
+  std::lock_guard files(state.files_mutex);
+  state.closed = true;
+  state.pin.reset();
+  state.backfill.reset();
+  state.applier.reset();
+  std::deque<State::Waiter> waiting;
+  {
+    std::lock_guard lock(state.mutex);
+    waiting.swap(state.waiting);
+    if (state.instance) {
+      state.instance->discard(state.database.dropped()
+                                  ? error(ErrorCode::kDatabaseDropped, "the database was dropped")
+                                  : error(ErrorCode::kAdminShutdown, "the database is closed"));
+    }
+    state.idle.clear();
+    state.retired.clear();
+    state.writer.reset();
+    state.instance.reset();
+  }
+  for (auto& waiter : waiting) {
+    waiter.executor->post([lend = std::move(waiter.lend)]() mutable {
+      lend(fail(ErrorCode::kAdminShutdown, "the database is closed"));
+    });
+  }
+}
+
+// --- what it knows ---
+
+Csn RowStore::tip() const {
+  const auto instance = state_->current();
+  return instance ? instance->capture().tip() : Csn();
+}
+
+Lsn RowStore::base() const { return Lsn(state_->base.load()); }
+
+std::uint64_t RowStore::unchecked_bytes() const {
+  const auto instance = state_->current();
+  if (!instance) return 0;
+  const std::uint32_t frames = instance->capture().committed_frames();
+  const std::uint64_t generation = instance->capture().generation();
+  std::lock_guard lock(state_->mutex);
+  const std::uint32_t done = state_->backfilled_generation == generation ? state_->backfilled_frames : 0;
+  return std::uint64_t{frames - std::min(frames, done)} * kPageBytes;
+}
+
+bool RowStore::wal_full(const State& state) {
+  const auto instance = state.current();
+  return instance && std::uint64_t{instance->capture().committed_frames()} * kFrameBytes > state.options.wal_limit;
+}
+bool RowStore::wal_full() const { return wal_full(*state_); }
+
+RowStore::Numbers RowStore::numbers() const {
+  Numbers out;
+  if (const auto instance = state_->current()) {
+    const auto captured = instance->capture().numbers();
+    out.wal_frames = instance->capture().committed_frames();
+    out.wal_bytes = instance->wal().size();
+    out.database_pages = captured.database_pages;
+    out.commits = captured.commits;
+    out.full_pages = captured.full_pages;
+    out.delta_pages = captured.delta_pages;
+    out.record_bytes = captured.record_bytes;
+  }
+  out.base = base();
+  std::lock_guard lock(state_->mutex);
+  out.checkpoints = state_->checkpoints;
+  out.readers_lent = state_->lent;
+  return out;
+}
+
+Status RowStore::verify() {
+  std::lock_guard files(state_->files_mutex);
+  const auto instance = state_->current();
+  if (!instance) return fail(ErrorCode::kCannotConnectNow, "the database is not open");
+  return instance->file().verify();
+}
+
+Result<std::uint64_t> RowStore::incremental_vacuum(Connection& writer, std::uint32_t pages) {
+  BOP_ASSERT(writer.role() == Connection::Role::kWriter && writer.in_transaction());
+  const auto free_pages = [&]() -> Result<std::int64_t> {
+    BOP_LET(count, writer.prepare("PRAGMA freelist_count"));
+    const int code = sqlite3_step(count.get());
+    if (code != SQLITE_ROW) return std::unexpected(writer.sqlite_error(code));
+    return sqlite3_column_int64(count.get(), 0);
+  };
+  BOP_LET(before, free_pages());
+  writer.internal_ = true;
+  auto done = writer.execute(fmt::format("PRAGMA incremental_vacuum({})", pages));
+  writer.internal_ = false;
+  BOP_TRY(std::move(done));
+  BOP_LET(after, free_pages());
+  return static_cast<std::uint64_t>(before - after);
+}
+
+}  // namespace bop::rowstore

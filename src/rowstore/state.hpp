@@ -1,0 +1,71 @@
+// What a RowStore consists of. Shared with checkpoints on their way, which find `closed` when they wake up late.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "rowstore/instance.hpp"
+#include "rowstore/manifest.hpp"
+#include "rowstore/page_applier.hpp"
+#include "rowstore/row_store.hpp"
+
+namespace bop::rowstore {
+
+struct RowStore::State : std::enable_shared_from_this<RowStore::State> {
+  State(RowStoreOptions o, database::Database& d, std::string dir)
+      : options(std::move(o)), database(d), directory(std::move(dir)) {}
+
+  const RowStoreOptions options;
+  database::Database& database;
+  const std::string directory;
+
+  // Held by whoever changes files or replaces the instance: a step of a checkpoint, recovery, close, verify.
+  // Taken before `mutex`.
+  std::mutex files_mutex;
+  bool closed = false;
+  Manifest manifest;
+  std::shared_ptr<PageFile> file;        // recovery's, then the instance's
+  std::unique_ptr<PageApplier> applier;  // during recovery
+  std::unique_ptr<Connection> pin, backfill;
+  std::optional<Error> sync_failure;  // of the main file, for good: no base is made any more
+
+  mutable std::mutex mutex;  // all below
+  std::shared_ptr<Instance> instance;
+  std::unique_ptr<Connection> writer;
+  std::vector<std::unique_ptr<Connection>> retired;  // writers of discarded instances, perhaps still in a caller's hand
+  std::vector<std::unique_ptr<Connection>> idle;
+  std::size_t lent = 0;
+  struct Waiter {
+    Executor* executor;
+    std::move_only_function<void(Result<ReaderLease>)> lend;
+  };
+  std::deque<Waiter> waiting;
+  std::shared_ptr<Run> running;  // the checkpoint
+  std::uint64_t backfilled_generation = 0;
+  std::uint32_t backfilled_frames = 0;
+  std::uint64_t checkpoints = 0;
+
+  std::atomic<std::uint64_t> base{0};
+
+  [[nodiscard]] std::shared_ptr<Instance> current() const {
+    std::lock_guard lock(mutex);
+    return instance;
+  }
+};
+
+// One run of a checkpoint and everybody who waits for it.
+struct RowStore::Run {
+  Executor* background = nullptr;
+  std::vector<Done> done;
+  Capture::Marker marker;
+  Csn pinned;
+  std::shared_ptr<Instance> instance;
+  std::vector<database::SequenceState> sequences;
+  database::WriterLane::Ticket lane = 0;  // held while the WAL is emptied
+};
+
+}  // namespace bop::rowstore
