@@ -1,0 +1,287 @@
+// Bases, markers, rewind and restarts by name.
+#include "rowstore/sim_node.hpp"
+
+namespace bop::rowstore {
+namespace {
+
+using testing::SimNode;
+using testing::SimNodeOptions;
+
+class Recovery : public ::testing::Test {
+ protected:
+  Recovery() : world(7), disk(7) { world.attach(disk); }
+  ~Recovery() override {
+    node.reset();
+    world.detach(disk);
+  }
+  void start(SimNodeOptions options = {}) {
+    node.reset();
+    auto started = SimNode::start(world, disk, options);
+    ASSERT_TRUE(started.has_value()) << testing::text_of(started.error());
+    node = std::move(*started);
+  }
+  void cut() {
+    node.reset();
+    disk.power_cut();
+  }
+  SimScheduler world;
+  SimDisk disk;
+  std::unique_ptr<SimNode> node;
+};
+
+TEST_F(Recovery, DurableCommitsSurviveAPowerCutWithoutAnyCheckpoint) {
+  start();
+  BOP_OK(node->commit("CREATE TABLE t(a)"));
+  for (int i = 0; i < 50; ++i) BOP_OK(node->commit("INSERT INTO t VALUES(" + std::to_string(i) + ")"));
+  BOP_OK(node->wait_durable());
+  cut();
+  start();
+  EXPECT_EQ(node->read("SELECT count(*) || ',' || sum(a) FROM t"), "50,1225");
+  EXPECT_EQ(node->read("PRAGMA integrity_check"), "ok");
+  BOP_OK(node->rows().verify());
+}
+
+TEST_F(Recovery, ACheckpointMovesTheBaseAndTheLogIsOnlyReadAboveIt) {
+  start();
+  BOP_OK(node->commit("CREATE TABLE t(a)"));
+  BOP_OK(node->commit("INSERT INTO t VALUES(1)"));
+  auto base = node->checkpoint();
+  BOP_OK(base);
+  EXPECT_EQ(*base, node->rows().base());
+  EXPECT_GT(*base, Lsn(0));
+  BOP_OK(node->commit("INSERT INTO t VALUES(2)"));
+  BOP_OK(node->wait_durable());
+  cut();
+  start();
+  EXPECT_EQ(node->rows().base(), *base);
+  EXPECT_EQ(node->read("SELECT sum(a) FROM t"), "3");
+}
+
+TEST_F(Recovery, TheFirstRecordOfAPageAfterAMarkerIsAFullImage) {
+  start();
+  BOP_OK(node->commit("CREATE TABLE t(a)"));
+  BOP_OK(node->commit("INSERT INTO t VALUES(1)"));
+  const auto before = node->rows().numbers();
+  BOP_OK(node->commit("INSERT INTO t VALUES(2)"));
+  const auto delta = node->rows().numbers();
+  EXPECT_EQ(delta.full_pages, before.full_pages);
+  EXPECT_GT(delta.delta_pages, before.delta_pages);
+  BOP_OK(node->checkpoint());
+  BOP_OK(node->commit("INSERT INTO t VALUES(3)"));
+  const auto after = node->rows().numbers();
+  EXPECT_GT(after.full_pages, delta.full_pages);
+  EXPECT_EQ(after.delta_pages, delta.delta_pages);
+}
+
+TEST_F(Recovery, TheFirstRecordOfAPageAfterARestartIsAFullImage) {
+  start();
+  BOP_OK(node->commit("CREATE TABLE t(a)"));
+  BOP_OK(node->wait_durable());
+  start();
+  BOP_OK(node->commit("INSERT INTO t VALUES(1)"));
+  EXPECT_EQ(node->rows().numbers().delta_pages, 0U);
+}
+
+TEST_F(Recovery, AReaderHoldsTheBaseBack) {
+  start();
+  BOP_OK(node->commit("CREATE TABLE t(a)"));
+  BOP_OK(node->checkpoint());
+  BOP_OK(node->commit("INSERT INTO t VALUES(1)"));
+  const Lsn before = node->rows().base();
+  auto reader = node->rows().try_borrow_reader();
+  BOP_OK(reader);
+  BOP_OK((*reader)->begin_read());
+  BOP_OK(node->commit("INSERT INTO t VALUES(2)"));
+  auto held = node->checkpoint();
+  BOP_OK(held);
+  EXPECT_EQ(*held, before);
+  *reader = ReaderLease();
+  auto moved = node->checkpoint();
+  BOP_OK(moved);
+  EXPECT_GT(*moved, before);
+  BOP_OK(node->commit("INSERT INTO t VALUES(3)"));
+  BOP_OK(node->wait_durable());
+  cut();
+  start();
+  EXPECT_EQ(node->read("SELECT sum(a) FROM t"), "6");
+}
+
+TEST_F(Recovery, NothingUncommittedReachesTheFile) {
+  start();
+  BOP_OK(node->commit("CREATE TABLE t(a)"));
+  BOP_OK(node->checkpoint());
+  disk.stall(1'000'000);
+  BOP_OK(node->commit("INSERT INTO t VALUES(1)"));
+  std::optional<Result<Lsn>> outcome;
+  node->rows().checkpoint(node->executor(), [&](Result<Lsn> base) { outcome = std::move(base); });
+  for (int i = 0; i < 1000; ++i) world.run_one();
+  EXPECT_FALSE(outcome.has_value()) << "the checkpoint waits for the log";
+  cut();
+  start();
+  EXPECT_EQ(node->read("SELECT count(*) FROM t"), "0");
+}
+
+TEST_F(Recovery, RotInTheMainFileIsNamedAndNeverServed) {
+  SimNodeOptions options;
+  start(options);
+  BOP_OK(node->transact({"CREATE TABLE t(a)", "INSERT INTO t VALUES(zeroblob(20000))"}));
+  BOP_OK(node->checkpoint());
+  BOP_OK(node->wait_durable());
+  start();  // a fresh instance reads from the file
+  ASSERT_TRUE(disk.flip_bit("/data/db/1/rows.db", 4096 * 4 + 100, 3));
+  auto verified = node->rows().verify();
+  ASSERT_FALSE(verified.has_value());
+  EXPECT_EQ(verified.error().code(), ErrorCode::kCorrupt);
+  EXPECT_NE(verified.error().what().find("page 5"), std::string::npos) << verified.error().what();
+  EXPECT_NE(verified.error().what().find("rows.db"), std::string::npos);
+  auto read = node->read("SELECT sum(unicode(substr(CAST(a AS TEXT),1,1))), hex(a) FROM t");
+  ASSERT_FALSE(read.has_value());
+  EXPECT_EQ(read.error().code(), ErrorCode::kCorrupt) << testing::text_of(read.error());
+}
+
+TEST_F(Recovery, RewindGoesBackToWhatIsCommitted) {
+  start();
+  BOP_OK(node->commit("CREATE TABLE t(a)"));
+  BOP_OK(node->commit("INSERT INTO t VALUES(1)"));
+  BOP_OK(node->wait_durable());
+  auto reader = node->rows().try_borrow_reader();
+  BOP_OK(reader);
+  node->rows().discard(error(ErrorCode::kOutcomeUnknown, "test"));
+  EXPECT_EQ(node->commit("INSERT INTO t VALUES(2)").error().code(), ErrorCode::kOutcomeUnknown);
+  EXPECT_EQ((*reader)->begin_read().error().code(), ErrorCode::kOutcomeUnknown);
+  BOP_OK(node->rows().rewind());
+  EXPECT_FALSE((*reader)->begin_read().has_value()) << "a connection of the discarded instance";
+  *reader = ReaderLease();
+  EXPECT_EQ(node->read("SELECT sum(a) FROM t"), "1");
+  BOP_OK(node->commit("INSERT INTO t VALUES(4)"));
+  BOP_OK(node->wait_durable());
+  cut();
+  start();
+  EXPECT_EQ(node->read("SELECT sum(a) FROM t"), "5");
+}
+
+TEST_F(Recovery, AfterAFailedLogWriteARewindLeavesWhatIsCommittedReadable) {
+  start();
+  BOP_OK(node->commit("CREATE TABLE t(a)"));
+  BOP_OK(node->commit("INSERT INTO t VALUES(1)"));
+  BOP_OK(node->wait_durable());
+  disk.fail_call(1, SimFault::kIo, true);
+  BOP_OK(node->commit("INSERT INTO t VALUES(2)"));
+  EXPECT_FALSE(node->wait_durable().has_value());
+  disk.clear_faults();
+  ASSERT_TRUE(node->databases().gate().failure().has_value());
+  BOP_OK(node->databases().rewind_all());
+  EXPECT_EQ(node->read("SELECT sum(a) FROM t"), "1");
+  auto refused = node->commit("INSERT INTO t VALUES(4)");
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kPoisoned) << testing::text_of(refused.error());
+  EXPECT_EQ(node->read("SELECT sum(a) FROM t"), "1");
+}
+
+TEST_F(Recovery, SequencesContinueAboveWhatWasHandedOut) {
+  start();
+  database::SequenceSpec spec;
+  spec.block = 4;
+  std::int64_t last = 0;
+  for (int i = 0; i < 6; ++i) {
+    auto value = node->database()->sequences().nextval(16400, spec);
+    BOP_OK(value);
+    EXPECT_GT(value->value, last);
+    last = value->value;
+    if (i == 2) BOP_OK(node->checkpoint());
+  }
+  BOP_OK(node->wait_durable());
+  cut();
+  start();
+  auto value = node->database()->sequences().nextval(16400, spec);
+  BOP_OK(value);
+  EXPECT_GT(value->value, last);
+  BOP_OK(node->database()->sequences().setval(16400, spec, 3, false));
+  BOP_OK(node->wait_durable());
+  cut();
+  start();
+  EXPECT_EQ(node->database()->sequences().nextval(16400, spec)->value, 3);
+}
+
+TEST_F(Recovery, AListedDatabaseWithoutFilesIsMadeAnewFromTheLog) {
+  start();
+  BOP_OK(node->databases().create_database(DatabaseId(5), "shop"));
+  BOP_OK(node->commit("CREATE TABLE t(a)", 5));
+  BOP_OK(node->commit("INSERT INTO t VALUES(9)", 5));
+  BOP_OK(node->wait_durable());
+  node.reset();
+  for (const char* file : {"rows.db", "manifest.0", "manifest.1"}) {
+    static_cast<void>(disk.remove(std::string("/data/db/5/") + file));
+  }
+  BOP_OK(disk.remove("/data/db/5"));
+  start();
+  EXPECT_EQ(node->database(5), nullptr);
+  const database::DatabaseEntry listed[] = {{DatabaseId(5), "shop"}};
+  BOP_OK(node->databases().reconcile(listed));
+  ASSERT_NE(node->databases().find("shop"), nullptr);
+  EXPECT_EQ(node->read("SELECT a FROM t", 5), "9");
+}
+
+TEST_F(Recovery, AnUnlistedDirectoryIsRemovedAndADroppedDatabaseSaysSo) {
+  start();
+  BOP_OK(node->databases().create_database(DatabaseId(5), "shop"));
+  BOP_OK(node->databases().create_database(DatabaseId(6), "bank"));
+  auto shop = node->database(5);
+  BOP_OK(node->databases().drop_database(DatabaseId(5)));
+  EXPECT_TRUE(shop->dropped());
+  EXPECT_FALSE(*disk.exists("/data/db/5"));
+  start();
+  ASSERT_NE(node->database(6), nullptr);
+  BOP_OK(node->databases().reconcile({}));
+  EXPECT_EQ(node->database(6), nullptr);
+  EXPECT_FALSE(*disk.exists("/data/db/6"));
+}
+
+TEST_F(Recovery, TheLogIsTrimmedBelowTheBasesAndEverythingIsStillThere) {
+  SimNodeOptions options;
+  options.segment_bytes = 256U << 10U;
+  start(options);
+  BOP_OK(node->databases().create_database(DatabaseId(5), "quiet"));
+  BOP_OK(node->commit("CREATE TABLE t(a)"));
+  BOP_OK(node->commit("CREATE TABLE q(a)", 5));
+  for (int i = 0; i < 400; ++i) {
+    BOP_OK(node->commit("INSERT INTO t VALUES(randomblob(2000))"));
+    if (i % 20 == 0) BOP_OK(node->wait_durable());
+  }
+  std::optional<Status> done;
+  node->databases().checkpoint_all(node->executor(), [&](Status status) { done = std::move(status); });
+  ASSERT_TRUE(world.run_until([&] { return done.has_value(); }));
+  BOP_OK(*done);
+  EXPECT_GT(node->group().first(), Lsn(10));
+  BOP_OK(node->commit("INSERT INTO q VALUES(1)", 5));
+  BOP_OK(node->wait_durable());
+  cut();
+  start(options);
+  EXPECT_EQ(node->read("SELECT count(*) FROM t"), "400");
+  EXPECT_EQ(node->read("SELECT count(*) FROM q", 5), "1");
+}
+
+TEST_F(Recovery, AFullWalIsEmptiedUnderTheWriterLane) {
+  SimNodeOptions options;
+  options.rows.wal_limit = 200'000;
+  start(options);
+  BOP_OK(node->commit("CREATE TABLE t(a)"));
+  while (!node->rows().wal_full()) BOP_OK(node->commit("INSERT INTO t VALUES(randomblob(3000))"));
+  database::LaneRequest request{.session = 1, .description = "a transaction"};
+  auto entered = node->database()->lane().enter(std::move(request), node->executor(), [](Status) {});
+  ASSERT_TRUE(entered.granted);
+  std::optional<Result<Lsn>> outcome;
+  node->rows().checkpoint(node->executor(), [&](Result<Lsn> base) { outcome = std::move(base); });
+  world.run_until_idle();
+  EXPECT_FALSE(outcome.has_value()) << "it waits for its turn";
+  node->database()->lane().leave(entered.ticket);
+  ASSERT_TRUE(world.run_until([&] { return outcome.has_value(); }));
+  BOP_OK(*outcome);
+  EXPECT_FALSE(node->database()->lane().held());
+  BOP_OK(node->commit("INSERT INTO t VALUES(1)"));
+  EXPECT_LT(node->rows().numbers().wal_frames, 10U);
+  EXPECT_FALSE(node->rows().wal_full());
+}
+
+}  // namespace
+}  // namespace bop::rowstore
