@@ -68,6 +68,7 @@ void CommitStream::Core::release_ballast() {
   ballast_held_ = false;
   // The space is for those who free more of it (checkpoints, trims), not for more records.
   static_cast<void>(disk_.remove(ballast_path()));
+  static_cast<void>(disk_.sync_directory(options_.directory));
 }
 
 void CommitStream::Core::fill_ballast() {
@@ -124,17 +125,22 @@ Status CommitStream::Core::maintain() {
   return {};
 }
 
+// True when a segment other than the oldest has a durable heads record. One with entries has; one without may have lost
+// its first write.
+bool CommitStream::Core::others_hold_heads() const {
+  for (std::size_t i = 1; i + 1 < segments_.size(); ++i) {
+    if (segments_[i + 1]->header.base > segments_[i]->header.base) return true;
+  }
+  return segments_.back()->durable_end > kSegmentHeaderBytes;
+}
+
 Status CommitStream::Core::trim(Lsn below) {
   std::scoped_lock maintenance(maintenance_);
   for (;;) {
     std::shared_ptr<Segment> oldest;
     {
       std::scoped_lock lock(mutex_);
-      // The successor must hold its heads record: it becomes the oldest.
-      if (segments_.size() < 2 || segments_[1]->header.base > below ||
-          segments_[1]->durable_end <= kSegmentHeaderBytes) {
-        return {};
-      }
+      if (segments_.size() < 2 || segments_[1]->header.base > below || !others_hold_heads()) return {};
       oldest = segments_.front();
     }
     oldest->trimmed.store(true, std::memory_order_release);
