@@ -1,0 +1,425 @@
+// ALTER TABLE: the commands are applied to a copy of the relation, then SQLite's table follows in one step.
+#include <algorithm>
+
+#include "sql/ddl/ddl_run.hpp"
+#include "sql/functions/kernels.hpp"
+#include "sql/types/types.hpp"
+
+namespace bop::sql {
+
+Status DdlRun::alter_table(const PgQuery__AlterTableStmt& alter) {
+  if (alter.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_INDEX || alter.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_VIEW ||
+      alter.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE) {
+    const bool only_owner = std::ranges::all_of(BOP_PG_LIST(&alter, cmds), [](const pg::Node* c) {
+      return c->alter_table_cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner;
+    });
+    if (!only_owner) return fail(ErrorCode::kNotImplemented, "this form of {} is not implemented", statement_->command);
+  }
+  BOP_LET(found, find_relation(*alter.relation, alter.missing_ok != 0));
+  if (!found) {
+    notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping", alter.relation->relname));
+    return {};
+  }
+  const bool owner_only = alter.n_cmds == 1 && alter.cmds[0]->alter_table_cmd->subtype ==
+                                                   PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner;
+  if (owner_only) {
+    BOP_LET(owner, role_oid(*alter.cmds[0]->alter_table_cmd->newowner));
+    if (const auto relation = now().relation(found.oid)) {
+      if (relation->is_virtual()) {
+        return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog", relation->name);
+      }
+      Relation changed = *relation;
+      changed.owner = owner;
+      edit_.put(std::move(changed));
+    } else if (const auto sequence = now().sequence(found.oid)) {
+      Sequence changed = *sequence;
+      changed.owner = owner;
+      edit_.put(std::move(changed));
+    }
+    return {};
+  }
+  BOP_LET(table, table_to_change(*alter.relation, "ALTER TABLE"));
+  Alteration alteration;
+  alteration.before = table;
+  alteration.table = std::move(table);
+  for (const pg::Node* command : BOP_PG_LIST(&alter, cmds)) {
+    BOP_TRY(alter_one(alteration, *command->alter_table_cmd));
+  }
+  Relation& after = alteration.table;
+  edit_.put(after);
+  if (alteration.rebuild) {
+    BOP_TRY(rebuild(alteration.before, after, alteration.expressions));
+  } else {
+    for (const Column& column : after.columns) {
+      if (column.dropped || alteration.before.find_column(column.number) != nullptr) continue;
+      const TypeInfo* type = find_type(column.type);
+      const std::string collation =
+          type != nullptr && !type->collation.empty() ? fmt::format(" COLLATE {}", type->collation) : "";
+      BOP_TRY(run(fmt::format("ALTER TABLE {} ADD COLUMN {}{}", table_name(after.oid), column_name(column.number),
+                              collation)));
+    }
+    std::string sets;
+    for (const auto& [number, value] : alteration.expressions) {
+      sets += fmt::format("{}{} = {}", sets.empty() ? "" : ", ", column_name(number), value);
+    }
+    if (!sets.empty()) BOP_TRY(run(fmt::format("UPDATE {} SET {}", table_name(after.oid), sets)));
+  }
+  for (const std::int16_t number : alteration.not_null) BOP_TRY(verify_not_null(after, *after.find_column(number)));
+  for (const Index& index : alteration.new_indexes) BOP_TRY(make_index(index, after));
+  for (const Constraint& check : alteration.checks) BOP_TRY(verify_check(after, check));
+  if (alteration.foreign_keys_added) BOP_TRY(check_table_foreign_keys(after.oid));
+  return {};
+}
+
+Status DdlRun::check_table_foreign_keys(Oid table) {
+  outcome_.changed_tables.push_back(table);
+  return check_foreign_keys(now(), db_, std::span(&table, 1), false);
+}
+
+Result<Column*> DdlRun::column_of(Relation& table, std::string_view name) const {
+  const auto column = std::ranges::find_if(table.columns, [&](const Column& c) { return !c.dropped && c.name == name; });
+  if (column == table.columns.end()) {
+    return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name, table.name);
+  }
+  return &*column;
+}
+
+Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& command) {
+  Relation& table = alteration.table;
+  switch (command.subtype) {
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn: return add_column(alteration, command);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn: return drop_column(alteration, command);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType: return alter_type(alteration, command);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ColumnDefault: {
+      BOP_LET(column, column_of(table, pg::text(command.name)));
+      if (column->identity != 0) {
+        return std::unexpected(error(ErrorCode::kSyntaxError, "column \"{}\" of relation \"{}\" is an identity column",
+                                     column->name, table.name)
+                                   .hint("Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead."));
+      }
+      if (command.def == nullptr) {
+        column->default_text.reset();
+        return {};
+      }
+      return add_default(table, *column, command.def);
+    }
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DropNotNull: {
+      BOP_LET(column, column_of(table, pg::text(command.name)));
+      if (column->identity != 0) {
+        return fail(ErrorCode::kSyntaxError, "column \"{}\" of relation \"{}\" is an identity column", column->name,
+                    table.name);
+      }
+      const Constraint* key = table.primary_key();
+      if (key != nullptr && std::ranges::find(key->columns, column->number) != key->columns.end()) {
+        return fail(ErrorCode::kInvalidTableDefinition, "column \"{}\" is in a primary key", column->name);
+      }
+      column->not_null = false;
+      return {};
+    }
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetNotNull: {
+      BOP_LET(column, column_of(table, pg::text(command.name)));
+      column->not_null = true;
+      alteration.not_null.push_back(column->number);
+      return {};
+    }
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint: {
+      const PgQuery__Constraint& node = *command.def->constraint;
+      const std::size_t constraints_before = table.constraints.size();
+      const std::size_t indexes_before = alteration.new_indexes.size();
+      if (node.is_no_inherit != 0 && node.contype != PG_QUERY__CONSTR_TYPE__CONSTR_CHECK) {
+        return fail(ErrorCode::kNotImplemented, "NO INHERIT is not implemented here");
+      }
+      BOP_TRY(add_constraint(table, {&node, {}, node.deferrable != 0, node.initdeferred != 0}, alteration.new_indexes));
+      (void)indexes_before;
+      Constraint& added = table.constraints[constraints_before];
+      const bool skip = node.skip_validation != 0;
+      if (added.type == 'c') {
+        added.validated = !skip;
+        if (!skip) alteration.checks.push_back(added);
+      } else if (added.type == 'f') {
+        if (skip) return fail(ErrorCode::kNotImplemented, "NOT VALID foreign keys are not implemented");
+        alteration.rebuild = true;
+        alteration.foreign_keys_added = true;
+      } else if (added.type == 'p') {
+        for (const std::int16_t number : added.columns) alteration.not_null.push_back(number);
+        if (table.rowid_column() != nullptr) {
+          // Nulls would be numbered by SQLite: look before the rows move.
+          for (const std::int16_t number : added.columns) {
+            if (alteration.before.find_column(number) != nullptr) {
+              BOP_TRY(verify_not_null(table, *table.find_column(number)));
+            }
+          }
+          alteration.rebuild = true;
+        }
+      }
+      return {};
+    }
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint: return drop_constraint(alteration, command);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ValidateConstraint: {
+      const auto constraint = std::ranges::find(table.constraints, pg::text(command.name), &Constraint::name);
+      if (constraint == table.constraints.end()) {
+        return fail(ErrorCode::kUndefinedObject, "constraint \"{}\" of relation \"{}\" does not exist", command.name,
+                    table.name);
+      }
+      if (!constraint->validated) alteration.checks.push_back(*constraint);
+      constraint->validated = true;
+      return {};
+    }
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner: {
+      BOP_LET(owner, role_oid(*command.newowner));
+      table.owner = owner;
+      return {};
+    }
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetRelOptions:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ResetRelOptions:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetStatistics:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetStorage:
+      notice(Error(ErrorCode::kNotImplemented, "storage parameters are accepted and have no effect"));
+      return {};
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AddIdentity: {
+      BOP_LET(column, column_of(table, pg::text(command.name)));
+      const PgQuery__Constraint& node = *command.def->constraint;
+      if (!column->not_null) {
+        return fail(ErrorCode::kNotInPrerequisiteState,
+                    "column \"{}\" of relation \"{}\" must be declared NOT NULL before identity can be added",
+                    column->name, table.name);
+      }
+      if (column->identity != 0) {
+        return fail(ErrorCode::kNotInPrerequisiteState, "column \"{}\" of relation \"{}\" is already an identity column",
+                    column->name, table.name);
+      }
+      if (column->default_text) {
+        return fail(ErrorCode::kNotInPrerequisiteState, "column \"{}\" of relation \"{}\" already has a default value",
+                    column->name, table.name);
+      }
+      return add_sequence_column(table, *column, pg::text(node.generated_when).front(), column->type,
+                                 BOP_PG_LIST(&node, options));
+    }
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DropIdentity: {
+      BOP_LET(column, column_of(table, pg::text(command.name)));
+      if (column->identity == 0) {
+        if (command.missing_ok != 0) {
+          notice(error(ErrorCode::kNotInPrerequisiteState,
+                       "column \"{}\" of relation \"{}\" is not an identity column, skipping", column->name, table.name));
+          return {};
+        }
+        return fail(ErrorCode::kNotInPrerequisiteState, "column \"{}\" of relation \"{}\" is not an identity column",
+                    column->name, table.name);
+      }
+      outcome_.dropped_sequences.push_back(column->sequence);
+      edit_.drop_sequence(column->sequence);
+      column->sequence = 0;
+      column->identity = 0;
+      return {};
+    }
+    default: return fail(ErrorCode::kNotImplemented, "this form of ALTER TABLE is not implemented");
+  }
+}
+
+Status DdlRun::drop_constraint(Alteration& alteration, const PgQuery__AlterTableCmd& command) {
+  Relation& table = alteration.table;
+  const std::string name(pg::text(command.name));
+  const auto constraint = std::ranges::find(table.constraints, name, &Constraint::name);
+  if (constraint == table.constraints.end()) {
+    if (command.missing_ok != 0) {
+      notice(error(ErrorCode::kUndefinedObject, "constraint \"{}\" of relation \"{}\" does not exist, skipping", name,
+                   table.name));
+      return {};
+    }
+    return fail(ErrorCode::kUndefinedObject, "constraint \"{}\" of relation \"{}\" does not exist", name, table.name);
+  }
+  if (constraint->type == 'f') alteration.rebuild = true;
+  if (constraint->type == 'p' || constraint->type == 'u') {
+    const Oid index = constraint->index;
+    Dropped dropped;
+    dropped.indexes.insert(index);
+    BOP_TRY(collect(dropped, command.behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE,
+                    fmt::format("constraint {} on table {}", name, table.name)));
+    if (constraint->type == 'p' && table.rowid_column() != nullptr) alteration.rebuild = true;
+    const bool own = std::ranges::any_of(dropped.constraints, [&](const auto& c) { return c.first == table.oid; });
+    std::erase_if(table.constraints, [&](const Constraint& c) { return dropped.constraints.contains({table.oid, c.oid}); });
+    if (own) alteration.rebuild = true;
+    std::erase_if(dropped.constraints, [&](const auto& c) { return c.first == table.oid; });
+    BOP_TRY(remove(dropped));
+  }
+  std::erase_if(table.constraints, [&](const Constraint& c) { return c.name == name; });
+  return {};
+}
+
+Status DdlRun::add_column(Alteration& alteration, const PgQuery__AlterTableCmd& command) {
+  Relation& table = alteration.table;
+  const PgQuery__ColumnDef& definition = *command.def->column_def;
+  const std::string name(pg::text(definition.colname));
+  if (table.find_column(name) != nullptr) {
+    if (command.missing_ok != 0) {
+      notice(error(ErrorCode::kDuplicateColumn, "column \"{}\" of relation \"{}\" already exists, skipping", name,
+                   table.name));
+      return {};
+    }
+    return fail(ErrorCode::kDuplicateColumn, "column \"{}\" of relation \"{}\" already exists", name, table.name);
+  }
+  std::vector<PendingConstraint> pending;
+  BOP_LET(column, make_column(table, definition, pending));
+  table.columns.push_back(column);
+  if (column.default_text || column.sequence != 0) {
+    edit_.put(table);
+    const std::string text = column.default_text.value_or("");
+    if (column.sequence != 0) {
+      alteration.expressions[column.number] =
+          fmt::format("{}({})", lookup("nextval", 1).front()->sqlite_name, column.sequence);
+    } else {
+      BOP_LET(parsed, parse_expression(text));
+      BOP_LET(bound, bind_expression(parsed, nullptr, ExpressionUse::kDefault, bind_now(), column.type, column.typmod,
+                                     column.name));
+      alteration.expressions[column.number] = bound.sql;
+    }
+  }
+  if (column.not_null) alteration.not_null.push_back(column.number);
+  for (const PendingConstraint& constraint : pending) {
+    const std::size_t at = table.constraints.size();
+    BOP_TRY(add_constraint(table, constraint, alteration.new_indexes));
+    const Constraint& added = table.constraints[at];
+    if (added.type == 'c') alteration.checks.push_back(added);
+    if (added.type == 'f') alteration.rebuild = alteration.foreign_keys_added = true;
+    if (added.type == 'p' && table.rowid_column() != nullptr) alteration.rebuild = true;
+  }
+  return {};
+}
+
+Status DdlRun::drop_column(Alteration& alteration, const PgQuery__AlterTableCmd& command) {
+  Relation& table = alteration.table;
+  const std::string name(pg::text(command.name));
+  auto column = std::ranges::find_if(table.columns, [&](const Column& c) { return !c.dropped && c.name == name; });
+  if (column == table.columns.end()) {
+    if (command.missing_ok != 0) {
+      notice(error(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist, skipping", name,
+                   table.name));
+      return {};
+    }
+    return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name, table.name);
+  }
+  const bool cascade = command.behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE;
+  const std::int16_t number = column->number;
+  // Views that read the table may read the column: the ones that do not bind without it depend on it.
+  Relation without = table;
+  std::ranges::find(without.columns, number, &Column::number)->dropped = true;
+  Dropped dropped;
+  for (const auto& [oid, relation] : now().relations()) {
+    if (relation->kind != 'v' || !view_reads(*relation).contains(table.oid)) continue;
+    CatalogEdit trial(std::make_shared<const Catalog>(now()));
+    trial.put(without);
+    BindContext context = bind_now();
+    context.catalog = trial.finish();
+    const auto parsed = parse(relation->view_text);
+    if (!parsed || sql::bind(parsed->front(), context)) continue;
+    if (!cascade) {
+      return std::unexpected(
+          error(ErrorCode::kDependentObjectsStillExist, "cannot drop column {} of table {} because other objects depend on it",
+                name, table.name)
+              .detail(fmt::format("view {} depends on column {} of table {}", relation->name, name, table.name))
+              .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+    }
+    notice(error(ErrorCode::kDependentObjectsStillExist, "drop cascades to view {}", relation->name));
+    dropped.relations.insert(oid);
+  }
+  const auto uses = [&](const std::vector<std::int16_t>& columns) {
+    return std::ranges::find(columns, number) != columns.end();
+  };
+  const Column* rowid = table.rowid_column();
+  if (rowid != nullptr && rowid->number == number) alteration.rebuild = true;
+  for (const auto& index : now().indexes_of(table.oid)) {
+    const bool keyed = std::ranges::any_of(index->keys, [&](const IndexKey& key) { return key.column == number; });
+    bool expressed = uses(index->include);
+    for (const IndexKey& key : index->keys) {
+      if (key.column != 0) continue;
+      BOP_LET(parsed, parse_expression(key.expression));
+      expressed |= !bind_expression(parsed, &without, ExpressionUse::kIndex, bind_now());
+    }
+    if (!index->predicate.empty()) {
+      BOP_LET(parsed, parse_expression(index->predicate));
+      expressed |= !bind_expression(parsed, &without, ExpressionUse::kIndexPredicate, bind_now());
+    }
+    if (keyed || expressed) dropped.indexes.insert(index->oid);
+  }
+  for (const Constraint& constraint : table.constraints) {
+    if (constraint.type == 'f' && uses(constraint.columns)) alteration.rebuild = true;
+  }
+  std::erase_if(table.constraints, [&](const Constraint& constraint) {
+    return uses(constraint.columns) || dropped.indexes.contains(constraint.index);
+  });
+  if (column->sequence != 0) {
+    if (const auto sequence = now().sequence(column->sequence);
+        sequence && sequence->owned_by_table == table.oid && sequence->owned_by_column == number) {
+      dropped.sequences.insert(column->sequence);
+    }
+  }
+  column = std::ranges::find(table.columns, number, &Column::number);
+  column->dropped = true;
+  column->not_null = false;
+  column->default_text.reset();
+  column->sequence = 0;
+  column->identity = 0;
+  column->name = fmt::format("........pg.dropped.{}........", number);
+  edit_.put(table);
+  // Other tables that point to a key of this column.
+  Dropped more = dropped;
+  more.sequences.clear();
+  BOP_TRY(collect(more, cascade, fmt::format("column {} of table {}", name, table.name)));
+  for (const auto& constraint : more.constraints) dropped.constraints.insert(constraint);
+  return remove(dropped);
+}
+
+Status DdlRun::alter_type(Alteration& alteration, const PgQuery__AlterTableCmd& command) {
+  Relation& table = alteration.table;
+  BOP_LET(column, column_of(table, pg::text(command.name)));
+  const PgQuery__ColumnDef& definition = *command.def->column_def;
+  pg::Node type_node = PG_QUERY__NODE__INIT;
+  type_node.node_case = PG_QUERY__NODE__NODE_TYPE_NAME;
+  type_node.type_name = definition.type_name;
+  BOP_LET(type, resolve_type(&type_node, *statement_));
+  for (const auto& [oid, relation] : now().relations()) {
+    if (relation->kind == 'v' && view_reads(*relation).contains(table.oid)) {
+      return std::unexpected(error(ErrorCode::kNotImplemented, "cannot alter type of a column used by a view or rule")
+                                 .detail(fmt::format("rule _RETURN on view {} depends on column \"{}\"", relation->name,
+                                                     column->name)));
+    }
+  }
+  const Relation old = table;
+  if (definition.raw_default != nullptr) {
+    BOP_LET(text, deparse_expression(definition.raw_default));
+    BOP_LET(parsed, parse_expression(text));
+    BOP_LET(bound, bind_expression(parsed, &old, ExpressionUse::kGenerated, bind_now(), type.type, type.typmod,
+                                   column->name));
+    alteration.expressions[column->number] = bound.sql;
+  } else {
+    const CastContext context = cast_context(column->type, type.type);
+    if (context != CastContext::kImplicit && context != CastContext::kAssignment && column->type != type.type) {
+      return std::unexpected(error(ErrorCode::kDatatypeMismatch, "column \"{}\" cannot be cast automatically to type {}",
+                                   column->name, format_type(type.type, -1))
+                                 .hint(fmt::format("You might need to specify \"USING {}::{}\".", quote_name(column->name),
+                                                   format_type(type.type, type.typmod))));
+    }
+    alteration.expressions[column->number] =
+        cast_sql(column->type, type.type, type.typmod, false, column_name(column->number));
+  }
+  if (column->default_text && column->sequence == 0) {
+    BOP_LET(parsed, parse_expression(*column->default_text));
+    if (!bind_expression(parsed, nullptr, ExpressionUse::kDefault, bind_now(), type.type, type.typmod, column->name)) {
+      return fail(ErrorCode::kDatatypeMismatch, "default for column \"{}\" cannot be cast automatically to type {}",
+                  column->name, format_type(type.type, -1));
+    }
+  }
+  column->type = type.type;
+  column->typmod = type.typmod;
+  alteration.rebuild = true;
+  for (const auto& index : now().indexes_of(table.oid)) {
+    Index changed = *index;
+    for (IndexKey& key : changed.keys) {
+      if (key.column == column->number) key.type = column->type;
+    }
+    edit_.put(std::move(changed));
+  }
+  return {};
+}
+
+}  // namespace bop::sql

@@ -1,0 +1,276 @@
+// Constraints of a table: keys, CHECK, foreign keys; and the proof that existing rows hold them.
+#include <algorithm>
+
+#include "sql/ddl/ddl_run.hpp"
+#include "sql/types/types.hpp"
+
+namespace bop::sql {
+
+namespace {
+
+std::string joined_names(const Relation& table, std::span<const std::int16_t> columns, std::string_view separator) {
+  std::string names;
+  for (const std::int16_t number : columns) {
+    if (!names.empty()) names += separator;
+    names += table.find_column(number)->name;
+  }
+  return names;
+}
+
+char action_of(const char* text) { return pg::text(text).empty() ? 'a' : *text; }
+
+}  // namespace
+
+Status DdlRun::add_constraint(Relation& table, const PendingConstraint& pending, std::vector<Index>& indexes) {
+  const PgQuery__Constraint& node = *pending.node;
+  const std::string_view name = pg::text(node.conname);
+  if (!name.empty() && table.find_constraint(name) != nullptr) {
+    return fail(ErrorCode::kDuplicateObject, "constraint \"{}\" for relation \"{}\" already exists", name, table.name);
+  }
+  switch (node.contype) {
+    case PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY:
+    case PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE: return add_key(table, pending, indexes);
+    case PG_QUERY__CONSTR_TYPE__CONSTR_CHECK: return add_check(table, pending);
+    case PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN: return add_foreign_key(table, pending, indexes);
+    case PG_QUERY__CONSTR_TYPE__CONSTR_EXCLUSION:
+      return fail(ErrorCode::kNotImplemented, "exclusion constraints are not implemented");
+    default: return fail(ErrorCode::kNotImplemented, "this constraint is not implemented");
+  }
+}
+
+Status DdlRun::add_key(Relation& table, const PendingConstraint& pending, std::vector<Index>& indexes) {
+  const PgQuery__Constraint& node = *pending.node;
+  const bool primary = node.contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY;
+  if (node.nulls_not_distinct != 0) return fail(ErrorCode::kNotImplemented, "NULLS NOT DISTINCT is not implemented");
+  if (pending.deferrable) return fail(ErrorCode::kNotImplemented, "DEFERRABLE unique constraints are not implemented");
+  if (!pg::text(node.indexname).empty()) {
+    return fail(ErrorCode::kNotImplemented, "ADD CONSTRAINT ... USING INDEX is not implemented");
+  }
+  if (primary && table.primary_key() != nullptr) {
+    return std::unexpected(
+        error(ErrorCode::kInvalidTableDefinition, "multiple primary keys for table \"{}\" are not allowed", table.name)
+            .at(position(node.location)));
+  }
+  Constraint constraint;
+  constraint.type = primary ? 'p' : 'u';
+  Index index;
+  index.primary = primary;
+  index.unique = true;
+  const auto add = [&](std::string_view name) -> Status {
+    const auto column = std::ranges::find_if(table.columns, [&](const Column& c) { return !c.dropped && c.name == name; });
+    if (column == table.columns.end()) {
+      return std::unexpected(error(ErrorCode::kUndefinedColumn, "column \"{}\" named in key does not exist", name)
+                                 .at(position(node.location)));
+    }
+    if (std::ranges::find(constraint.columns, column->number) != constraint.columns.end()) {
+      return std::unexpected(error(ErrorCode::kDuplicateColumn, "column \"{}\" appears twice in {} constraint", name,
+                                   primary ? "primary key" : "unique")
+                                 .at(position(node.location)));
+    }
+    if (primary) column->not_null = true;
+    constraint.columns.push_back(column->number);
+    index.keys.push_back({.column = column->number, .expression = {}, .type = column->type, .collation = {}, .opclass = {}});
+    return {};
+  };
+  if (!pending.column.empty()) {
+    BOP_TRY(add(pending.column));
+  } else {
+    for (const pg::Node* key : BOP_PG_LIST(&node, keys)) BOP_TRY(add(pg::string_of(key)));
+  }
+  for (const pg::Node* item : BOP_PG_LIST(&node, including)) {
+    const Column* column = table.find_column(pg::string_of(item));
+    if (column == nullptr) {
+      return fail(ErrorCode::kUndefinedColumn, "column \"{}\" named in key does not exist", pg::string_of(item));
+    }
+    index.include.push_back(column->number);
+  }
+  BOP_TRY(check_table_options(BOP_PG_LIST(&node, options)));
+  std::string name(pg::text(node.conname));
+  if (name.empty()) {
+    name = primary ? free_name(table.schema, table.name, "", "pkey", &table)
+                   : free_name(table.schema, table.name, joined_names(table, constraint.columns, "_"), "key", &table);
+    // Names of this statement's other indexes are taken as well.
+    for (int number = 1; std::ranges::any_of(indexes, [&](const Index& other) { return other.name == name; }); ++number) {
+      name = free_name(table.schema, table.name, primary ? "" : joined_names(table, constraint.columns, "_"),
+                       fmt::format("{}{}", primary ? "pkey" : "key", number), &table);
+    }
+  } else {
+    BOP_TRY(check_name_free(table.schema, name));
+    if (name == table.name) return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", name);
+  }
+  index.oid = edit_.allocate_oid();
+  index.schema = table.schema;
+  index.table = table.oid;
+  index.owner = table.owner;
+  index.name = constraint.name = name;
+  constraint.oid = edit_.allocate_oid();
+  constraint.index = index.oid;
+  index.constraint = constraint.oid;
+  table.constraints.push_back(std::move(constraint));
+  indexes.push_back(std::move(index));
+  return {};
+}
+
+Status DdlRun::add_check(Relation& table, const PendingConstraint& pending) {
+  const PgQuery__Constraint& node = *pending.node;
+  BOP_LET(text, deparse_expression(node.raw_expr));
+  BOP_LET(parsed, parse_expression(text));
+  BOP_LET(bound, bind_expression(parsed, &table, ExpressionUse::kCheck, bind_now()));
+  if (bound.type != 16) {
+    return std::unexpected(error(ErrorCode::kDatatypeMismatch,
+                                 "argument of CHECK must be type boolean, not type {}", format_type(bound.type, -1)));
+  }
+  Constraint constraint;
+  constraint.type = 'c';
+  constraint.columns = bound.columns;
+  constraint.check_text = std::move(text);
+  constraint.no_inherit = node.is_no_inherit != 0;
+  constraint.name = std::string(pg::text(node.conname));
+  if (constraint.name.empty()) {
+    const std::string column = bound.columns.size() == 1 ? table.find_column(bound.columns.front())->name : "";
+    for (int number = 0;; ++number) {
+      constraint.name = free_name(table.schema, table.name, column,
+                                  number == 0 ? "check" : fmt::format("check{}", number), &table);
+      if (table.find_constraint(constraint.name) == nullptr) break;
+    }
+  }
+  constraint.oid = edit_.allocate_oid();
+  table.constraints.push_back(std::move(constraint));
+  return {};
+}
+
+Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending, const std::vector<Index>& indexes) {
+  const PgQuery__Constraint& node = *pending.node;
+  Constraint constraint;
+  constraint.type = 'f';
+  const auto local = [&](std::string_view name) -> Status {
+    const Column* column = table.find_column(name);
+    if (column == nullptr) {
+      return fail(ErrorCode::kUndefinedColumn, "column \"{}\" referenced in foreign key constraint does not exist", name);
+    }
+    constraint.columns.push_back(column->number);
+    return {};
+  };
+  if (!pending.column.empty()) {
+    BOP_TRY(local(pending.column));
+  } else {
+    for (const pg::Node* item : BOP_PG_LIST(&node, fk_attrs)) BOP_TRY(local(pg::string_of(item)));
+  }
+  // The referenced table: maybe this one, which is not in the catalog yet.
+  const std::string_view schema = pg::text(node.pktable->schemaname);
+  const bool itself = pg::text(node.pktable->relname) == table.name &&
+                      (schema.empty() || now().schema(table.schema)->name == schema);
+  Relation referenced = table;
+  if (!itself) {
+    BOP_LET(found, find_relation(*node.pktable));
+    const auto relation = now().relation(found.oid);
+    if (!relation || relation->kind != 'r' || relation->is_virtual()) {
+      return fail(ErrorCode::kWrongObjectType, "referenced relation \"{}\" is not a table", node.pktable->relname);
+    }
+    referenced = *relation;
+  }
+  constraint.foreign_table = referenced.oid;
+  if (node.n_pk_attrs == 0) {
+    const Constraint* key = referenced.primary_key();
+    if (key == nullptr) {
+      return fail(ErrorCode::kUndefinedObject, "there is no primary key for referenced table \"{}\"", referenced.name);
+    }
+    constraint.foreign_columns = key->columns;
+  } else {
+    for (const pg::Node* item : BOP_PG_LIST(&node, pk_attrs)) {
+      const Column* column = referenced.find_column(pg::string_of(item));
+      if (column == nullptr) {
+        return fail(ErrorCode::kUndefinedColumn, "column \"{}\" referenced in foreign key constraint does not exist",
+                    pg::string_of(item));
+      }
+      constraint.foreign_columns.push_back(column->number);
+    }
+  }
+  if (constraint.columns.size() != constraint.foreign_columns.size()) {
+    return fail(ErrorCode::kInvalidForeignKey, "number of referencing and referenced columns for foreign key disagree");
+  }
+  // A unique key over exactly the referenced columns.
+  const auto fits = [&](const Index& index) {
+    if (!index.unique || !index.predicate.empty() || index.keys.size() != constraint.foreign_columns.size()) return false;
+    return std::ranges::all_of(index.keys, [&](const IndexKey& key) {
+      return key.column != 0 &&
+             std::ranges::find(constraint.foreign_columns, key.column) != constraint.foreign_columns.end();
+    });
+  };
+  if (itself) {
+    for (const Index& index : indexes) {
+      if (index.table == table.oid && fits(index)) constraint.index = index.oid;
+    }
+  }
+  for (const auto& index : now().indexes_of(referenced.oid)) {
+    if (constraint.index == 0 && fits(*index)) constraint.index = index->oid;
+  }
+  if (constraint.index == 0) {
+    return fail(ErrorCode::kInvalidForeignKey,
+                "there is no unique constraint matching given keys for referenced table \"{}\"", referenced.name);
+  }
+  std::string name(pg::text(node.conname));
+  if (name.empty()) {
+    name = free_name(table.schema, table.name, joined_names(table, constraint.columns, "_"), "fkey", &table);
+  }
+  constraint.name = name;
+  for (std::size_t i = 0; i < constraint.columns.size(); ++i) {
+    const Column* from = table.find_column(constraint.columns[i]);
+    const Column* to = referenced.find_column(constraint.foreign_columns[i]);
+    const auto family = [](Oid type) -> Oid {
+      if (type == 20 || type == 21 || type == 23) return 20;
+      if (type == 25 || type == 1043) return 25;
+      return type;
+    };
+    if (family(from->type) != family(to->type)) {
+      const bool comparable = find_type(from->type) != nullptr && find_type(to->type) != nullptr &&
+                              find_type(from->type)->category == find_type(to->type)->category;
+      if (comparable) {
+        return fail(ErrorCode::kNotImplemented, "a foreign key from {} to {} is not implemented: declare both alike",
+                    format_type(from->type, -1), format_type(to->type, -1));
+      }
+      return std::unexpected(
+          error(ErrorCode::kDatatypeMismatch, "foreign key constraint \"{}\" cannot be implemented", name)
+              .detail(fmt::format("Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.", from->name,
+                                  to->name, format_type(from->type, -1), format_type(to->type, -1))));
+    }
+  }
+  constraint.on_update = action_of(node.fk_upd_action);
+  constraint.on_delete = action_of(node.fk_del_action);
+  constraint.match = pg::text(node.fk_matchtype).empty() ? 's' : *node.fk_matchtype;
+  if (constraint.match == 'p') return fail(ErrorCode::kNotImplemented, "MATCH PARTIAL not yet implemented");
+  if (constraint.match == 'f' && constraint.columns.size() > 1) {
+    return fail(ErrorCode::kNotImplemented, "MATCH FULL over several columns is not implemented");
+  }
+  if (node.n_fk_del_set_cols > 0) {
+    return fail(ErrorCode::kNotImplemented, "ON DELETE SET with a column list is not implemented");
+  }
+  constraint.deferrable = pending.deferrable;
+  constraint.deferred = pending.deferred;
+  constraint.oid = edit_.allocate_oid();
+  table.constraints.push_back(std::move(constraint));
+  return {};
+}
+
+Status DdlRun::verify_check(const Relation& table, const Constraint& constraint) {
+  BOP_LET(parsed, parse_expression(constraint.check_text));
+  BOP_LET(bound, bind_expression(parsed, &table, ExpressionUse::kCheck, bind_now()));
+  BOP_LET(violation, first(fmt::format("SELECT 1 FROM {} WHERE NOT ({}) LIMIT 1", table_name(table.oid), bound.sql)));
+  if (!violation) return {};
+  return std::unexpected(error(ErrorCode::kCheckViolation, "check constraint \"{}\" of relation \"{}\" is violated by some row",
+                               constraint.name, table.name)
+                             .table(table.name)
+                             .constraint(constraint.name));
+}
+
+Status DdlRun::verify_not_null(const Relation& table, const Column& column) {
+  BOP_LET(violation, first(fmt::format("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", table_name(table.oid),
+                                       column_name(column.number))));
+  if (!violation) return {};
+  return std::unexpected(error(ErrorCode::kNotNullViolation, "column \"{}\" of relation \"{}\" contains null values",
+                               column.name, table.name)
+                             .table(table.name)
+                             .column(column.name));
+}
+
+}  // namespace bop::sql

@@ -1,0 +1,370 @@
+// CREATE TABLE, and the definition of a column wherever it stands (ALTER TABLE ADD COLUMN too).
+#include <sqlite3.h>
+
+#include <algorithm>
+
+#include "sql/ddl/ddl_run.hpp"
+#include "sql/types/types.hpp"
+
+namespace bop::sql {
+
+namespace {
+
+constexpr std::size_t kMaxColumns = 1600;
+
+bool is_reserved(std::string_view name) {
+  constexpr std::string_view kSystem[] = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"};
+  return std::ranges::find(kSystem, name) != std::end(kSystem);
+}
+
+}  // namespace
+
+Status DdlRun::check_table_options(pg::NodeList options) {
+  for (const pg::Node* item : options) {
+    notice(error(ErrorCode::kNotImplemented, "storage parameter \"{}\" is accepted and has no effect",
+                 pg::text(item->def_elem->defname)));
+  }
+  return {};
+}
+
+Status DdlRun::create_table(const PgQuery__CreateStmt& create) {
+  if (pg::text(create.relation->relpersistence) == "t") {
+    return fail(ErrorCode::kNotImplemented, "temporary tables are not implemented");
+  }
+  if (pg::text(create.relation->relpersistence) == "u") {
+    notice(Error(ErrorCode::kNotImplemented, "UNLOGGED is accepted and has no effect: every commit is in the log"));
+  }
+  if (create.partspec != nullptr || create.partbound != nullptr) {
+    return fail(ErrorCode::kNotImplemented, "partitioned tables are not implemented");
+  }
+  if (create.n_inh_relations > 0) return fail(ErrorCode::kNotImplemented, "INHERITS is not implemented");
+  if (create.of_typename != nullptr) return fail(ErrorCode::kNotImplemented, "CREATE TABLE OF is not implemented");
+  if (!pg::text(create.tablespacename).empty()) {
+    return fail(ErrorCode::kNotImplemented, "TABLESPACE is not implemented");
+  }
+  BOP_LET(schema, schema_for_creation(pg::text(create.relation->schemaname)));
+  Relation table;
+  table.schema = schema->oid;
+  table.name = std::string(pg::text(create.relation->relname));
+  table.owner = context_.user;
+  if (now().find(table.schema, table.name)) {
+    if (create.if_not_exists != 0) {
+      notice(error(ErrorCode::kDuplicateTable, "relation \"{}\" already exists, skipping", table.name));
+      return {};
+    }
+    return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", table.name);
+  }
+  BOP_TRY(check_table_options(BOP_PG_LIST(&create, options)));
+  table.oid = edit_.allocate_oid();
+
+  std::vector<PendingConstraint> pending;
+  std::vector<Index> indexes;
+  for (const pg::Node* element : BOP_PG_LIST(&create, table_elts)) {
+    switch (element->node_case) {
+      case PG_QUERY__NODE__NODE_COLUMN_DEF: {
+        BOP_LET(column, make_column(table, *element->column_def, pending));
+        table.columns.push_back(std::move(column));
+        break;
+      }
+      case PG_QUERY__NODE__NODE_CONSTRAINT:
+        pending.push_back({element->constraint, {}, element->constraint->deferrable != 0,
+                           element->constraint->initdeferred != 0});
+        break;
+      case PG_QUERY__NODE__NODE_TABLE_LIKE_CLAUSE:
+        BOP_TRY(copy_like(table, *element->table_like_clause, indexes));
+        break;
+      default: return fail(ErrorCode::kNotImplemented, "this element of CREATE TABLE is not implemented");
+    }
+  }
+  if (table.columns.size() > kMaxColumns) {
+    return fail(ErrorCode::kTooManyColumns, "tables can have at most {} columns", kMaxColumns);
+  }
+  // Keys before foreign keys (which may point to the table itself), as PostgreSQL orders them.
+  for (const bool foreign : {false, true}) {
+    for (const PendingConstraint& constraint : pending) {
+      if ((constraint.node->contype == PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN) == foreign) {
+        BOP_TRY(add_constraint(table, constraint, indexes));
+      }
+    }
+  }
+  edit_.put(table);
+  BOP_LET(definition, create_table_sql(table, now()));
+  BOP_TRY(run(definition));
+  for (const Index& index : indexes) BOP_TRY(make_index(index, table));
+  return {};
+}
+
+Result<Column> DdlRun::make_column(Relation& table, const PgQuery__ColumnDef& definition,
+                                   std::vector<PendingConstraint>& pending) {
+  Column column;
+  column.name = std::string(pg::text(definition.colname));
+  if (table.find_column(column.name) != nullptr) {
+    return fail(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", column.name);
+  }
+  if (is_reserved(column.name)) {
+    return fail(ErrorCode::kDuplicateColumn, "column name \"{}\" conflicts with a system column name", column.name);
+  }
+  if (definition.type_name == nullptr) {
+    return fail(ErrorCode::kInvalidTableDefinition, "column \"{}\" has no type", column.name);
+  }
+  pg::Node type_node = PG_QUERY__NODE__INIT;
+  type_node.node_case = PG_QUERY__NODE__NODE_TYPE_NAME;
+  type_node.type_name = definition.type_name;
+  BOP_LET(type, resolve_type(&type_node, *statement_, true));
+  if (const TypeInfo* info = find_type(type.type); info != nullptr && info->typtype == 'p') {
+    return std::unexpected(error(ErrorCode::kInvalidTableDefinition, "column \"{}\" has pseudo-type {}", column.name,
+                                 format_type(type.type, -1))
+                               .at(position(definition.type_name->location)));
+  }
+  column.type = type.type;
+  column.typmod = type.typmod;
+  column.number = static_cast<std::int16_t>(table.columns.size() + 1);
+  if (definition.coll_clause != nullptr) {
+    const std::string_view name = pg::last_name(BOP_PG_LIST(definition.coll_clause, collname));
+    if (name != "C" && name != "POSIX" && name != "default" && name != "ucs_basic") {
+      return fail(ErrorCode::kNotImplemented, "collation \"{}\" is not implemented; only \"C\" is", name);
+    }
+    column.collation = std::string(name);
+  }
+  if (type.serial != 0) {
+    column.not_null = true;
+    BOP_TRY(add_sequence_column(table, column, 0, type.type, {}));
+  }
+  PendingConstraint* last = nullptr;
+  bool null_said = false;
+  for (const pg::Node* item : BOP_PG_LIST(&definition, constraints)) {
+    const PgQuery__Constraint& constraint = *item->constraint;
+    switch (constraint.contype) {
+      case PG_QUERY__CONSTR_TYPE__CONSTR_NULL:
+        if (column.not_null) {
+          return std::unexpected(error(ErrorCode::kSyntaxError,
+                                       "conflicting NULL/NOT NULL declarations for column \"{}\" of table \"{}\"",
+                                       column.name, table.name)
+                                     .at(position(constraint.location)));
+        }
+        null_said = true;
+        break;
+      case PG_QUERY__CONSTR_TYPE__CONSTR_NOTNULL:
+        if (null_said) {
+          return std::unexpected(error(ErrorCode::kSyntaxError,
+                                       "conflicting NULL/NOT NULL declarations for column \"{}\" of table \"{}\"",
+                                       column.name, table.name)
+                                     .at(position(constraint.location)));
+        }
+        column.not_null = true;
+        break;
+      case PG_QUERY__CONSTR_TYPE__CONSTR_DEFAULT:
+        if (column.default_text) {
+          return std::unexpected(error(ErrorCode::kSyntaxError,
+                                       "multiple default values specified for column \"{}\" of table \"{}\"",
+                                       column.name, table.name)
+                                     .at(position(constraint.location)));
+        }
+        BOP_TRY(add_default(table, column, constraint.raw_expr));
+        break;
+      case PG_QUERY__CONSTR_TYPE__CONSTR_IDENTITY: {
+        if (column.identity != 0) {
+          return std::unexpected(error(ErrorCode::kSyntaxError,
+                                       "multiple identity specifications for column \"{}\" of table \"{}\"",
+                                       column.name, table.name)
+                                     .at(position(constraint.location)));
+        }
+        if (column.default_text) {
+          return std::unexpected(error(ErrorCode::kSyntaxError,
+                                       "both default and identity specified for column \"{}\" of table \"{}\"",
+                                       column.name, table.name)
+                                     .at(position(constraint.location)));
+        }
+        if (column.type != 20 && column.type != 21 && column.type != 23) {
+          return fail(ErrorCode::kInvalidArgument, "identity column type must be smallint, integer, or bigint");
+        }
+        column.not_null = true;
+        BOP_TRY(add_sequence_column(table, column, pg::text(constraint.generated_when).front(), column.type,
+                                    BOP_PG_LIST(&constraint, options)));
+        break;
+      }
+      case PG_QUERY__CONSTR_TYPE__CONSTR_GENERATED:
+        return fail(ErrorCode::kNotImplemented, "generated columns are not implemented");
+      case PG_QUERY__CONSTR_TYPE__CONSTR_EXCLUSION:
+        return fail(ErrorCode::kNotImplemented, "exclusion constraints are not implemented");
+      case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRABLE:
+      case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_NOT_DEFERRABLE:
+      case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRED:
+      case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_IMMEDIATE: {
+        if (last == nullptr) {
+          return std::unexpected(error(ErrorCode::kSyntaxError, "misplaced DEFERRABLE clause")
+                                     .at(position(constraint.location)));
+        }
+        if (constraint.contype == PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRABLE) last->deferrable = true;
+        if (constraint.contype == PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRED) {
+          last->deferrable = last->deferred = true;
+        }
+        break;
+      }
+      default:
+        if (constraint.contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY) column.not_null = true;
+        pending.push_back({&constraint, column.name, constraint.deferrable != 0, constraint.initdeferred != 0});
+        last = &pending.back();
+    }
+  }
+  return column;
+}
+
+Status DdlRun::add_default(Relation& table, Column& column, const pg::Node* expression) {
+  BOP_LET(text, deparse_expression(expression));
+  BOP_LET(parsed, parse_expression(text));
+  BOP_TRY(bind_expression(parsed, &table, ExpressionUse::kDefault, bind_now(), column.type, column.typmod,
+                          column.name));
+  // DEFAULT NULL is no default.
+  if (text == "NULL") {
+    column.default_text.reset();
+  } else {
+    column.default_text = std::move(text);
+  }
+  return {};
+}
+
+// The sequence behind a serial ('\0') or identity ('a', 'd') column.
+Status DdlRun::add_sequence_column(const Relation& table, Column& column, char identity, Oid type,
+                                   std::span<pg::Node* const> options) {
+  Sequence sequence;
+  sequence.oid = edit_.allocate_oid();
+  sequence.schema = table.schema;
+  sequence.owner = context_.user;
+  sequence.name = free_name(table.schema, table.name, column.name, "seq", nullptr);
+  sequence.type = type;
+  sequence.owned_by_table = table.oid;
+  sequence.owned_by_column = column.number;
+  sequence.max = type == 21 ? INT16_MAX : type == 23 ? INT32_MAX : INT64_MAX;
+  BOP_TRY(sequence_options(sequence, options, true));
+  column.sequence = sequence.oid;
+  column.identity = identity;
+  if (identity == 0) {
+    const Schema* schema = now().schema(table.schema);
+    const std::string name = schema->name == "public"
+                                 ? quote_name(sequence.name)
+                                 : fmt::format("{}.{}", quote_name(schema->name), quote_name(sequence.name));
+    column.default_text = fmt::format("nextval('{}'::regclass)", name);
+  }
+  edit_.put(std::move(sequence));
+  return {};
+}
+
+Status DdlRun::copy_like(Relation& table, const PgQuery__TableLikeClause& like, std::vector<Index>&) {
+  BOP_LET(found, find_relation(*like.relation));
+  const auto source = now().relation(found.oid);
+  if (!source) return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a table or view", like.relation->relname);
+  constexpr std::uint32_t kConstraints = 1u << 2, kDefaults = 1u << 3, kIdentity = 1u << 5, kIndexes = 1u << 6;
+  if ((like.options & (kIndexes | kIdentity)) != 0) {
+    return fail(ErrorCode::kNotImplemented, "LIKE ... INCLUDING INDEXES or IDENTITY is not implemented");
+  }
+  for (const Column& original : source->columns) {
+    if (original.dropped) continue;
+    if (table.find_column(original.name) != nullptr) {
+      return fail(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", original.name);
+    }
+    Column column;
+    column.number = static_cast<std::int16_t>(table.columns.size() + 1);
+    column.name = original.name;
+    column.type = original.type;
+    column.typmod = original.typmod;
+    column.not_null = original.not_null;
+    column.collation = original.collation;
+    if ((like.options & kDefaults) != 0) column.default_text = original.default_text;
+    table.columns.push_back(std::move(column));
+  }
+  if ((like.options & kConstraints) != 0) {
+    for (const Constraint& original : source->constraints) {
+      if (original.type != 'c') continue;
+      Constraint constraint = original;
+      constraint.oid = edit_.allocate_oid();
+      constraint.columns.clear();
+      for (const std::int16_t number : original.columns) {
+        constraint.columns.push_back(table.find_column(source->find_column(number)->name)->number);
+      }
+      table.constraints.push_back(std::move(constraint));
+    }
+  }
+  return {};
+}
+
+// CREATE TABLE ... AS and SELECT ... INTO: the table of the query's columns, then an INSERT of its rows.
+Status DdlRun::create_table_as(const PgQuery__CreateTableAsStmt& create) {
+  if (create.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW) {
+    return fail(ErrorCode::kNotImplemented, "materialized views are not implemented");
+  }
+  const PgQuery__IntoClause& into = *create.into;
+  if (pg::text(into.rel->relpersistence) == "t") {
+    return fail(ErrorCode::kNotImplemented, "temporary tables are not implemented");
+  }
+  BOP_LET(schema, schema_for_creation(pg::text(into.rel->schemaname)));
+  Relation table;
+  table.schema = schema->oid;
+  table.name = std::string(pg::text(into.rel->relname));
+  table.owner = context_.user;
+  if (now().find(table.schema, table.name)) {
+    if (create.if_not_exists != 0) {
+      notice(error(ErrorCode::kDuplicateTable, "relation \"{}\" already exists, skipping", table.name));
+      return {};
+    }
+    return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", table.name);
+  }
+  BOP_TRY(check_table_options(BOP_PG_LIST(&into, options)));
+  BOP_LET(plan, sql::bind(inner_statement(statement_, create.query), context_.bind));
+  if (plan->kind != PlanKind::kSelect) {
+    return fail(ErrorCode::kNotImplemented, "CREATE TABLE AS of this statement is not implemented");
+  }
+  if (into.n_col_names > plan->columns.size()) {
+    return fail(ErrorCode::kSyntaxError, "too many column names were specified");
+  }
+  table.oid = edit_.allocate_oid();
+  for (std::size_t i = 0; i < plan->columns.size(); ++i) {
+    Column column;
+    column.number = static_cast<std::int16_t>(i + 1);
+    column.name = i < into.n_col_names ? std::string(pg::string_of(into.col_names[i])) : plan->columns[i].name;
+    column.type = plan->columns[i].type == 705 ? 25 : plan->columns[i].type;
+    column.typmod = plan->columns[i].typmod;
+    if (table.find_column(column.name) != nullptr) {
+      return fail(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", column.name);
+    }
+    table.columns.push_back(std::move(column));
+  }
+  edit_.put(table);
+  BOP_LET(definition, create_table_sql(table, now()));
+  BOP_TRY(run(definition));
+  if (into.skip_data != 0) {
+    outcome_.tag = create.is_select_into != 0 ? "SELECT 0" : "CREATE TABLE AS";
+    return {};
+  }
+  std::string names;
+  for (const Column& column : table.columns) {
+    if (!names.empty()) names += ", ";
+    names += column_name(column.number);
+  }
+  const std::string insert = fmt::format("INSERT INTO {}({}) {}", table_name(table.oid), names, plan->sql);
+  sqlite3_stmt* statement = nullptr;
+  if (sqlite3_prepare_v2(db_, insert.c_str(), -1, &statement, nullptr) != SQLITE_OK) {
+    return std::unexpected(sqlite_error(insert.substr(0, 200)));
+  }
+  const std::unique_ptr<sqlite3_stmt, int (*)(sqlite3_stmt*)> finalizer(statement, &sqlite3_finalize);
+  int index = 0;
+  for (const OwnedValue& value : plan->constants) {
+    ++index;
+    switch (value.kind()) {
+      case Value::Kind::kNull: sqlite3_bind_null(statement, index); break;
+      case Value::Kind::kInt: sqlite3_bind_int64(statement, index, value.integer()); break;
+      case Value::Kind::kReal: sqlite3_bind_double(statement, index, value.real()); break;
+      case Value::Kind::kText:
+        sqlite3_bind_text64(statement, index, value.bytes().data(), value.bytes().size(), SQLITE_STATIC, SQLITE_UTF8);
+        break;
+      case Value::Kind::kBlob:
+        sqlite3_bind_blob64(statement, index, value.bytes().data(), value.bytes().size(), SQLITE_STATIC);
+        break;
+    }
+  }
+  if (sqlite3_step(statement) != SQLITE_DONE) return std::unexpected(sqlite_error("CREATE TABLE AS"));
+  outcome_.tag = fmt::format("SELECT {}", sqlite3_changes64(db_));
+  return {};
+}
+
+}  // namespace bop::sql

@@ -1,0 +1,145 @@
+// One DDL statement in the making: the next catalog, the connection it changes, and what all statements need.
+//
+// Statements are member functions, each in the file of its noun (create_table.cpp, index.cpp, drop.cpp...). One
+// thread, one statement; nothing outlives it but the DdlOutcome.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sql/ddl/ddl.hpp"
+#include "sql/tree.hpp"
+
+struct sqlite3;
+
+namespace bop::sql {
+
+// A foreign key or index constraint found in a definition, made once all columns are known.
+struct PendingConstraint {
+  const PgQuery__Constraint* node;
+  std::string column;  // of a column constraint; empty for a table constraint
+  bool deferrable = false;
+  bool deferred = false;
+};
+
+// What an object's removal takes with it.
+struct Dropped {
+  std::set<Oid> relations, indexes, sequences, schemas;
+  std::set<std::pair<Oid, Oid>> constraints;  // table, constraint
+};
+
+class DdlRun {
+ public:
+  DdlRun(const ParsedStatementPtr& statement, const DdlContext& context, sqlite3* db)
+      : statement_(statement), context_(context), db_(db), edit_(context.bind.catalog) {}
+
+  [[nodiscard]] Result<DdlOutcome> execute();
+
+ private:
+  // ---- statements
+  [[nodiscard]] Status create_table(const PgQuery__CreateStmt& create);
+  [[nodiscard]] Status create_table_as(const PgQuery__CreateTableAsStmt& create);
+  [[nodiscard]] Status create_index(const PgQuery__IndexStmt& create);
+  [[nodiscard]] Status create_view(const PgQuery__ViewStmt& create);
+  [[nodiscard]] Status create_schema(const PgQuery__CreateSchemaStmt& create);
+  [[nodiscard]] Status create_sequence(const PgQuery__CreateSeqStmt& create);
+  [[nodiscard]] Status alter_sequence(const PgQuery__AlterSeqStmt& alter);
+  [[nodiscard]] Status alter_table(const PgQuery__AlterTableStmt& alter);
+  [[nodiscard]] Status drop(const PgQuery__DropStmt& drop);
+  [[nodiscard]] Status truncate(const PgQuery__TruncateStmt& truncate);
+  [[nodiscard]] Status rename(const PgQuery__RenameStmt& rename);
+  [[nodiscard]] Status set_schema(const PgQuery__AlterObjectSchemaStmt& alter);
+  [[nodiscard]] Status set_owner(const PgQuery__AlterOwnerStmt& alter);
+  [[nodiscard]] Status comment(const PgQuery__CommentStmt& comment);
+
+  // ---- names (names.cpp)
+  [[nodiscard]] const Catalog& now() const { return edit_.now(); }
+  // A copy of the catalog as it is now, for the binder.
+  [[nodiscard]] BindContext bind_now() const;
+  [[nodiscard]] Result<const Schema*> schema_for_creation(std::string_view name) const;
+  [[nodiscard]] Result<Catalog::Named> find_relation(const PgQuery__RangeVar& name, bool missing_ok = false) const;
+  [[nodiscard]] Result<Catalog::Named> find_qualified(pg::NodeList names, std::string& schema, std::string& name) const;
+  // A table that can be changed; views and built-in relations are refused.
+  [[nodiscard]] Result<Relation> table_to_change(const PgQuery__RangeVar& name, std::string_view doing) const;
+  // "t_a_b_suffix", cut to 63 bytes, numbered until free in the schema (relations) or the table (constraints).
+  [[nodiscard]] std::string free_name(Oid schema, std::string_view first, std::string_view second,
+                                      std::string_view suffix, const Relation* constraints_of) const;
+  [[nodiscard]] std::string describe(char kind, const std::string& name) const;  // "table t"
+  [[nodiscard]] Result<Oid> role_oid(const PgQuery__RoleSpec& role) const;
+  [[nodiscard]] int position(int location) const { return statement_->position(location); }
+  void notice(Error what) const {
+    if (context_.notice) context_.notice(false, what);
+  }
+  [[nodiscard]] Status check_name_free(Oid schema, std::string_view name) const;
+
+  // ---- tables (create_table.cpp, constraint.cpp)
+  [[nodiscard]] Result<Column> make_column(Relation& table, const PgQuery__ColumnDef& definition,
+                                           std::vector<PendingConstraint>& pending);
+  [[nodiscard]] Status copy_like(Relation& table, const PgQuery__TableLikeClause& like,
+                                 std::vector<Index>& indexes);
+  [[nodiscard]] Status add_default(Relation& table, Column& column, const pg::Node* expression);
+  [[nodiscard]] Status add_sequence_column(const Relation& table, Column& column, char identity, Oid type,
+                                           std::span<pg::Node* const> options);
+  [[nodiscard]] Status check_table_options(pg::NodeList options);
+  // Adds the constraint to `table`; indexes that it needs are put into `indexes` (made in SQLite by the caller).
+  [[nodiscard]] Status add_constraint(Relation& table, const PendingConstraint& pending, std::vector<Index>& indexes);
+  [[nodiscard]] Status add_key(Relation& table, const PendingConstraint& pending, std::vector<Index>& indexes);
+  [[nodiscard]] Status add_check(Relation& table, const PendingConstraint& pending);
+  [[nodiscard]] Status add_foreign_key(Relation& table, const PendingConstraint& pending,
+                                       const std::vector<Index>& indexes);
+  [[nodiscard]] Status verify_check(const Relation& table, const Constraint& constraint);
+  [[nodiscard]] Status verify_not_null(const Relation& table, const Column& column);
+  [[nodiscard]] Status make_index(const Index& index, const Relation& table);
+
+  // ---- ALTER TABLE (alter_table.cpp, alter_column.cpp, rebuild.cpp)
+  struct Alteration {
+    Relation table;
+    Relation before;
+    bool rebuild = false;
+    std::map<std::int16_t, std::string> expressions;  // column -> SQLite text of its new value
+    std::vector<Index> new_indexes;
+    std::vector<Constraint> checks;     // to verify
+    std::vector<std::int16_t> not_null; // to verify
+    bool foreign_keys_added = false;
+  };
+  [[nodiscard]] Status alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& command);
+  [[nodiscard]] Status add_column(Alteration& alteration, const PgQuery__AlterTableCmd& command);
+  [[nodiscard]] Status drop_column(Alteration& alteration, const PgQuery__AlterTableCmd& command);
+  [[nodiscard]] Status alter_type(Alteration& alteration, const PgQuery__AlterTableCmd& command);
+  [[nodiscard]] Status drop_constraint(Alteration& alteration, const PgQuery__AlterTableCmd& command);
+  [[nodiscard]] Result<Column*> column_of(Relation& table, std::string_view name) const;
+  // Makes SQLite's table anew as `after` says, with the rows of `before`; indexes are made again.
+  [[nodiscard]] Status rebuild(const Relation& before, const Relation& after,
+                               const std::map<std::int16_t, std::string>& expressions);
+  [[nodiscard]] Status check_table_foreign_keys(Oid table);
+
+  // ---- DROP (drop.cpp)
+  // Collects what depends on what is in `dropped`; on RESTRICT the first dependency is the error.
+  [[nodiscard]] Status collect(Dropped& dropped, bool cascade, std::string_view what);
+  [[nodiscard]] Status remove(const Dropped& dropped);
+  [[nodiscard]] std::set<Oid> view_reads(const Relation& view) const;
+
+  // ---- sequences (sequence.cpp)
+  [[nodiscard]] Status sequence_options(Sequence& sequence, pg::NodeList options, bool create);
+
+  // ---- SQLite (ddl_run.cpp)
+  [[nodiscard]] Status run(const std::string& sql);
+  // First column of the first row, as text; nullopt if there is no row.
+  [[nodiscard]] Result<std::optional<std::string>> first(const std::string& sql);
+  [[nodiscard]] Error sqlite_error(std::string_view doing) const;
+
+  const ParsedStatementPtr& statement_;
+  const DdlContext& context_;
+  sqlite3* db_;
+  CatalogEdit edit_;
+  DdlOutcome outcome_;
+};
+
+}  // namespace bop::sql

@@ -1,0 +1,316 @@
+// DROP and TRUNCATE: what depends on an object, and taking all of it away.
+#include <algorithm>
+
+#include "sql/ddl/ddl_run.hpp"
+
+namespace bop::sql {
+
+// The relations that a view reads, found by binding it.
+std::set<Oid> DdlRun::view_reads(const Relation& view) const {
+  auto parsed = parse(view.view_text);
+  if (!parsed || parsed->empty()) return {};
+  BindContext context = bind_now();
+  auto plan = sql::bind(parsed->front(), context);
+  if (!plan) return {};
+  return {(*plan)->relations.begin(), (*plan)->relations.end()};
+}
+
+Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what) {
+  std::vector<std::string> dependents;  // "view v depends on table t"
+  std::vector<std::string> taken;       // "view v"
+  std::map<Oid, std::set<Oid>> reads;
+  for (const auto& [oid, relation] : now().relations()) {
+    if (relation->kind == 'v') reads[oid] = view_reads(*relation);
+  }
+  for (bool grew = true; grew;) {
+    grew = false;
+    for (const auto& [oid, relation] : now().relations()) {
+      if (dropped.relations.contains(oid)) continue;
+      if (dropped.schemas.contains(relation->schema)) {
+        dropped.relations.insert(oid);
+        dependents.push_back(fmt::format("{} depends on {}", describe(relation->kind, relation->name),
+                                         describe('n', now().schema(relation->schema)->name)));
+        taken.push_back(describe(relation->kind, relation->name));
+        grew = true;
+        continue;
+      }
+      const auto found = reads.find(oid);
+      if (found == reads.end()) continue;
+      for (const Oid used : found->second) {
+        if (!dropped.relations.contains(used)) continue;
+        const auto source = now().relation(used);
+        dropped.relations.insert(oid);
+        dependents.push_back(fmt::format("{} depends on {}", describe('v', relation->name),
+                                         describe(source->kind, source->name)));
+        taken.push_back(describe('v', relation->name));
+        grew = true;
+        break;
+      }
+    }
+    for (const auto& [oid, sequence] : now().sequences()) {
+      if (dropped.sequences.contains(oid)) continue;
+      if (sequence->owned_by_table != 0 && dropped.relations.contains(sequence->owned_by_table)) {
+        dropped.sequences.insert(oid);  // goes silently with its table
+        grew = true;
+      } else if (dropped.schemas.contains(sequence->schema)) {
+        dropped.sequences.insert(oid);
+        dependents.push_back(fmt::format("{} depends on {}", describe('S', sequence->name),
+                                         describe('n', now().schema(sequence->schema)->name)));
+        taken.push_back(describe('S', sequence->name));
+        grew = true;
+      }
+    }
+  }
+  for (const auto& [oid, relation] : now().relations()) {
+    if (dropped.relations.contains(oid)) continue;
+    for (const Constraint& constraint : relation->constraints) {
+      const bool points = constraint.type == 'f' && (dropped.relations.contains(constraint.foreign_table) ||
+                                                     dropped.indexes.contains(constraint.index));
+      if (!points || dropped.constraints.contains({oid, constraint.oid})) continue;
+      dropped.constraints.insert({oid, constraint.oid});
+      const auto source = now().relation(constraint.foreign_table);
+      dependents.push_back(fmt::format("constraint {} on table {} depends on {}", constraint.name, relation->name,
+                                       describe('r', source->name)));
+      taken.push_back(fmt::format("constraint {} on table {}", constraint.name, relation->name));
+    }
+    for (const Column& column : relation->columns) {
+      if (column.dropped || column.identity != 0 || column.sequence == 0) continue;
+      if (!dropped.sequences.contains(column.sequence)) continue;
+      const auto sequence = now().sequence(column.sequence);
+      dependents.push_back(fmt::format("default value for column {} of table {} depends on {}", column.name,
+                                       relation->name, describe('S', sequence->name)));
+      taken.push_back(fmt::format("default value for column {} of table {}", column.name, relation->name));
+    }
+  }
+  if (dependents.empty()) return {};
+  if (!cascade) {
+    std::string detail;
+    for (const std::string& line : dependents) detail += (detail.empty() ? "" : "\n") + line;
+    return std::unexpected(error(ErrorCode::kDependentObjectsStillExist,
+                                 "cannot drop {} because other objects depend on it", what)
+                               .detail(std::move(detail))
+                               .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+  }
+  if (taken.size() == 1) {
+    notice(error(ErrorCode::kDependentObjectsStillExist, "drop cascades to {}", taken.front()));
+  } else {
+    std::string detail;
+    for (const std::string& line : taken) detail += (detail.empty() ? "drop cascades to " : "\ndrop cascades to ") + line;
+    notice(error(ErrorCode::kDependentObjectsStillExist, "drop cascades to {} other objects", taken.size())
+               .detail(std::move(detail)));
+  }
+  return {};
+}
+
+Status DdlRun::remove(const Dropped& dropped) {
+  // Foreign keys first, so that no table points to one that is gone.
+  std::map<Oid, std::set<Oid>> by_table;
+  for (const auto& [table, constraint] : dropped.constraints) by_table[table].insert(constraint);
+  for (const auto& [table, constraints] : by_table) {
+    const Relation before = *now().relation(table);
+    Relation after = before;
+    std::erase_if(after.constraints, [&](const Constraint& c) { return constraints.contains(c.oid); });
+    edit_.put(after);
+    BOP_TRY(rebuild(before, after, {}));
+  }
+  for (const auto& [oid, relation] : std::map(now().relations())) {
+    if (dropped.relations.contains(oid)) continue;
+    bool changed = false;
+    Relation after = *relation;
+    for (Column& column : after.columns) {
+      if (column.sequence != 0 && column.identity == 0 && dropped.sequences.contains(column.sequence)) {
+        column.sequence = 0;
+        column.default_text.reset();
+        changed = true;
+      }
+    }
+    if (changed) edit_.put(std::move(after));
+  }
+  for (const Oid oid : dropped.indexes) {
+    BOP_TRY(run(fmt::format("DROP INDEX IF EXISTS {}", index_name(oid))));
+    edit_.drop_index(oid);
+  }
+  // A table whose own foreign keys point to another doomed one must go first; rows without foreign keys go silently.
+  std::vector<Oid> tables;
+  for (const Oid oid : dropped.relations) {
+    if (now().relation(oid)->kind == 'r') tables.push_back(oid);
+  }
+  while (!tables.empty()) {
+    const auto next = std::ranges::find_if(tables, [&](Oid oid) {
+      return std::ranges::none_of(now().references_to(oid), [&](const Catalog::Reference& reference) {
+        return reference.table->oid != oid && std::ranges::find(tables, reference.table->oid) != tables.end();
+      });
+    });
+    const Oid oid = next != tables.end() ? *next : tables.front();
+    std::erase(tables, oid);
+    // Without its own foreign keys the implicit DELETE of DROP TABLE has nothing to look at.
+    BOP_TRY(run(fmt::format("DROP TABLE {}", table_name(oid))));
+    for (const auto& index : now().indexes_of(oid)) edit_.drop_index(index->oid);
+    edit_.drop_relation(oid);
+  }
+  for (const Oid oid : dropped.relations) {
+    if (now().relation(oid) != nullptr) edit_.drop_relation(oid);
+  }
+  for (const Oid oid : dropped.sequences) {
+    edit_.drop_sequence(oid);
+    outcome_.dropped_sequences.push_back(oid);
+  }
+  for (const Oid oid : dropped.schemas) edit_.drop_schema(oid);
+  return {};
+}
+
+Status DdlRun::drop(const PgQuery__DropStmt& drop) {
+  const bool cascade = drop.behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE;
+  struct Kind {
+    int type;
+    char kind;
+    std::string_view word;
+  };
+  constexpr Kind kKinds[] = {{PG_QUERY__OBJECT_TYPE__OBJECT_TABLE, 'r', "table"},
+                             {PG_QUERY__OBJECT_TYPE__OBJECT_VIEW, 'v', "view"},
+                             {PG_QUERY__OBJECT_TYPE__OBJECT_INDEX, 'i', "index"},
+                             {PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE, 'S', "sequence"},
+                             {PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA, 'n', "schema"}};
+  const auto* kind = std::ranges::find(kKinds, static_cast<int>(drop.remove_type), &Kind::type);
+  if (kind == std::end(kKinds)) return fail(ErrorCode::kNotImplemented, "{} is not implemented", statement_->command);
+  Dropped dropped;
+  std::string what;
+  std::size_t count = 0;
+  for (const pg::Node* object : BOP_PG_LIST(&drop, objects)) {
+    if (kind->kind == 'n') {
+      const std::string name(pg::string_of(object));
+      const Schema* schema = now().schema(std::string_view(name));
+      if (schema == nullptr) {
+        if (drop.missing_ok == 0) return fail(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist", name);
+        notice(error(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist, skipping", name));
+        continue;
+      }
+      if (schema->oid == kPgCatalogSchema || schema->oid == kInformationSchema) {
+        return fail(ErrorCode::kDependentObjectsStillExist,
+                    "cannot drop schema {} because it is required by the database system", name);
+      }
+      dropped.schemas.insert(schema->oid);
+      what = describe('n', name);
+      ++count;
+      continue;
+    }
+    std::string schema;
+    std::string name;
+    BOP_LET(found, find_qualified(BOP_PG_LIST(object->list, items), schema, name));
+    const std::string shown = schema.empty() ? name : schema + "." + name;
+    if (!found) {
+      if (drop.missing_ok != 0) {
+        if (!schema.empty() && now().schema(std::string_view(schema)) == nullptr) {
+          notice(error(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist, skipping", schema));
+        } else {
+          notice(error(ErrorCode::kUndefinedTable, "{} \"{}\" does not exist, skipping", kind->word, name));
+        }
+        continue;
+      }
+      if (!schema.empty() && now().schema(std::string_view(schema)) == nullptr) {
+        return fail(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist", schema);
+      }
+      return fail(ErrorCode::kUndefinedTable, "{} \"{}\" does not exist", kind->word, shown);
+    }
+    if (found.kind != kind->kind) {
+      const std::string_view actual = found.kind == 'r'   ? "table"
+                                      : found.kind == 'v' ? "view"
+                                      : found.kind == 'i' ? "index"
+                                                          : "sequence";
+      const char* article = kind->kind == 'i' ? "an" : "a";
+      return std::unexpected(error(ErrorCode::kWrongObjectType, "\"{}\" is not {} {}", name, article, kind->word)
+                                 .hint(fmt::format("Use DROP {} to remove {} {}.",
+                                                   actual == "table"   ? "TABLE"
+                                                   : actual == "view"  ? "VIEW"
+                                                   : actual == "index" ? "INDEX"
+                                                                       : "SEQUENCE",
+                                                   actual == "index" ? "an" : "a", actual)));
+    }
+    if (const auto relation = now().relation(found.oid); relation && relation->is_virtual()) {
+      return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog", name);
+    }
+    switch (kind->kind) {
+      case 'r':
+      case 'v': dropped.relations.insert(found.oid); break;
+      case 'S': {
+        const auto sequence = now().sequence(found.oid);
+        if (sequence->owned_by_table != 0) {
+          const auto owner = now().relation(sequence->owned_by_table);
+          const Column* column = owner ? owner->find_column(sequence->owned_by_column) : nullptr;
+          if (column != nullptr && column->identity != 0) {
+            return std::unexpected(error(ErrorCode::kDependentObjectsStillExist,
+                                         "cannot drop sequence {} because column {} of table {} requires it", name,
+                                         column->name, owner->name)
+                                       .hint(fmt::format("You can drop column {} of table {} instead.", column->name,
+                                                         owner->name)));
+          }
+        }
+        dropped.sequences.insert(found.oid);
+        break;
+      }
+      default: {
+        const auto index = now().index(found.oid);
+        if (index->constraint != 0) {
+          const auto owner = now().relation(index->table);
+          return std::unexpected(
+              error(ErrorCode::kDependentObjectsStillExist,
+                    "cannot drop index {} because constraint {} on table {} requires it", name, name, owner->name)
+                  .hint(fmt::format("You can drop constraint {} on table {} instead.", name, owner->name)));
+        }
+        dropped.indexes.insert(found.oid);
+      }
+    }
+    what = describe(kind->kind, name);
+    ++count;
+  }
+  if (count == 0) return {};
+  if (count > 1) what = "desired object(s)";
+  BOP_TRY(collect(dropped, cascade, what));
+  return remove(dropped);
+}
+
+Status DdlRun::truncate(const PgQuery__TruncateStmt& truncate) {
+  std::set<Oid> tables;
+  for (const pg::Node* item : BOP_PG_LIST(&truncate, relations)) {
+    BOP_LET(found, find_relation(*item->range_var));
+    const auto relation = now().relation(found.oid);
+    if (!relation || relation->kind != 'r' || relation->is_virtual()) {
+      return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a table", item->range_var->relname);
+    }
+    tables.insert(found.oid);
+  }
+  const bool cascade = truncate.behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE;
+  for (bool grew = true; grew;) {
+    grew = false;
+    for (const Oid oid : std::set(tables)) {
+      for (const Catalog::Reference& reference : now().references_to(oid)) {
+        if (tables.contains(reference.table->oid)) continue;
+        if (!cascade) {
+          return std::unexpected(
+              error(ErrorCode::kNotImplemented, "cannot truncate a table referenced in a foreign key constraint")
+                  .detail(fmt::format("Table \"{}\" references \"{}\".", reference.table->name, now().relation(oid)->name))
+                  .hint(fmt::format("Truncate table \"{}\" at the same time, or use TRUNCATE ... CASCADE.",
+                                    reference.table->name)));
+        }
+        notice(error(ErrorCode::kDependentObjectsStillExist, "truncate cascades to table \"{}\"", reference.table->name));
+        tables.insert(reference.table->oid);
+        grew = true;
+      }
+    }
+  }
+  for (const Oid oid : tables) {
+    // ON DELETE actions must not run: a table without rows in its referencing tables has none. Those are in the
+    // list as well; their rows go first.
+    for (const Catalog::Reference& reference : now().references_to(oid)) {
+      BOP_TRY(run(fmt::format("DELETE FROM {}", table_name(reference.table->oid))));
+    }
+    BOP_TRY(run(fmt::format("DELETE FROM {}", table_name(oid))));
+    if (truncate.restart_seqs == 0) continue;
+    for (const auto& [sequence_oid, sequence] : now().sequences()) {
+      if (sequence->owned_by_table == oid) outcome_.restarted_sequences.push_back(sequence_oid);
+    }
+  }
+  return {};
+}
+
+}  // namespace bop::sql

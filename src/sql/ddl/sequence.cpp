@@ -1,0 +1,182 @@
+// CREATE and ALTER SEQUENCE, and the options of identity columns. The values themselves are not in the catalog.
+#include <charconv>
+
+#include "sql/ddl/ddl_run.hpp"
+#include "sql/types/types.hpp"
+
+namespace bop::sql {
+
+namespace {
+
+Result<std::int64_t> number_of(const pg::Node* node, std::string_view option) {
+  if (node != nullptr && node->node_case == PG_QUERY__NODE__NODE_INTEGER) return node->integer->ival;
+  if (node != nullptr && node->node_case == PG_QUERY__NODE__NODE_FLOAT) {
+    const std::string_view text = pg::text(node->float_->fval);
+    std::int64_t value = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (problem == std::errc{} && end == text.data() + text.size()) return value;
+    return fail(ErrorCode::kNumericOutOfRange, "value \"{}\" is out of range for type bigint", text);
+  }
+  return fail(ErrorCode::kSyntaxError, "{} requires a numeric value", option);
+}
+
+}  // namespace
+
+Status DdlRun::sequence_options(Sequence& sequence, pg::NodeList options, bool create) {
+  std::optional<std::int64_t> start;
+  std::optional<std::int64_t> min;
+  std::optional<std::int64_t> max;
+  bool default_min = create;
+  bool default_max = create;
+  std::optional<std::optional<std::int64_t>> restart;
+  for (const pg::Node* item : options) {
+    const PgQuery__DefElem& option = *item->def_elem;
+    const std::string_view name = pg::text(option.defname);
+    if (name == "as") {
+      pg::Node type_node = PG_QUERY__NODE__INIT;
+      type_node.node_case = PG_QUERY__NODE__NODE_TYPE_NAME;
+      type_node.type_name = option.arg->type_name;
+      BOP_LET(type, resolve_type(&type_node, *statement_));
+      if (type.type != 20 && type.type != 21 && type.type != 23) {
+        return fail(ErrorCode::kInvalidArgument, "sequence type must be smallint, integer, or bigint");
+      }
+      sequence.type = type.type;
+      default_min = default_max = true;
+    } else if (name == "increment") {
+      BOP_LET(value, number_of(option.arg, name));
+      if (value == 0) return fail(ErrorCode::kInvalidArgument, "INCREMENT must not be zero");
+      sequence.increment = value;
+    } else if (name == "start") {
+      BOP_LET(value, number_of(option.arg, name));
+      start = value;
+    } else if (name == "restart") {
+      if (option.arg == nullptr) {
+        restart.emplace(std::nullopt);
+      } else {
+        BOP_LET(value, number_of(option.arg, name));
+        restart.emplace(value);
+      }
+    } else if (name == "minvalue") {
+      if (option.arg == nullptr) {
+        default_min = true;
+      } else {
+        BOP_LET(value, number_of(option.arg, name));
+        min = value;
+      }
+    } else if (name == "maxvalue") {
+      if (option.arg == nullptr) {
+        default_max = true;
+      } else {
+        BOP_LET(value, number_of(option.arg, name));
+        max = value;
+      }
+    } else if (name == "cache") {
+      BOP_LET(value, number_of(option.arg, name));
+      if (value <= 0) return fail(ErrorCode::kInvalidArgument, "CACHE ({}) must be greater than zero", value);
+      sequence.cache = value;
+    } else if (name == "cycle") {
+      sequence.cycle = option.arg == nullptr || option.arg->boolean->boolval != 0;
+    } else if (name == "owned_by") {
+      const pg::NodeList names = BOP_PG_LIST(option.arg->list, items);
+      if (names.size() == 1) {
+        if (pg::string_of(names[0]) != "none") {
+          return std::unexpected(error(ErrorCode::kSyntaxError, "invalid OWNED BY option")
+                                     .hint("Specify OWNED BY table.column or OWNED BY NONE."));
+        }
+        sequence.owned_by_table = 0;
+        sequence.owned_by_column = 0;
+        continue;
+      }
+      std::string schema;
+      std::string relation;
+      BOP_LET(found, find_qualified(names.first(names.size() - 1), schema, relation));
+      const auto table = now().relation(found.oid);
+      if (!found || !table) return fail(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", relation);
+      const Column* column = table->find_column(pg::string_of(names.back()));
+      if (column == nullptr) {
+        return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist",
+                    pg::string_of(names.back()), relation);
+      }
+      sequence.owned_by_table = table->oid;
+      sequence.owned_by_column = column->number;
+    } else {
+      return fail(ErrorCode::kNotImplemented, "sequence option \"{}\" is not implemented", name);
+    }
+  }
+  const std::int64_t low = sequence.type == 21 ? INT16_MIN : sequence.type == 23 ? INT32_MIN : INT64_MIN;
+  const std::int64_t high = sequence.type == 21 ? INT16_MAX : sequence.type == 23 ? INT32_MAX : INT64_MAX;
+  if (default_min) sequence.min = sequence.increment > 0 ? 1 : low;
+  if (default_max) sequence.max = sequence.increment > 0 ? high : -1;
+  if (min) sequence.min = *min;
+  if (max) sequence.max = *max;
+  if (sequence.min < low || sequence.min > high) {
+    return fail(ErrorCode::kInvalidArgument, "MINVALUE ({}) is out of range for sequence data type {}", sequence.min,
+                format_type(sequence.type));
+  }
+  if (sequence.max < low || sequence.max > high) {
+    return fail(ErrorCode::kInvalidArgument, "MAXVALUE ({}) is out of range for sequence data type {}", sequence.max,
+                format_type(sequence.type));
+  }
+  if (sequence.min >= sequence.max) {
+    return fail(ErrorCode::kInvalidArgument, "MINVALUE ({}) must be less than MAXVALUE ({})", sequence.min, sequence.max);
+  }
+  if (create) sequence.start = sequence.increment > 0 ? sequence.min : sequence.max;
+  if (start) sequence.start = *start;
+  if (sequence.start < sequence.min) {
+    return fail(ErrorCode::kInvalidArgument, "START value ({}) cannot be less than MINVALUE ({})", sequence.start,
+                sequence.min);
+  }
+  if (sequence.start > sequence.max) {
+    return fail(ErrorCode::kInvalidArgument, "START value ({}) cannot be greater than MAXVALUE ({})", sequence.start,
+                sequence.max);
+  }
+  if (restart) {
+    const std::int64_t value = restart->value_or(sequence.start);
+    if (value < sequence.min || value > sequence.max) {
+      return fail(ErrorCode::kInvalidArgument, "RESTART value ({}) cannot be {} ({})", value,
+                  value < sequence.min ? "less than MINVALUE" : "greater than MAXVALUE",
+                  value < sequence.min ? sequence.min : sequence.max);
+    }
+    outcome_.restarts.push_back({sequence.oid, value});
+  }
+  return {};
+}
+
+Status DdlRun::create_sequence(const PgQuery__CreateSeqStmt& create) {
+  if (pg::text(create.sequence->relpersistence) == "t") {
+    return fail(ErrorCode::kNotImplemented, "temporary sequences are not implemented");
+  }
+  BOP_LET(schema, schema_for_creation(pg::text(create.sequence->schemaname)));
+  const std::string name(pg::text(create.sequence->relname));
+  if (now().find(schema->oid, name)) {
+    if (create.if_not_exists != 0) {
+      notice(error(ErrorCode::kDuplicateTable, "relation \"{}\" already exists, skipping", name));
+      return {};
+    }
+    return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", name);
+  }
+  Sequence sequence;
+  sequence.oid = edit_.allocate_oid();
+  sequence.schema = schema->oid;
+  sequence.name = name;
+  sequence.owner = context_.user;
+  BOP_TRY(sequence_options(sequence, BOP_PG_LIST(&create, options), true));
+  edit_.put(std::move(sequence));
+  return {};
+}
+
+Status DdlRun::alter_sequence(const PgQuery__AlterSeqStmt& alter) {
+  BOP_LET(found, find_relation(*alter.sequence, alter.missing_ok != 0));
+  if (!found) {
+    notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping", alter.sequence->relname));
+    return {};
+  }
+  const auto known = now().sequence(found.oid);
+  if (!known) return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a sequence", alter.sequence->relname);
+  Sequence sequence = *known;
+  BOP_TRY(sequence_options(sequence, BOP_PG_LIST(&alter, options), false));
+  edit_.put(std::move(sequence));
+  return {};
+}
+
+}  // namespace bop::sql

@@ -1,0 +1,100 @@
+// CREATE VIEW and CREATE SCHEMA.
+#include "sql/ddl/ddl_run.hpp"
+#include "sql/types/types.hpp"
+
+namespace bop::sql {
+
+Status DdlRun::create_view(const PgQuery__ViewStmt& create) {
+  if (pg::text(create.view->relpersistence) == "t") {
+    return fail(ErrorCode::kNotImplemented, "temporary views are not implemented");
+  }
+  if (create.with_check_option == PG_QUERY__VIEW_CHECK_OPTION__LOCAL_CHECK_OPTION ||
+      create.with_check_option == PG_QUERY__VIEW_CHECK_OPTION__CASCADED_CHECK_OPTION) {
+    return fail(ErrorCode::kNotImplemented, "WITH CHECK OPTION is not implemented");
+  }
+  if (create.n_options > 0) return fail(ErrorCode::kNotImplemented, "view options are not implemented");
+  BOP_LET(schema, schema_for_creation(pg::text(create.view->schemaname)));
+  BOP_LET(plan, sql::bind(inner_statement(statement_, create.query), context_.bind));
+  if (!plan->parameters.empty()) {
+    return fail(ErrorCode::kUndefinedParameter, "there is no parameter $1");
+  }
+  BOP_LET(text, deparse_statement(create.query));
+  Relation view;
+  view.kind = 'v';
+  view.schema = schema->oid;
+  view.name = std::string(pg::text(create.view->relname));
+  view.owner = context_.user;
+  view.view_text = std::move(text);
+  if (create.n_aliases > plan->columns.size()) {
+    return fail(ErrorCode::kSyntaxError, "CREATE VIEW specifies more column names than columns");
+  }
+  for (std::size_t i = 0; i < plan->columns.size(); ++i) {
+    Column column;
+    column.number = static_cast<std::int16_t>(i + 1);
+    column.name = i < create.n_aliases ? std::string(pg::string_of(create.aliases[i])) : plan->columns[i].name;
+    column.type = plan->columns[i].type == 705 ? 25 : plan->columns[i].type;
+    column.typmod = plan->columns[i].typmod;
+    if (view.find_column(column.name) != nullptr) {
+      return fail(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", column.name);
+    }
+    view.columns.push_back(std::move(column));
+  }
+  if (const auto existing = now().find(view.schema, view.name)) {
+    const auto old = now().relation(existing.oid);
+    if (create.replace == 0) return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", view.name);
+    if (!old || old->kind != 'v') return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a view", view.name);
+    if (view.columns.size() < old->columns.size()) {
+      return fail(ErrorCode::kInvalidTableDefinition, "cannot drop columns from view");
+    }
+    for (std::size_t i = 0; i < old->columns.size(); ++i) {
+      if (old->columns[i].name != view.columns[i].name) {
+        return std::unexpected(error(ErrorCode::kInvalidTableDefinition,
+                                     "cannot change name of view column \"{}\" to \"{}\"", old->columns[i].name,
+                                     view.columns[i].name)
+                                   .hint("Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead."));
+      }
+      if (old->columns[i].type != view.columns[i].type || old->columns[i].typmod != view.columns[i].typmod) {
+        return fail(ErrorCode::kInvalidTableDefinition, "cannot change data type of view column \"{}\" from {} to {}",
+                    old->columns[i].name, format_type(old->columns[i].type, old->columns[i].typmod),
+                    format_type(view.columns[i].type, view.columns[i].typmod));
+      }
+    }
+    view.oid = old->oid;
+    view.owner = old->owner;
+    view.comment = old->comment;
+  } else {
+    view.oid = edit_.allocate_oid();
+  }
+  edit_.put(std::move(view));
+  return {};
+}
+
+Status DdlRun::create_schema(const PgQuery__CreateSchemaStmt& create) {
+  if (create.n_schema_elts > 0) {
+    return fail(ErrorCode::kNotImplemented, "elements inside CREATE SCHEMA are not implemented");
+  }
+  Schema schema;
+  schema.owner = context_.user;
+  schema.name = std::string(pg::text(create.schemaname));
+  if (create.authrole != nullptr) {
+    BOP_LET(owner, role_oid(*create.authrole));
+    schema.owner = owner;
+    if (schema.name.empty()) schema.name = std::string(pg::text(create.authrole->rolename));
+  }
+  if (schema.name.starts_with("pg_")) {
+    return std::unexpected(error(ErrorCode::kReservedName, "unacceptable schema name \"{}\"", schema.name)
+                               .detail("The prefix \"pg_\" is reserved for system schemas."));
+  }
+  if (now().schema(std::string_view(schema.name)) != nullptr) {
+    if (create.if_not_exists != 0) {
+      notice(error(ErrorCode::kDuplicateSchema, "schema \"{}\" already exists, skipping", schema.name));
+      return {};
+    }
+    return fail(ErrorCode::kDuplicateSchema, "schema \"{}\" already exists", schema.name);
+  }
+  schema.oid = edit_.allocate_oid();
+  edit_.put(std::move(schema));
+  return {};
+}
+
+}  // namespace bop::sql
