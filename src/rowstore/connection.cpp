@@ -61,7 +61,8 @@ ErrorCode code_of_sqlite(int code) {
 
 // Pragmas that only ask, or only touch their own connection. Everything else could change the format, the locks
 // or the checkpoints under us.
-constexpr std::array<std::string_view, 17> kAllowedPragmas = {
+constexpr std::array<std::string_view, 18> kAllowedPragmas = {
+    "writable_schema",  // DDL swaps the roots of a rebuilt table and reads the schema again
     "table_info",  "table_xinfo",      "table_list",     "index_list",      "index_info",         "index_xinfo",
     "foreign_key_list", "foreign_key_check", "foreign_keys", "defer_foreign_keys", "integrity_check", "quick_check",
     "optimize",    "analysis_limit",   "page_count",     "freelist_count",  "data_version"};
