@@ -50,7 +50,8 @@ struct AsioExecutor::Loop {
   explicit Loop(Options given) : options(std::move(given)) {}
 
   void arm(Watch& watch) {
-    watch.descriptor->async_wait(asio::posix::stream_descriptor::wait_read, [this, &watch](const auto& failure) {
+    watch.descriptor->async_wait(asio::posix::stream_descriptor::wait_read, [this,
+                                                                             &watch](const auto& failure) {
       if (failure) return;
       std::uint64_t count = 0;
       [[maybe_unused]] const ssize_t got = ::read(watch.descriptor->native_handle(), &count, sizeof(count));

@@ -1,10 +1,10 @@
-// The real Executor: one thread at a time runs a Boost.Asio io_context, and with it sockets, tasks, timers and the
-// completions of a Disk.
+// The real Executor: one thread at a time runs a Boost.Asio io_context, and with it sockets, tasks, timers
+// and the completions of a Disk.
 //
-// The thread that runs handlers holds the baton. `hand_off` passes it to a spare thread, which goes on with the
-// loop while the handler that called it runs to its end; its thread then waits as a spare. So handlers never
-// overlap but for those that handed off. Operations that a handler started as a continuation of itself before it
-// handed off may wait for its end.
+// The thread that runs handlers holds the baton. `hand_off` passes it to a spare thread, which goes on with
+// the loop while the handler that called it runs to its end; its thread then waits as a spare. So handlers
+// never overlap but for those that handed off. Operations that a handler started as a continuation of itself
+// before it handed off may wait for its end.
 //
 // Tasks start in the order in which they were posted. Destruction stops the loop; tasks that did not run are
 // dropped. An exception that leaves a task ends the process.
@@ -26,15 +26,15 @@ namespace bop {
 class AsioExecutor final : public Executor {
  public:
   struct Options {
-    std::string name = "reactor";  // of its threads, as the system shows them; at most 15 bytes count
-    std::size_t most_threads = 32; // with this many in use, hand_off keeps the baton and the loop waits
+    std::string name = "reactor";   // of its threads, as the system shows them; at most 15 bytes count
+    std::size_t most_threads = 32;  // with this many in use, hand_off keeps the baton and the loop waits
   };
   AsioExecutor();
   explicit AsioExecutor(Options options);
   ~AsioExecutor() override;
 
-  // Polls `disk` when its descriptor says so and after each batch of handlers. Before start() or run(); the disk
-  // must outlive the loop.
+  // Polls `disk` when its descriptor says so and after each batch of handlers. Before start() or run(); the
+  // disk must outlive the loop.
   void attach(Disk& disk);
 
   // Starts the first thread.

@@ -1,9 +1,10 @@
-// How the folding works. In the reflected order, bit 0 of the first byte is the highest power. Sixteen bytes are
-// X = A * x^64 + B with A the first eight. To move X over D more bits of message, X * x^D has to be known modulo P:
-// A * (x^(D+64) mod P) + B * (x^D mod P), two carry-less products of 64 by 64 bits. A product of two reflected
-// numbers comes out multiplied by x, hence the constants below are x^(D+63) and x^(D-1). Eight accumulators are
-// folded over 1024 bits at a time, then into one over 128 bits, whose sixteen bytes are finally taken as a message
-// by the tables. Background: Gopal et al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ", 2009.
+// How the folding works. In the reflected order, bit 0 of the first byte is the highest power. Sixteen bytes
+// are X = A * x^64 + B with A the first eight. To move X over D more bits of message, X * x^D has to be known
+// modulo P: A * (x^(D+64) mod P) + B * (x^D mod P), two carry-less products of 64 by 64 bits. A product of
+// two reflected numbers comes out multiplied by x, hence the constants below are x^(D+63) and x^(D-1). Eight
+// accumulators are folded over 1024 bits at a time, then into one over 128 bits, whose sixteen bytes are
+// finally taken as a message by the tables. Background: Gopal et al., "Fast CRC Computation for Generic
+// Polynomials Using PCLMULQDQ", 2009.
 #include "base/crc64.hpp"
 
 #include <array>
@@ -118,7 +119,8 @@ BOP_FOLDING std::uint64_t by_folding(std::uint64_t crc, const std::byte* at, std
   const __m128i over_1024 = constants_128(kOver1024);
   for (; size >= 128; at += 128, size -= 128) {
 #pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) lanes[i] = _mm_xor_si128(fold_128(lanes[i], over_1024), load_128(at + 16 * i));
+    for (int i = 0; i < 8; ++i)
+      lanes[i] = _mm_xor_si128(fold_128(lanes[i], over_1024), load_128(at + 16 * i));
   }
   const __m128i over_128 = constants_128(kOver128);
   for (int i = 1; i < 8; ++i) lanes[i] = _mm_xor_si128(fold_128(lanes[i - 1], over_128), lanes[i]);
@@ -139,7 +141,8 @@ BOP_WIDE_FOLDING std::uint64_t by_wide_folding(std::uint64_t crc, const std::byt
   if (size < 512) return by_folding(crc, at, size);
   __m512i lanes[4];
   for (int i = 0; i < 4; ++i) lanes[i] = _mm512_loadu_si512(at + 64 * i);
-  lanes[0] = _mm512_xor_si512(lanes[0], _mm512_zextsi128_si512(_mm_cvtsi64_si128(static_cast<long long>(crc))));
+  lanes[0] =
+      _mm512_xor_si512(lanes[0], _mm512_zextsi128_si512(_mm_cvtsi64_si128(static_cast<long long>(crc))));
   at += 256;
   size -= 256;
   const __m512i over_2048 = constants_512(kOver2048);

@@ -7,8 +7,8 @@
 //   * A name (create, rename, remove) is durable only after `sync_directory` of its parent.
 //   * A failed sync or durable write says nothing about the bytes: the caller must not retry and trust.
 // Errors: kDiskFull for ENOSPC and EDQUOT, kFileNotFound, kFileExists, kIo for the rest, with the path named.
-// Threads: all calls are thread-safe unless said otherwise; two overlapping writes of one range are a defect of
-// the caller.
+// Threads: all calls are thread-safe unless said otherwise; two overlapping writes of one range are a defect
+// of the caller.
 #pragma once
 
 #include <cstddef>
@@ -26,12 +26,13 @@
 namespace bop {
 
 inline constexpr std::size_t kSectorBytes = 512;
-inline constexpr std::size_t kDiskBlockBytes = 4096;  // alignment of buffer, offset and length of durable writes
+inline constexpr std::size_t kDiskBlockBytes =
+    4096;  // alignment of buffer, offset and length of durable writes
 
 enum class OpenMode : std::uint8_t {
-  kRead,        // must exist
-  kReadWrite,   // must exist
-  kCreate,      // must not exist
+  kRead,       // must exist
+  kReadWrite,  // must exist
+  kCreate,     // must not exist
   kOpenOrCreate
 };
 

@@ -49,8 +49,8 @@ class DurableQueue {
 [[nodiscard]] Result<std::unique_ptr<DurableQueue>> open_uring_queue();
 [[nodiscard]] Result<std::unique_ptr<DurableQueue>> open_thread_queue();
 
-// The error of a system call: ENOSPC and EDQUOT are kDiskFull, ENOENT is kFileNotFound, EEXIST is kFileExists,
-// all others kIo.
+// The error of a system call: ENOSPC and EDQUOT are kDiskFull, ENOENT is kFileNotFound, EEXIST is
+// kFileExists, all others kIo.
 [[nodiscard]] Error system_error(int code, std::string_view doing, std::string_view path);
 
 }  // namespace bop

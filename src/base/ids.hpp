@@ -39,5 +39,7 @@ inline constexpr std::size_t kPageUsableBytes = kPageBytes - kPageReservedBytes;
 
 template <class Tag, class Rep>
 struct std::hash<bop::StrongNumber<Tag, Rep>> {
-  std::size_t operator()(const bop::StrongNumber<Tag, Rep>& n) const noexcept { return std::hash<Rep>{}(n.value); }
+  std::size_t operator()(const bop::StrongNumber<Tag, Rep>& n) const noexcept {
+    return std::hash<Rep>{}(n.value);
+  }
 };

@@ -10,8 +10,8 @@ namespace bop {
 namespace {
 
 constexpr SettingInfo kTable[] = {
-#define BOP_SETTING(name, type, standard, least, most, choices, context, sentence)      \
-  {SettingId::k_##name, #name, SettingType::k##type, standard, least, most, choices, \
+#define BOP_SETTING(name, type, standard, least, most, choices, context, sentence)            \
+  {SettingId::k_##name,        #name,   SettingType::k##type, standard, least, most, choices, \
    SettingContext::k##context, sentence},
 #include "base/settings.def"
 #undef BOP_SETTING
@@ -21,9 +21,11 @@ struct Unit {
   std::string_view name;
   std::int64_t factor;
 };
-constexpr Unit kByteUnits[] = {
-    {"TB", std::int64_t{1} << 40}, {"GB", std::int64_t{1} << 30}, {"MB", std::int64_t{1} << 20},
-    {"kB", std::int64_t{1} << 10}, {"B", 1}};
+constexpr Unit kByteUnits[] = {{"TB", std::int64_t{1} << 40},
+                               {"GB", std::int64_t{1} << 30},
+                               {"MB", std::int64_t{1} << 20},
+                               {"kB", std::int64_t{1} << 10},
+                               {"B", 1}};
 constexpr Unit kTimeUnits[] = {{"d", 86'400'000}, {"h", 3'600'000}, {"min", 60'000}, {"s", 1000}, {"ms", 1}};
 
 std::span<const Unit> units_of(SettingType type) {
@@ -62,7 +64,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     now[0] = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
       now[j] = std::min({last[j] + 1, now[j - 1] + 1, last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) now[j] = std::min(now[j], before[j - 2] + 1);
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        now[j] = std::min(now[j], before[j - 2] + 1);
     }
     before.swap(last);
     last.swap(now);
@@ -80,7 +83,8 @@ std::string show_number(const SettingInfo& info, std::int64_t number) {
 Result<SettingValue> parse_number(const SettingInfo& info, std::string_view text) {
   std::int64_t number = 0;
   const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const std::string_view unit = trimmed(std::string_view(end, static_cast<std::size_t>(text.data() + text.size() - end)));
+  const std::string_view unit =
+      trimmed(std::string_view(end, static_cast<std::size_t>(text.data() + text.size() - end)));
   const auto units = units_of(info.type);
   std::int64_t factor = 1;
   bool understood = status == std::errc() && (unit.empty() || !units.empty());
@@ -90,12 +94,14 @@ Result<SettingValue> parse_number(const SettingInfo& info, std::string_view text
     if (understood) factor = found->factor;
   }
   if (!understood && status != std::errc::result_out_of_range) {
-    const std::string_view wanted = info.type == SettingType::kBytes          ? "a size such as 64MB (B, kB, MB, GB, TB)"
-                                    : info.type == SettingType::kMilliseconds ? "a time such as 500ms or 10s (ms, s, min, h, d)"
-                                                                              : "a whole number";
+    const std::string_view wanted =
+        info.type == SettingType::kBytes          ? "a size such as 64MB (B, kB, MB, GB, TB)"
+        : info.type == SettingType::kMilliseconds ? "a time such as 500ms or 10s (ms, s, min, h, d)"
+                                                  : "a whole number";
     return fail(ErrorCode::kConfigInvalid, "{} is \"{}\": it must be {}", info.name, text, wanted);
   }
-  const bool overflow = status == std::errc::result_out_of_range || __builtin_mul_overflow(number, factor, &number);
+  const bool overflow =
+      status == std::errc::result_out_of_range || __builtin_mul_overflow(number, factor, &number);
   if (overflow || number < info.least || number > info.most) {
     return fail(ErrorCode::kConfigInvalid, "{} is {}: it must be between {} and {}", info.name, text,
                 show_number(info, info.least), show_number(info, info.most));
@@ -113,7 +119,9 @@ Result<SettingValue> parse_bool(const SettingInfo& info, std::string_view text) 
   return fail(ErrorCode::kConfigInvalid, "{} is \"{}\": it must be on or off", info.name, text);
 }
 
-std::string_view default_of(const SettingInfo& info) { return info.standard.empty() ? "(empty)" : info.standard; }
+std::string_view default_of(const SettingInfo& info) {
+  return info.standard.empty() ? "(empty)" : info.standard;
+}
 
 std::string range_of(const SettingInfo& info) {
   switch (info.type) {
@@ -165,7 +173,8 @@ Result<SettingValue> parse_setting(const SettingInfo& info, std::string_view tex
         if (same_letters(choice, trimmed(text))) return std::string(choice);
         rest.remove_prefix(std::min(rest.size(), choice.size() + 1));
       }
-      return fail(ErrorCode::kConfigInvalid, "{} is \"{}\": it must be one of {}", info.name, text, range_of(info));
+      return fail(ErrorCode::kConfigInvalid, "{} is \"{}\": it must be one of {}", info.name, text,
+                  range_of(info));
     }
     default: return parse_number(info, trimmed(text));
   }
@@ -186,7 +195,8 @@ std::string_view name_of(SettingContext context) noexcept {
   return kNames[static_cast<std::size_t>(context)];
 }
 std::string_view name_of(SettingSource source) noexcept {
-  constexpr std::string_view kNames[] = {"default", "configuration file", "environment variable", "command line"};
+  constexpr std::string_view kNames[] = {"default", "configuration file", "environment variable",
+                                         "command line"};
   return kNames[static_cast<std::size_t>(source)];
 }
 
@@ -200,16 +210,16 @@ std::string flag_name(const SettingInfo& info) { return "--" + with_dashes(info.
 std::string settings_markdown() {
   std::string out =
       "# Settings\n\n"
-      "Written by `bop settings --markdown` from `src/base/settings.def`. A later source wins: default, TOML file, "
-      "environment, flag.\n"
-      "*boot* settings are read at the start, *reload* ones again on SIGHUP, *session* ones are what a new session "
-      "starts with.\n\n"
+      "Written by `bop settings --markdown` from `src/base/settings.def`. A later source wins: default, TOML "
+      "file, environment, flag.\n"
+      "*boot* settings are read at the start, *reload* ones again on SIGHUP, *session* ones are what a new "
+      "session starts with.\n\n"
       "| setting | environment | flag | type | default | range | read | meaning |\n"
       "|---|---|---|---|---|---|---|---|\n";
   for (const SettingInfo& info : kTable) {
     out += fmt::format("| `{}` | `{}` | `{}` | {} | {} | {} | {} | {} |\n", info.name, environment_name(info),
-                       flag_name(info), name_of(info.type), default_of(info), range_of(info), name_of(info.context),
-                       info.sentence);
+                       flag_name(info), name_of(info.type), default_of(info), range_of(info),
+                       name_of(info.context), info.sentence);
   }
   return out;
 }
@@ -218,8 +228,8 @@ std::string settings_help() {
   std::string out;
   for (const SettingInfo& info : kTable) {
     const std::string range = range_of(info);
-    out += fmt::format("  {} ({}{}{})\n      {}\n", flag_name(info), default_of(info), range.empty() ? "" : "; ", range,
-                       info.sentence);
+    out += fmt::format("  {} ({}{}{})\n      {}\n", flag_name(info), default_of(info),
+                       range.empty() ? "" : "; ", range, info.sentence);
   }
   return out;
 }

@@ -18,7 +18,8 @@ namespace {
 std::string or_nearest(std::string_view name, bool as_flag) {
   const auto nearest = nearest_setting(name);
   if (!nearest) return "";
-  return fmt::format(": did you mean {}?", as_flag ? flag_name(*find_setting(*nearest)) : std::string(*nearest));
+  return fmt::format(": did you mean {}?",
+                     as_flag ? flag_name(*find_setting(*nearest)) : std::string(*nearest));
 }
 
 }  // namespace
@@ -31,7 +32,8 @@ Settings::Settings() {
   }
 }
 
-Status Settings::set(const SettingInfo& info, std::string_view text, SettingSource source, std::string_view where) {
+Status Settings::set(const SettingInfo& info, std::string_view text, SettingSource source,
+                     std::string_view where) {
   auto value = parse_setting(info, text);
   if (!value) return fail(ErrorCode::kConfigInvalid, "{}: {}", where, value.error().what());
   entries_[static_cast<std::size_t>(info.id)] = {std::move(*value), source};
@@ -43,7 +45,8 @@ Status Settings::read_toml(std::string_view text, std::string_view path) {
   try {
     parsed = toml::parse(text, path);
   } catch (const toml::parse_error& problem) {
-    return fail(ErrorCode::kConfigInvalid, "{} line {}: {}", path, problem.source().begin.line, problem.description());
+    return fail(ErrorCode::kConfigInvalid, "{} line {}: {}", path, problem.source().begin.line,
+                problem.description());
   }
   for (const auto& [key, node] : parsed) {
     const std::string where = fmt::format("{} line {}", path, key.source().begin.line);
@@ -60,7 +63,8 @@ Status Settings::read_toml(std::string_view text, std::string_view path) {
     } else if (const auto* flag = node.as_boolean()) {
       value = flag->get() ? "true" : "false";
     } else {
-      return fail(ErrorCode::kConfigInvalid, "{}: {} must be a string, a whole number or a boolean", where, info->name);
+      return fail(ErrorCode::kConfigInvalid, "{}: {} must be a string, a whole number or a boolean", where,
+                  info->name);
     }
     BOP_TRY(set(*info, value, SettingSource::kFile, where));
   }
@@ -77,7 +81,8 @@ Status Settings::read_environment(std::span<const std::string> environment) {
     if (const SettingInfo* info = find_setting(name)) {
       BOP_TRY(set(*info, line.substr(equals + 1), SettingSource::kEnvironment, where));
     } else if (const auto nearest = nearest_setting(name)) {
-      suspects_.push_back(fmt::format("{} is no setting: did you mean {}?", where, environment_name(*find_setting(*nearest))));
+      suspects_.push_back(fmt::format("{} is no setting: did you mean {}?", where,
+                                      environment_name(*find_setting(*nearest))));
     }
   }
   return {};
@@ -87,7 +92,8 @@ Status Settings::read_flags(std::span<const std::string> flags) {
   for (std::size_t i = 0; i < flags.size(); ++i) {
     const std::string_view flag = flags[i];
     if (!flag.starts_with("--")) {
-      return fail(ErrorCode::kConfigInvalid, "\"{}\" is not a flag: settings are given as --name value", flag);
+      return fail(ErrorCode::kConfigInvalid, "\"{}\" is not a flag: settings are given as --name value",
+                  flag);
     }
     std::string_view name = flag.substr(2);
     std::optional<std::string_view> value;
@@ -118,7 +124,8 @@ Status Settings::read_flags(std::span<const std::string> flags) {
   return {};
 }
 
-Result<Settings> Settings::load(std::span<const std::string> flags, std::span<const std::string> environment) {
+Result<Settings> Settings::load(std::span<const std::string> flags,
+                                std::span<const std::string> environment) {
   // The upper layers say where the file is; they are read again over it.
   Settings upper;
   BOP_TRY(upper.read_environment(environment));

@@ -1,9 +1,9 @@
 // The settings of a node: one table, settings.def, and the layers that give each its value:
 // default < TOML file < BOP_* environment < flags.
 //
-// A setting's name gives all its forms: data_dir, BOP_DATA_DIR, --data-dir. A value that cannot be read or is out
-// of range is kConfigInvalid and names the value, where it came from and the limit; an unknown name is answered
-// with the nearest known one.
+// A setting's name gives all its forms: data_dir, BOP_DATA_DIR, --data-dir. A value that cannot be read or is
+// out of range is kConfigInvalid and names the value, where it came from and the limit; an unknown name is
+// answered with the nearest known one.
 #pragma once
 
 #include <array>
@@ -65,9 +65,9 @@ class Settings {
   // All defaults.
   Settings();
 
-  // `flags`: what follows the command, such as "--pg-port", "5433" or "--pg-port=5433"; a Bool needs no value,
-  // and "--no-" before its name makes it false. `environment`: "NAME=value" lines, of which only BOP_* count.
-  // Reads the file that `config` names, or bop.toml in data_dir if that exists.
+  // `flags`: what follows the command, such as "--pg-port", "5433" or "--pg-port=5433"; a Bool needs no
+  // value, and "--no-" before its name makes it false. `environment`: "NAME=value" lines, of which only BOP_*
+  // count. Reads the file that `config` names, or bop.toml in data_dir if that exists.
   [[nodiscard]] static Result<Settings> load(std::span<const std::string> flags,
                                              std::span<const std::string> environment);
   // The environment of this process, for load.
@@ -85,7 +85,9 @@ class Settings {
 
   [[nodiscard]] const SettingValue& value(SettingId id) const noexcept { return at(id).value; }
   [[nodiscard]] SettingSource source(SettingId id) const noexcept { return at(id).source; }
-  [[nodiscard]] std::string shown(const SettingInfo& info) const { return show_setting(info, value(info.id)); }
+  [[nodiscard]] std::string shown(const SettingInfo& info) const {
+    return show_setting(info, value(info.id));
+  }
   // Variables BOP_* that are no setting but are spelt nearly like one: worth a warning.
   [[nodiscard]] const std::vector<std::string>& suspects() const noexcept { return suspects_; }
 
@@ -96,8 +98,8 @@ class Settings {
 #define BOP_SETTING_Bytes std::int64_t
 #define BOP_SETTING_Milliseconds std::int64_t
 #define BOP_SETTING_Bool bool
-#define BOP_SETTING(name, type, standard, least, most, choices, context, sentence)    \
-  [[nodiscard]] BOP_SETTING_##type name() const noexcept {                            \
+#define BOP_SETTING(name, type, standard, least, most, choices, context, sentence)             \
+  [[nodiscard]] BOP_SETTING_##type name() const noexcept {                                     \
     return *std::get_if<std::remove_cvref_t<BOP_SETTING_##type>>(&value(SettingId::k_##name)); \
   }
 #include "base/settings.def"
@@ -119,7 +121,9 @@ class Settings {
 #include "base/settings.def"
 #undef BOP_SETTING
       ;
-  [[nodiscard]] const Entry& at(SettingId id) const noexcept { return entries_[static_cast<std::size_t>(id)]; }
+  [[nodiscard]] const Entry& at(SettingId id) const noexcept {
+    return entries_[static_cast<std::size_t>(id)];
+  }
 
   std::array<Entry, kCount> entries_;
   std::vector<std::string> suspects_;

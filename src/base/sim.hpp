@@ -5,10 +5,10 @@
 //   SimExecutor reactor(world);       reactor.post(...);
 //   world.run_until_idle();
 //
-// Each step draws, by the seed, one of the sources that are ready: an executor with tasks, a timer that is due, a
-// disk with writes in flight. Tasks of one executor start in the order in which they were posted, as on the real
-// one. When nothing is ready, virtual time jumps to the next timer. Nothing here is thread-safe: one thread owns
-// a world, except SimClock, which may be read from any thread.
+// Each step draws, by the seed, one of the sources that are ready: an executor with tasks, a timer that is
+// due, a disk with writes in flight. Tasks of one executor start in the order in which they were posted, as
+// on the real one. When nothing is ready, virtual time jumps to the next timer. Nothing here is thread-safe:
+// one thread owns a world, except SimClock, which may be read from any thread.
 #pragma once
 
 #include <atomic>
@@ -43,7 +43,9 @@ class SimRandom final : public Random {
   std::uint64_t next() noexcept;
   // Uniform in [0, bound); bound > 0.
   std::uint64_t below(std::uint64_t bound) noexcept { return next() % bound; }
-  bool chance(std::uint64_t numerator, std::uint64_t denominator) noexcept { return below(denominator) < numerator; }
+  bool chance(std::uint64_t numerator, std::uint64_t denominator) noexcept {
+    return below(denominator) < numerator;
+  }
 
  private:
   std::uint64_t state_;
@@ -59,7 +61,8 @@ class SimScheduler {
 
   [[nodiscard]] SimClock& clock() noexcept { return clock_; }
   [[nodiscard]] SimRandom& random() noexcept { return random_; }
-  // `disk` is polled as one of the ready sources while `in_flight() > 0`; it must outlive this or be detached.
+  // `disk` is polled as one of the ready sources while `in_flight() > 0`; it must outlive this or be
+  // detached.
   void attach(class SimDisk& disk);
   void detach(class SimDisk& disk);
 

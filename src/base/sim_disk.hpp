@@ -2,16 +2,17 @@
 //
 // Every file has two states: what reads see now, and what would still be there after a power cut.
 //   * `write_at` and `prewrite` change the first; each 512-byte sector written since the last successful sync
-//     becomes, at a power cut, any of its versions since then, independently of its neighbours. The size of the
-//     file likewise; a truncation that does not survive takes later writes behind it with it.
+//     becomes, at a power cut, any of its versions since then, independently of its neighbours. The size of
+//     the file likewise; a truncation that does not survive takes later writes behind it with it.
 //   * `write_durable` changes both when it completes, some steps after it was submitted and in any order with
 //     others. In flight at a power cut, each of its sectors independently has happened or not.
-//   * A name (create, rename, remove) changed since `sync_directory` of its folder survives or not, each change
+//   * A name (create, rename, remove) changed since `sync_directory` of its folder survives or not, each
+//   change
 //     by itself; a rename is one change, of the folder of its target. Folders are durable when made, as on
 //     SystemDisk.
-// Beyond power cuts: a call can be made to fail, durable writes can stall, space can run out, bits can flip and
-// sectors become unreadable. Every random choice comes from the seed given to the constructor, so the same
-// calls give the same disk.
+// Beyond power cuts: a call can be made to fail, durable writes can stall, space can run out, bits can flip
+// and sectors become unreadable. Every random choice comes from the seed given to the constructor, so the
+// same calls give the same disk.
 //
 // Completions run from poll() and wait() only; one poll is one step. All calls are thread-safe; a simulation
 // that wants repeatable results makes them from one thread.
@@ -43,9 +44,9 @@ enum class SimFault : std::uint8_t {
 };
 
 struct SimDiskOptions {
-  std::uint64_t capacity_bytes = 0;    // of all file sizes in blocks of 4096; 0 = unlimited
-  std::uint32_t longest_delay = 4;     // a durable write completes 1 to this many steps after its submission
-  std::size_t trace_length = 64;       // operations remembered; 0 turns tracing off
+  std::uint64_t capacity_bytes = 0;  // of all file sizes in blocks of 4096; 0 = unlimited
+  std::uint32_t longest_delay = 4;   // a durable write completes 1 to this many steps after its submission
+  std::size_t trace_length = 64;     // operations remembered; 0 turns tracing off
 };
 
 class SimDisk final : public Disk {
@@ -68,18 +69,18 @@ class SimDisk final : public Disk {
   int event_fd() const noexcept override { return -1; }
   std::string_view kind() const noexcept override { return "simulated"; }
 
-  // The power goes and comes back. Files, locks and handles of before are dead (kIo), completions in flight are
-  // dropped without running.
+  // The power goes and comes back. Files, locks and handles of before are dead (kIo), completions in flight
+  // are dropped without running.
   void power_cut();
-  // The process is killed and starts again: as above, but the machine stays up, so nothing written is lost and
-  // durable writes in flight happen.
+  // The process is killed and starts again: as above, but the machine stays up, so nothing written is lost
+  // and durable writes in flight happen.
   void process_kill();
   [[nodiscard]] std::uint64_t power_cuts() const noexcept { return power_cuts_; }
 
   // Calls are counted from 1: every call of File and Disk that reaches the disk (not poll, wait, event_fd).
   [[nodiscard]] std::uint64_t io_calls() const;
-  // The k-th call from now (1 = the next) fails so; kFailedSync counts syncs only, kShort and kDiskFull strike
-  // the next write from there. `sticky`: so do all like it after it, until clear_faults.
+  // The k-th call from now (1 = the next) fails so; kFailedSync counts syncs only, kShort and kDiskFull
+  // strike the next write from there. `sticky`: so do all like it after it, until clear_faults.
   void fail_call(std::uint64_t k, SimFault fault, bool sticky = false);
   void fail_path(const std::string& path, SimFault fault);  // every call on this file, until clear_faults
   void clear_faults();

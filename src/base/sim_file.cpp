@@ -10,7 +10,8 @@ namespace bop {
 namespace {
 constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 
-// How a power cut treats one file: all alike or each sector by itself; the extremes are drawn often enough to occur.
+// How a power cut treats one file: all alike or each sector by itself; the extremes are drawn often enough to
+// occur.
 enum Mode : unsigned { kKeepAll, kLoseAll, kEachByItself, kModes = 4 };
 unsigned draw_mode(SimRandom& random) {
   return std::min<unsigned>(static_cast<unsigned>(random.below(kModes)), kEachByItself);
@@ -79,7 +80,8 @@ void SimContents::write(std::uint64_t at, std::span<const std::byte> bytes) {
     remember(at / kPage, false);
     std::memcpy(page_for_write(at / kPage).data() + within, bytes.data(), part);
     if (!broken_.empty()) {
-      broken_.erase(broken_.lower_bound(at / kSectorBytes), broken_.upper_bound((at + part - 1) / kSectorBytes));
+      broken_.erase(broken_.lower_bound(at / kSectorBytes),
+                    broken_.upper_bound((at + part - 1) / kSectorBytes));
     }
     at += part;
     bytes = bytes.subspan(part);
@@ -163,8 +165,7 @@ void SimContents::write_durable(std::uint64_t at, std::span<const std::byte> byt
     unsynced_.erase(at / kPage);
     std::memcpy(page_for_write(at / kPage).data(), bytes.data(), kPage);
     if (!broken_.empty()) {
-      broken_.erase(broken_.lower_bound(at / kSectorBytes),
-                    broken_.lower_bound((at + kPage) / kSectorBytes));
+      broken_.erase(broken_.lower_bound(at / kSectorBytes), broken_.lower_bound((at + kPage) / kSectorBytes));
     }
   }
 }

@@ -1,8 +1,8 @@
 // The contents of one simulated file: what reads see now and what a power cut may leave (sim_disk.hpp).
 //
-// Pages of 4096 bytes; a null page is zeros, so that prewriting costs nothing. A page that was written since the
-// last sync has a record of its earlier versions, the first of which is the durable one. Syncing drops the
-// records; a power cut walks them and nothing else.
+// Pages of 4096 bytes; a null page is zeros, so that prewriting costs nothing. A page that was written since
+// the last sync has a record of its earlier versions, the first of which is the durable one. Syncing drops
+// the records; a power cut walks them and nothing else.
 #pragma once
 
 #include <array>
@@ -28,8 +28,8 @@ class SimContents {
   void write_zeros(std::uint64_t from, std::uint64_t to);
   void truncate(std::uint64_t size);
   void sync();
-  // A sync that failed: each unsynced sector is now durable or lost, later syncs do not know of it; the cached
-  // page stays or goes back to the durable state.
+  // A sync that failed: each unsynced sector is now durable or lost, later syncs do not know of it; the
+  // cached page stays or goes back to the durable state.
   void failed_sync(SimRandom& random);
   // A durable write that completed. Whole pages.
   void write_durable(std::uint64_t at, std::span<const std::byte> bytes);
@@ -51,10 +51,10 @@ class SimContents {
     Image image;
   };
   struct Record {
-    std::vector<Version> earlier;    // earlier.front() is what is durable
-    std::uint64_t written_at = 0;    // time of the version that reads see
-    bool by_truncate = false;        // that version comes of a truncation
-    bool clean_but_lost = false;     // a sync failed; the kernel no longer knows that the page is dirty
+    std::vector<Version> earlier;  // earlier.front() is what is durable
+    std::uint64_t written_at = 0;  // time of the version that reads see
+    bool by_truncate = false;      // that version comes of a truncation
+    bool clean_but_lost = false;   // a sync failed; the kernel no longer knows that the page is dirty
   };
   struct SizeChange {
     std::uint64_t time;
@@ -75,8 +75,8 @@ class SimContents {
   std::uint64_t time_ = 0;
   std::vector<Image> pages_;
   std::map<std::uint64_t, Record> unsynced_;
-  std::vector<SizeChange> sizes_;         // since the last sync, oldest first
-  std::set<std::uint64_t> broken_;        // sector numbers
+  std::vector<SizeChange> sizes_;   // since the last sync, oldest first
+  std::set<std::uint64_t> broken_;  // sector numbers
 };
 
 }  // namespace bop

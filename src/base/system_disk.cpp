@@ -1,10 +1,11 @@
 // Files of the operating system.
 //
-// A file that is written with write_durable has two descriptors: the buffered one that every other call uses, and
-// one with O_DIRECT | O_DSYNC. The kernel keeps them coherent where it matters here: a direct write first writes
-// back dirty cached pages of its range and drops the cached pages afterwards, so that a read_at that starts after
-// the completion sees the written bytes. A read_at that overlaps a write in flight may see either; nobody asks.
-// A file system without O_DIRECT (tmpfs) gets O_DSYNC through the cache, which needs no such care.
+// A file that is written with write_durable has two descriptors: the buffered one that every other call uses,
+// and one with O_DIRECT | O_DSYNC. The kernel keeps them coherent where it matters here: a direct write first
+// writes back dirty cached pages of its range and drops the cached pages afterwards, so that a read_at that
+// starts after the completion sees the written bytes. A read_at that overlaps a write in flight may see
+// either; nobody asks. A file system without O_DIRECT (tmpfs) gets O_DSYNC through the cache, which needs no
+// such care.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -21,6 +22,7 @@
 #include "base/assert.hpp"
 #include "base/disk.hpp"
 #include "base/durable_queue.hpp"
+#include "base/log.hpp"
 
 namespace bop {
 
@@ -59,7 +61,8 @@ class SystemFile final : public File {
   Result<std::size_t> read_at(ByteOffset at, std::span<std::byte> out) override {
     std::size_t count = 0;
     while (count < out.size()) {
-      const ssize_t got = ::pread(fd_, out.data() + count, out.size() - count, static_cast<off_t>(at.value + count));
+      const ssize_t got =
+          ::pread(fd_, out.data() + count, out.size() - count, static_cast<off_t>(at.value + count));
       if (got == 0) break;
       if (got > 0) {
         count += static_cast<std::size_t>(got);
@@ -93,7 +96,7 @@ class SystemFile final : public File {
   }
 
   Result<std::uint64_t> size() override {
-    struct stat about {};
+    struct stat about{};
     if (::fstat(fd_, &about) != 0) return failed("stat", path_);
     return static_cast<std::uint64_t>(about.st_size);
   }
@@ -110,7 +113,8 @@ class SystemFile final : public File {
     if (from == to) return {};
     // Reserving first finds a full disk before anything is written and gives long extents. Only the zeros
     // written below turn the extents into written ones, so that later overwrites change no metadata.
-    while (::fallocate(fd_, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(from), static_cast<off_t>(to - from)) != 0) {
+    while (::fallocate(fd_, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(from), static_cast<off_t>(to - from)) !=
+           0) {
       if (errno == ENOSPC || errno == EDQUOT) return failed("prewrite", path_);
       if (errno != EINTR) break;  // not all file systems can reserve
     }
@@ -198,7 +202,8 @@ class SystemDisk final : public Disk {
       } else if (errno != EEXIST) {
         return failed("create directory", part.string());
       } else if (!std::filesystem::is_directory(part)) {
-        return fail(ErrorCode::kFileExists, "cannot create directory \"{}\": a file is in the way", part.string());
+        return fail(ErrorCode::kFileExists, "cannot create directory \"{}\": a file is in the way",
+                    part.string());
       }
     }
     return {};
@@ -227,14 +232,14 @@ class SystemDisk final : public Disk {
   }
 
   Result<bool> exists(const std::string& path) override {
-    struct stat about {};
+    struct stat about{};
     if (::stat(path.c_str(), &about) == 0) return true;
     if (errno == ENOENT || errno == ENOTDIR) return false;
     return failed("look up", path);
   }
 
   Result<std::uint64_t> free_bytes(const std::string& path) override {
-    struct statvfs about {};
+    struct statvfs about{};
     if (::statvfs(path.c_str(), &about) != 0) return failed("measure", path);
     return static_cast<std::uint64_t>(about.f_bavail) * about.f_frsize;
   }
@@ -277,8 +282,12 @@ Result<std::unique_ptr<Disk>> open_system_disk(std::string_view prefer) {
   }
   if (prefer != "pwritev") {
     auto queue = open_uring_queue();
+    if (!queue && prefer == "io_uring") return std::unexpected(std::move(queue).error());
+    log_info("disk", {{"kind", queue ? "io_uring" : "pwritev"},
+                      {"reason", queue ? std::string("the kernel allows it") : queue.error().what()}});
     if (queue) return std::make_unique<SystemDisk>(std::move(*queue));
-    if (prefer == "io_uring") return std::unexpected(std::move(queue).error());
+  } else {
+    log_info("disk", {{"kind", "pwritev"}, {"reason", "the setting disk asks for it"}});
   }
   BOP_LET(queue, open_thread_queue());
   return std::make_unique<SystemDisk>(std::move(queue));

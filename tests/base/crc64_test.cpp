@@ -82,13 +82,15 @@ TEST(Crc64, FoldingIsFasterThanTables) {
       const auto start = std::chrono::steady_clock::now();
       for (int i = 0; i < rounds; ++i) sum += crc(sum, std::span<const std::byte>(buffer));
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-      best = std::max(best, static_cast<double>(rounds) * static_cast<double>(buffer.size()) / took.count() / 1e9);
+      best = std::max(best,
+                      static_cast<double>(rounds) * static_cast<double>(buffer.size()) / took.count() / 1e9);
     }
     return best;
   };
   const double tables = gb_per_s(crc64_by_tables, 100);
   const double folding = gb_per_s(crc64_by_folding, 400);
-  const double chosen = gb_per_s([](std::uint64_t s, std::span<const std::byte> b) { return crc64(s, b); }, 400);
+  const double chosen =
+      gb_per_s([](std::uint64_t s, std::span<const std::byte> b) { return crc64(s, b); }, 400);
   std::printf("crc64 of 64 KiB, GB/s: tables %.2f, folding %.2f, %s %.2f (%llx)\n", tables, folding,
               std::string(crc64_kind()).c_str(), chosen, static_cast<unsigned long long>(sum));
   EXPECT_GT(folding, tables);

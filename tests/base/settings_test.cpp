@@ -75,8 +75,8 @@ TEST(Settings, ALaterLayerWins) {
 
 TEST(Settings, FlagsInAllTheirForms) {
   Settings settings;
-  ASSERT_TRUE(settings.read_flags(Lines{"--pg-port=7", "--wal_limit", "2GB", "--trust-loopback", "--log-format", "JSON",
-                                        "--statement-timeout-ms", "1min"}));
+  ASSERT_TRUE(settings.read_flags(Lines{"--pg-port=7", "--wal_limit", "2GB", "--trust-loopback",
+                                        "--log-format", "JSON", "--statement-timeout-ms", "1min"}));
   EXPECT_EQ(settings.pg_port(), 7);
   EXPECT_EQ(settings.wal_limit(), std::int64_t{2} << 30);
   EXPECT_TRUE(settings.trust_loopback());
@@ -90,33 +90,39 @@ TEST(Settings, FlagsInAllTheirForms) {
 
 TEST(Settings, AnUnknownNameIsAnsweredWithTheNearest) {
   Settings settings;
-  EXPECT_EQ(problem_of(settings.read_flags(Lines{"--pg-prot", "1"})), "there is no flag --pg-prot: did you mean --pg-port?");
+  EXPECT_EQ(problem_of(settings.read_flags(Lines{"--pg-prot", "1"})),
+            "there is no flag --pg-prot: did you mean --pg-port?");
   EXPECT_EQ(problem_of(settings.read_flags(Lines{"--zzzzzzzzzz", "1"})), "there is no flag --zzzzzzzzzz");
   EXPECT_EQ(problem_of(settings.read_flags(Lines{"serve"})),
             "\"serve\" is not a flag: settings are given as --name value");
   EXPECT_EQ(problem_of(settings.read_flags(Lines{"--pg-port"})), "--pg-port needs a value");
   EXPECT_EQ(problem_of(settings.read_toml("\npage_cash = 1\n", "x.toml")),
             "x.toml line 2: there is no setting \"page_cash\": did you mean page_cache?");
-  EXPECT_NE(problem_of(settings.read_toml("pg_port = = 1", "x.toml")).find("x.toml line 1: "), std::string::npos);
+  EXPECT_NE(problem_of(settings.read_toml("pg_port = = 1", "x.toml")).find("x.toml line 1: "),
+            std::string::npos);
   ASSERT_TRUE(settings.read_environment(Lines{"BOP_PG_PROT=1", "BOP_SOURCE_DIR=/x", "HOME=/"}));
   EXPECT_EQ(settings.suspects(), Lines{"BOP_PG_PROT is no setting: did you mean BOP_PG_PORT?"});
 }
 
 TEST(Settings, AWrongValueNamesValueAndLimit) {
   Settings settings;
-  const auto flag = [&](const char* name, const char* value) { return problem_of(settings.read_flags(Lines{name, value})); };
+  const auto flag = [&](const char* name, const char* value) {
+    return problem_of(settings.read_flags(Lines{name, value}));
+  };
   EXPECT_EQ(flag("--pg-port", "65536"), "--pg-port: pg_port is 65536: it must be between 0 and 65535");
   EXPECT_EQ(flag("--pg-port", "x"), "--pg-port: pg_port is \"x\": it must be a whole number");
   EXPECT_EQ(flag("--pg-port", "1MB"), "--pg-port: pg_port is \"1MB\": it must be a whole number");
   EXPECT_EQ(flag("--pg-port", ""), "--pg-port: pg_port is \"\": it must be a whole number");
-  EXPECT_EQ(flag("--segment-size", "1kB"), "--segment-size: segment_size is 1kB: it must be between 1MB and 4GB");
+  EXPECT_EQ(flag("--segment-size", "1kB"),
+            "--segment-size: segment_size is 1kB: it must be between 1MB and 4GB");
   EXPECT_EQ(flag("--segment-size", "99999999TB"),
             "--segment-size: segment_size is 99999999TB: it must be between 1MB and 4GB");
   EXPECT_EQ(flag("--segment-size", "99999999999999999999"),
             "--segment-size: segment_size is 99999999999999999999: it must be between 1MB and 4GB");
   EXPECT_NE(flag("--segment-size", "64 parsecs").find("a size such as 64MB"), std::string::npos);
   EXPECT_EQ(flag("--disk", "tape"), "--disk: disk is \"tape\": it must be one of auto, io_uring, pwritev");
-  EXPECT_EQ(flag("--trust-loopback", "maybe"), "--trust-loopback: trust_loopback is \"maybe\": it must be on or off");
+  EXPECT_EQ(flag("--trust-loopback", "maybe"),
+            "--trust-loopback: trust_loopback is \"maybe\": it must be on or off");
   EXPECT_EQ(problem_of(settings.read_toml("pg_port = 1.5", "f")),
             "f line 1: pg_port must be a string, a whole number or a boolean");
   EXPECT_EQ(problem_of(settings.read_environment(Lines{"BOP_REACTORS=-1"})),
@@ -135,7 +141,8 @@ TEST(Settings, AReloadChangesOnlyWhatMay) {
 
 TEST(Settings, MutatedFilesNeverDoMoreThanFail) {
   const std::string corpus =
-      "data_dir = \"/x\"\npg_port = 5433\ntrust_loopback = true\nwal_limit = \"64MB\" # why\nlog_format='json'\n";
+      "data_dir = \"/x\"\npg_port = 5433\ntrust_loopback = true\n"
+      "wal_limit = \"64MB\" # why\nlog_format='json'\n";
   SimRandom random(11);
   int read = 0;
   for (int round = 0; round < 5000; ++round) {

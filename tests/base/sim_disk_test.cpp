@@ -163,10 +163,11 @@ TEST(SimDisk, DurableWritesCompleteLaterInAnyOrderAndThenSurvive) {
     std::string order;
     int i = 0;
     for (const Aligned* buffer : {&a, &b, &c}) {
-      file->write_durable(ByteOffset(kBlock * static_cast<std::size_t>(i)), buffer->span(), [&, i](Status status) {
-        EXPECT_TRUE(status);
-        order += static_cast<char>('a' + i);
-      });
+      file->write_durable(ByteOffset(kBlock * static_cast<std::size_t>(i)), buffer->span(),
+                          [&, i](Status status) {
+                            EXPECT_TRUE(status);
+                            order += static_cast<char>('a' + i);
+                          });
       ++i;
     }
     EXPECT_EQ(order, "");
@@ -195,7 +196,8 @@ TEST(SimDisk, DurableWritesInFlightAreTornBySectorAndNeverComplete) {
   }
   EXPECT_TRUE(outcomes.contains("aaaaaaaa") && outcomes.contains("bbbbbbbb"));
   EXPECT_GT(outcomes.size(), 80u);
-  EXPECT_TRUE(std::ranges::none_of(outcomes, [](const auto& o) { return o.find_first_not_of("ab") != o.npos; }));
+  EXPECT_TRUE(
+      std::ranges::none_of(outcomes, [](const auto& o) { return o.find_first_not_of("ab") != o.npos; }));
 }
 
 TEST(SimDisk, AKilledProcessLosesNothingThatWasWritten) {
@@ -348,7 +350,8 @@ TEST(SimDisk, AFullDiskRefusesGrowthAndTakesOverwritesAndFreesOnRemoval) {
   const Aligned buffer(kBlock, 'b');
   for (const std::size_t block : {2, 4}) {
     Status status;
-    file->write_durable(ByteOffset(block * kBlock), buffer.span(), [&](Status given) { status = std::move(given); });
+    file->write_durable(ByteOffset(block * kBlock), buffer.span(),
+                        [&](Status given) { status = std::move(given); });
     disk.wait();
     EXPECT_EQ(status.has_value(), block == 2);
     if (!status) {
@@ -444,8 +447,8 @@ TEST(SimDisk, TheSameSeedGivesTheSameDisk) {
   EXPECT_EQ(all.size(), 20u);
 }
 
-// A model kept beside the disk: whatever the calls and cuts, a sector holds a value that was written to it since it
-// was last durable, and what was synced and not written since is there.
+// A model kept beside the disk: whatever the calls and cuts, a sector holds a value that was written to it
+// since it was last durable, and what was synced and not written since is there.
 TEST(SimDisk, RandomCallsAgainstAModelOfWhatMaySurvive) {
   constexpr std::size_t kSectors = 40;
   for (std::uint64_t seed = 0; seed < 300; ++seed) {

@@ -8,8 +8,8 @@
 #include <thread>
 
 #include "base/disk.hpp"
-#include "base/sim.hpp"
 #include "base/disk_contract.hpp"
+#include "base/sim.hpp"
 
 namespace bop {
 namespace {
@@ -65,10 +65,11 @@ TEST_P(SystemDiskOf, ManyWritesInFlightFromManyThreads) {
   for (std::size_t t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       for (std::size_t i = 0; i < kEach; ++i) {
-        file->write_durable(ByteOffset((i * kThreads + t) * kDiskBlockBytes), buffers[t]->span(), [&](Status status) {
-          EXPECT_TRUE(status) << status.error().what();
-          ++ran;
-        });
+        file->write_durable(ByteOffset((i * kThreads + t) * kDiskBlockBytes), buffers[t]->span(),
+                            [&](Status status) {
+                              EXPECT_TRUE(status) << status.error().what();
+                              ++ran;
+                            });
         disk_->poll();
       }
       while (disk_->wait() > 0) {
