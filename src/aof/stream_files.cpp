@@ -177,7 +177,8 @@ Result<StreamEnd> find_end(Disk& disk, const StreamFiles& files) {
                       .window_bytes = kWindowBytes});
     std::vector<std::pair<DatabaseId, RecordLink>> batch;  // counts once its last record is there
     bool any = false;
-    while (newest || walk.complete() != wanted) {
+    // The heads are read even where nothing follows them: a segment may end at the record that it began after.
+    while (newest || walk.complete() != wanted || (i == from && heads_known && !any)) {
       const auto record = walk.next();
       if (!record.has_value()) break;
       any = true;
