@@ -96,6 +96,7 @@ void CommitStream::Core::completed(const std::shared_ptr<Write>& write, Status s
       acknowledge(now_ns);
       collect_submits(submits, now_ns);
     }
+    if (waiting_ != 0) progress_.notify_all();
   }
   submit(submits);
   notify();
@@ -176,26 +177,37 @@ void CommitStream::Core::push_mark_write(bool closes_stream) {
   close_write();
 }
 
+// One of the waiting threads drives the disk; the others sleep until it, or whoever runs completions, made progress.
 Status CommitStream::Core::wait_durable(Lsn lsn) {
   constexpr int kMostIdleTurns = 1'000'000;  // another thread may be running our completions
   int idle_turns = 0;
+  std::unique_lock lock(mutex_);
   for (;;) {
-    {
-      std::scoped_lock lock(mutex_);
-      if (durable_.load(std::memory_order_relaxed) >= lsn.value && queue_.empty()) return {};
-      if (durable_.load(std::memory_order_relaxed) >= lsn.value && !closed_) return {};
-      if (failure_.has_value()) return std::unexpected(*failure_);
-      if (lsn.value > appended_.load(std::memory_order_relaxed)) {
-        return fail(ErrorCode::kInvalidArgument, "LSN {} was never appended, the newest is {}", lsn.value,
-                    appended_.load(std::memory_order_relaxed));
-      }
+    const Lsn durable(durable_.load(std::memory_order_relaxed));
+    if (durable >= lsn && (queue_.empty() || !closed_)) return {};
+    if (failure_.has_value()) return std::unexpected(*failure_);
+    if (lsn.value > appended_.load(std::memory_order_relaxed)) {
+      return fail(ErrorCode::kInvalidArgument, "LSN {} was never appended, the newest is {}", lsn.value,
+                  appended_.load(std::memory_order_relaxed));
     }
-    if (disk_.wait() != 0) {
+    ++waiting_;
+    if (driving_) {
+      progress_.wait(lock);
+      --waiting_;
+      continue;
+    }
+    driving_ = true;
+    lock.unlock();
+    const std::size_t ran = disk_.wait();
+    if (ran == 0) std::this_thread::yield();
+    lock.lock();
+    driving_ = false;
+    --waiting_;
+    if (waiting_ != 0) progress_.notify_all();
+    if (ran != 0) {
       idle_turns = 0;
     } else if (++idle_turns == kMostIdleTurns) {
       return fail(ErrorCode::kIo, "the disk does not complete the writes of {}", options_.directory);
-    } else {
-      std::this_thread::yield();
     }
   }
 }

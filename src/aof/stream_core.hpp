@@ -88,6 +88,7 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
     std::shared_ptr<Segment> segment;
     EntryPoint entry;
     std::uint64_t durable_end = 0;
+    Lsn durable;                         // of the stream, at the same moment
     std::shared_ptr<Segment> following;  // of the segment, when there is one
   };
   [[nodiscard]] std::optional<ReadPlace> place_of(Lsn lsn);
@@ -177,6 +178,11 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   std::atomic<std::uint64_t> unacknowledged_{0};
   bool over_limit_ = false;
   Lsn persisted_watermark_;
+
+  // Of wait_durable().
+  std::size_t waiting_ = 0;
+  bool driving_ = false;
+  std::condition_variable progress_;
 
   // Callbacks are run by one thread at a time; who finds another one at it leaves the rest to that one.
   bool notifying_ = false;

@@ -44,8 +44,8 @@ Status link(Disk& disk, std::map<std::uint64_t, SegmentFile>& valid, StreamFiles
   }
   files.chain.assign(std::make_move_iterator(backwards.rbegin()), std::make_move_iterator(backwards.rend()));
   for (auto& [left_number, left] : valid) {
-    // Behind the chain's start only a segment that was replaced before its first record may stand: its removal
-    // need not be durable yet.
+    // Behind the chain's start only a segment that was replaced before its first record may stand: its
+    // removal need not be durable yet.
     if (left_number <= files.chain.front().header.previous_number) {
       return fail(ErrorCode::kCorrupt, "segment {} of the log is missing: {} is there and {} follows it",
                   segment_name(files.chain.front().header.previous_number), left.path,

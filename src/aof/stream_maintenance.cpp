@@ -125,8 +125,8 @@ Status CommitStream::Core::maintain() {
   return {};
 }
 
-// True when a segment other than the oldest has a durable heads record. One with entries has; one without may have lost
-// its first write.
+// True when a segment other than the oldest has a durable heads record. One with entries has; one without may
+// have lost its first write.
 bool CommitStream::Core::others_hold_heads() const {
   for (std::size_t i = 1; i + 1 < segments_.size(); ++i) {
     if (segments_[i + 1]->header.base > segments_[i]->header.base) return true;

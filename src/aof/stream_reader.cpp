@@ -15,6 +15,7 @@ std::optional<CommitStream::Core::ReadPlace> CommitStream::Core::place_of(Lsn ls
   ReadPlace place{.segment = *at,
                   .entry = {(*at)->header.base, kSegmentHeaderBytes, (*at)->header.previous},
                   .durable_end = (*at)->durable_end,
+                  .durable = Lsn(durable_.load()),
                   .following = behind == segments_.end() ? nullptr : *behind};
   for (const EntryPoint& entry : (*at)->entry_points) {
     if (entry.lsn <= lsn) place.entry = entry;
@@ -24,7 +25,11 @@ std::optional<CommitStream::Core::ReadPlace> CommitStream::Core::place_of(Lsn ls
 
 CommitStream::Core::ReadPlace CommitStream::Core::place_after(const std::shared_ptr<Segment>& segment) {
   std::scoped_lock lock(mutex_);
-  ReadPlace place{.segment = segment, .entry = {}, .durable_end = segment->durable_end, .following = nullptr};
+  ReadPlace place{.segment = segment,
+                  .entry = {},
+                  .durable_end = segment->durable_end,
+                  .durable = Lsn(durable_.load()),
+                  .following = nullptr};
   const auto at = std::find(segments_.begin(), segments_.end(), segment);
   if (at != segments_.end() && at + 1 != segments_.end()) place.following = *(at + 1);
   return place;
@@ -104,7 +109,8 @@ Result<std::optional<RecordView>> StreamReader::next() {
       limit_ = place.durable_end;
       walk_->extend(limit_, Lsn(0));
     } else if (!sealed) {
-      if (end_.has_value()) return failing(walk_->error_of_ending());
+      // The next segment may be there before the last writes of this one are durable.
+      if (end_.has_value() && place.durable >= end_->index) return failing(walk_->error_of_ending());
       return std::nullopt;
     }
   }
