@@ -1,0 +1,285 @@
+#include "sql/bind.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "sql/binder.hpp"
+#include "sql/functions/kernels.hpp"
+#include "sql/generate.hpp"
+
+namespace bop::sql {
+
+Binder::Binder(const ParsedStatementPtr& statement, const BindContext& context, std::span<const Oid> parameter_types)
+    : statement_(statement), context_(context), parameters_(parameter_types.begin(), parameter_types.end()) {
+  for (Oid& type : parameters_) {
+    if (type == types::kUnknown) {
+      type = 0;
+    }
+  }
+}
+
+void Binder::raise(Error e, int location) const {
+  if (location >= 0 && e.fields().position == 0) {
+    e = std::move(e).at(position(location));
+  }
+  throw BindFailure{std::move(e)};
+}
+
+void Binder::not_implemented(std::string_view what, int location) const {
+  raise(error(ErrorCode::kNotImplemented, "{}{}", what, what.ends_with("implemented") ? "" : " is not implemented"),
+        location);
+}
+
+namespace {
+
+// Types of parameters that nothing decided.
+void finish_parameters(Binder& binder) {
+  for (std::size_t i = 0; i < binder.parameters().size(); ++i) {
+    if (binder.parameters()[i] == 0) {
+      binder.raise(error(ErrorCode::kIndeterminateDatatype, "could not determine data type of parameter ${}", i + 1));
+    }
+  }
+}
+
+std::vector<OutputColumn> output_columns(const Binder& binder, const std::vector<Target>& targets) {
+  std::vector<OutputColumn> out;
+  for (const Target& target : targets) {
+    const Oid type = binder.type_of(*target.expr);
+    if (type == types::kRecord) {
+      binder.raise(error(ErrorCode::kNotImplemented, "values of composite types are not implemented"),
+                   target.expr->location);
+    }
+    out.push_back({.name = target.name,
+                   .type = type,
+                   .typmod = target.expr->typmod,
+                   .table = target.table,
+                   .attribute = target.attribute});
+  }
+  return out;
+}
+
+void plan_select(Binder& binder, const PgQuery__SelectStmt& stmt, Plan& plan) {
+  plan.kind = PlanKind::kSelect;
+  plan.tag = "SELECT";
+  plan.returns_rows = true;
+  const QueryRef query = binder.select(stmt, nullptr, true);
+  finish_parameters(binder);
+  plan.columns = output_columns(binder, query->targets);
+  Generator generator(binder.parameters().size());
+  plan.sql = generator.query(*query);
+  plan.constants = generator.take_constants();
+  plan.needs_writer = binder.needs_writer;
+}
+
+void plan_change(Binder& binder, Change change, Plan& plan) {
+  finish_parameters(binder);
+  const Relation& table = *change.target->relation;
+  plan.kind = change.kind == 'i' ? PlanKind::kInsert : change.kind == 'u' ? PlanKind::kUpdate : PlanKind::kDelete;
+  plan.tag = change.kind == 'i' ? "INSERT 0" : change.kind == 'u' ? "UPDATE" : "DELETE";
+  plan.returns_rows = change.has_returning;
+  plan.columns = output_columns(binder, change.returning);
+  plan.needs_writer = true;
+  plan.target = table.oid;
+  const Catalog& catalog = *binder.context().catalog;
+  const bool references = std::ranges::any_of(table.constraints, [](const Constraint& c) { return c.type == 'f'; });
+  plan.check_foreign_keys = (change.kind != 'd' && references) || (change.kind != 'i' && !catalog.references_to(table.oid).empty());
+  if (change.has_returning && !change.from.empty()) {
+    for (const Target& target : change.returning) {
+      if (target.expr->kind == ExprKind::kColumn && target.expr->entry != change.target) {
+        binder.not_implemented("RETURNING of columns of other tables", target.expr->location);
+      }
+    }
+  }
+  Generator generator(binder.parameters().size());
+  plan.sql = generator.change(change);
+  if (change.kind != 'd') {
+    for (const auto& index : catalog.indexes_of(table.oid)) {
+      if (!index->unique) {
+        continue;
+      }
+      if (std::string sql = generator.key_diagnosis(change, table, *index); !sql.empty()) {
+        plan.unique_diagnoses.push_back({.index = index->oid, .sql = std::move(sql)});
+      }
+    }
+  }
+  plan.constants = generator.take_constants();
+}
+
+void plan_explain(const PgQuery__ExplainStmt& stmt, const ParsedStatementPtr& statement, const BindContext& context,
+                  std::span<const Oid> parameter_types, Plan& plan) {
+  plan.kind = PlanKind::kExplain;
+  plan.tag = "EXPLAIN";
+  plan.returns_rows = true;
+  plan.columns.push_back({.name = "QUERY PLAN", .type = types::kText});
+  for (const pg::Node* node : BOP_PG_LIST(&stmt, options)) {
+    const PgQuery__DefElem& option = *node->def_elem;
+    const std::string_view name = pg::text(option.defname);
+    std::string value = "true";
+    if (option.arg != nullptr) {
+      value = option.arg->node_case == PG_QUERY__NODE__NODE_STRING   ? std::string(pg::string_of(option.arg))
+              : option.arg->node_case == PG_QUERY__NODE__NODE_BOOLEAN ? (option.arg->boolean->boolval != 0 ? "true" : "false")
+              : option.arg->node_case == PG_QUERY__NODE__NODE_INTEGER ? std::to_string(option.arg->integer->ival)
+                                                                      : "?";
+    }
+    const bool on = value == "true" || value == "on" || value == "1";
+    if (name == "analyze") {
+      plan.explain_analyze = on;
+    } else if (name == "costs") {
+      plan.explain_costs = on;
+    } else if (name == "format") {
+      if (value != "text") {
+        throw BindFailure{error(ErrorCode::kNotImplemented, "EXPLAIN (FORMAT {}) is not implemented", value)};
+      }
+    } else if (name != "verbose" && name != "buffers" && name != "timing" && name != "summary" && name != "settings" &&
+               name != "wal") {
+      throw BindFailure{error(ErrorCode::kSyntaxError, "unrecognized EXPLAIN option \"{}\"", name)
+                            .at(statement->position(option.location))};
+    }
+  }
+  const ParsedStatementPtr inner = inner_statement(statement, stmt.query);
+  Result<PlanPtr> bound = bind(inner, context, parameter_types);
+  if (!bound) {
+    throw BindFailure{std::move(bound).error()};
+  }
+  if ((*bound)->kind == PlanKind::kUtility) {
+    throw BindFailure{error(ErrorCode::kNotImplemented, "EXPLAIN of this statement is not implemented")};
+  }
+  plan.inner = std::move(*bound);
+  plan.parameters = plan.inner->parameters;
+  plan.relations = plan.inner->relations;
+  plan.needs_writer = plan.explain_analyze && plan.inner->needs_writer;
+}
+
+}  // namespace
+
+Result<PlanPtr> bind(const ParsedStatementPtr& statement, const BindContext& context,
+                     std::span<const Oid> parameter_types) {
+  auto plan = std::make_shared<Plan>();
+  plan->statement = statement;
+  plan->catalog = context.catalog;
+  try {
+    const pg::Node& node = *statement->node;
+    Binder binder(statement, context, parameter_types);
+    switch (node.node_case) {
+      case PG_QUERY__NODE__NODE_SELECT_STMT:
+        if (node.select_stmt->into_clause != nullptr) {
+          // SELECT INTO is CREATE TABLE AS: work for DDL.
+          plan->kind = PlanKind::kUtility;
+          plan->tag = "SELECT";
+          return plan;
+        }
+        plan_select(binder, *node.select_stmt, *plan);
+        break;
+      case PG_QUERY__NODE__NODE_INSERT_STMT: plan_change(binder, binder.insert(*node.insert_stmt), *plan); break;
+      case PG_QUERY__NODE__NODE_UPDATE_STMT: plan_change(binder, binder.update(*node.update_stmt), *plan); break;
+      case PG_QUERY__NODE__NODE_DELETE_STMT: plan_change(binder, binder.remove(*node.delete_stmt), *plan); break;
+      case PG_QUERY__NODE__NODE_EXPLAIN_STMT:
+        plan_explain(*node.explain_stmt, statement, context, parameter_types, *plan);
+        return plan;
+      default:
+        plan->kind = PlanKind::kUtility;
+        plan->tag = std::string(statement->command);
+        plan->parameters.assign(parameter_types.begin(), parameter_types.end());
+        return plan;
+    }
+    plan->parameters = binder.parameters();
+    plan->relations = binder.relations;
+    plan->is_volatile = binder.is_volatile;
+    return plan;
+  } catch (BindFailure& failure) {
+    return std::unexpected(std::move(failure.error));
+  }
+}
+
+namespace {
+
+Clause clause_of(ExpressionUse use) {
+  switch (use) {
+    case ExpressionUse::kCheck: return Clause::kCheck;
+    case ExpressionUse::kDefault: return Clause::kDefault;
+    case ExpressionUse::kIndex: return Clause::kIndex;
+    case ExpressionUse::kIndexPredicate: return Clause::kIndexPredicate;
+    case ExpressionUse::kGenerated: return Clause::kGenerated;
+  }
+  return Clause::kCheck;
+}
+
+void collect_columns(const Expr& e, std::vector<std::int16_t>& out) {
+  if (e.kind == ExprKind::kColumn && e.entry != nullptr) {
+    const std::int16_t number = e.entry->columns[static_cast<std::size_t>(e.number)].attribute;
+    if (std::ranges::find(out, number) == out.end()) {
+      out.push_back(number);
+    }
+  }
+  for (const ExprRef& arg : e.args) {
+    if (arg != nullptr) {
+      collect_columns(*arg, out);
+    }
+  }
+}
+
+}  // namespace
+
+Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression, const Relation* relation,
+                                        ExpressionUse use, const BindContext& context, Oid coerce_to,
+                                        std::int32_t coerce_typmod, std::string_view column_name) {
+  try {
+    Binder binder(expression, context, {});
+    Scope scope{.depth = 1};
+    if (relation != nullptr) {
+      RangeRef entry = binder.table_entry(std::make_shared<const Relation>(*relation), relation->name, 1);
+      entry->bare = true;
+      scope.items.push_back(binder.scope_item(entry));
+    }
+    const Clause clause = clause_of(use);
+    ExprRef e;
+    if (use == ExpressionUse::kCheck || use == ExpressionUse::kIndexPredicate) {
+      e = binder.boolean(*expression->node, scope, clause, use == ExpressionUse::kCheck ? "CHECK" : "WHERE");
+    } else {
+      e = binder.expression(*expression->node, scope, clause);
+      if (coerce_to != 0) {
+        const Oid from = binder.type_of(*e);
+        const int location = e->location;
+        ExprRef made = binder.try_coerce(e, coerce_to, coerce_typmod, CastContext::kAssignment);
+        if (made == nullptr) {
+          const std::string_view what = use == ExpressionUse::kDefault ? "default expression" : "generation expression";
+          binder.raise(error(ErrorCode::kDatatypeMismatch, "column \"{}\" is of type {} but {} is of type {}", column_name,
+                             format_type(coerce_to), what, format_type(from))
+                           .hint("You will need to rewrite or cast the expression."),
+                       use == ExpressionUse::kDefault ? -1 : location);
+        }
+        e = std::move(made);
+      } else {
+        e = binder.resolve_unknown(std::move(e));
+      }
+    }
+    if (!binder.parameters().empty()) {
+      binder.raise(error(ErrorCode::kUndefinedParameter, "there is no parameter $1"));
+    }
+    const bool immutable = !binder.is_volatile && !binder.has_stable;
+    if (!immutable) {
+      if (use == ExpressionUse::kIndex) {
+        binder.raise(error(ErrorCode::kInvalidObjectDefinition, "functions in index expression must be marked IMMUTABLE"));
+      }
+      if (use == ExpressionUse::kIndexPredicate) {
+        binder.raise(error(ErrorCode::kInvalidObjectDefinition, "functions in index predicate must be marked IMMUTABLE"));
+      }
+      if (use == ExpressionUse::kGenerated) {
+        binder.raise(error(ErrorCode::kInvalidObjectDefinition, "generation expression is not immutable"));
+      }
+    }
+    BoundExpression out;
+    out.type = binder.type_of(*e);
+    out.typmod = e->typmod;
+    out.immutable = immutable;
+    collect_columns(*e, out.columns);
+    Generator generator(0, true);
+    out.sql = generator.expression(*e);
+    return out;
+  } catch (BindFailure& failure) {
+    return std::unexpected(std::move(failure.error));
+  }
+}
+
+}  // namespace bop::sql

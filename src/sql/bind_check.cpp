@@ -1,0 +1,158 @@
+// Aggregates: where they may stand, and which columns a grouped query may show.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "sql/binder.hpp"
+#include "sql/functions/kernels.hpp"
+
+namespace bop::sql {
+
+void Binder::check_aggregate_place(const Scope& scope, int location, std::string_view name) const {
+  (void)name;
+  if (scope.in_aggregate) {
+    if (scope.clause == Clause::kFilter) {
+      raise(error(ErrorCode::kGroupingError, "aggregate functions are not allowed in FILTER"), location);
+    }
+    raise(error(ErrorCode::kGroupingError, "aggregate function calls cannot be nested"), location);
+  }
+  switch (scope.clause) {
+    case Clause::kSelect:
+    case Clause::kHaving:
+    case Clause::kOrderBy:
+    case Clause::kDistinctOn:
+    case Clause::kWindow: return;
+    default:
+      raise(error(ErrorCode::kGroupingError, "aggregate functions are not allowed in {}", clause_name(scope.clause)),
+            location);
+  }
+}
+
+namespace {
+
+class GroupingCheck {
+ public:
+  GroupingCheck(const Binder& binder, const Query& query) : binder_(binder), query_(query) {}
+
+  void check(const ExprRef& e) const {
+    if (e == nullptr) {
+      return;
+    }
+    if (is_group_key(*e)) {
+      return;
+    }
+    if (e->kind == ExprKind::kAggregate) {
+      return;
+    }
+    if (e->kind == ExprKind::kColumn && e->entry != nullptr && e->entry->depth == query_.depth && !depends_on_key(*e)) {
+      const std::string column = e->entry->columns[static_cast<std::size_t>(e->number)].name;
+      const std::string shown = e->entry->alias.empty() ? column : e->entry->alias + "." + column;
+      if (inside_subquery_) {
+        binder_.raise(error(ErrorCode::kGroupingError, "subquery uses ungrouped column \"{}\" from outer query", shown),
+                      e->location);
+      }
+      binder_.raise(error(ErrorCode::kGroupingError,
+                          "column \"{}\" must appear in the GROUP BY clause or be used in an aggregate function", shown),
+                    e->location);
+    }
+    for (const ExprRef& arg : e->args) {
+      check(arg);
+    }
+    check_order(e->order);
+    check(e->filter);
+    if (e->window != nullptr) {
+      for (const ExprRef& p : e->window->partition) {
+        check(p);
+      }
+      check_order(e->window->order);
+    }
+    if (e->query != nullptr) {
+      GroupingCheck inner = *this;
+      inner.inside_subquery_ = true;
+      inner.check_query(*e->query);
+    }
+  }
+
+ private:
+  void check_order(const std::vector<SortKey>& keys) const {
+    for (const SortKey& key : keys) {
+      check(key.expr);
+    }
+  }
+  void check_from(const FromNode& node) const {
+    if (node.entry != nullptr) {
+      if (node.entry->query != nullptr) {
+        check_query(*node.entry->query);
+      }
+      check(node.entry->function);
+      return;
+    }
+    check_from(*node.left);
+    check_from(*node.right);
+    check(node.on);
+  }
+  void check_query(const Query& query) const {
+    for (const auto& from : query.from) {
+      check_from(*from);
+    }
+    for (const Target& target : query.targets) {
+      check(target.expr);
+    }
+    check(query.where);
+    check(query.having);
+    for (const ExprRef& e : query.group_by) {
+      check(e);
+    }
+    check_order(query.order_by);
+    for (const auto& row : query.rows) {
+      for (const ExprRef& e : row) {
+        check(e);
+      }
+    }
+    if (query.left != nullptr) {
+      check_query(*query.left);
+      check_query(*query.right);
+    }
+  }
+  [[nodiscard]] bool is_group_key(const Expr& e) const {
+    return std::ranges::any_of(query_.group_by, [&](const ExprRef& key) { return same_expr(*key, e); });
+  }
+  // A table whose whole primary key is grouped by: its other columns have one value a group.
+  [[nodiscard]] bool depends_on_key(const Expr& e) const {
+    if (e.entry->kind != RangeKind::kTable || e.entry->relation == nullptr) {
+      return false;
+    }
+    const Constraint* key = e.entry->relation->primary_key();
+    if (key == nullptr) {
+      return false;
+    }
+    return std::ranges::all_of(key->columns, [&](std::int16_t number) {
+      return std::ranges::any_of(query_.group_by, [&](const ExprRef& g) {
+        return g->kind == ExprKind::kColumn && g->entry == e.entry &&
+               g->entry->columns[static_cast<std::size_t>(g->number)].attribute == number;
+      });
+    });
+  }
+
+  const Binder& binder_;
+  const Query& query_;
+  bool inside_subquery_ = false;
+};
+
+}  // namespace
+
+void Binder::check_grouping(const Query& query) {
+  const GroupingCheck check(*this, query);
+  for (const Target& target : query.targets) {
+    check.check(target.expr);
+  }
+  check.check(query.having);
+  for (const SortKey& key : query.order_by) {
+    check.check(key.expr);
+  }
+  for (const ExprRef& e : query.distinct_on) {
+    check.check(e);
+  }
+}
+
+}  // namespace bop::sql

@@ -1,0 +1,449 @@
+// INSERT, UPDATE, DELETE: target columns, defaults, assignment casts, what each row must satisfy.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "sql/binder.hpp"
+
+namespace bop::sql {
+
+namespace {
+
+void refuse_unwritable(const Binder& binder, const Relation& relation, std::string_view verb) {
+  if (relation.is_virtual()) {
+    binder.raise(error(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog", relation.name));
+  }
+  if (relation.kind == 'v') {
+    binder.raise(error(ErrorCode::kNotImplemented, "cannot {} view \"{}\": views are read only", verb, relation.name));
+  }
+}
+
+std::size_t live_columns(const Relation& table) {
+  return static_cast<std::size_t>(std::ranges::count_if(table.columns, [](const Column& c) { return !c.dropped; }));
+}
+
+}  // namespace
+
+ExprRef Binder::column_default(const Column& column) {
+  if (column.generated != 0) {
+    not_implemented("writing to a table with generated columns");
+  }
+  if (column.identity != 0) {
+    ExprRef sequence = constant(types::kRegclass, OwnedValue::of_int(column.sequence));
+    ExprRef next = make_call("pg_catalog", "nextval", {std::move(sequence)}, -1);
+    return coerce_assignment(std::move(next), column, -1);
+  }
+  if (!column.default_text) {
+    ExprRef null = null_constant(column.type);
+    null->typmod = column.typmod;
+    return null;
+  }
+  Result<ParsedStatementPtr> parsed = parse_expression(*column.default_text);
+  if (!parsed) {
+    raise(std::move(parsed).error());
+  }
+  return with_text(*parsed, [&] {
+    Scope scope{.clause = Clause::kDefault};
+    return coerce_assignment(expression(*(*parsed)->node, scope, Clause::kDefault), column, -1);
+  });
+}
+
+Change Binder::insert(const PgQuery__InsertStmt& stmt) {
+  Change change;
+  change.kind = 'i';
+  Scope scope{.depth = 0};
+  bind_ctes(stmt.with_clause, scope, change.ctes);
+  const std::shared_ptr<const Relation> table = find_relation(*stmt.relation, true);
+  refuse_unwritable(*this, *table, "insert into");
+  const PgQuery__Alias* alias = stmt.relation->alias;
+  change.target = table_entry(table, std::string(alias == nullptr ? std::string_view(table->name) : pg::text(alias->aliasname)), 1);
+  // ---- the columns that the statement names
+  std::vector<const Column*> named;
+  std::vector<int> locations;
+  for (const pg::Node* node : BOP_PG_LIST(&stmt, cols)) {
+    const PgQuery__ResTarget& target = *node->res_target;
+    if (target.n_indirection > 0) {
+      not_implemented("assignment to an element or field", target.location);
+    }
+    const std::string_view name = pg::text(target.name);
+    const Column* column = table->find_column(name);
+    if (column == nullptr) {
+      raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name, table->name),
+            target.location);
+    }
+    if (std::ranges::find(named, column) != named.end()) {
+      raise(error(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", name), target.location);
+    }
+    named.push_back(column);
+    locations.push_back(target.location);
+  }
+  const bool explicit_columns = !named.empty();
+  if (!explicit_columns) {
+    for (const Column& column : table->columns) {
+      if (!column.dropped) {
+        named.push_back(&column);
+        locations.push_back(-1);
+      }
+    }
+  }
+  // ---- the rows
+  const bool user_value = stmt.override == PG_QUERY__OVERRIDING_KIND__OVERRIDING_USER_VALUE;
+  const bool system_value = stmt.override == PG_QUERY__OVERRIDING_KIND__OVERRIDING_SYSTEM_VALUE;
+  const auto refuse_identity = [&](const Column& column) {
+    raise(error(ErrorCode::kGeneratedAlways, "cannot insert a non-DEFAULT value into column \"{}\"", column.name)
+              .detail(fmt::format("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name))
+              .hint("Use OVERRIDING SYSTEM VALUE to override."));
+  };
+  const auto check_count = [&](std::size_t count, int location_of_extra) {
+    if (count > named.size()) {
+      raise(error(ErrorCode::kSyntaxError, "INSERT has more expressions than target columns"), location_of_extra);
+    }
+    if (count < named.size()) {
+      if (explicit_columns) {
+        raise(error(ErrorCode::kSyntaxError, "INSERT has more target columns than expressions"), locations[count]);
+      }
+      named.resize(count);
+    }
+  };
+  const PgQuery__SelectStmt* source = stmt.select_stmt == nullptr ? nullptr : stmt.select_stmt->select_stmt;
+  auto rows = std::make_shared<Query>();
+  rows->kind = QueryKind::kValues;
+  QueryRef selected;
+  if (source == nullptr) {
+    named.clear();
+    rows->rows.emplace_back();
+  } else if (source->n_values_lists > 0 && source->n_sort_clause == 0 && source->limit_count == nullptr &&
+             source->limit_offset == nullptr && source->with_clause == nullptr && source->n_locking_clause == 0) {
+    for (const pg::Node* list : BOP_PG_LIST(source, values_lists)) {
+      const pg::NodeList items = BOP_PG_LIST(list->list, items);
+      Scope values_scope{.parent = &scope, .depth = 1};
+      std::vector<ExprRef> row;
+      for (const pg::Node* node : items) {
+        row.push_back(expression(*node, values_scope, Clause::kValues));
+      }
+      if (!rows->rows.empty() && row.size() != rows->rows[0].size()) {
+        raise(error(ErrorCode::kSyntaxError, "VALUES lists must all be the same length"),
+              row.empty() ? -1 : row[0]->location);
+      }
+      if (rows->rows.empty()) {
+        check_count(row.size(), row.size() > named.size() ? row[named.size()]->location : -1);
+      }
+      rows->rows.push_back(std::move(row));
+    }
+    for (std::vector<ExprRef>& row : rows->rows) {
+      for (std::size_t i = 0; i < row.size(); ++i) {
+        const Column& column = *named[i];
+        const bool defaulted = row[i]->kind == ExprKind::kSetToDefault;
+        if (!defaulted && column.identity == 'a' && !system_value && !user_value) {
+          refuse_identity(column);
+        }
+        const bool overridden = column.identity != 0 && user_value;
+        row[i] = defaulted || overridden ? column_default(column) : coerce_assignment(row[i], column, -1);
+      }
+    }
+  } else {
+    selected = select(*source, &scope, false);
+    const std::size_t count = selected->targets.size();
+    check_count(count, count > named.size() ? selected->targets[named.size()].expr->location : -1);
+    for (std::size_t i = 0; i < count; ++i) {
+      const Column& column = *named[i];
+      if (column.identity == 'a' && !system_value && !user_value) {
+        refuse_identity(column);
+      }
+      if (const Oid from = type_of(*selected->targets[i].expr); !can_coerce(from, column.type, CastContext::kAssignment)) {
+        raise(error(ErrorCode::kDatatypeMismatch, "column \"{}\" is of type {} but expression is of type {}", column.name,
+                    format_type(column.type), format_type(from))
+                  .hint("You will need to rewrite or cast the expression."),
+              selected->targets[i].expr->location);
+      }
+      if (selected->targets[i].expr->kind == ExprKind::kUnknown ||
+          selected->targets[i].expr->kind == ExprKind::kParam) {
+        coerce_column(*selected, i, column.type, -1, CastContext::kAssignment);
+      }
+    }
+  }
+  // ---- the columns that it leaves out; with row checks every column takes part
+  bind_checks(change, nullptr);
+  std::vector<const Column*> missing;
+  for (const Column& column : table->columns) {
+    if (column.dropped || std::ranges::find(named, &column) != named.end()) {
+      continue;
+    }
+    const bool has_value = column.default_text.has_value() || column.identity != 0 || column.generated != 0;
+    if (has_value || change.new_row != nullptr) {
+      missing.push_back(&column);
+    }
+  }
+  if (named.empty() && missing.empty()) {
+    missing.push_back(&*std::ranges::find_if(table->columns, [](const Column& c) { return !c.dropped; }));
+  }
+  change.insert_columns = named;
+  change.insert_columns.insert(change.insert_columns.end(), missing.begin(), missing.end());
+  if (selected == nullptr) {
+    for (std::vector<ExprRef>& row : rows->rows) {
+      for (const Column* column : missing) {
+        row.push_back(column_default(*column));
+      }
+    }
+    change.source = std::move(rows);
+  } else {
+    // SELECT over the source: casts, and defaults computed once a row.
+    auto outer = std::make_shared<Query>();
+    auto leaf = std::make_unique<FromNode>();
+    leaf->entry = new_entry(RangeKind::kSubquery, "", 1);
+    columns_of_query(*leaf->entry, *selected);
+    leaf->entry->query = selected;
+    for (std::size_t i = 0; i < named.size(); ++i) {
+      const bool overridden = named[i]->identity != 0 && user_value;
+      ExprRef e = overridden ? column_default(*named[i]) : coerce_assignment(column_of(leaf->entry, i), *named[i], -1);
+      outer->targets.push_back({.name = named[i]->name, .expr = std::move(e)});
+    }
+    for (const Column* column : missing) {
+      outer->targets.push_back({.name = column->name, .expr = column_default(*column)});
+    }
+    outer->from.push_back(std::move(leaf));
+    change.source = std::move(outer);
+  }
+  if (stmt.on_conflict_clause != nullptr) {
+    bind_upsert(change, *stmt.on_conflict_clause, scope);
+  }
+  bind_returning(change, BOP_PG_LIST(&stmt, returning_list), scope);
+  BOP_ASSERT(change.insert_columns.size() <= live_columns(*table));
+  return change;
+}
+
+std::vector<Assignment> Binder::assignments(pg::NodeList list, const Relation& table, Scope& scope) {
+  std::vector<Assignment> out;
+  for (const pg::Node* node : list) {
+    const PgQuery__ResTarget& target = *node->res_target;
+    const std::string_view name = pg::text(target.name);
+    if (target.n_indirection > 0) {
+      not_implemented("assignment to an element or field", target.location);
+    }
+    const Column* column = table.find_column(name);
+    if (column == nullptr) {
+      raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name, table.name),
+            target.location);
+    }
+    if (std::ranges::any_of(out, [&](const Assignment& a) { return a.column == column; })) {
+      raise(error(ErrorCode::kSyntaxError, "multiple assignments to same column \"{}\"", name));
+    }
+    const pg::Node* value = target.val;
+    if (value->node_case == PG_QUERY__NODE__NODE_MULTI_ASSIGN_REF) {
+      const PgQuery__MultiAssignRef& multi = *value->multi_assign_ref;
+      if (multi.source->node_case != PG_QUERY__NODE__NODE_ROW_EXPR) {
+        not_implemented("assignment of a subquery's row to several columns", target.location);
+      }
+      const PgQuery__RowExpr& row = *multi.source->row_expr;
+      if (row.n_args != static_cast<std::size_t>(multi.ncolumns)) {
+        raise(error(ErrorCode::kSyntaxError, "number of columns does not match number of values"), row.location);
+      }
+      value = row.args[multi.colno - 1];
+    }
+    ExprRef e = expression(*value, scope, Clause::kUpdateSet);
+    const bool defaulted = e->kind == ExprKind::kSetToDefault;
+    if (column->identity == 'a' && !defaulted) {
+      raise(error(ErrorCode::kGeneratedAlways, "column \"{}\" can only be updated to DEFAULT", name)
+                .detail(fmt::format("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", name)));
+    }
+    e = defaulted ? column_default(*column) : coerce_assignment(std::move(e), *column, -1);
+    out.push_back({.column = column, .expr = std::move(e)});
+  }
+  return out;
+}
+
+Change Binder::update(const PgQuery__UpdateStmt& stmt) {
+  Change change;
+  change.kind = 'u';
+  Scope scope{.depth = 1};
+  bind_ctes(stmt.with_clause, scope, change.ctes);
+  const std::shared_ptr<const Relation> table = find_relation(*stmt.relation, true);
+  refuse_unwritable(*this, *table, "update");
+  const PgQuery__Alias* alias = stmt.relation->alias;
+  change.target = table_entry(table, std::string(alias == nullptr ? std::string_view(table->name) : pg::text(alias->aliasname)), 1);
+  add_to_scope(scope, scope_item(change.target), stmt.relation->location);
+  for (const pg::Node* node : BOP_PG_LIST(&stmt, from_clause)) {
+    change.from.push_back(from_item(*node, scope, false));
+  }
+  change.set = assignments(BOP_PG_LIST(&stmt, target_list), *table, scope);
+  if (stmt.where_clause != nullptr) {
+    change.where = boolean(*stmt.where_clause, scope, Clause::kWhere, "WHERE");
+  }
+  std::set<std::int16_t> changed;
+  for (const Assignment& a : change.set) {
+    changed.insert(a.column->number);
+  }
+  for (const Column& column : table->columns) {
+    if (!column.dropped && column.generated != 0) {
+      not_implemented("writing to a table with generated columns");
+    }
+  }
+  bind_checks(change, &changed);
+  bind_returning(change, BOP_PG_LIST(&stmt, returning_list), scope);
+  return change;
+}
+
+Change Binder::remove(const PgQuery__DeleteStmt& stmt) {
+  Change change;
+  change.kind = 'd';
+  Scope scope{.depth = 1};
+  bind_ctes(stmt.with_clause, scope, change.ctes);
+  const std::shared_ptr<const Relation> table = find_relation(*stmt.relation, true);
+  refuse_unwritable(*this, *table, "delete from");
+  const PgQuery__Alias* alias = stmt.relation->alias;
+  change.target = table_entry(table, std::string(alias == nullptr ? std::string_view(table->name) : pg::text(alias->aliasname)), 1);
+  add_to_scope(scope, scope_item(change.target), stmt.relation->location);
+  for (const pg::Node* node : BOP_PG_LIST(&stmt, using_clause)) {
+    change.from.push_back(from_item(*node, scope, false));
+  }
+  if (stmt.where_clause != nullptr) {
+    change.where = boolean(*stmt.where_clause, scope, Clause::kWhere, "WHERE");
+  }
+  bind_returning(change, BOP_PG_LIST(&stmt, returning_list), scope);
+  return change;
+}
+
+void Binder::bind_returning(Change& change, pg::NodeList list, Scope& outer) {
+  change.has_returning = !list.empty();
+  if (!change.has_returning) {
+    return;
+  }
+  Scope scope{.parent = nullptr, .depth = 1, .ctes = outer.ctes};
+  scope.items.push_back(scope_item(change.target));
+  if (!change.from.empty()) {
+    // SQLite answers only columns of the changed table.
+    for (const ScopeItem& item : outer.items) {
+      if (item.entry != change.target) {
+        scope.items.push_back(item);
+      }
+    }
+  }
+  change.returning = target_list(list, scope, Clause::kReturning);
+  for (Target& target : change.returning) {
+    target.expr = resolve_unknown(target.expr);
+  }
+}
+
+void Binder::bind_checks(Change& change, const std::set<std::int16_t>* changed) {
+  const Relation& table = *change.target->relation;
+  const auto touched = [&](std::int16_t number) { return changed == nullptr || changed->contains(number); };
+  bool needed = false;
+  for (const Column& column : table.columns) {
+    needed = needed || (!column.dropped && column.not_null && touched(column.number));
+  }
+  for (const Constraint& constraint : table.constraints) {
+    if (constraint.type == 'c') {
+      needed = needed || constraint.columns.empty() || std::ranges::any_of(constraint.columns, touched);
+    }
+  }
+  if (!needed) {
+    return;
+  }
+  change.new_row = table_entry(change.target->relation, table.name, 1);
+  change.new_row->kind = RangeKind::kExcluded;
+  change.new_row->bare = true;
+  for (const Constraint& constraint : table.constraints) {
+    const bool affected = constraint.columns.empty() || std::ranges::any_of(constraint.columns, touched);
+    if (constraint.type != 'c' || !affected) {
+      continue;
+    }
+    Result<ParsedStatementPtr> parsed = parse_expression(constraint.check_text);
+    if (!parsed) {
+      raise(std::move(parsed).error());
+    }
+    change.checks.push_back({.name = constraint.name, .expr = with_text(*parsed, [&] {
+      Scope scope{.depth = 1};
+      scope.items.push_back(scope_item(change.new_row));
+      return boolean(*(*parsed)->node, scope, Clause::kCheck, "CHECK");
+    })});
+  }
+}
+
+void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause, Scope& outer) {
+  change.has_upsert = true;
+  Upsert& upsert = change.upsert;
+  const Relation& table = *change.target->relation;
+  upsert.nothing = clause.action == PG_QUERY__ON_CONFLICT_ACTION__ONCONFLICT_NOTHING;
+  if (clause.infer == nullptr) {
+    if (!upsert.nothing) {
+      raise(error(ErrorCode::kSyntaxError, "ON CONFLICT DO UPDATE requires inference specification or constraint name")
+                .hint("For example, ON CONFLICT (column_name)."),
+            clause.location);
+    }
+  } else {
+    upsert.any_target = false;
+    RangeRef bare = table_entry(change.target->relation, table.name, 1);
+    bare->bare = true;
+    Scope scope{.depth = 1};
+    scope.items.push_back(scope_item(bare));
+    std::vector<std::int16_t> columns;
+    bool expressions = false;
+    if (const std::string_view name = pg::text(clause.infer->conname); !name.empty()) {
+      const Constraint* constraint = table.find_constraint(name);
+      if (constraint == nullptr || (constraint->type != 'p' && constraint->type != 'u')) {
+        raise(error(ErrorCode::kUndefinedObject, "constraint \"{}\" for table \"{}\" does not exist", name, table.name));
+      }
+      columns = constraint->columns;
+      for (const std::int16_t number : columns) {
+        for (std::size_t i = 0; i < bare->columns.size(); ++i) {
+          if (bare->columns[i].attribute == number) {
+            upsert.target.push_back(column_of(bare, i));
+          }
+        }
+      }
+    }
+    for (const pg::Node* node : BOP_PG_LIST(clause.infer, index_elems)) {
+      const PgQuery__IndexElem& element = *node->index_elem;
+      if (element.n_collation > 0 || element.n_opclass > 0) {
+        not_implemented("a collation or operator class in ON CONFLICT", clause.location);
+      }
+      if (element.expr != nullptr) {
+        upsert.target.push_back(expression(*element.expr, scope, Clause::kConflict));
+        expressions = true;
+        continue;
+      }
+      const Column* column = table.find_column(pg::text(element.name));
+      if (column == nullptr) {
+        raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" does not exist", pg::text(element.name)), clause.infer->location);
+      }
+      columns.push_back(column->number);
+      for (std::size_t i = 0; i < bare->columns.size(); ++i) {
+        if (bare->columns[i].attribute == column->number) {
+          upsert.target.push_back(column_of(bare, i));
+        }
+      }
+    }
+    if (clause.infer->where_clause != nullptr) {
+      upsert.target_where = boolean(*clause.infer->where_clause, scope, Clause::kConflict, "WHERE");
+    }
+    std::ranges::sort(columns);
+    const bool matches = expressions || std::ranges::any_of(context_.catalog->indexes_of(table.oid), [&](const auto& index) {
+      std::vector<std::int16_t> keys;
+      for (const IndexKey& key : index->keys) {
+        keys.push_back(key.column);
+      }
+      std::ranges::sort(keys);
+      return index->unique && keys == columns && (index->predicate.empty() || upsert.target_where != nullptr);
+    });
+    if (!matches) {
+      raise(error(ErrorCode::kInvalidColumnReference,
+                  "there is no unique or exclusion constraint matching the ON CONFLICT specification"));
+    }
+  }
+  if (upsert.nothing) {
+    return;
+  }
+  Scope scope{.depth = 1, .ctes = outer.ctes};
+  scope.items.push_back(scope_item(change.target));
+  RangeRef excluded = table_entry(change.target->relation, "excluded", 1);
+  excluded->kind = RangeKind::kExcluded;
+  ScopeItem item = scope_item(excluded);
+  item.columns_visible = false;
+  scope.items.push_back(std::move(item));
+  upsert.set = assignments(BOP_PG_LIST(&clause, target_list), table, scope);
+  if (clause.where_clause != nullptr) {
+    upsert.where = boolean(*clause.where_clause, scope, Clause::kWhere, "WHERE");
+  }
+}
+
+}  // namespace bop::sql

@@ -1,0 +1,395 @@
+// FROM: tables, views, subqueries, functions, joins, and the names that they bring into scope.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "sql/binder.hpp"
+#include "sql/functions/kernels.hpp"
+
+namespace bop::sql {
+
+namespace {
+
+constexpr int kMaxViewDepth = 64;
+
+void set_nullable(const FromNode& node) {
+  if (node.entry != nullptr) {
+    node.entry->nullable = true;
+    return;
+  }
+  set_nullable(*node.left);
+  set_nullable(*node.right);
+}
+
+}  // namespace
+
+RangeRef Binder::new_entry(RangeKind kind, std::string alias, int depth) {
+  auto entry = std::make_shared<RangeEntry>();
+  entry->kind = kind;
+  entry->id = next_entry_++;
+  entry->depth = depth;
+  entry->alias = std::move(alias);
+  return entry;
+}
+
+void Binder::used_relation(Oid oid) {
+  if (std::ranges::find(relations, oid) == relations.end()) {
+    relations.push_back(oid);
+  }
+}
+
+std::shared_ptr<const Relation> Binder::find_relation(const PgQuery__RangeVar& range, bool for_change) {
+  const std::string_view schema = pg::text(range.schemaname);
+  const std::string_view name = pg::text(range.relname);
+  const std::string_view database = pg::text(range.catalogname);
+  const std::string shown = schema.empty() ? std::string(name) : fmt::format("{}.{}", schema, name);
+  if (!database.empty() && database != context_.database) {
+    raise(error(ErrorCode::kNotImplemented, "cross-database references are not implemented: \"{}.{}\"", database, shown),
+          range.location);
+  }
+  const Catalog::Named found = context_.catalog->find(context_.search_path, schema, name);
+  if (!found) {
+    raise(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", shown), range.location);
+  }
+  if (found.kind == 'i') {
+    raise(error(ErrorCode::kWrongObjectType, "\"{}\" is an index", name), for_change ? -1 : range.location);
+  }
+  if (found.kind == 'S') {
+    if (for_change) {
+      raise(error(ErrorCode::kWrongObjectType, "cannot change sequence \"{}\"", name));
+    }
+    not_implemented("reading a sequence as a table", range.location);
+  }
+  std::shared_ptr<const Relation> relation = context_.catalog->relation(found.oid);
+  BOP_ASSERT(relation != nullptr);
+  used_relation(found.oid);
+  return relation;
+}
+
+RangeRef Binder::table_entry(const std::shared_ptr<const Relation>& relation, std::string alias, int depth) {
+  RangeRef entry = new_entry(RangeKind::kTable, std::move(alias), depth);
+  entry->relation = relation;
+  for (const Column& column : relation->columns) {
+    if (column.dropped) {
+      continue;
+    }
+    entry->columns.push_back({.name = column.name,
+                              .type = column.type,
+                              .typmod = column.typmod,
+                              .table = relation->oid,
+                              .attribute = column.number,
+                              .not_null = column.not_null,
+                              .sql = relation->is_virtual() ? "\"" + column.name + "\"" : column_name(column.number)});
+  }
+  return entry;
+}
+
+RangeRef Binder::view_entry(const std::shared_ptr<const Relation>& view, std::string alias, int depth) {
+  if (depth_of_views_ >= kMaxViewDepth) {
+    raise(error(ErrorCode::kStatementTooComplex, "views are nested more than {} levels", kMaxViewDepth));
+  }
+  Result<std::vector<ParsedStatementPtr>> parsed = parse(view->view_text);
+  if (!parsed) {
+    raise(std::move(parsed).error());
+  }
+  if (parsed->size() != 1 || (*parsed)[0]->node->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) {
+    raise(error(ErrorCode::kInternal, "the stored query of view \"{}\" is not one SELECT", view->name));
+  }
+  ++depth_of_views_;
+  RangeRef entry = new_entry(RangeKind::kSubquery, std::move(alias), depth);
+  entry->relation = view;
+  entry->query = with_text((*parsed)[0], [&] {
+    Scope top{.depth = depth};
+    return select(*(*parsed)[0]->node->select_stmt, &top, true);
+  });
+  --depth_of_views_;
+  columns_of_query(*entry, *entry->query);
+  std::size_t i = 0;
+  for (const Column& column : view->columns) {
+    if (!column.dropped && i < entry->columns.size()) {
+      entry->columns[i].name = column.name;
+      entry->columns[i].table = view->oid;
+      entry->columns[i].attribute = column.number;
+      ++i;
+    }
+  }
+  return entry;
+}
+
+void Binder::columns_of_query(RangeEntry& entry, const Query& query) const {
+  entry.columns.clear();
+  for (std::size_t i = 0; i < query.targets.size(); ++i) {
+    const Target& target = query.targets[i];
+    entry.columns.push_back({.name = target.name,
+                             .type = type_of(*target.expr),
+                             .typmod = target.expr->typmod,
+                             .table = target.table,
+                             .attribute = target.attribute,
+                             .sql = fmt::format("o{}", i + 1)});
+  }
+}
+
+ScopeItem Binder::scope_item(const RangeRef& entry) const {
+  ScopeItem item{.alias = entry->alias, .entry = entry};
+  for (std::size_t i = 0; i < entry->columns.size(); ++i) {
+    item.columns.emplace_back(entry->columns[i].name, column_of(entry, i));
+  }
+  return item;
+}
+
+void Binder::add_to_scope(Scope& scope, ScopeItem item, int location) {
+  if (!item.alias.empty()) {
+    for (const ScopeItem& other : scope.items) {
+      if (other.alias == item.alias && (other.schema.empty() || item.schema.empty() || other.schema == item.schema)) {
+        raise(error(ErrorCode::kDuplicateAlias, "table name \"{}\" specified more than once", item.alias), location);
+      }
+    }
+  }
+  scope.items.push_back(std::move(item));
+}
+
+void Binder::rename_columns(RangeEntry& entry, const PgQuery__Alias* alias, std::string_view what) {
+  if (alias == nullptr) {
+    return;
+  }
+  if (alias->n_colnames > entry.columns.size()) {
+    raise(error(ErrorCode::kInvalidColumnReference, "{} \"{}\" has {} columns available but {} columns specified", what,
+                entry.alias, entry.columns.size(), alias->n_colnames));
+  }
+  for (std::size_t i = 0; i < alias->n_colnames; ++i) {
+    entry.columns[i].name = pg::string_of(alias->colnames[i]);
+  }
+}
+
+RangeRef Binder::function_entry(const PgQuery__RangeFunction& range, Scope& scope) {
+  if (range.is_rowsfrom != 0 || range.n_functions != 1) {
+    not_implemented("ROWS FROM");
+  }
+  if (range.n_coldeflist > 0) {
+    not_implemented("a column definition list of a function");
+  }
+  const pg::NodeList parts = BOP_PG_LIST(range.functions[0]->list, items);
+  const pg::Node& node = *parts[0];
+  ExprRef call = expression(node, scope, Clause::kFrom);
+  const std::string name = target_name(node);
+  const std::string alias = range.alias == nullptr ? name : std::string(pg::text(range.alias->aliasname));
+  const bool set = call->kind == ExprKind::kCall && call->kernel->kind == KernelKind::kSetReturning;
+  if (!set) {
+    // One row of one value.
+    if (range.ordinality != 0) {
+      not_implemented("WITH ORDINALITY of a function that answers no set");
+    }
+    auto query = std::make_shared<Query>();
+    query->depth = scope.depth + 1;
+    query->targets.push_back({.name = alias, .expr = resolve_unknown(call)});
+    RangeRef entry = new_entry(RangeKind::kSubquery, alias, scope.depth);
+    entry->query = std::move(query);
+    columns_of_query(*entry, *entry->query);
+    rename_columns(*entry, range.alias, "table");
+    return entry;
+  }
+  RangeRef entry = new_entry(RangeKind::kFunction, alias, scope.depth);
+  if (call->kernel->columns.empty()) {
+    entry->columns.push_back({.name = alias, .type = call->type, .typmod = -1, .sql = "value"});
+  } else {
+    for (const KernelColumn& column : call->kernel->columns) {
+      entry->columns.push_back({.name = std::string(column.name), .type = column.type, .sql = fmt::format("\"{}\"", column.name)});
+    }
+  }
+  if (range.ordinality != 0) {
+    entry->columns.push_back({.name = "ordinality", .type = types::kInt8, .not_null = true, .sql = "ordinality"});
+  }
+  entry->function = std::move(call);
+  rename_columns(*entry, range.alias, "table");
+  return entry;
+}
+
+std::unique_ptr<FromNode> Binder::from_item(const pg::Node& node, Scope& scope, bool first) {
+  auto leaf = std::make_unique<FromNode>();
+  switch (node.node_case) {
+    case PG_QUERY__NODE__NODE_RANGE_VAR: {
+      const PgQuery__RangeVar& range = *node.range_var;
+      const std::string_view name = pg::text(range.relname);
+      const bool has_alias = range.alias != nullptr;
+      std::string alias(has_alias ? pg::text(range.alias->aliasname) : name);
+      if (pg::text(range.schemaname).empty()) {
+        for (Scope* s = &scope; s != nullptr; s = s->parent) {
+          for (const auto& cte : s->ctes) {
+            if (cte->name != name) {
+              continue;
+            }
+            ++cte->references;
+            leaf->entry = new_entry(RangeKind::kCte, std::move(alias), scope.depth);
+            leaf->entry->cte = cte;
+            leaf->entry->columns = cte->columns;
+            rename_columns(*leaf->entry, range.alias, "table");
+            add_to_scope(scope, scope_item(leaf->entry), range.location);
+            return leaf;
+          }
+        }
+      }
+      const std::shared_ptr<const Relation> relation = find_relation(range, false);
+      leaf->entry = relation->kind == 'v' && !relation->is_virtual() ? view_entry(relation, std::move(alias), scope.depth)
+                                                                     : table_entry(relation, std::move(alias), scope.depth);
+      rename_columns(*leaf->entry, range.alias, "table");
+      ScopeItem item = scope_item(leaf->entry);
+      if (!has_alias) {
+        if (const Schema* schema = context_.catalog->schema(relation->schema); schema != nullptr) {
+          item.schema = schema->name;
+        }
+      }
+      add_to_scope(scope, std::move(item), range.location);
+      return leaf;
+    }
+    case PG_QUERY__NODE__NODE_RANGE_SUBSELECT: {
+      const PgQuery__RangeSubselect& range = *node.range_subselect;
+      if (range.subquery == nullptr || range.subquery->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) {
+        not_implemented("this kind of subquery in FROM");
+      }
+      if (range.lateral != 0 && !first) {
+        not_implemented("LATERAL subqueries");
+      }
+      Scope outside{.parent = scope.parent, .depth = scope.depth, .ctes = scope.ctes};
+      QueryRef query = select(*range.subquery->select_stmt, &outside, true);
+      std::string alias(range.alias == nullptr ? std::string_view() : pg::text(range.alias->aliasname));
+      leaf->entry = new_entry(RangeKind::kSubquery, std::move(alias), scope.depth);
+      columns_of_query(*leaf->entry, *query);
+      leaf->entry->query = std::move(query);
+      rename_columns(*leaf->entry, range.alias, "table");
+      add_to_scope(scope, scope_item(leaf->entry), -1);
+      return leaf;
+    }
+    case PG_QUERY__NODE__NODE_RANGE_FUNCTION: {
+      leaf->entry = function_entry(*node.range_function, scope);
+      add_to_scope(scope, scope_item(leaf->entry), -1);
+      return leaf;
+    }
+    case PG_QUERY__NODE__NODE_JOIN_EXPR: return join_item(*node.join_expr, scope);
+    case PG_QUERY__NODE__NODE_RANGE_TABLE_SAMPLE: not_implemented("TABLESAMPLE", node.range_table_sample->location);
+    case PG_QUERY__NODE__NODE_RANGE_TABLE_FUNC: not_implemented("XMLTABLE", node.range_table_func->location);
+    default: not_implemented("this item in FROM");
+  }
+}
+
+std::unique_ptr<FromNode> Binder::join_item(const PgQuery__JoinExpr& join, Scope& scope) {
+  const std::size_t begin = scope.items.size();
+  auto node = std::make_unique<FromNode>();
+  node->left = from_item(*join.larg, scope, begin == 0);
+  const std::size_t middle = scope.items.size();
+  node->right = from_item(*join.rarg, scope, false);
+  switch (join.jointype) {
+    case PG_QUERY__JOIN_TYPE__JOIN_INNER: node->join = JoinKind::kInner; break;
+    case PG_QUERY__JOIN_TYPE__JOIN_LEFT: node->join = JoinKind::kLeft; break;
+    case PG_QUERY__JOIN_TYPE__JOIN_RIGHT: node->join = JoinKind::kRight; break;
+    case PG_QUERY__JOIN_TYPE__JOIN_FULL: node->join = JoinKind::kFull; break;
+    default: not_implemented("this kind of join");
+  }
+  // Names that both sides are joined by.
+  std::vector<std::string> names;
+  const auto columns_between = [&](std::size_t from, std::size_t to) {
+    std::vector<std::pair<std::string, ExprRef>> out;
+    for (std::size_t i = from; i < to; ++i) {
+      if (scope.items[i].columns_visible) {
+        out.insert(out.end(), scope.items[i].columns.begin(), scope.items[i].columns.end());
+      }
+    }
+    return out;
+  };
+  const auto left = columns_between(begin, middle);
+  const auto right = columns_between(middle, scope.items.size());
+  const auto find_in = [&](const std::vector<std::pair<std::string, ExprRef>>& list, std::string_view name,
+                           std::string_view side, bool required) -> ExprRef {
+    ExprRef found;
+    for (const auto& [column, expr] : list) {
+      if (column == name) {
+        if (found != nullptr) {
+          raise(error(ErrorCode::kAmbiguousColumn, "common column name \"{}\" appears more than once in {} table", name,
+                      side));
+        }
+        found = expr;
+      }
+    }
+    if (found == nullptr && required) {
+      raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" specified in USING clause does not exist in {} table", name,
+                  side));
+    }
+    return found;
+  };
+  if (join.is_natural != 0) {
+    for (const auto& [name, expr] : left) {
+      if (find_in(right, name, "right", false) != nullptr) {
+        names.push_back(name);
+      }
+    }
+  }
+  for (const pg::Node* name : BOP_PG_LIST(&join, using_clause)) {
+    names.emplace_back(pg::string_of(name));
+  }
+  const bool merged = join.is_natural != 0 || join.n_using_clause > 0;
+  ScopeItem all;
+  if (merged) {
+    ExprRef condition;
+    for (const std::string& name : names) {
+      ExprRef l = find_in(left, name, "left", true);
+      ExprRef r = find_in(right, name, "right", true);
+      ExprRef equal = make_operator("=", l, r, -1);
+      condition = condition == nullptr ? equal : make_expr(ExprKind::kAnd, types::kBool, {condition, equal});
+      const std::vector<ExprRef> both{l, r};
+      const Oid type = common_type(both, "JOIN/USING");
+      ExprRef merged_column;
+      if (node->join == JoinKind::kFull) {
+        merged_column = make_expr(ExprKind::kCoalesce, type,
+                                  {coerce(l, type, -1, CastContext::kImplicit), coerce(r, type, -1, CastContext::kImplicit)});
+      } else {
+        merged_column = coerce(node->join == JoinKind::kRight ? r : l, type, -1, CastContext::kImplicit);
+      }
+      all.columns.emplace_back(name, std::move(merged_column));
+    }
+    node->on = condition;
+  } else if (join.quals != nullptr) {
+    Scope on{.parent = scope.parent, .query = scope.query, .depth = scope.depth, .ctes = scope.ctes};
+    on.items.assign(scope.items.begin() + static_cast<std::ptrdiff_t>(begin), scope.items.end());
+    node->on = boolean(*join.quals, on, Clause::kJoin, "JOIN/ON");
+  }
+  if (node->join == JoinKind::kLeft || node->join == JoinKind::kFull) {
+    set_nullable(*node->right);
+  }
+  if (node->join == JoinKind::kRight || node->join == JoinKind::kFull) {
+    set_nullable(*node->left);
+  }
+  if (!merged && join.alias == nullptr) {
+    return node;
+  }
+  if (join.join_using_alias != nullptr) {
+    not_implemented("an alias of JOIN USING");
+  }
+  const auto add_rest = [&](const std::vector<std::pair<std::string, ExprRef>>& list) {
+    for (const auto& [name, expr] : list) {
+      if (std::ranges::find(names, name) == names.end()) {
+        all.columns.emplace_back(name, expr);
+      }
+    }
+  };
+  add_rest(left);
+  add_rest(right);
+  if (join.alias != nullptr) {
+    // The alias hides the tables inside.
+    all.alias = pg::text(join.alias->aliasname);
+    if (join.alias->n_colnames > all.columns.size()) {
+      raise(error(ErrorCode::kInvalidColumnReference, "join expression \"{}\" has {} columns available but {} columns specified",
+                  all.alias, all.columns.size(), join.alias->n_colnames));
+    }
+    for (std::size_t i = 0; i < join.alias->n_colnames; ++i) {
+      all.columns[i].first = pg::string_of(join.alias->colnames[i]);
+    }
+    scope.items.resize(begin);
+  } else {
+    for (std::size_t i = begin; i < scope.items.size(); ++i) {
+      scope.items[i].columns_visible = false;
+    }
+  }
+  add_to_scope(scope, std::move(all), -1);
+  return node;
+}
+
+}  // namespace bop::sql

@@ -1,0 +1,348 @@
+// Calls: functions, aggregates, window functions, functions that answer sets.
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "sql/binder.hpp"
+#include "sql/functions/kernels.hpp"
+#include "sql/resolve_function.hpp"
+
+namespace bop::sql {
+
+namespace {
+
+std::string type_list(std::span<const Oid> types) {
+  std::string out;
+  for (const Oid type : types) {
+    out += out.empty() ? "" : ", ";
+    out += format_type(type);
+  }
+  return out;
+}
+
+bool writes(std::string_view name) { return name == "nextval" || name == "setval"; }
+
+// Functions that exist only with OVER; SQLite's own are PostgreSQL's.
+struct WindowFunction {
+  std::string_view name;
+  int min_args, max_args;
+  Oid result;  // 0: of the first argument
+};
+constexpr std::array kWindowFunctions{
+    WindowFunction{"row_number", 0, 0, types::kInt8},     WindowFunction{"rank", 0, 0, types::kInt8},
+    WindowFunction{"dense_rank", 0, 0, types::kInt8},     WindowFunction{"percent_rank", 0, 0, types::kFloat8},
+    WindowFunction{"cume_dist", 0, 0, types::kFloat8},    WindowFunction{"ntile", 1, 1, types::kInt4},
+    WindowFunction{"lag", 1, 3, 0},                       WindowFunction{"lead", 1, 3, 0},
+    WindowFunction{"first_value", 1, 1, 0},               WindowFunction{"last_value", 1, 1, 0},
+    WindowFunction{"nth_value", 2, 2, 0},
+};
+
+const WindowFunction* find_window_function(std::string_view name, std::size_t nargs) {
+  for (const WindowFunction& f : kWindowFunctions) {
+    if (f.name == name && nargs >= static_cast<std::size_t>(f.min_args) && nargs <= static_cast<std::size_t>(f.max_args)) {
+      return &f;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+ExprRef Binder::make_call(std::string_view schema, std::string_view name, std::vector<ExprRef> args, int location,
+                          bool variadic) {
+  std::vector<Oid> actual;
+  actual.reserve(args.size());
+  for (const ExprRef& arg : args) {
+    actual.push_back(type_of(*arg));
+  }
+  const bool ours = schema.empty() || schema == "pg_catalog";
+  const std::vector<const Kernel*> kernels = ours ? lookup(name, args.size()) : std::vector<const Kernel*>{};
+  const Resolution found = resolve_function(kernels, actual, variadic);
+  if (found.outcome == Resolution::Outcome::kFound) {
+    const Kernel& kernel = *found.kernel;
+    ExprKind kind = ExprKind::kCall;
+    if (kernel.kind == KernelKind::kAggregate) {
+      kind = ExprKind::kAggregate;
+    }
+    ExprRef made = make_expr(kind, found.result, {}, location);
+    made->kernel = &kernel;
+    made->variadic_array = variadic;
+    for (std::size_t i = 0; i < args.size(); ++i) {
+      Oid wanted = found.args[i];
+      if (wanted == 0) {
+        wanted = type_of(*args[i]) == types::kUnknown ? Oid{types::kText} : type_of(*args[i]);
+      }
+      ExprRef arg = type_of(*args[i]) == wanted ? std::move(args[i])
+                                                : coerce(std::move(args[i]), wanted, -1, CastContext::kImplicit);
+      made->arg_types.push_back(wanted);
+      made->args.push_back(std::move(arg));
+    }
+    needs_writer = needs_writer || (writes(name) && !text_hidden_) || writes(name);
+    is_volatile = is_volatile || kernel.volatility == 'v';
+    has_stable = has_stable || kernel.volatility != 'i';
+    return made;
+  }
+  // A type's name with one argument is a cast.
+  if (args.size() == 1 && found.outcome == Resolution::Outcome::kNone && ours) {
+    if (const TypeInfo* type = find_type(name); type != nullptr && !is_pseudo(type->oid)) {
+      if (ExprRef made = try_coerce(args[0], type->oid, -1, CastContext::kExplicit, location); made != nullptr) {
+        return made;
+      }
+    }
+  }
+  const std::string called = schema.empty() ? std::string(name) : fmt::format("{}.{}", schema, name);
+  const std::string signature = fmt::format("function {}({})", called, type_list(actual));
+  if (found.outcome == Resolution::Outcome::kAmbiguous) {
+    raise(error(ErrorCode::kAmbiguousFunction, "{} is not unique", signature)
+              .hint("Could not choose a best candidate function. You might need to add explicit type casts."),
+          location);
+  }
+  raise(error(ErrorCode::kUndefinedFunction, "{} does not exist", signature)
+            .hint("No function matches the given name and argument types. You might need to add explicit type casts."),
+        location);
+}
+
+ExprRef Binder::function_call(const PgQuery__FuncCall& call, Scope& scope) {
+  const pg::NodeList names = BOP_PG_LIST(&call, funcname);
+  const std::string_view name = pg::last_name(names);
+  const std::string_view schema = names.size() > 1 ? pg::string_of(names[names.size() - 2]) : std::string_view();
+  if (call.agg_within_group != 0) {
+    not_implemented("WITHIN GROUP", call.location);
+  }
+  // Arguments of an aggregate are bound with aggregates forbidden; known by its name beforehand.
+  const std::vector<const Kernel*> kernels = lookup_any(name);
+  const bool aggregate = std::ranges::any_of(kernels, [](const Kernel* k) { return k->kind == KernelKind::kAggregate; });
+  const WindowFunction* only_window = find_window_function(name, call.n_args);
+  if (only_window != nullptr && call.over == nullptr) {
+    raise(error(ErrorCode::kWrongObjectType, "window function {} requires an OVER clause", name), call.location);
+  }
+  const bool counts_here = aggregate && call.over == nullptr;
+  if (counts_here) {
+    check_aggregate_place(scope, call.location, name);
+  }
+  const bool saved = std::exchange(scope.in_aggregate, scope.in_aggregate || counts_here);
+  const bool expand = std::exchange(scope.may_expand, scope.may_expand && !aggregate);
+  std::vector<ExprRef> args;
+  for (const pg::Node* node : BOP_PG_LIST(&call, args)) {
+    args.push_back(expression(*node, scope));
+  }
+  scope.in_aggregate = saved;
+  scope.may_expand = expand;
+  if (only_window != nullptr) {
+    ExprRef made = make_expr(ExprKind::kWindow, only_window->result, {}, call.location);
+    made->text = name;
+    if (made->type == 0) {
+      args[0] = resolve_unknown(args[0]);
+      made->type = type_of(*args[0]);
+      made->typmod = args[0]->typmod;
+    }
+    for (std::size_t i = 0; i < args.size(); ++i) {
+      const bool of_first_type = only_window->result == 0 && (i == 0 || i == 2);
+      args[i] = coerce(std::move(args[i]), of_first_type ? made->type : Oid{types::kInt4}, -1, CastContext::kImplicit);
+    }
+    made->args = std::move(args);
+    if (call.agg_filter != nullptr) {
+      raise(error(ErrorCode::kNotImplemented, "FILTER is not implemented for non-aggregate window functions"),
+            call.location);
+    }
+    if (call.agg_distinct != 0 || call.n_agg_order > 0) {
+      not_implemented("DISTINCT or ORDER BY in a window function", call.location);
+    }
+    return window_call(call, std::move(made), scope);
+  }
+  if (call.agg_star != 0 && aggregate && name != "count") {
+    raise(error(ErrorCode::kUndefinedFunction, "function {}() does not exist", name)
+              .hint("No function matches the given name and argument types. You might need to add explicit type casts."),
+          call.location);
+  }
+  if (aggregate && name == "count" && args.empty() && call.agg_star == 0) {
+    raise(error(ErrorCode::kWrongObjectType, "count(*) must be used to call a parameterless aggregate function"),
+          call.location);
+  }
+  ExprRef made = make_call(schema, name, std::move(args), call.location, call.func_variadic != 0);
+  const bool is_aggregate = made->kind == ExprKind::kAggregate;
+  if (!is_aggregate) {
+    const auto refuse = [&](std::string_view what) {
+      raise(error(ErrorCode::kWrongObjectType, "{} specified, but {} is not an aggregate function", what, name),
+            call.location);
+    };
+    if (call.agg_star != 0) {
+      raise(error(ErrorCode::kWrongObjectType, "{}(*) specified, but {} is not an aggregate function", name, name),
+            call.location);
+    }
+    if (call.agg_distinct != 0) {
+      refuse("DISTINCT");
+    }
+    if (call.n_agg_order > 0) {
+      refuse("ORDER BY");
+    }
+    if (call.agg_filter != nullptr) {
+      refuse("FILTER");
+    }
+    if (call.over != nullptr) {
+      raise(error(ErrorCode::kWrongObjectType, "OVER specified, but {} is not a window function nor an aggregate function",
+                  name),
+            call.location);
+    }
+    if (made->kernel != nullptr && made->kind == ExprKind::kCall && made->kernel->kind == KernelKind::kSetReturning) {
+      return set_returning(std::move(made), scope, name);
+    }
+    return made;
+  }
+  made->star = call.agg_star != 0;
+  made->distinct = call.agg_distinct != 0;
+  {
+    const bool in = std::exchange(scope.in_aggregate, true);
+    for (const pg::Node* node : BOP_PG_LIST(&call, agg_order)) {
+      const PgQuery__SortBy& sort = *node->sort_by;
+      if (sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_USING) {
+        not_implemented("ORDER BY USING", sort.location);
+      }
+      SortKey key{.expr = resolve_unknown(expression(*sort.node, scope))};
+      key.descending = sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
+      key.nulls_first = sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT
+                            ? key.descending
+                            : sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;
+      if (made->distinct &&
+          std::ranges::none_of(made->args, [&](const ExprRef& arg) { return same_expr(*arg, *key.expr); })) {
+        raise(error(ErrorCode::kInvalidColumnReference,
+                    "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list"),
+              key.expr->location);
+      }
+      made->order.push_back(std::move(key));
+    }
+    if (call.agg_filter != nullptr) {
+      made->filter = boolean(*call.agg_filter, scope, Clause::kFilter, "FILTER");
+    }
+    scope.in_aggregate = in;
+  }
+  if (made->distinct) {
+    for (const ExprRef& arg : made->args) {
+      if (!is_comparable(type_of(*arg))) {
+        raise(error(ErrorCode::kUndefinedFunction, "could not identify an equality operator for type {}",
+                    format_type(type_of(*arg))),
+              arg->location);
+      }
+    }
+  }
+  if (call.over != nullptr) {
+    if (made->distinct) {
+      raise(error(ErrorCode::kNotImplemented, "DISTINCT is not implemented for window functions"), call.location);
+    }
+    if (!made->order.empty()) {
+      raise(error(ErrorCode::kNotImplemented, "aggregate ORDER BY is not implemented for window functions"),
+            call.location);
+    }
+    if (!made->kernel->window) {
+      not_implemented(fmt::format("aggregate function {} as a window function", name), call.location);
+    }
+    made->kind = ExprKind::kWindow;
+    return window_call(call, std::move(made), scope);
+  }
+  scope.has_aggregate = true;
+  return made;
+}
+
+ExprRef Binder::set_returning(ExprRef call, Scope& scope, std::string_view name) {
+  if (scope.clause == Clause::kFrom) {
+    return call;
+  }
+  if (!scope.may_expand || scope.in_aggregate || scope.in_window) {
+    raise(error(ErrorCode::kNotImplemented, "set-returning functions are not allowed in {}", clause_name(scope.clause)),
+          call->location);
+  }
+  if (call->kernel->columns.size() > 1) {
+    not_implemented(fmt::format("the record of {} in the select list", name), call->location);
+  }
+  RangeRef entry = new_entry(RangeKind::kFunction, std::string(name), scope.depth);
+  const Oid type = call->type;
+  const int location = call->location;
+  entry->function = std::move(call);
+  entry->columns.push_back({.name = std::string(name), .type = type, .sql = "value"});
+  scope.expanded.push_back(entry);
+  return column_of(entry, 0, location);
+}
+
+std::shared_ptr<Window> Binder::window_definition(const PgQuery__WindowDef& def, Scope& scope) {
+  auto window = std::make_shared<Window>();
+  const std::string_view base = pg::text(def.refname);
+  if (!base.empty()) {
+    bool found = false;
+    for (const auto& [name, w] : scope.windows) {
+      if (name == base) {
+        *window = *w;
+        found = true;
+      }
+    }
+    if (!found) {
+      raise(error(ErrorCode::kUndefinedObject, "window \"{}\" does not exist", base), def.location);
+    }
+    if (def.n_partition_clause > 0) {
+      raise(error(ErrorCode::kWindowingError, "cannot override PARTITION BY clause of window \"{}\"", base), def.location);
+    }
+    if (def.n_order_clause > 0 && !window->order.empty()) {
+      raise(error(ErrorCode::kWindowingError, "cannot override ORDER BY clause of window \"{}\"", base), def.location);
+    }
+  }
+  const bool in = std::exchange(scope.in_window, true);
+  for (const pg::Node* node : BOP_PG_LIST(&def, partition_clause)) {
+    window->partition.push_back(resolve_unknown(expression(*node, scope, Clause::kWindow)));
+  }
+  for (const pg::Node* node : BOP_PG_LIST(&def, order_clause)) {
+    const PgQuery__SortBy& sort = *node->sort_by;
+    if (sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_USING) {
+      not_implemented("ORDER BY USING", sort.location);
+    }
+    SortKey key{.expr = resolve_unknown(expression(*sort.node, scope, Clause::kWindow))};
+    key.descending = sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
+    key.nulls_first = sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT
+                          ? key.descending
+                          : sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;
+    window->order.push_back(std::move(key));
+  }
+  window->frame_options = def.frame_options;
+  constexpr int kRange = 0x2;
+  const auto offset = [&](const pg::Node* node) -> ExprRef {
+    if (node == nullptr) {
+      return nullptr;
+    }
+    if ((def.frame_options & kRange) != 0) {
+      not_implemented("RANGE with an offset", def.location);
+    }
+    return coerce(expression(*node, scope, Clause::kWindow), types::kInt8, -1, CastContext::kImplicit);
+  };
+  window->start = offset(def.start_offset);
+  window->end = offset(def.end_offset);
+  scope.in_window = in;
+  return window;
+}
+
+ExprRef Binder::window_call(const PgQuery__FuncCall& call, ExprRef made, Scope& scope) {
+  if (scope.in_window) {
+    raise(error(ErrorCode::kWindowingError, "window function calls cannot be nested"), call.location);
+  }
+  if (scope.in_aggregate) {
+    raise(error(ErrorCode::kGroupingError, "aggregate function calls cannot contain window function calls"), call.location);
+  }
+  if (scope.clause != Clause::kSelect && scope.clause != Clause::kOrderBy) {
+    raise(error(ErrorCode::kWindowingError, "window functions are not allowed in {}", clause_name(scope.clause)),
+          call.location);
+  }
+  if (const std::string_view name = pg::text(call.over->name); !name.empty()) {
+    for (const auto& [known, window] : scope.windows) {
+      if (known == name) {
+        made->window = window;
+      }
+    }
+    if (made->window == nullptr) {
+      raise(error(ErrorCode::kUndefinedObject, "window \"{}\" does not exist", name), call.over->location);
+    }
+  } else {
+    made->window = window_definition(*call.over, scope);
+  }
+  scope.has_window = true;
+  return made;
+}
+
+}  // namespace bop::sql

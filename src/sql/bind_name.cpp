@@ -1,0 +1,304 @@
+// Names: columns, stars, the names of output columns.
+#include <fmt/format.h>
+
+#include "sql/binder.hpp"
+#include "sql/functions/kernels.hpp"
+
+namespace bop::sql {
+
+std::string name_list(pg::NodeList names) {
+  std::string out;
+  for (const pg::Node* node : names) {
+    out += out.empty() ? "" : ".";
+    out += node->node_case == PG_QUERY__NODE__NODE_A_STAR ? std::string_view("*") : pg::string_of(node);
+  }
+  return out;
+}
+
+ExprRef Binder::column_of(const RangeRef& entry, std::size_t index, int location) const {
+  const RangeColumn& column = entry->columns[index];
+  ExprRef e = make_expr(ExprKind::kColumn, column.type, {}, location);
+  e->typmod = column.typmod;
+  e->entry = entry;
+  e->number = static_cast<int>(index);
+  return e;
+}
+
+namespace {
+
+// A reference has a location of its own; a merged column of USING is an expression already.
+ExprRef located(const ExprRef& e, int location) {
+  auto copy = std::make_shared<Expr>(*e);
+  copy->location = location;
+  return copy;
+}
+
+}  // namespace
+
+ExprRef Binder::find_column(std::string_view name, Scope& scope, int location) {
+  for (Scope* s = &scope; s != nullptr; s = s->parent) {
+    ExprRef found;
+    for (const ScopeItem& item : s->items) {
+      if (!item.columns_visible) {
+        continue;
+      }
+      for (const auto& [column, expr] : item.columns) {
+        if (column != name) {
+          continue;
+        }
+        if (found != nullptr) {
+          raise(error(ErrorCode::kAmbiguousColumn, "column reference \"{}\" is ambiguous", name), location);
+        }
+        found = expr;
+      }
+    }
+    if (found != nullptr) {
+      return located(found, location);
+    }
+  }
+  return nullptr;
+}
+
+ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
+  const pg::NodeList fields = BOP_PG_LIST(&ref, fields);
+  if (fields.back()->node_case == PG_QUERY__NODE__NODE_A_STAR) {
+    raise(error(ErrorCode::kSyntaxError, "row expansion via \"*\" is not supported here"), ref.location);
+  }
+  if (scope.clause == Clause::kDefault) {
+    raise(error(ErrorCode::kNotImplemented, "cannot use column reference in DEFAULT expression"), ref.location);
+  }
+  const std::string_view column = pg::string_of(fields.back());
+  const auto whole_row = [&](const ScopeItem& item) {
+    ExprRef row = make_expr(ExprKind::kRow, types::kRecord, {}, ref.location);
+    for (const auto& [name, expr] : item.columns) {
+      row->args.push_back(expr);
+    }
+    return row;
+  };
+  if (fields.size() == 1) {
+    if (ExprRef found = find_column(column, scope, ref.location); found != nullptr) {
+      return found;
+    }
+    for (Scope* s = &scope; s != nullptr; s = s->parent) {
+      for (const ScopeItem& item : s->items) {
+        if (item.alias == column) {
+          return whole_row(item);
+        }
+      }
+    }
+    if (column == "tableoid") {
+      for (const ScopeItem& item : scope.items) {
+        if (item.entry != nullptr && item.entry->relation != nullptr) {
+          return constant(types::kOid, OwnedValue::of_int(item.entry->relation->oid), ref.location);
+        }
+      }
+    }
+    raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" does not exist", column), ref.location);
+  }
+  const std::string_view table = pg::string_of(fields[fields.size() - 2]);
+  const std::string_view schema = fields.size() > 2 ? pg::string_of(fields[fields.size() - 3]) : std::string_view();
+  if (fields.size() > 4) {
+    raise(error(ErrorCode::kSyntaxError, "improper qualified name (too many dotted names): {}", name_list(fields)),
+          ref.location);
+  }
+  for (Scope* s = &scope; s != nullptr; s = s->parent) {
+    for (const ScopeItem& item : s->items) {
+      if (item.alias != table || (!schema.empty() && item.schema != schema)) {
+        continue;
+      }
+      for (const auto& [name, expr] : item.columns) {
+        if (name == column) {
+          return located(expr, ref.location);
+        }
+      }
+      if (column == "tableoid" && item.entry != nullptr && item.entry->relation != nullptr) {
+        return constant(types::kOid, OwnedValue::of_int(item.entry->relation->oid), ref.location);
+      }
+      raise(error(ErrorCode::kUndefinedColumn, "column {}.{} does not exist", table, column), ref.location);
+    }
+  }
+  for (Scope* s = &scope; s != nullptr; s = s->parent) {
+    for (const ScopeItem& item : s->items) {
+      if (item.entry != nullptr && item.entry->relation != nullptr && item.entry->relation->name == table) {
+        raise(error(ErrorCode::kUndefinedTable, "invalid reference to FROM-clause entry for table \"{}\"", table)
+                  .hint(fmt::format("Perhaps you meant to reference the table alias \"{}\".", item.alias)),
+              ref.location);
+      }
+    }
+  }
+  raise(error(ErrorCode::kUndefinedTable, "missing FROM-clause entry for table \"{}\"", table), ref.location);
+}
+
+std::vector<Target> Binder::expand_star(const PgQuery__ColumnRef& ref, Scope& scope) {
+  const pg::NodeList fields = BOP_PG_LIST(&ref, fields);
+  std::vector<Target> out;
+  const auto add = [&](const ScopeItem& item) {
+    for (const auto& [name, expr] : item.columns) {
+      Target target{.name = name, .expr = located(expr, ref.location)};
+      if (expr->kind == ExprKind::kColumn) {
+        const RangeColumn& column = expr->entry->columns[static_cast<std::size_t>(expr->number)];
+        target.table = column.table;
+        target.attribute = column.attribute;
+      }
+      out.push_back(std::move(target));
+    }
+  };
+  if (fields.size() == 1) {
+    if (scope.items.empty()) {
+      raise(error(ErrorCode::kSyntaxError, "SELECT * with no tables specified is not valid"), ref.location);
+    }
+    for (const ScopeItem& item : scope.items) {
+      if (item.columns_visible) {
+        add(item);
+      }
+    }
+    return out;
+  }
+  const std::string_view table = pg::string_of(fields[fields.size() - 2]);
+  const std::string_view schema = fields.size() > 2 ? pg::string_of(fields[fields.size() - 3]) : std::string_view();
+  for (Scope* s = &scope; s != nullptr; s = s->parent) {
+    for (const ScopeItem& item : s->items) {
+      if (item.alias == table && (schema.empty() || item.schema == schema)) {
+        add(item);
+        return out;
+      }
+    }
+  }
+  raise(error(ErrorCode::kUndefinedTable, "missing FROM-clause entry for table \"{}\"", table), ref.location);
+}
+
+std::vector<Target> Binder::target_list(pg::NodeList list, Scope& scope, Clause clause) {
+  std::vector<Target> out;
+  for (const pg::Node* node : list) {
+    const PgQuery__ResTarget& target = *node->res_target;
+    if (target.val->node_case == PG_QUERY__NODE__NODE_COLUMN_REF) {
+      const PgQuery__ColumnRef& ref = *target.val->column_ref;
+      if (ref.fields[ref.n_fields - 1]->node_case == PG_QUERY__NODE__NODE_A_STAR) {
+        for (Target& t : expand_star(ref, scope)) {
+          out.push_back(std::move(t));
+        }
+        continue;
+      }
+    }
+    Target made;
+    made.expr = expression(*target.val, scope, clause);
+    const std::string_view name = pg::text(target.name);
+    made.name = name.empty() ? target_name(*target.val) : std::string(name);
+    if (made.expr->kind == ExprKind::kColumn) {
+      const RangeColumn& column = made.expr->entry->columns[static_cast<std::size_t>(made.expr->number)];
+      made.table = column.table;
+      made.attribute = column.attribute;
+    }
+    out.push_back(std::move(made));
+  }
+  return out;
+}
+
+namespace {
+
+// The name that an expression suggests and how strongly: 0 none, 1 weak, 2 strong.
+int suggest_name(const pg::Node* node, std::string& name) {
+  if (node == nullptr) {
+    return 0;
+  }
+  const auto strong = [&](std::string_view n) {
+    name = n;
+    return 2;
+  };
+  switch (node->node_case) {
+    case PG_QUERY__NODE__NODE_COLUMN_REF: {
+      const std::string_view last = pg::last_name(BOP_PG_LIST(node->column_ref, fields));
+      return last.empty() ? 0 : strong(last);
+    }
+    case PG_QUERY__NODE__NODE_A_INDIRECTION: {
+      for (std::size_t i = node->a_indirection->n_indirection; i-- > 0;) {
+        if (const std::string_view field = pg::string_of(node->a_indirection->indirection[i]); !field.empty()) {
+          return strong(field);
+        }
+      }
+      return suggest_name(node->a_indirection->arg, name);
+    }
+    case PG_QUERY__NODE__NODE_FUNC_CALL: return strong(pg::last_name(BOP_PG_LIST(node->func_call, funcname)));
+    case PG_QUERY__NODE__NODE_A_EXPR:
+      return node->a_expr->kind == PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF ? strong("nullif") : 0;
+    case PG_QUERY__NODE__NODE_TYPE_CAST: {
+      const int strength = suggest_name(node->type_cast->arg, name);
+      if (strength > 1) {
+        return strength;
+      }
+      name = pg::last_name(BOP_PG_LIST(node->type_cast->type_name, names));
+      return 1;
+    }
+    case PG_QUERY__NODE__NODE_COLLATE_CLAUSE: return suggest_name(node->collate_clause->arg, name);
+    case PG_QUERY__NODE__NODE_GROUPING_FUNC: return strong("grouping");
+    case PG_QUERY__NODE__NODE_SUB_LINK: {
+      const PgQuery__SubLink& link = *node->sub_link;
+      if (link.sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXISTS_SUBLINK) {
+        return strong("exists");
+      }
+      if (link.sub_link_type == PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK) {
+        return strong("array");
+      }
+      if (link.sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK && link.subselect != nullptr &&
+          link.subselect->node_case == PG_QUERY__NODE__NODE_SELECT_STMT) {
+        const PgQuery__SelectStmt* select = link.subselect->select_stmt;
+        while (select->larg != nullptr) {
+          select = select->larg;
+        }
+        if (select->n_target_list > 0) {
+          const PgQuery__ResTarget& target = *select->target_list[0]->res_target;
+          if (const std::string_view given = pg::text(target.name); !given.empty()) {
+            return strong(given);
+          }
+          return suggest_name(target.val, name);
+        }
+        if (select->n_values_lists > 0) {
+          return strong("column1");
+        }
+      }
+      return 0;
+    }
+    case PG_QUERY__NODE__NODE_CASE_EXPR: {
+      const int strength = suggest_name(node->case_expr->defresult, name);
+      if (strength > 1) {
+        return strength;
+      }
+      name = "case";
+      return 1;
+    }
+    case PG_QUERY__NODE__NODE_A_ARRAY_EXPR: return strong("array");
+    case PG_QUERY__NODE__NODE_ROW_EXPR: return strong("row");
+    case PG_QUERY__NODE__NODE_COALESCE_EXPR: return strong("coalesce");
+    case PG_QUERY__NODE__NODE_MIN_MAX_EXPR:
+      return strong(node->min_max_expr->op == PG_QUERY__MIN_MAX_OP__IS_GREATEST ? "greatest" : "least");
+    case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION:
+      switch (node->sqlvalue_function->op) {
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_DATE: return strong("current_date");
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIME:
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIME_N: return strong("current_time");
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIMESTAMP:
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIMESTAMP_N: return strong("current_timestamp");
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIME:
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIME_N: return strong("localtime");
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIMESTAMP:
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIMESTAMP_N: return strong("localtimestamp");
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_ROLE: return strong("current_role");
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_USER: return strong("current_user");
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_USER: return strong("user");
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_SESSION_USER: return strong("session_user");
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_CATALOG: return strong("current_catalog");
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_SCHEMA: return strong("current_schema");
+        default: return 0;
+      }
+    default: return 0;
+  }
+}
+
+}  // namespace
+
+std::string Binder::target_name(const pg::Node& node) const {
+  std::string name;
+  return suggest_name(&node, name) > 0 ? name : "?column?";
+}
+
+}  // namespace bop::sql

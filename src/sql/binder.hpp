@@ -1,0 +1,203 @@
+// The binder's state and its parts; bind_*.cpp hold one part each.
+//
+// A Binder binds one statement and is used once. Failures are thrown as BindFailure inside the binder only: bind()
+// catches them, none leaves the layer.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sql/bind.hpp"
+#include "sql/query.hpp"
+#include "sql/tree.hpp"
+#include "sql/types/types.hpp"
+
+namespace bop::sql {
+
+struct BindFailure {
+  Error error;
+};
+
+// Where an expression stands; decides what is allowed in it and how errors call the place.
+enum class Clause : std::uint8_t {
+  kSelect, kWhere, kJoin, kFrom, kGroupBy, kHaving, kOrderBy, kDistinctOn, kLimit, kOffset, kValues, kReturning,
+  kUpdateSet, kFilter, kWindow, kCheck, kDefault, kIndex, kIndexPredicate, kGenerated, kConflict,
+};
+[[nodiscard]] std::string_view clause_name(Clause clause);
+
+// One name of FROM: what `alias.column` and bare columns may mean.
+struct ScopeItem {
+  std::string alias;       // empty: no qualified access
+  std::string schema;      // of a table without alias
+  std::vector<std::pair<std::string, ExprRef>> columns;
+  bool columns_visible = true;  // without qualification, and in *
+  RangeRef entry;          // null for a join
+};
+
+struct Scope {
+  Scope* parent = nullptr;
+  Query* query = nullptr;
+  int depth = 1;
+  std::vector<ScopeItem> items;
+  std::vector<std::shared_ptr<Cte>> ctes;
+  Clause clause = Clause::kSelect;
+  bool in_aggregate = false;
+  bool in_window = false;
+  bool has_aggregate = false;
+  bool has_window = false;
+  std::vector<std::pair<std::string, std::shared_ptr<Window>>> windows;
+  // Set-returning calls of the select list, to be joined to FROM.
+  std::vector<RangeRef> expanded;
+  bool may_expand = false;  // binding the select list's own expressions
+};
+
+class Binder {
+ public:
+  Binder(const ParsedStatementPtr& statement, const BindContext& context, std::span<const Oid> parameter_types);
+
+  // ---- bind_select.cpp, bind_set_operation.cpp, bind_from.cpp
+  QueryRef select(const PgQuery__SelectStmt& stmt, Scope* parent, bool resolve_unknown);
+  void bind_ctes(const PgQuery__WithClause* with, Scope& scope, std::vector<std::shared_ptr<Cte>>& out);
+  std::unique_ptr<FromNode> from_item(const pg::Node& node, Scope& scope, bool first);
+  RangeRef table_entry(const std::shared_ptr<const Relation>& relation, std::string alias, int depth);
+  std::shared_ptr<const Relation> find_relation(const PgQuery__RangeVar& range, bool for_change);
+  ScopeItem scope_item(const RangeRef& entry) const;
+
+  // ---- bind_dml.cpp
+  Change insert(const PgQuery__InsertStmt& stmt);
+  Change update(const PgQuery__UpdateStmt& stmt);
+  Change remove(const PgQuery__DeleteStmt& stmt);
+
+  // ---- bind_expression.cpp and its parts
+  ExprRef expression(const pg::Node& node, Scope& scope);
+  ExprRef expression(const pg::Node& node, Scope& scope, Clause clause);
+  ExprRef boolean(const pg::Node& node, Scope& scope, Clause clause, std::string_view what);
+  ExprRef function_call(const PgQuery__FuncCall& call, Scope& scope);
+  ExprRef make_call(std::string_view schema, std::string_view name, std::vector<ExprRef> args, int location,
+                    bool variadic = false);
+  ExprRef make_operator(std::string_view name, ExprRef left, ExprRef right, int location);
+  ExprRef sub_link(const PgQuery__SubLink& link, Scope& scope);
+  ExprRef column_reference(const PgQuery__ColumnRef& ref, Scope& scope);
+  std::vector<Target> expand_star(const PgQuery__ColumnRef& ref, Scope& scope);
+  std::vector<Target> target_list(pg::NodeList list, Scope& scope, Clause clause);
+  [[nodiscard]] std::string target_name(const pg::Node& node) const;
+  ExprRef column_of(const RangeRef& entry, std::size_t index, int location = -1) const;
+
+  // ---- coerce.cpp
+  // Casts to a type; fails as PostgreSQL does when `context` does not allow it.
+  ExprRef coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext context, int location = -1);
+  // nullptr when it is not allowed.
+  ExprRef try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext context, int location = -1);
+  [[nodiscard]] bool can_coerce(Oid from, Oid to, CastContext context) const;
+  ExprRef coerce_assignment(ExprRef e, const Column& column, int location);
+  ExprRef coerce_boolean(ExprRef e, std::string_view what);
+  ExprRef resolve_unknown(ExprRef e);  // to text
+  [[nodiscard]] Oid type_of(const Expr& e) const;  // of a parameter the newest; kUnknown when not known
+  // The type that UNION, CASE, VALUES... give their branches.
+  Oid common_type(std::span<const ExprRef> branches, std::string_view what);
+  // As for operands of a list: common type or 0.
+  Oid common_type_or_none(std::span<const ExprRef> branches) const;
+  static std::int32_t common_typmod(std::span<const ExprRef> branches);
+
+  // ---- bind_check.cpp
+  void check_grouping(const Query& query);
+  void check_aggregate_place(const Scope& scope, int location, std::string_view name) const;
+
+  ExprRef constant(Oid type, OwnedValue value, int location = -1) const;
+  ExprRef text_constant(std::string_view text) const;
+  ExprRef null_constant(Oid type) const;
+  ExprRef parameter(int number, int location);
+  [[nodiscard]] int position(int location) const { return text_hidden_ ? 0 : statement_->position(location); }
+  [[noreturn]] void raise(Error e, int location = -1) const;
+  [[noreturn]] void not_implemented(std::string_view what, int location = -1) const;
+  [[nodiscard]] TypeRef type_name(const PgQuery__TypeName& name) const;
+  RangeRef new_entry(RangeKind kind, std::string alias, int depth);
+
+  // Binds the text of a default, CHECK or view of the catalog: no positions, own names.
+  template <class Function>
+  auto with_text(const ParsedStatementPtr& statement, Function f) {
+    ParsedStatementPtr saved = std::exchange(statement_, statement);
+    const bool hidden = std::exchange(text_hidden_, true);
+    struct Restore {
+      Binder& binder;
+      ParsedStatementPtr& statement;
+      bool hidden;
+      ~Restore() {
+        binder.statement_ = std::move(statement);
+        binder.text_hidden_ = hidden;
+      }
+    } restore{*this, saved, hidden};
+    return f();
+  }
+
+  void used_relation(Oid oid);
+  const std::vector<Oid>& parameters() const { return parameters_; }
+  std::vector<Oid>& parameters() { return parameters_; }
+  const BindContext& context() const { return context_; }
+  const ParsedStatement& statement() const { return *statement_; }
+
+  std::vector<Oid> relations;
+  bool needs_writer = false;
+  bool is_volatile = false;
+  bool has_stable = false;
+  bool has_subquery = false;
+
+ private:
+  friend class SelectBinder;
+  ExprRef expression_node(const pg::Node& node, Scope& scope);
+  ExprRef constant_node(const PgQuery__AConst& c);
+  ExprRef operator_expression(const PgQuery__AExpr& e, Scope& scope);
+  ExprRef comparison(std::string_view op, ExprRef left, ExprRef right, int location);
+  ExprRef row_comparison(std::string_view op, const Expr& left, const Expr& right, int location);
+  ExprRef in_list(const PgQuery__AExpr& e, Scope& scope);
+  ExprRef quantified_array(const PgQuery__AExpr& e, Scope& scope);
+  ExprRef case_expression(const PgQuery__CaseExpr& e, Scope& scope);
+  ExprRef type_cast(const PgQuery__TypeCast& e, Scope& scope);
+  ExprRef array_expression(const PgQuery__AArrayExpr& e, Scope& scope, Oid array_type, std::int32_t typmod);
+  ExprRef indirection(const PgQuery__AIndirection& e, Scope& scope);
+  ExprRef value_function(const PgQuery__SQLValueFunction& f);
+  ExprRef window_call(const PgQuery__FuncCall& call, ExprRef made, Scope& scope);
+  std::shared_ptr<Window> window_definition(const PgQuery__WindowDef& def, Scope& scope);
+  ExprRef find_column(std::string_view name, Scope& scope, int location);
+  ExprRef set_returning(ExprRef call, Scope& scope, std::string_view name);
+  std::vector<SortKey> sort_clause(pg::NodeList list, Query& query, Scope& scope, bool output_only);
+  ExprRef output_or_expression(const pg::Node& node, Query& query, Scope& scope, Clause clause, bool output_only);
+  ExprRef limit_expression(const pg::Node& node, Scope& scope, Clause clause);
+  QueryRef set_operation(const PgQuery__SelectStmt& stmt, Scope& scope, bool resolve_unknown);
+  QueryRef values(const PgQuery__SelectStmt& stmt, Scope& scope, bool resolve_unknown);
+  QueryRef plain_select(const PgQuery__SelectStmt& stmt, Scope& scope, bool resolve_unknown);
+  void bind_recursive(Cte& cte, const PgQuery__SelectStmt& stmt, Scope& scope, std::size_t place);
+  void coerce_column(Query& query, std::size_t column, Oid type, std::int32_t typmod, CastContext context);
+  void name_output(Query& query);
+  std::unique_ptr<FromNode> join_item(const PgQuery__JoinExpr& join, Scope& scope);
+  RangeRef function_entry(const PgQuery__RangeFunction& range, Scope& scope);
+  RangeRef view_entry(const std::shared_ptr<const Relation>& view, std::string alias, int depth);
+  void add_to_scope(Scope& scope, ScopeItem item, int location);
+  void rename_columns(RangeEntry& entry, const PgQuery__Alias* alias, std::string_view what);
+  ExprRef column_default(const Column& column);
+  void bind_checks(Change& change, const std::set<std::int16_t>* changed);
+  void bind_returning(Change& change, pg::NodeList list, Scope& scope);
+  void bind_upsert(Change& change, const PgQuery__OnConflictClause& clause, Scope& scope);
+  std::vector<Assignment> assignments(pg::NodeList list, const Relation& table, Scope& scope);
+  void columns_of_query(RangeEntry& entry, const Query& query) const;
+
+  ParsedStatementPtr statement_;
+  const BindContext& context_;
+  std::vector<Oid> parameters_;
+  std::vector<bool> fixed_;  // the client said the type
+  int next_entry_ = 1;
+  int next_cte_ = 1;
+  int depth_of_views_ = 0;
+  bool text_hidden_ = false;
+};
+
+// "a.b" for messages.
+[[nodiscard]] std::string name_list(pg::NodeList names);
+
+}  // namespace bop::sql

@@ -1,0 +1,233 @@
+// Casts: from what an expression is to what its place wants, by PostgreSQL's coercion contexts.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "sql/binder.hpp"
+
+namespace bop::sql {
+
+namespace {
+
+// int -> numeric and the like cannot fail and cost a call each row: done once for constants.
+bool folds(const Expr& e) { return e.kind == ExprKind::kConst; }
+
+bool has_length(Oid type) {
+  return type == types::kVarchar || type == types::kBpchar || type == types::kNumeric || type == types::kTimestamp ||
+         type == types::kTimestamptz || type == types::kTime || type == types::kTimetz || type == types::kInterval ||
+         is_true_array(type);
+}
+
+}  // namespace
+
+Oid Binder::type_of(const Expr& e) const {
+  if (e.kind == ExprKind::kParam && (e.type == 0 || e.type == types::kUnknown)) {
+    const Oid known = parameters_[static_cast<std::size_t>(e.number - 1)];
+    return known == 0 ? types::kUnknown : known;
+  }
+  return e.type == 0 ? types::kUnknown : e.type;
+}
+
+bool Binder::can_coerce(Oid from, Oid to, CastContext context) const {
+  if (from == to || from == types::kUnknown || to == types::kAny) {
+    return true;
+  }
+  const CastContext needed = cast_context(from, to);
+  return needed != CastContext::kNone && needed >= context;
+}
+
+ExprRef Binder::try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext context, int location) {
+  if (location < 0) {
+    location = e->location;
+  }
+  if (e->kind == ExprKind::kUnknown) {
+    Result<OwnedValue> value = parse_text(type, -1, e->text, context_.codec);
+    if (value && typmod >= 0) {
+      value = apply_typmod(type, typmod, std::move(*value), context == CastContext::kExplicit);
+      if (!value) {
+        raise(std::move(value).error());
+      }
+    } else if (!value) {
+      raise(std::move(value).error(), e->location);
+    }
+    ExprRef made = constant(type, std::move(*value), e->location);
+    made->typmod = typmod;
+    return made;
+  }
+  if (e->kind == ExprKind::kParam && (e->type == 0 || e->type == types::kUnknown)) {
+    Oid& known = parameters_[static_cast<std::size_t>(e->number - 1)];
+    if (known == 0) {
+      known = type;
+    }
+    if (known != type && !can_coerce(known, type, context)) {
+      raise(error(ErrorCode::kAmbiguousParameter, "inconsistent types deduced for parameter ${}", e->number)
+                .detail(fmt::format("{} versus {}", format_type(known), format_type(type))),
+            e->location);
+    }
+    e->type = known;
+  }
+  const Oid from = type_of(*e);
+  if (from == types::kRecord || type == types::kRecord) {
+    return from == type ? e : nullptr;
+  }
+  if (from == type) {
+    if (typmod < 0 || typmod == e->typmod || !has_length(type)) {
+      return e;
+    }
+  } else if (!can_coerce(from, type, context)) {
+    return nullptr;
+  }
+  const bool is_explicit = context == CastContext::kExplicit;
+  if (folds(*e)) {
+    if (e->value.is_null()) {
+      ExprRef null = null_constant(type);
+      null->typmod = typmod;
+      return null;
+    }
+    const bool stable = from == types::kTimestamptz || type == types::kTimestamptz || type == types::kRegclass;
+    if (!stable || from == type) {
+      Result<OwnedValue> value = from == type ? Result<OwnedValue>(e->value)
+                                              : cast(from, type, e->value.view(), is_explicit, context_.codec);
+      if (value && typmod >= 0) {
+        value = apply_typmod(type, typmod, std::move(*value), is_explicit);
+      }
+      if (!value) {
+        raise(std::move(value).error());
+      }
+      ExprRef made = constant(type, std::move(*value), location);
+      made->typmod = typmod;
+      return made;
+    }
+  }
+  ExprRef made = make_expr(ExprKind::kCast, type, {std::move(e)}, location);
+  made->cast_from = from;
+  made->typmod = typmod;
+  made->explicit_cast = is_explicit;
+  return made;
+}
+
+ExprRef Binder::coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext context, int location) {
+  const Oid from = type_of(*e);
+  const int place = location < 0 ? e->location : location;
+  ExprRef made = try_coerce(std::move(e), type, typmod, context, location);
+  if (made == nullptr) {
+    raise(error(ErrorCode::kCannotCoerce, "cannot cast type {} to {}", format_type(from), format_type(type)), place);
+  }
+  return made;
+}
+
+ExprRef Binder::coerce_assignment(ExprRef e, const Column& column, int location) {
+  const Oid from = type_of(*e);
+  ExprRef made = try_coerce(e, column.type, column.typmod, CastContext::kAssignment, -1);
+  if (made == nullptr) {
+    raise(error(ErrorCode::kDatatypeMismatch, "column \"{}\" is of type {} but expression is of type {}", column.name,
+                format_type(column.type), format_type(from))
+              .hint("You will need to rewrite or cast the expression."),
+          e->location >= 0 ? e->location : location);
+  }
+  return made;
+}
+
+ExprRef Binder::coerce_boolean(ExprRef e, std::string_view what) {
+  const Oid from = type_of(*e);
+  const int location = e->location;
+  ExprRef made = try_coerce(std::move(e), types::kBool, -1, CastContext::kImplicit);
+  if (made == nullptr) {
+    raise(error(ErrorCode::kDatatypeMismatch, "argument of {} must be type boolean, not type {}", what,
+                format_type(from)),
+          location);
+  }
+  return made;
+}
+
+ExprRef Binder::resolve_unknown(ExprRef e) {
+  return type_of(*e) == types::kUnknown ? coerce(std::move(e), types::kText, -1, CastContext::kImplicit) : e;
+}
+
+Oid Binder::common_type_or_none(std::span<const ExprRef> branches) const {
+  Oid chosen = types::kUnknown;
+  for (const ExprRef& e : branches) {
+    const Oid type = type_of(*e);
+    if (type == types::kUnknown || type == chosen) {
+      continue;
+    }
+    if (chosen == types::kUnknown) {
+      chosen = type;
+      continue;
+    }
+    const TypeInfo* a = find_type(chosen);
+    const TypeInfo* b = find_type(type);
+    if (a == nullptr || b == nullptr || a->category != b->category) {
+      return 0;
+    }
+    if (!a->preferred && can_coerce(chosen, type, CastContext::kImplicit) &&
+        !can_coerce(type, chosen, CastContext::kImplicit)) {
+      chosen = type;
+    }
+  }
+  return chosen == types::kUnknown ? types::kText : chosen;
+}
+
+Oid Binder::common_type(std::span<const ExprRef> branches, std::string_view what) {
+  Oid chosen = types::kUnknown;
+  for (const ExprRef& e : branches) {
+    const Oid type = type_of(*e);
+    if (type == types::kUnknown || type == chosen) {
+      continue;
+    }
+    if (chosen == types::kUnknown) {
+      chosen = type;
+      continue;
+    }
+    const TypeInfo* a = find_type(chosen);
+    const TypeInfo* b = find_type(type);
+    if (a == nullptr || b == nullptr || a->category != b->category) {
+      raise(error(ErrorCode::kDatatypeMismatch, "{} types {} and {} cannot be matched", what, format_type(chosen),
+                  format_type(type)),
+            e->location);
+    }
+    if (!a->preferred && can_coerce(chosen, type, CastContext::kImplicit) &&
+        !can_coerce(type, chosen, CastContext::kImplicit)) {
+      chosen = type;
+    }
+  }
+  if (chosen == types::kUnknown) {
+    chosen = types::kText;
+  }
+  for (const ExprRef& e : branches) {
+    const Oid type = type_of(*e);
+    if (!can_coerce(type, chosen, CastContext::kImplicit)) {
+      raise(error(ErrorCode::kCannotCoerce, "{} could not convert type {} to {}", what, format_type(type),
+                  format_type(chosen)),
+            e->location);
+    }
+  }
+  return chosen;
+}
+
+std::int32_t Binder::common_typmod(std::span<const ExprRef> branches) {
+  if (branches.empty()) {
+    return -1;
+  }
+  const Expr& first = *branches.front();
+  for (const ExprRef& e : branches) {
+    if (e->type != first.type || e->typmod != first.typmod) {
+      return -1;
+    }
+  }
+  return first.typmod;
+}
+
+ExprRef Binder::constant(Oid type, OwnedValue value, int location) const {
+  ExprRef e = make_expr(ExprKind::kConst, type, {}, location);
+  e->value = std::move(value);
+  return e;
+}
+
+ExprRef Binder::text_constant(std::string_view text) const {
+  return constant(types::kText, OwnedValue::of_text(std::string(text)));
+}
+
+ExprRef Binder::null_constant(Oid type) const { return constant(type, OwnedValue::null()); }
+
+}  // namespace bop::sql

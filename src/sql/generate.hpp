@@ -1,0 +1,65 @@
+// The typed tree becomes SQL of SQLite.
+//
+// Names in that SQL: range entries are r<id> (unique in the statement, so that no scope can hide another), CTEs w<id>,
+// output columns of subqueries o1, o2..., tables and columns as the catalog names them (t<oid>, c<number>). Every
+// ORDER BY says where NULLs go, every comparison of a type whose order is not that of bytes says its collation.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sql/query.hpp"
+#include "sql/types/value.hpp"
+
+namespace bop::sql {
+
+class Generator {
+ public:
+  // `parameters`: ?1 to ?parameters are the statement's; constants follow. `literals`: all constants stand in the text
+  // (SQL that is stored, such as index expressions).
+  explicit Generator(std::size_t parameters, bool literals = false) : parameters_(parameters), literals_(literals) {}
+
+  [[nodiscard]] std::string query(const Query& q);
+  [[nodiscard]] std::string change(Change& c);
+  [[nodiscard]] std::string expression(const Expr& e);
+  // The same with COLLATE where the type needs it and the text would not imply it.
+  [[nodiscard]] std::string collated(const Expr& e);
+  [[nodiscard]] std::string bind_constant(OwnedValue value);
+  [[nodiscard]] std::vector<OwnedValue> take_constants() { return std::move(constants_); }
+  // Query text that finds which row of an INSERT or UPDATE is in conflict with a unique index; empty if unknown.
+  [[nodiscard]] std::string key_diagnosis(const Change& c, const Relation& table, const Index& index);
+
+ private:
+  [[nodiscard]] std::string with(const std::vector<std::shared_ptr<Cte>>& ctes);
+  [[nodiscard]] std::string body(const Query& q);
+  [[nodiscard]] std::string select(const Query& q);
+  [[nodiscard]] std::string distinct_on(const Query& q);
+  [[nodiscard]] std::string values(const Query& q, bool named);
+  [[nodiscard]] std::string set_operation(const Query& q);
+  [[nodiscard]] std::string leg(const Query& q, bool left);
+  [[nodiscard]] std::string from_list(const std::vector<std::unique_ptr<FromNode>>& from);
+  [[nodiscard]] std::string from_node(const FromNode& node);
+  [[nodiscard]] std::string entry(const RangeEntry& e);
+  [[nodiscard]] std::string order(const std::vector<SortKey>& keys, const std::vector<Target>* targets);
+  [[nodiscard]] std::string limit(const Query& q);
+  [[nodiscard]] std::string call(const Expr& e);
+  [[nodiscard]] std::string aggregate(const Expr& e);
+  [[nodiscard]] std::string window(const Window& w);
+  [[nodiscard]] std::string scalar_subquery(const Expr& e);
+  [[nodiscard]] std::string quantified(const Expr& e);
+  [[nodiscard]] std::string constant(const Expr& e);
+  [[nodiscard]] std::string list(const std::vector<ExprRef>& args);
+  [[nodiscard]] std::string insert(Change& c);
+  [[nodiscard]] std::string update(Change& c);
+  [[nodiscard]] std::string remove(Change& c);
+  [[nodiscard]] std::string returning(const Change& c);
+  [[nodiscard]] std::string assignments(Change& c, const std::vector<Assignment>& set);
+  [[nodiscard]] std::string row_check(Change& c);
+
+  std::size_t parameters_;
+  bool literals_;
+  std::vector<OwnedValue> constants_;
+};
+
+}  // namespace bop::sql

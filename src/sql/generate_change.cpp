@@ -1,0 +1,260 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "sql/binder.hpp"
+#include "sql/generate.hpp"
+#include "sql/row_check.hpp"
+
+namespace bop::sql {
+
+namespace {
+
+constexpr std::size_t kMaxCheckArguments = 120;  // SQLITE_MAX_FUNCTION_ARG is 127
+
+std::string column_list(const std::vector<const Column*>& columns) {
+  std::string out;
+  for (const Column* column : columns) {
+    out += (out.empty() ? "" : ", ") + column_name(column->number);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string Generator::change(Change& c) {
+  switch (c.kind) {
+    case 'i': return with(c.ctes) + insert(c);
+    case 'u': return with(c.ctes) + update(c);
+    default: return with(c.ctes) + remove(c);
+  }
+}
+
+// One call per row that answers 1 or fails. Columns of `new_row` are already written as SQL.
+std::string Generator::row_check(Change& c) {
+  const Relation& table = *c.target->relation;
+  std::ranges::sort(c.checks, {}, &Change::Check::name);
+  const std::size_t total = c.new_row->columns.size() + c.checks.size() + 1;
+  std::string out;
+  const auto part = [&](std::size_t begin, std::size_t end, bool with_checks, bool whole) {
+    RowCheck check{.relation = table.name, .whole_row = whole};
+    std::string args;
+    for (std::size_t i = begin; i < end; ++i) {
+      const RangeColumn& column = c.new_row->columns[i];
+      check.columns.push_back(
+          {.name = column.name, .type = column.type, .typmod = column.typmod, .not_null = column.not_null});
+      args += ", " + column.sql;
+    }
+    if (with_checks) {
+      for (const Change::Check& k : c.checks) {
+        check.checks.push_back(k.name);
+        args += ", " + expression(*k.expr);
+      }
+    }
+    out += out.empty() ? "" : " AND ";
+    out += fmt::format("bop_check_row({}{})", bind_constant(OwnedValue::of_text(check.encode())), args);
+  };
+  if (total <= kMaxCheckArguments) {
+    part(0, c.new_row->columns.size(), true, true);
+    return out;
+  }
+  for (std::size_t begin = 0; begin < c.new_row->columns.size(); begin += kMaxCheckArguments - 1) {
+    part(begin, std::min(begin + kMaxCheckArguments - 1, c.new_row->columns.size()), false, false);
+  }
+  if (!c.checks.empty()) {
+    part(0, 0, true, false);
+  }
+  return out;
+}
+
+std::string Generator::insert(Change& c) {
+  std::string out = fmt::format("INSERT INTO {} AS r{}({}) ", table_name(c.target->relation->oid), c.target->id,
+                                column_list(c.insert_columns));
+  const std::size_t count = c.insert_columns.size();
+  const bool plain_values = c.source->kind == QueryKind::kValues;
+  if (c.new_row == nullptr) {
+    if (plain_values) {
+      out += values(*c.source, false);
+    } else {
+      // WHERE keeps ON CONFLICT from being read as a join's ON.
+      const std::string inner = query(*c.source);
+      out += c.has_upsert ? "SELECT * FROM (" + inner + ") WHERE 1" : inner;
+    }
+  } else {
+    std::string rows;
+    if (plain_values) {
+      std::string columns;
+      for (std::size_t i = 1; i <= count; ++i) {
+        columns += fmt::format("{}column{} AS o{}", i == 1 ? "" : ", ", i, i);
+      }
+      rows = fmt::format("SELECT {} FROM ({}) LIMIT -1", columns, values(*c.source, false));
+    } else {
+      rows = "SELECT * FROM (" + query(*c.source) + ") LIMIT -1";
+    }
+    // LIMIT keeps the rows from being computed twice, once for the check and once for the table.
+    std::string columns;
+    for (std::size_t i = 0; i < count; ++i) {
+      columns += fmt::format("{}n.o{}", i == 0 ? "" : ", ", i + 1);
+      for (RangeColumn& column : c.new_row->columns) {
+        if (column.attribute == c.insert_columns[i]->number) {
+          column.sql = fmt::format("n.o{}", i + 1);
+        }
+      }
+    }
+    const std::string check = row_check(c);
+    out += fmt::format("SELECT {} FROM ({}) AS n WHERE {}", columns, rows, check);
+  }
+  if (c.has_upsert) {
+    out += " ON CONFLICT";
+    if (!c.upsert.any_target) {
+      out += "(" + list(c.upsert.target) + ")";
+      if (c.upsert.target_where != nullptr) {
+        out += " WHERE " + expression(*c.upsert.target_where);
+      }
+    }
+    if (c.upsert.nothing) {
+      out += " DO NOTHING";
+    } else {
+      out += " DO UPDATE SET " + assignments(c, c.upsert.set);
+      if (c.upsert.where != nullptr) {
+        out += " WHERE " + expression(*c.upsert.where);
+      }
+    }
+  }
+  return out + returning(c);
+}
+
+std::string Generator::assignments(Change& c, const std::vector<Assignment>& set) {
+  if (c.new_row == nullptr) {
+    std::string out;
+    for (const Assignment& a : set) {
+      out += fmt::format("{}{} = {}", out.empty() ? "" : ", ", column_name(a.column->number), expression(*a.expr));
+    }
+    return out;
+  }
+  std::string names;
+  std::string inner;
+  std::string outer;
+  for (RangeColumn& column : c.new_row->columns) {
+    column.sql = fmt::format("r{}.{}", c.target->id, column_name(column.attribute));
+  }
+  for (std::size_t i = 0; i < set.size(); ++i) {
+    const std::string_view comma = i == 0 ? "" : ", ";
+    names += fmt::format("{}{}", comma, column_name(set[i].column->number));
+    inner += fmt::format("{}{} AS o{}", comma, expression(*set[i].expr), i + 1);
+    outer += fmt::format("{}n.o{}", comma, i + 1);
+    for (RangeColumn& column : c.new_row->columns) {
+      if (column.attribute == set[i].column->number) {
+        column.sql = fmt::format("n.o{}", i + 1);
+      }
+    }
+  }
+  const std::string check = row_check(c);
+  return fmt::format("{} = (SELECT {} FROM (SELECT {}) AS n WHERE {})", set.size() == 1 ? names : "(" + names + ")", outer,
+                     inner, check);
+}
+
+std::string Generator::update(Change& c) {
+  std::string out = fmt::format("UPDATE {} AS r{} SET {}", table_name(c.target->relation->oid), c.target->id,
+                                assignments(c, c.set));
+  if (!c.from.empty()) {
+    out += " FROM " + from_list(c.from);
+  }
+  if (c.where != nullptr) {
+    out += " WHERE " + expression(*c.where);
+  }
+  return out + returning(c);
+}
+
+std::string Generator::remove(Change& c) {
+  const std::string table = table_name(c.target->relation->oid);
+  std::string out;
+  if (c.from.empty()) {
+    out = fmt::format("DELETE FROM {} AS r{}", table, c.target->id);
+    if (c.where != nullptr) {
+      out += " WHERE " + expression(*c.where);
+    }
+    return out + returning(c);
+  }
+  out = fmt::format("DELETE FROM {} WHERE rowid IN (SELECT r{}.rowid FROM {} AS r{} JOIN {}", table, c.target->id, table,
+                    c.target->id, from_list(c.from));
+  if (c.where != nullptr) {
+    out += " WHERE " + expression(*c.where);
+  }
+  return out + ")" + returning(c);
+}
+
+std::string Generator::returning(const Change& c) {
+  if (!c.has_returning) {
+    return {};
+  }
+  // SQLite answers columns of the changed table only, by their bare names.
+  const bool saved = std::exchange(c.target->bare, true);
+  std::string out = " RETURNING ";
+  for (std::size_t i = 0; i < c.returning.size(); ++i) {
+    out += (i == 0 ? "" : ", ") + expression(*c.returning[i].expr);
+  }
+  c.target->bare = saved;
+  return out;
+}
+
+std::string Generator::key_diagnosis(const Change& c, const Relation& table, const Index& index) {
+  std::vector<std::string> keys;
+  std::string from;
+  for (const IndexKey& key : index.keys) {
+    if (key.column == 0) {
+      return {};
+    }
+    const Column* column = table.find_column(key.column);
+    if (c.kind == 'i') {
+      const auto it = std::ranges::find(c.insert_columns, key.column, [](const Column* k) { return k->number; });
+      if (it == c.insert_columns.end()) {
+        return {};
+      }
+      keys.push_back(fmt::format("n.o{}", it - c.insert_columns.begin() + 1));
+    } else {
+      std::string text = fmt::format("r{}.{}", c.target->id, column_name(column->number));
+      for (const Assignment& a : c.set) {
+        if (a.column->number == key.column) {
+          text = expression(*a.expr);
+        }
+      }
+      keys.push_back(text);
+    }
+  }
+  if (c.kind == 'i') {
+    from = c.source->kind == QueryKind::kValues ? values(*c.source, false) : query(*c.source);
+    std::string columns;
+    for (std::size_t i = 1; i <= c.insert_columns.size(); ++i) {
+      columns += fmt::format("{}{} AS o{}", i == 1 ? "" : ", ",
+                             c.source->kind == QueryKind::kValues ? fmt::format("column{}", i) : fmt::format("o{}", i), i);
+    }
+    from = fmt::format("(SELECT {} FROM ({})) AS n", columns, from);
+  } else {
+    from = fmt::format("{} AS r{}", table_name(table.oid), c.target->id);
+    if (!c.from.empty()) {
+      from += " JOIN " + from_list(c.from);
+    }
+    if (c.where != nullptr) {
+      from += " WHERE " + expression(*c.where);
+    }
+  }
+  // The new keys; the first that the table holds already or that comes twice.
+  std::string select;
+  std::string equal;
+  std::string names;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const TypeInfo* type = find_type(table.find_column(index.keys[i].column)->type);
+    const std::string collation =
+        type == nullptr || type->collation.empty() ? std::string() : fmt::format(" COLLATE {}", type->collation);
+    select += fmt::format("{}{}{} AS k{}", i == 0 ? "" : ", ", keys[i], collation, i + 1);
+    names += fmt::format("{}k{}", i == 0 ? "" : ", ", i + 1);
+    equal += fmt::format("{}x.{} = d.k{}", i == 0 ? "" : " AND ", column_name(index.keys[i].column), i + 1);
+  }
+  return fmt::format(
+      "{}SELECT {} FROM (SELECT {}, count(*) AS n FROM (SELECT {} FROM {}) GROUP BY {}) AS d "
+      "ORDER BY EXISTS (SELECT 1 FROM {} AS x WHERE {}) DESC, n DESC LIMIT 1",
+      with(c.ctes), names, names, select, from, names, table_name(table.oid), equal);
+}
+
+}  // namespace bop::sql

@@ -1,0 +1,323 @@
+#include <fmt/format.h>
+
+#include "sql/binder.hpp"
+#include "sql/functions/kernels.hpp"
+#include "sql/generate.hpp"
+
+namespace bop::sql {
+
+namespace {
+
+constexpr std::size_t kMaxInlineText = 200;
+
+std::string quoted(std::string_view s) {
+  std::string out = "'";
+  for (const char c : s) {
+    out += c;
+    if (c == '\'') {
+      out += c;
+    }
+  }
+  return out + '\'';
+}
+
+std::string_view collation_of(Oid type) {
+  const TypeInfo* info = find_type(type);
+  return info == nullptr ? std::string_view() : info->collation;
+}
+
+// Whether SQLite knows the collation of the expression's text by itself.
+bool implies_collation(const Expr& e) {
+  if (e.kind != ExprKind::kColumn || e.entry == nullptr) {
+    return false;
+  }
+  const RangeEntry& entry = *e.entry;
+  return entry.kind != RangeKind::kFunction && (entry.relation == nullptr || !entry.relation->is_virtual());
+}
+
+bool is_single_row(const Query& q) {
+  if (q.kind == QueryKind::kValues) {
+    return q.rows.size() == 1;
+  }
+  if (q.kind != QueryKind::kSelect) {
+    return false;
+  }
+  if (q.limit != nullptr && q.limit->kind == ExprKind::kConst && !q.limit->value.is_null() && q.limit->value.integer() == 1) {
+    return true;
+  }
+  return q.from.empty() || (q.grouped && q.group_by.empty());
+}
+
+}  // namespace
+
+std::string Generator::bind_constant(OwnedValue value) {
+  if (literals_) {
+    switch (value.kind()) {
+      case OwnedValue::Kind::kNull: return "NULL";
+      case OwnedValue::Kind::kInt: return std::to_string(value.integer());
+      case OwnedValue::Kind::kReal: {
+        std::string text = fmt::format("{}", value.real());
+        if (text == "inf" || text == "-inf") {
+          return text == "inf" ? "9e999" : "-9e999";
+        }
+        return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+      }
+      case OwnedValue::Kind::kText: return quoted(value.bytes());
+      case OwnedValue::Kind::kBlob: {
+        std::string text = "x'";
+        for (const char c : value.bytes()) {
+          text += fmt::format("{:02x}", static_cast<unsigned char>(c));
+        }
+        return text + '\'';
+      }
+    }
+  }
+  constants_.push_back(std::move(value));
+  return fmt::format("?{}", parameters_ + constants_.size());
+}
+
+std::string Generator::constant(const Expr& e) {
+  switch (e.value.kind()) {
+    case OwnedValue::Kind::kNull: return "NULL";
+    case OwnedValue::Kind::kInt:
+      return e.value.integer() < 0 ? fmt::format("({})", e.value.integer()) : std::to_string(e.value.integer());
+    case OwnedValue::Kind::kText:
+      if (e.value.bytes().size() <= kMaxInlineText && e.value.bytes().find('\0') == std::string::npos) {
+        return quoted(e.value.bytes());
+      }
+      return bind_constant(e.value);
+    default: return bind_constant(e.value);
+  }
+}
+
+std::string Generator::collated(const Expr& e) {
+  const std::string_view collation = collation_of(e.type);
+  std::string text = expression(e);
+  if (collation.empty() || implies_collation(e)) {
+    return text;
+  }
+  return fmt::format("{} COLLATE {}", text, collation);
+}
+
+std::string Generator::list(const std::vector<ExprRef>& args) {
+  std::string out;
+  for (const ExprRef& arg : args) {
+    out += out.empty() ? "" : ", ";
+    out += arg == nullptr ? "NULL" : expression(*arg);
+  }
+  return out;
+}
+
+std::string Generator::call(const Expr& e) {
+  const Kernel& kernel = *e.kernel;
+  if (!kernel.native_sql.empty() && kernel.kind != KernelKind::kAggregate) {
+    std::string out = "(";
+    const std::string_view sql = kernel.native_sql;
+    for (std::size_t i = 0; i < sql.size(); ++i) {
+      if (sql[i] == '{' && i + 2 < sql.size() && sql[i + 2] == '}') {
+        const auto k = static_cast<std::size_t>(sql[i + 1] - '0');
+        if (k < e.args.size()) {
+          const bool compares = kernel.is_operator && k == 0 && kernel.result == types::kBool;
+          out += compares ? collated(*e.args[k]) : expression(*e.args[k]);
+        } else {
+          out += "NULL";
+        }
+        i += 2;
+      } else {
+        out += sql[i];
+      }
+    }
+    return out + ")";
+  }
+  std::string out = kernel.sqlite_name + "(";
+  if (kernel.typed) {
+    out += arg_types_literal(e.arg_types, e.variadic_array);
+    out += e.args.empty() ? "" : ", ";
+  }
+  return out + list(e.args) + ")";
+}
+
+std::string Generator::window(const Window& w) {
+  std::string out = "OVER (";
+  if (!w.partition.empty()) {
+    out += "PARTITION BY ";
+    for (std::size_t i = 0; i < w.partition.size(); ++i) {
+      out += (i == 0 ? "" : ", ") + collated(*w.partition[i]);
+    }
+  }
+  if (!w.order.empty()) {
+    out += " ORDER BY " + order(w.order, nullptr);
+  }
+  const int f = w.frame_options;
+  if ((f & 0x1) != 0) {
+    out += (f & 0x2) != 0 ? " RANGE" : (f & 0x4) != 0 ? " ROWS" : " GROUPS";
+    const auto bound = [&](bool start) -> std::string {
+      if ((f & (start ? 0x20 : 0x40)) != 0) {
+        return "UNBOUNDED PRECEDING";
+      }
+      if ((f & (start ? 0x80 : 0x100)) != 0) {
+        return "UNBOUNDED FOLLOWING";
+      }
+      if ((f & (start ? 0x200 : 0x400)) != 0) {
+        return "CURRENT ROW";
+      }
+      const bool preceding = (f & (start ? 0x800 : 0x1000)) != 0;
+      return expression(start ? *w.start : *w.end) + (preceding ? " PRECEDING" : " FOLLOWING");
+    };
+    // Without BETWEEN the frame ends at the current row, which is what the options already say.
+    out += " BETWEEN " + bound(true) + " AND " + bound(false);
+    if ((f & 0x8000) != 0) {
+      out += " EXCLUDE CURRENT ROW";
+    } else if ((f & 0x10000) != 0) {
+      out += " EXCLUDE GROUP";
+    } else if ((f & 0x20000) != 0) {
+      out += " EXCLUDE TIES";
+    }
+  }
+  return out + ")";
+}
+
+std::string Generator::aggregate(const Expr& e) {
+  std::string out = e.kernel != nullptr ? e.kernel->sqlite_name : e.text;
+  out += "(";
+  const bool typed = e.kernel != nullptr && e.kernel->typed;
+  if (e.distinct) {
+    if (e.args.size() + (typed ? 1 : 0) > 1) {
+      throw BindFailure{error(ErrorCode::kNotImplemented, "DISTINCT is not implemented for the aggregate function {}",
+                              e.kernel->name)};
+    }
+    out += "DISTINCT ";
+  }
+  if (e.star || (e.args.empty() && e.kernel != nullptr)) {
+    out += "*";
+  } else {
+    if (typed) {
+      out += arg_types_literal(e.arg_types, e.variadic_array) + ", ";
+    }
+    for (std::size_t i = 0; i < e.args.size(); ++i) {
+      out += i == 0 ? "" : ", ";
+      out += i == 0 && e.distinct ? collated(*e.args[i]) : expression(*e.args[i]);
+    }
+    if (!e.order.empty()) {
+      out += " ORDER BY " + order(e.order, nullptr);
+    }
+  }
+  out += ")";
+  if (e.filter != nullptr) {
+    out += " FILTER (WHERE " + expression(*e.filter) + ")";
+  }
+  if (e.window != nullptr) {
+    out += " " + window(*e.window);
+  }
+  return out;
+}
+
+std::string Generator::scalar_subquery(const Expr& e) {
+  if (is_single_row(*e.query)) {
+    return "(" + query(*e.query) + ")";
+  }
+  return "(SELECT bop_single(o1) FROM (" + query(*e.query) + "))";
+}
+
+std::string Generator::quantified(const Expr& e) {
+  const std::string pairs =
+      fmt::format("(SELECT {} AS p FROM ({}) AS r{})", expression(*e.args[0]), query(*e.query), e.entry->id);
+  if (e.all) {
+    return "(SELECT CASE WHEN min(p) = 0 THEN 0 WHEN count(p) < count(*) THEN NULL ELSE 1 END FROM " + pairs + ")";
+  }
+  return "(SELECT CASE WHEN max(p) = 1 THEN 1 WHEN count(p) < count(*) THEN NULL ELSE 0 END FROM " + pairs + ")";
+}
+
+std::string Generator::expression(const Expr& e) {
+  const auto joined = [&](std::string_view word) {
+    std::string out = "(";
+    for (std::size_t i = 0; i < e.args.size(); ++i) {
+      out += i == 0 ? std::string() : fmt::format(" {} ", word);
+      out += expression(*e.args[i]);
+    }
+    return out + ")";
+  };
+  const auto test = [&](std::string_view words) { return fmt::format("({} {})", expression(*e.args[0]), words); };
+  switch (e.kind) {
+    case ExprKind::kConst: return constant(e);
+    case ExprKind::kUnknown: return quoted(e.text);
+    case ExprKind::kParam: return fmt::format("?{}", e.number);
+    case ExprKind::kColumn: {
+      const RangeColumn& column = e.entry->columns[static_cast<std::size_t>(e.number)];
+      if (e.entry->bare) {
+        return column.sql;
+      }
+      return e.entry->kind == RangeKind::kExcluded ? "excluded." + column.sql
+                                                   : fmt::format("r{}.{}", e.entry->id, column.sql);
+    }
+    case ExprKind::kCall: return call(e);
+    case ExprKind::kAggregate:
+    case ExprKind::kWindow: return aggregate(e);
+    case ExprKind::kCast: return cast_sql(e.cast_from, e.type, e.typmod, e.explicit_cast, expression(*e.args[0]));
+    case ExprKind::kAnd: return joined("AND");
+    case ExprKind::kOr: return joined("OR");
+    case ExprKind::kNot: return "(NOT " + expression(*e.args[0]) + ")";
+    case ExprKind::kIsNull: return test("IS NULL");
+    case ExprKind::kIsNotNull: return test("IS NOT NULL");
+    case ExprKind::kIsTrue: return test("IS TRUE");
+    case ExprKind::kIsNotTrue: return test("IS NOT TRUE");
+    case ExprKind::kIsFalse: return test("IS FALSE");
+    case ExprKind::kIsNotFalse: return test("IS NOT FALSE");
+    case ExprKind::kCase: {
+      std::string out = "CASE";
+      for (std::size_t i = 0; i + 1 < e.args.size(); i += 2) {
+        out += " WHEN " + expression(*e.args[i]) + " THEN " + expression(*e.args[i + 1]);
+      }
+      return "(" + out + " ELSE " + expression(*e.args.back()) + " END)";
+    }
+    case ExprKind::kCoalesce: return e.args.size() == 1 ? expression(*e.args[0]) : "coalesce(" + list(e.args) + ")";
+    case ExprKind::kNullIf:
+      return "(CASE WHEN " + expression(*e.args[1]) + " THEN NULL ELSE " + expression(*e.args[0]) + " END)";
+    case ExprKind::kGreatest: return fmt::format("bop_greatest({}, {})", e.type, list(e.args));
+    case ExprKind::kLeast: return fmt::format("bop_least({}, {})", e.type, list(e.args));
+    case ExprKind::kIsDistinct:
+      return "(" + collated(*e.args[0]) + " IS DISTINCT FROM " + expression(*e.args[1]) + ")";
+    case ExprKind::kIsNotDistinct:
+      return "(" + collated(*e.args[0]) + " IS NOT DISTINCT FROM " + expression(*e.args[1]) + ")";
+    case ExprKind::kRow:
+      throw BindFailure{error(ErrorCode::kNotImplemented, "values of composite types are not implemented")};
+    case ExprKind::kArray:
+      return fmt::format("bop_array({}{}{})", element_of(e.type), e.args.empty() ? "" : ", ", list(e.args));
+    case ExprKind::kArrayNested: return fmt::format("bop_array_nested({}, {})", element_of(e.type), list(e.args));
+    case ExprKind::kInList: {
+      std::string out = "(" + collated(*e.args[0]) + (e.negated ? " NOT IN (" : " IN (");
+      for (std::size_t i = 1; i < e.args.size(); ++i) {
+        out += (i == 1 ? "" : ", ") + expression(*e.args[i]);
+      }
+      return out + "))";
+    }
+    case ExprKind::kInSubquery: {
+      std::string left;
+      bool plain = true;
+      std::string right;
+      for (std::size_t i = 0; i < e.args.size(); ++i) {
+        left += (i == 0 ? "" : ", ") + collated(*e.args[i]);
+        right += (i == 0 ? "" : ", ") + expression(*e.order[i].expr);
+        plain = plain && e.order[i].expr->kind == ExprKind::kColumn;
+      }
+      const std::string rows =
+          plain ? query(*e.query) : fmt::format("SELECT {} FROM ({}) AS r{}", right, query(*e.query), e.entry->id);
+      return fmt::format("({} {} ({}))", e.args.size() == 1 ? left : "(" + left + ")", e.negated ? "NOT IN" : "IN", rows);
+    }
+    case ExprKind::kAnyArray:
+    case ExprKind::kAllArray:
+      return fmt::format("{}({}, {}, {}, {})", e.kind == ExprKind::kAnyArray ? "bop_any" : "bop_all", quoted(e.text),
+                         e.cast_from, expression(*e.args[0]), expression(*e.args[1]));
+    case ExprKind::kScalarSubquery: return scalar_subquery(e);
+    case ExprKind::kExists: return "EXISTS (" + query(*e.query) + ")";
+    case ExprKind::kArraySubquery:
+      return fmt::format("(SELECT coalesce(bop_array_collect({}, o1), '{{}}') FROM ({}))", element_of(e.type), query(*e.query));
+    case ExprKind::kQuantifiedSubquery: return quantified(e);
+    case ExprKind::kSubscript: return fmt::format("bop_subscript({}, {})", e.cast_from, list(e.args));
+    case ExprKind::kSlice: return fmt::format("bop_slice({}, {})", e.cast_from, list(e.args));
+    case ExprKind::kSetToDefault: break;
+  }
+  throw BindFailure{error(ErrorCode::kNotImplemented, "DEFAULT is not implemented here")};
+}
+
+}  // namespace bop::sql

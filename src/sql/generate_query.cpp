@@ -1,0 +1,288 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "sql/binder.hpp"
+#include "sql/functions/kernels.hpp"
+#include "sql/generate.hpp"
+
+namespace bop::sql {
+
+namespace {
+
+// Aliases o1, o2... of the columns of a query, behind a prefix.
+std::string outputs(std::size_t count, std::string_view prefix = "") {
+  std::string out;
+  for (std::size_t i = 1; i <= count; ++i) {
+    out += fmt::format("{}{}o{}", i == 1 ? "" : ", ", prefix, i);
+  }
+  return out;
+}
+
+bool has_outer_right(const FromNode& node) {
+  return node.entry == nullptr && (node.join == JoinKind::kRight || node.join == JoinKind::kFull ||
+                                   has_outer_right(*node.left) || has_outer_right(*node.right));
+}
+
+bool never_null(const Expr& e) {
+  return e.kind == ExprKind::kColumn && e.entry != nullptr && !e.entry->nullable &&
+         e.entry->columns[static_cast<std::size_t>(e.number)].not_null;
+}
+
+}  // namespace
+
+std::string Generator::with(const std::vector<std::shared_ptr<Cte>>& ctes) {
+  std::string out;
+  for (const auto& cte : ctes) {
+    out += out.empty() ? "WITH " : ", ";
+    out += fmt::format("w{}({}) AS ", cte->id, outputs(cte->columns.size()));
+    out += cte->materialized > 0 ? "MATERIALIZED " : cte->materialized < 0 ? "NOT MATERIALIZED " : "";
+    out += "(";
+    if (cte->recursive) {
+      const Query& q = *cte->query;
+      out += with(q.ctes);
+      out += leg(*q.left, true) + (q.all ? " UNION ALL " : " UNION ") + leg(*q.right, false);
+    } else {
+      out += query(*cte->query);
+    }
+    out += ")";
+  }
+  return out.empty() ? out : out + " ";
+}
+
+std::string Generator::query(const Query& q) { return with(q.ctes) + body(q); }
+
+std::string Generator::body(const Query& q) {
+  switch (q.kind) {
+    case QueryKind::kSelect: return q.distinct_on.empty() ? select(q) : distinct_on(q);
+    case QueryKind::kValues:
+    case QueryKind::kSetOperation: {
+      std::string inner = q.kind == QueryKind::kValues ? values(q, true) : set_operation(q);
+      if (q.order_by.empty() && q.limit == nullptr && q.offset == nullptr) {
+        return inner;
+      }
+      std::string out = fmt::format("SELECT * FROM ({}) AS r{}", inner, q.output->id);
+      if (!q.order_by.empty()) {
+        out += " ORDER BY " + order(q.order_by, nullptr);
+      }
+      return out + limit(q);
+    }
+  }
+  return {};
+}
+
+std::string Generator::values(const Query& q, bool named) {
+  std::string out = "VALUES ";
+  for (std::size_t r = 0; r < q.rows.size(); ++r) {
+    out += (r == 0 ? "(" : ", (") + list(q.rows[r]) + ")";
+  }
+  if (!named) {
+    return out;
+  }
+  std::string columns;
+  for (std::size_t i = 1; i <= q.targets.size(); ++i) {
+    const TypeInfo* type = find_type(q.targets[i - 1].expr->type);
+    columns += fmt::format("{}column{}", i == 1 ? "" : ", ", i);
+    if (type != nullptr && !type->collation.empty()) {
+      columns += fmt::format(" COLLATE {}", type->collation);
+    }
+    columns += fmt::format(" AS o{}", i);
+  }
+  return fmt::format("SELECT {} FROM ({})", columns, out);
+}
+
+std::string Generator::leg(const Query& q, bool left) {
+  const bool plain = q.ctes.empty() && q.order_by.empty() && q.limit == nullptr && q.offset == nullptr;
+  const bool inlined = plain && ((q.kind == QueryKind::kSelect && q.distinct_on.empty()) || q.kind == QueryKind::kValues ||
+                                 (left && q.kind == QueryKind::kSetOperation &&
+                                  (q.operation == SetOperation::kUnion || !q.all)));
+  return inlined ? body(q) : "SELECT * FROM (" + query(q) + ")";
+}
+
+std::string Generator::set_operation(const Query& q) {
+  const std::size_t columns = q.targets.size();
+  if (q.all && q.operation != SetOperation::kUnion) {
+    // The n-th equal row of one side against the n-th of the other.
+    const auto numbered = [&](const Query& side) {
+      return fmt::format("SELECT *, row_number() OVER (PARTITION BY {}) AS n FROM ({})", outputs(columns), query(side));
+    };
+    return fmt::format("SELECT {} FROM ({} {} {})", outputs(columns), numbered(*q.left),
+                       q.operation == SetOperation::kIntersect ? "INTERSECT" : "EXCEPT", numbered(*q.right));
+  }
+  const std::string_view word = q.operation == SetOperation::kIntersect ? "INTERSECT"
+                                : q.operation == SetOperation::kExcept  ? "EXCEPT"
+                                : q.all                                 ? "UNION ALL"
+                                                                        : "UNION";
+  return fmt::format("{} {} {}", leg(*q.left, true), word, leg(*q.right, false));
+}
+
+std::string Generator::order(const std::vector<SortKey>& keys, const std::vector<Target>* targets) {
+  std::string out;
+  for (const SortKey& key : keys) {
+    if (key.expr->kind == ExprKind::kConst) {
+      continue;  // the same for all rows
+    }
+    out += out.empty() ? "" : ", ";
+    bool by_number = false;
+    if (targets != nullptr) {
+      for (std::size_t i = 0; i < targets->size() && !by_number; ++i) {
+        if ((*targets)[i].expr == key.expr) {
+          out += std::to_string(i + 1);
+          by_number = true;
+        }
+      }
+    }
+    if (!by_number) {
+      out += collated(*key.expr);
+    }
+    out += key.descending ? " DESC" : "";
+    if (key.nulls_first == key.descending && !never_null(*key.expr)) {
+      out += key.nulls_first ? " NULLS FIRST" : " NULLS LAST";
+    }
+  }
+  return out.empty() ? "NULL" : out;
+}
+
+std::string Generator::limit(const Query& q) {
+  const auto number = [&](const Expr& e, std::string_view function) {
+    const bool plain = e.kind == ExprKind::kConst && !e.value.is_null() && e.value.integer() >= 0;
+    return plain ? std::to_string(e.value.integer()) : fmt::format("{}({})", function, expression(e));
+  };
+  const auto given = [](const ExprRef& e) { return e != nullptr && !(e->kind == ExprKind::kConst && e->value.is_null()); };
+  std::string out;
+  if (given(q.limit)) {
+    out += " LIMIT " + number(*q.limit, "bop_limit");
+  } else if (given(q.offset)) {
+    out += " LIMIT -1";
+  }
+  if (given(q.offset)) {
+    out += " OFFSET " + number(*q.offset, "bop_offset");
+  }
+  return out;
+}
+
+std::string Generator::select(const Query& q) {
+  std::string out = q.distinct ? "SELECT DISTINCT " : "SELECT ";
+  if (q.targets.empty()) {
+    out += "NULL AS o0";
+  }
+  for (std::size_t i = 0; i < q.targets.size(); ++i) {
+    out += fmt::format("{}{} AS o{}", i == 0 ? "" : ", ", collated(*q.targets[i].expr), i + 1);
+  }
+  if (!q.from.empty()) {
+    out += " FROM " + from_list(q.from);
+  }
+  if (q.where != nullptr) {
+    out += " WHERE " + expression(*q.where);
+  }
+  std::string groups;
+  for (const ExprRef& e : q.group_by) {
+    if (e->kind != ExprKind::kConst) {
+      groups += (groups.empty() ? "" : ", ") + collated(*e);
+    }
+  }
+  if (!q.group_by.empty()) {
+    out += " GROUP BY " + (groups.empty() ? "NULL" : groups);
+  }
+  if (q.having != nullptr) {
+    out += " HAVING " + expression(*q.having);
+  }
+  if (!q.order_by.empty()) {
+    out += " ORDER BY " + order(q.order_by, &q.targets);
+  }
+  return out + limit(q);
+}
+
+std::string Generator::distinct_on(const Query& q) {
+  // The first row of each partition, in the order of ORDER BY.
+  std::string columns;
+  for (std::size_t i = 0; i < q.targets.size(); ++i) {
+    columns += fmt::format("{} AS o{}, ", collated(*q.targets[i].expr), i + 1);
+  }
+  std::string partition;
+  for (const ExprRef& e : q.distinct_on) {
+    partition += (partition.empty() ? "" : ", ") + collated(*e);
+  }
+  std::string keys;
+  std::string outer_order;
+  for (std::size_t i = 0; i < q.order_by.size(); ++i) {
+    const SortKey& key = q.order_by[i];
+    keys += fmt::format(", {} AS k{}", collated(*key.expr), i + 1);
+    outer_order += fmt::format("{}k{}{}{}", i == 0 ? " ORDER BY " : ", ", i + 1, key.descending ? " DESC" : "",
+                               key.nulls_first ? " NULLS FIRST" : " NULLS LAST");
+  }
+  Query inner_shape;
+  std::string inner = "SELECT " + columns + "row_number() OVER (PARTITION BY " + partition;
+  if (!q.order_by.empty()) {
+    inner += " ORDER BY " + order(q.order_by, nullptr);
+  }
+  inner += ") AS n" + keys;
+  if (!q.from.empty()) {
+    inner += " FROM " + from_list(q.from);
+  }
+  if (q.where != nullptr) {
+    inner += " WHERE " + expression(*q.where);
+  }
+  if (!q.group_by.empty()) {
+    inner += " GROUP BY ";
+    for (std::size_t i = 0; i < q.group_by.size(); ++i) {
+      inner += (i == 0 ? "" : ", ") + collated(*q.group_by[i]);
+    }
+  }
+  if (q.having != nullptr) {
+    inner += " HAVING " + expression(*q.having);
+  }
+  return fmt::format("SELECT {} FROM ({}) WHERE n = 1{}", outputs(q.targets.size()), inner, outer_order) + limit(q);
+}
+
+std::string Generator::entry(const RangeEntry& e) {
+  switch (e.kind) {
+    case RangeKind::kTable:
+      return fmt::format("{} AS r{}", e.relation->is_virtual() ? "\"" + e.relation->virtual_table + "\"" : table_name(e.relation->oid),
+                         e.id);
+    case RangeKind::kSubquery: return fmt::format("({}) AS r{}", query(*e.query), e.id);
+    case RangeKind::kCte: return fmt::format("w{} AS r{}", e.cte->id, e.id);
+    case RangeKind::kFunction: {
+      const Expr& f = *e.function;
+      std::string args = f.kernel->typed ? arg_types_literal(f.arg_types, f.variadic_array) : std::string();
+      if (!f.args.empty()) {
+        args += (args.empty() ? "" : ", ") + list(f.args);
+      }
+      return fmt::format("{}({}) AS r{}", f.kernel->sqlite_name, args, e.id);
+    }
+    case RangeKind::kExcluded: break;
+  }
+  return {};
+}
+
+std::string Generator::from_node(const FromNode& node) {
+  if (node.entry != nullptr) {
+    return entry(*node.entry);
+  }
+  std::string out = from_node(*node.left);
+  switch (node.join) {
+    case JoinKind::kInner: out += " JOIN "; break;
+    case JoinKind::kLeft: out += " LEFT JOIN "; break;
+    case JoinKind::kRight: out += " RIGHT JOIN "; break;
+    case JoinKind::kFull: out += " FULL JOIN "; break;
+  }
+  out += node.right->entry != nullptr ? from_node(*node.right) : "(" + from_node(*node.right) + ")";
+  if (node.on != nullptr) {
+    out += " ON " + expression(*node.on);
+  } else if (node.join != JoinKind::kInner) {
+    out += " ON 1";
+  }
+  return out;
+}
+
+std::string Generator::from_list(const std::vector<std::unique_ptr<FromNode>>& from) {
+  std::string out;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    const bool closed = i > 0 && has_outer_right(*from[i]);
+    out += i == 0 ? "" : " JOIN ";
+    out += closed ? "(" + from_node(*from[i]) + ")" : from_node(*from[i]);
+  }
+  return out;
+}
+
+}  // namespace bop::sql

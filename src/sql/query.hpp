@@ -1,0 +1,218 @@
+// The typed tree: what the binder makes of a statement and the generator turns into SQL of SQLite.
+//
+// Every name is resolved, every expression has its type, every implicit cast stands as a node. Nodes are shared within
+// one statement (an ORDER BY that names an output column is that column's expression) and used by one thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "sql/catalog/catalog.hpp"
+#include "sql/types/value.hpp"
+
+namespace bop {
+struct Kernel;
+}
+
+namespace bop::sql {
+
+struct Expr;
+struct Query;
+struct RangeEntry;
+using ExprRef = std::shared_ptr<Expr>;
+using QueryRef = std::shared_ptr<Query>;
+using RangeRef = std::shared_ptr<RangeEntry>;
+
+enum class ExprKind : std::uint8_t {
+  kConst,       // value
+  kUnknown,     // a quoted literal whose type is not known yet: text
+  kParam,       // number
+  kColumn,      // entry, number = index into its columns
+  kCall,        // kernel(args)
+  kAggregate,   // kernel(args), distinct, order, filter, star
+  kWindow,      // kernel or window_name (args) over window
+  kCast,        // args[0] from `cast_from` to type and typmod, explicit_cast
+  kAnd, kOr, kNot,
+  kIsNull, kIsNotNull,
+  kIsTrue, kIsNotTrue, kIsFalse, kIsNotFalse,
+  kCase,        // args: when, then, when, then..., else (NULL constant when absent)
+  kCoalesce,
+  kNullIf,      // args: value, value = other (a boolean)
+  kGreatest, kLeast,
+  kIsDistinct, kIsNotDistinct,  // args: a, b of one type
+  kRow,         // args
+  kArray,       // ARRAY[...] of elements; kArrayNested of arrays
+  kArrayNested,
+  kInList,      // args[0] IN (args[1]...); negated
+  kInSubquery,  // args IN (query); negated. Rows: several args
+  kAnyArray, kAllArray,  // text = operator, args: scalar, array
+  kScalarSubquery, kExists, kArraySubquery,
+  kQuantifiedSubquery,   // args[0] is the comparison with args... ; query; all
+  kSubscript,   // args[0] array, then indexes
+  kSlice,       // args[0] array, then lower, upper, lower, upper...; a null pointer is a missing bound
+  kSetToDefault,
+};
+
+struct SortKey {
+  ExprRef expr;
+  bool descending = false;
+  bool nulls_first = false;
+};
+
+struct Window {
+  std::vector<ExprRef> partition;
+  std::vector<SortKey> order;
+  int frame_options = 0;  // FRAMEOPTION_* of PostgreSQL
+  ExprRef start, end;
+};
+
+struct Expr {
+  ExprKind kind = ExprKind::kConst;
+  Oid type = 0;
+  std::int32_t typmod = -1;
+  int location = -1;
+  std::vector<ExprRef> args;
+  OwnedValue value;
+  std::string text;
+  int number = 0;
+  RangeRef entry;
+  const Kernel* kernel = nullptr;
+  std::vector<Oid> arg_types;   // of a `typed` kernel: the actual types
+  bool variadic_array = false;  // the call says VARIADIC
+  bool negated = false, all = false, distinct = false, star = false, explicit_cast = false;
+  Oid cast_from = 0;
+  std::vector<SortKey> order;
+  ExprRef filter;
+  std::shared_ptr<Window> window;
+  QueryRef query;
+};
+
+struct RangeColumn {
+  std::string name;
+  Oid type = 0;
+  std::int32_t typmod = -1;
+  Oid table = 0;
+  std::int16_t attribute = 0;
+  bool not_null = false;
+  std::string sql;  // its name in SQLite
+};
+
+struct Cte {
+  std::string name;
+  int id = 0;  // w<id> in SQLite
+  std::vector<RangeColumn> columns;
+  QueryRef query;
+  bool recursive = false;
+  int materialized = 0;  // 1 yes, -1 no
+  int references = 0;
+};
+
+enum class RangeKind : std::uint8_t { kTable, kSubquery, kCte, kFunction, kExcluded };
+
+struct RangeEntry {
+  RangeKind kind = RangeKind::kTable;
+  int id = 0;     // r<id> in SQLite
+  int depth = 0;  // of the query that it stands in; 1 = outermost
+  std::string alias;
+  std::vector<RangeColumn> columns;
+  std::shared_ptr<const Relation> relation;
+  QueryRef query;
+  std::shared_ptr<Cte> cte;
+  ExprRef function;
+  bool nullable = false;  // on the null-supplying side of an outer join
+  bool bare = false;      // columns are written without r<id>. (RETURNING, index expressions)
+};
+
+enum class JoinKind : std::uint8_t { kInner, kLeft, kRight, kFull };
+
+// A leaf (entry) or a join.
+struct FromNode {
+  RangeRef entry;
+  JoinKind join = JoinKind::kInner;
+  std::unique_ptr<FromNode> left, right;
+  ExprRef on;  // null: cross join
+};
+
+struct Target {
+  std::string name;
+  ExprRef expr;
+  Oid table = 0;
+  std::int16_t attribute = 0;
+};
+
+enum class QueryKind : std::uint8_t { kSelect, kValues, kSetOperation };
+enum class SetOperation : std::uint8_t { kUnion, kIntersect, kExcept };
+
+struct Query {
+  QueryKind kind = QueryKind::kSelect;
+  int depth = 1;
+  std::vector<std::shared_ptr<Cte>> ctes;
+  std::vector<Target> targets;  // of kValues and kSetOperation: names and types (expr of the first row or left side)
+  std::vector<std::unique_ptr<FromNode>> from;
+  ExprRef where;
+  std::vector<ExprRef> group_by;
+  bool grouped = false;  // GROUP BY, HAVING or an aggregate
+  ExprRef having;
+  bool distinct = false;
+  std::vector<ExprRef> distinct_on;
+  std::vector<SortKey> order_by;
+  ExprRef limit, offset;
+  std::vector<std::vector<ExprRef>> rows;  // kValues
+  SetOperation operation = SetOperation::kUnion;
+  bool all = false;
+  QueryRef left, right;
+  RangeRef output;  // kValues, kSetOperation: what ORDER BY refers to
+};
+
+struct Assignment {
+  const Column* column = nullptr;
+  ExprRef expr;
+};
+
+struct Upsert {
+  bool nothing = true;
+  bool any_target = true;  // ON CONFLICT DO NOTHING without target
+  std::vector<ExprRef> target;
+  ExprRef target_where;
+  std::vector<Assignment> set;
+  ExprRef where;
+};
+
+// INSERT, UPDATE, DELETE.
+struct Change {
+  char kind = 'i';  // i u d
+  std::vector<std::shared_ptr<Cte>> ctes;
+  RangeRef target;
+  std::vector<const Column*> insert_columns;
+  QueryRef source;                  // of INSERT: one target a column of insert_columns
+  std::vector<Assignment> set;      // of UPDATE
+  std::vector<std::unique_ptr<FromNode>> from;
+  ExprRef where;
+  bool has_upsert = false;
+  Upsert upsert;
+  std::vector<Target> returning;
+  bool has_returning = false;
+  struct Check {
+    std::string name;
+    ExprRef expr;  // over `new_row`
+  };
+  RangeRef new_row;                 // columns n<num>: the row as it will be stored
+  std::vector<Check> checks;
+};
+
+[[nodiscard]] inline ExprRef make_expr(ExprKind kind, Oid type, std::vector<ExprRef> args = {}, int location = -1) {
+  auto e = std::make_shared<Expr>();
+  e->kind = kind;
+  e->type = type;
+  e->args = std::move(args);
+  e->location = location;
+  return e;
+}
+
+// Structural equality: the same value for the same row.
+[[nodiscard]] bool same_expr(const Expr& a, const Expr& b);
+}  // namespace bop::sql
