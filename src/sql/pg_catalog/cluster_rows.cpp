@@ -1,0 +1,103 @@
+// Rows that come from the node: roles, databases, settings, sessions, locks.
+#include "sql/pg_catalog/relation_table.hpp"
+
+namespace bop::sql {
+
+namespace {
+
+void role_columns(const CatalogSession& session, RowSet& rows, bool with_password) {
+  if (session.cluster == nullptr) return;
+  for (const auto& role : session.cluster->roles()) {
+    rows.row().set("oid", role.oid).set("rolname", role.name).set("rolsuper", role.superuser);
+    rows.set("rolinherit", role.inherit).set("rolcreaterole", role.createrole).set("rolcreatedb", role.createdb);
+    rows.set("rolcanlogin", role.login).set("rolreplication", role.superuser).set("rolbypassrls", role.superuser);
+    rows.set("rolconnlimit", role.connection_limit);
+    if (with_password) rows.set("rolpassword", "********");
+    if (role.valid_until) rows.set("rolvaliduntil", *role.valid_until);
+  }
+}
+
+void roles(const CatalogSession& session, RowSet& rows) { role_columns(session, rows, true); }
+// Verifiers are shown to nobody: pg_authid.rolpassword is NULL.
+void authids(const CatalogSession& session, RowSet& rows) { role_columns(session, rows, false); }
+
+void users(const CatalogSession& session, RowSet& rows) {
+  if (session.cluster == nullptr) return;
+  for (const auto& role : session.cluster->roles()) {
+    if (!role.login) continue;
+    rows.row().set("usename", role.name).set("usesysid", role.oid).set("usecreatedb", role.createdb);
+    rows.set("usesuper", role.superuser).set("userepl", role.superuser).set("usebypassrls", role.superuser);
+    rows.set("passwd", "********");
+  }
+}
+
+void members(const CatalogSession& session, RowSet& rows) {
+  if (session.cluster == nullptr) return;
+  for (const auto& role : session.cluster->roles()) {
+    for (const Oid group : role.member_of) {
+      rows.row().set("roleid", group).set("member", role.oid).set("grantor", kBootstrapRole);
+    }
+  }
+}
+
+void databases(const CatalogSession& session, RowSet& rows) {
+  if (session.cluster == nullptr) return;
+  for (const auto& database : session.cluster->databases()) {
+    rows.row().set("oid", database.oid).set("datname", database.name).set("datdba", database.owner);
+    rows.set("encoding", 6).set("datlocprovider", 'c').set("datistemplate", database.is_template);
+    rows.set("datallowconn", database.allow_connections).set("datconnlimit", database.connection_limit);
+    rows.set("dattablespace", Oid{1663}).set("datcollate", "C").set("datctype", "C");
+  }
+}
+
+void settings(const CatalogSession& session, RowSet& rows) {
+  if (session.cluster == nullptr) return;
+  for (const auto& setting : session.cluster->settings()) {
+    rows.row().set("name", setting.name).set("setting", setting.value).set("category", setting.category);
+    if (!setting.unit.empty()) rows.set("unit", setting.unit);
+    rows.set("short_desc", setting.meaning).set("context", setting.context).set("vartype", setting.kind);
+    rows.set("source", "default").set("boot_val", setting.boot_value).set("reset_val", setting.reset_value);
+    if (!setting.minimum.empty()) rows.set("min_val", setting.minimum).set("max_val", setting.maximum);
+    rows.set("pending_restart", false);
+  }
+}
+
+void activity(const CatalogSession& session, RowSet& rows) {
+  if (session.cluster == nullptr) return;
+  for (const auto& one : session.cluster->activity()) {
+    rows.row().set("datid", one.database).set("datname", one.database_name).set("pid", std::int64_t{one.pid});
+    rows.set("usesysid", one.user).set("usename", one.user_name).set("application_name", one.application_name);
+    rows.set("state", one.state).set("query", one.query).set("backend_type", "client backend");
+    const auto time = [&](std::string_view column, std::int64_t value) {
+      if (value != 0) rows.set(column, value);
+    };
+    time("backend_start", one.backend_start);
+    time("xact_start", one.transaction_start);
+    time("query_start", one.query_start);
+    time("state_change", one.state_change);
+    if (!one.wait_event.empty()) rows.set("wait_event_type", one.wait_event_type).set("wait_event", one.wait_event);
+  }
+}
+
+void locks(const CatalogSession& session, RowSet& rows) {
+  if (session.cluster == nullptr) return;
+  for (const auto& lock : session.cluster->locks()) {
+    rows.row().set("database", lock.database).set("pid", std::int64_t{lock.pid}).set("usename", lock.user_name);
+    rows.set("granted", lock.granted).set("waited_us", lock.waited_us).set("query", lock.query);
+  }
+}
+
+}  // namespace
+
+void add_cluster_makers(std::map<std::string_view, MakerInfo>& makers) {
+  makers["pg_roles"] = {roles, false};
+  makers["pg_authid"] = {authids, false};
+  makers["pg_user"] = {users, false};
+  makers["pg_auth_members"] = {members, false};
+  makers["pg_database"] = {databases, false};
+  makers["pg_settings"] = {settings, false};
+  makers["pg_stat_activity"] = {activity, false};
+  makers["bop_locks"] = {locks, false};
+}
+
+}  // namespace bop::sql

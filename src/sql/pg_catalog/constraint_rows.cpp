@@ -1,0 +1,76 @@
+// Rows of pg_index, pg_constraint and pg_indexes.
+#include "sql/pg_catalog/definition_text.hpp"
+#include "sql/pg_catalog/relation_table.hpp"
+
+namespace bop::sql {
+
+namespace {
+
+std::string array_of_numbers(const std::vector<std::int16_t>& numbers) {
+  std::string out = "{";
+  for (const std::int16_t number : numbers) out += (out.size() > 1 ? "," : "") + std::to_string(number);
+  return out + "}";
+}
+
+void indexes(const CatalogSession& session, RowSet& rows) {
+  for (const auto& [oid, index] : session.catalog->indexes()) {
+    std::string keys;
+    std::string options;
+    std::string classes;
+    std::string collations;
+    std::string expressions;
+    const auto add = [](std::string& list, const std::string& item) { list += (list.empty() ? "" : " ") + item; };
+    for (const IndexKey& key : index->keys) {
+      add(keys, std::to_string(key.column));
+      add(options, std::to_string((key.descending ? 1 : 0) + (key.nulls_first ? 2 : 0)));
+      add(classes, "0");
+      add(collations, key.type == 25 || key.type == 1043 || key.type == 1042 ? "100" : "0");
+      if (key.column == 0) expressions += (expressions.empty() ? "" : ", ") + key.expression;
+    }
+    for (const std::int16_t number : index->include) add(keys, std::to_string(number));
+    rows.row().set("indexrelid", oid).set("indrelid", index->table);
+    rows.set("indnatts", static_cast<std::int64_t>(index->keys.size() + index->include.size()));
+    rows.set("indnkeyatts", static_cast<std::int64_t>(index->keys.size())).set("indisunique", index->unique);
+    rows.set("indisprimary", index->primary).set("indimmediate", true).set("indisvalid", true);
+    rows.set("indisready", true).set("indislive", true).set("indkey", keys).set("indoption", options);
+    rows.set("indclass", classes).set("indcollation", collations);
+    if (!expressions.empty()) rows.set("indexprs", expressions);
+    if (!index->predicate.empty()) rows.set("indpred", index->predicate);
+  }
+}
+
+void constraints(const CatalogSession& session, RowSet& rows) {
+  for (const auto& [oid, relation] : session.catalog->relations()) {
+    for (const Constraint& constraint : relation->constraints) {
+      rows.row().set("oid", constraint.oid).set("conname", constraint.name).set("connamespace", relation->schema);
+      rows.set("contype", constraint.type).set("condeferrable", constraint.deferrable);
+      rows.set("condeferred", constraint.deferred).set("convalidated", constraint.validated).set("conrelid", oid);
+      rows.set("conindid", constraint.index).set("confrelid", constraint.foreign_table).set("conislocal", true);
+      rows.set("connoinherit", constraint.no_inherit || constraint.type != 'c');
+      rows.set("conkey", array_of_numbers(constraint.columns));
+      rows.set("confupdtype", constraint.type == 'f' ? constraint.on_update : ' ');
+      rows.set("confdeltype", constraint.type == 'f' ? constraint.on_delete : ' ');
+      rows.set("confmatchtype", constraint.type == 'f' ? constraint.match : ' ');
+      if (constraint.type == 'f') rows.set("confkey", array_of_numbers(constraint.foreign_columns));
+      if (constraint.type == 'c') rows.set("conbin", constraint.check_text);
+    }
+  }
+}
+
+void index_view(const CatalogSession& session, RowSet& rows) {
+  for (const auto& [oid, index] : session.catalog->indexes()) {
+    const auto table = session.catalog->relation(index->table);
+    rows.row().set("schemaname", session.catalog->schema(index->schema)->name).set("tablename", table->name);
+    rows.set("indexname", index->name).set("indexdef", index_definition(*session.catalog, *index));
+  }
+}
+
+}  // namespace
+
+void add_constraint_makers(std::map<std::string_view, MakerInfo>& makers) {
+  makers["pg_index"] = {indexes, true};
+  makers["pg_constraint"] = {constraints, true};
+  makers["pg_indexes"] = {index_view, true};
+}
+
+}  // namespace bop::sql
