@@ -12,9 +12,12 @@ namespace {
 // The chain of each database, from the first heads record on.
 class DatabaseChains {
  public:
-  void heads(DatabaseHeads heads) {
+  // False when the heads are not what the records before them say.
+  bool heads(DatabaseHeads heads) {
+    const bool same = !known_ || heads == heads_;
     heads_ = std::move(heads);
     known_ = true;
+    return same;
   }
   // False when the record does not name the newest one of its database.
   bool follow(const RecordView& record) {
@@ -63,10 +66,8 @@ Result<InspectionSummary> inspect(Disk& disk, const std::string& directory, Insp
       sink.record(*record, ByteOffset(walk.record_offset()));
       if (record->kind == RecordKind::kHeads) {
         DatabaseHeads heads;
-        if (decode_heads(record->payload, heads)) {
-          chains.heads(std::move(heads));
-        } else {
-          problem(error(ErrorCode::kCorrupt, "{}: the heads record at byte {} is malformed", segment.path,
+        if (!decode_heads(record->payload, heads) || !chains.heads(std::move(heads))) {
+          problem(error(ErrorCode::kCorrupt, "{}: the heads record at byte {} is wrong", segment.path,
                         walk.record_offset()));
         }
       }

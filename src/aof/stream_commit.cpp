@@ -35,16 +35,31 @@ void CommitStream::Core::close_write() {
   open_.reset();
 }
 
-// One write is always in flight while there is something to write. Another one joins it when it is large, or
-// when its oldest record has waited as long as a whole write takes: then the disk is slower than its callers.
+// One write is always in flight while there is something to write: then the others gather, and one write
+// serves many. Another one joins it when it is large, when its oldest record has waited as long as a whole
+// write takes, or when writes take much longer than the disk needs: that time is spent waiting for a
+// processor, and waits overlap for free.
 bool CommitStream::Core::may_submit(std::int64_t now_ns) const {
   if (failure_.has_value() || submitted_ == queue_.size() || barrier_in_flight_) return false;
   const Write& write = *queue_[submitted_];
   if (write.used == 0) return false;
   if (in_flight_ == 0) return submitted_ == 0;
   if (write.barrier || in_flight_ >= options_.max_in_flight) return false;
-  if (&write != open_.get() || write.used >= options_.write_bytes / 4) return true;
+  if (in_flight_ < overlap_ || &write != open_.get() || write.used >= options_.write_bytes / 4) return true;
   return now_ns - write.first_append_ns >= last_write_ns_;
+}
+
+// Adapts the number of small writes in flight to a write that took `ns`.
+void CommitStream::Core::observe_write(std::int64_t ns) {
+  constexpr std::int64_t kShortest = 1000;
+  last_write_ns_ = std::max(ns, kShortest);
+  average_write_ns_ += (last_write_ns_ - average_write_ns_) / 8;
+  // The best slowly forgets, so that a disk that became slower is not taken for a busy machine for ever.
+  best_write_ns_ =
+      best_write_ns_ == 0 ? last_write_ns_ : std::min(last_write_ns_, best_write_ns_ + best_write_ns_ / 1024);
+  const std::int64_t overlap = average_write_ns_ / (4 * best_write_ns_);
+  overlap_ = static_cast<std::size_t>(
+      std::clamp<std::int64_t>(overlap, 1, static_cast<std::int64_t>(options_.max_in_flight)));
 }
 
 void CommitStream::Core::collect_submits(Submits& submits, std::int64_t now_ns) {
@@ -80,9 +95,9 @@ void CommitStream::Core::completed(const std::shared_ptr<Write>& write, Status s
     --in_flight_;
     write->done = true;
     if (write->barrier) barrier_in_flight_ = false;
-    last_write_ns_ = now_ns - write->submitted_ns;
+    observe_write(now_ns - write->submitted_ns);
     metrics_.in_flight.store(in_flight_, std::memory_order_relaxed);
-    metrics_.write_latency.record(static_cast<std::uint64_t>(std::max<std::int64_t>(0, last_write_ns_)));
+    metrics_.write_latency.record(static_cast<std::uint64_t>(last_write_ns_));
     metrics_.writes.fetch_add(1, std::memory_order_relaxed);
     metrics_.write_bytes.fetch_add(write->used, std::memory_order_relaxed);
     if (!status.has_value() && !failure_.has_value()) {
@@ -177,7 +192,8 @@ void CommitStream::Core::push_mark_write(bool closes_stream) {
   close_write();
 }
 
-// One of the waiting threads drives the disk; the others sleep until it, or whoever runs completions, made progress.
+// One of the waiting threads drives the disk; the others sleep until it, or whoever runs completions, made
+// progress.
 Status CommitStream::Core::wait_durable(Lsn lsn) {
   constexpr int kMostIdleTurns = 1'000'000;  // another thread may be running our completions
   int idle_turns = 0;

@@ -131,6 +131,7 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   // stream_commit.cpp; with mutex_ held but for submit() and notify().
   void close_write();
   [[nodiscard]] bool may_submit(std::int64_t now_ns) const;
+  void observe_write(std::int64_t ns);
   void collect_submits(Submits& submits, std::int64_t now_ns);
   void submit(const Submits& submits);
   void acknowledge(std::int64_t now_ns);
@@ -170,6 +171,9 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   std::size_t in_flight_ = 0;
   bool barrier_in_flight_ = false;
   std::int64_t last_write_ns_ = 0;
+  std::int64_t average_write_ns_ = 0;
+  std::int64_t best_write_ns_ = 0;
+  std::size_t overlap_ = 1;  // small writes in flight at once
   std::vector<BlockBuffer> spare_buffers_;
 
   RecordLink last_;

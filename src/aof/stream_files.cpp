@@ -177,7 +177,7 @@ Result<StreamEnd> find_end(Disk& disk, const StreamFiles& files) {
                       .window_bytes = kWindowBytes});
     std::vector<std::pair<DatabaseId, RecordLink>> batch;  // counts once its last record is there
     bool any = false;
-    // The heads are read even where nothing follows them: a segment may end at the record that it began after.
+    // The heads are read even where nothing follows them: a segment may end at the record before its first.
     while (newest || walk.complete() != wanted || (i == from && heads_known && !any)) {
       const auto record = walk.next();
       if (!record.has_value()) break;
