@@ -37,4 +37,11 @@ bool CancelKeys::cancel(std::int32_t process_id, std::int32_t secret) {
   return true;
 }
 
+void CancelKeys::cancel_all() {
+  const std::lock_guard lock(mutex_);
+  for (auto& [process_id, entry] : entries_) {
+    if (entry.session != nullptr) entry.session->cancel();
+  }
+}
+
 }  // namespace bop::wire::pg

@@ -26,6 +26,7 @@ class CancelKeys {
   void release(std::int32_t process_id);
   // True when a session was told.
   bool cancel(std::int32_t process_id, std::int32_t secret);
+  void cancel_all();
 
  private:
   struct Entry {

@@ -163,10 +163,6 @@ void Connection::abort(const Error& reason) {
   fatal(reason);
 }
 
-void Connection::cancel() {
-  if (session_) session_->cancel();
-}
-
 void Connection::fatal(const Error& e) {
   write_error(out(), ErrorSeverity::kFatal, e);
   close();

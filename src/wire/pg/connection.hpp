@@ -71,8 +71,6 @@ class Connection final : private session::ReplySink {
   void stop(Error reason);
   // Ends it now. The socket's owner calls it with kConnectionFailure when the client is gone.
   void abort(const Error& reason);
-  // From any thread while the connection lives: cancels the running statement.
-  void cancel();
 
  private:
   enum class Phase : std::uint8_t { kStartup, kSaslInitial, kSaslFinal, kReady, kCopyIn, kClosing };

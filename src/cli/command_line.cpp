@@ -1,0 +1,136 @@
+#include "cli/command_line.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/settings.hpp"
+#include "cli/aof_command.hpp"
+#include "cli/sql_command.hpp"
+#include "cli/status_command.hpp"
+#include "server/server.hpp"
+
+namespace bop::cli {
+
+namespace {
+
+constexpr int kWrongArgument = 2;
+
+int report(const Status& status) {
+  if (status) return 0;
+  fmt::print(stderr, "bop: {}\n", status.error().what());
+  if (const std::string& hint = status.error().fields().hint; !hint.empty()) fmt::print(stderr, "{}\n", hint);
+  return 1;
+}
+
+// The flags of `serve` are the settings, so that their own table reads them.
+int serve(const std::vector<std::string>& flags) {
+  for (const std::string& flag : flags) {
+    if (flag == "--help" || flag == "-h") {
+      fmt::print(
+          "bop serve [--SETTING VALUE]...\n\n"
+          "Starts a node in the foreground. SIGTERM or Ctrl-C stops it.\n\n{}",
+          settings_help());
+      return 0;
+    }
+  }
+  const auto settings = Settings::load(flags, Settings::process_environment());
+  if (!settings) return report(std::unexpected(settings.error()));
+  for (const std::string& suspect : settings->suspects()) {
+    fmt::print(stderr, "warning: {} is no setting of BOP\n", suspect);
+  }
+  return report(server::serve(*settings));
+}
+
+struct Arguments {
+  SqlCommand sql;
+  StatusCommand status;
+  std::string log_directory;
+  bool markdown = false;
+};
+
+std::string default_data_dir() {
+  const auto settings = Settings::load({}, Settings::process_environment());
+  return settings ? settings->data_dir() : Settings().data_dir();
+}
+
+void describe(CLI::App& app, Arguments& arguments) {
+  app.require_subcommand(1);
+  app.set_version_flag("--version", fmt::format("bop {}", server::kVersion));
+  app.add_subcommand("serve", "Start a node in the foreground (bop serve --help lists the settings)");
+
+  CLI::App* sql = app.add_subcommand("sql", "Run SQL statements, scripts or a prompt against a node");
+  sql->add_option("url", arguments.sql.url, "postgresql://user:password@host:port/database");
+  sql->add_option("--data-dir", arguments.sql.data_dir, "Data directory of a node on this machine");
+  sql->add_option("-c,--command", arguments.sql.statements, "Statements to run")->take_all();
+  sql->add_option("-f,--file", arguments.sql.files, "Scripts to run; - is the standard input")->take_all();
+  const std::map<std::string, OutputFormat> formats{{"aligned", OutputFormat::kAligned},
+                                                    {"table", OutputFormat::kTable},
+                                                    {"csv", OutputFormat::kCsv},
+                                                    {"json", OutputFormat::kJson}};
+  sql->add_option("--format", arguments.sql.format, "aligned, table, csv or json")
+      ->transform(CLI::CheckedTransformer(formats, CLI::ignore_case).description(""));
+
+  CLI::App* status = app.add_subcommand("status", "Tell whether a node serves");
+  status->add_option("--data-dir", arguments.status.data_dir, "Data directory of a node on this machine");
+  status->add_option("--host", arguments.status.host, "Host of the node");
+  status->add_option("--http-port", arguments.status.port, "HTTP port of the node");
+
+  CLI::App* aof = app.add_subcommand("aof", "Look at a log without opening it");
+  aof->require_subcommand(1);
+  for (const char* name : {"dump", "verify"}) {
+    CLI::App* command = aof->add_subcommand(name, name[0] == 'd' ? "List the records" : "Check every record");
+    command->add_option("directory", arguments.log_directory, "The log's folder or the node's data directory")
+        ->required();
+  }
+  CLI::App* settings = app.add_subcommand("settings", "Describe all settings");
+  settings->add_flag("--markdown", arguments.markdown, "As docs/settings.md");
+  app.add_subcommand("version", "Print the version");
+  app.add_subcommand("help", "Print this help");
+}
+
+int dispatch(CLI::App& app, Arguments& arguments) {
+  if (app.got_subcommand("sql")) {
+    if (arguments.sql.data_dir.empty()) arguments.sql.data_dir = default_data_dir();
+    return run_sql(arguments.sql);
+  }
+  if (app.got_subcommand("status")) {
+    if (arguments.status.data_dir.empty()) arguments.status.data_dir = default_data_dir();
+    return run_status(arguments.status);
+  }
+  if (app.got_subcommand("aof")) {
+    const bool dumps = app.get_subcommand("aof")->got_subcommand("dump");
+    return dumps ? dump_log(arguments.log_directory) : verify_log(arguments.log_directory);
+  }
+  if (app.got_subcommand("settings")) {
+    fmt::print("{}", arguments.markdown ? settings_markdown() : settings_help());
+  } else if (app.got_subcommand("version")) {
+    fmt::print("bop {}\n", server::kVersion);
+  } else {
+    fmt::print("{}", app.help());
+  }
+  return 0;
+}
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  if (!words.empty() && words[0] == "serve") return serve({words.begin() + 1, words.end()});
+  Arguments arguments;
+  CLI::App app("BOP: a database node that speaks PostgreSQL", "bop");
+  describe(app, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& problem) {
+    const int code = app.exit(problem);
+    return code == 0 ? 0 : kWrongArgument;
+  }
+  return dispatch(app, arguments);
+}
+
+}  // namespace bop::cli

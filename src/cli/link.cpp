@@ -1,0 +1,130 @@
+#include "cli/link.hpp"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "base/time.hpp"
+
+namespace bop::cli {
+
+namespace {
+
+constexpr std::size_t kCopyBufferBytes = 64 * 1024;
+
+std::string field_of(const wire::pg::ReportFields& fields, char code) {
+  const auto found = fields.find(code);
+  return found == fields.end() ? "" : found->second;
+}
+
+}  // namespace
+
+Result<int> connect_socket(const std::string& host, std::uint16_t port) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const int failed = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
+  if (failed != 0) {
+    return fail(ErrorCode::kConnectionFailure, "cannot find the host {}: {}", host, ::gai_strerror(failed));
+  }
+  int failure = 0;
+  for (const addrinfo* address = found; address != nullptr; address = address->ai_next) {
+    const int fd = ::socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC, address->ai_protocol);
+    if (fd >= 0 && ::connect(fd, address->ai_addr, address->ai_addrlen) == 0) {
+      ::freeaddrinfo(found);
+      const int on = 1;
+      ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+      return fd;
+    }
+    failure = errno;
+    if (fd >= 0) ::close(fd);
+  }
+  ::freeaddrinfo(found);
+  return fail(ErrorCode::kConnectionFailure,
+              "cannot connect to {} port {}: {}; is the node running (bop serve)?", host, port,
+              std::strerror(failure));
+}
+
+Link::Link(Sink& sink) : sink_(sink), client_(*this, system_random()) {}
+
+Link::~Link() {
+  if (socket_ < 0) return;
+  client_.terminate();
+  (void)send();
+  ::close(socket_);
+}
+
+Status Link::open(const DatabaseUrl& url) {
+  BOP_LET(fd, connect_socket(url.host, url.port));
+  socket_ = fd;
+  opening_ = true;
+  client_.start(url.user, url.password, url.database.empty() ? url.user : url.database, "bop sql");
+  const Status opened = exchange();
+  opening_ = false;
+  return opened;
+}
+
+Status Link::run(std::string_view text) {
+  client_.query(text);
+  return exchange();
+}
+
+Status Link::send() {
+  std::string& out = client_.output();
+  std::size_t sent = 0;
+  while (sent < out.size()) {
+    const ssize_t count = ::send(socket_, out.data() + sent, out.size() - sent, MSG_NOSIGNAL);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0)
+      return fail(ErrorCode::kConnectionFailure, "the connection broke: {}", std::strerror(errno));
+    sent += static_cast<std::size_t>(count);
+  }
+  out.clear();
+  return {};
+}
+
+Status Link::exchange() {
+  ready_ = false;
+  std::array<char, 32 * 1024> buffer;
+  while (!ready_) {
+    if (copy_in_) {
+      copy_in_ = false;
+      while (const std::optional<std::string> piece = sink_.copy_in()) {
+        client_.copy_data(*piece);
+        if (client_.output().size() > kCopyBufferBytes) BOP_TRY(send());
+      }
+      client_.copy_done();
+    }
+    BOP_TRY(send());
+    const ssize_t got = ::recv(socket_, buffer.data(), buffer.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      if (refusal_) return std::unexpected(*refusal_);
+      return fail(ErrorCode::kConnectionFailure, "the server closed the connection");
+    }
+    BOP_TRY(client_.feed(std::string_view(buffer.data(), static_cast<std::size_t>(got))));
+  }
+  return {};
+}
+
+void Link::error(const wire::pg::ReportFields& fields) {
+  const std::string severity = field_of(fields, 'V');
+  if (opening_ || severity == "FATAL") {
+    refusal_ = Error(code_of_sqlstate(field_of(fields, 'C')), field_of(fields, 'M'));
+  } else {
+    sink_.error(fields);
+  }
+}
+
+void Link::ready(char transaction) {
+  ready_ = true;
+  transaction_ = transaction;
+}
+
+}  // namespace bop::cli

@@ -1,0 +1,68 @@
+// A blocking connection to a node: a socket under wire::pg::Client.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/error.hpp"
+#include "cli/database_url.hpp"
+#include "wire/pg/client.hpp"
+
+namespace bop::cli {
+
+// Connects to `host`, a name or an address; the descriptor, or one sentence that says why not.
+[[nodiscard]] Result<int> connect_socket(const std::string& host, std::uint16_t port);
+
+class Link : private wire::pg::ClientEvents {
+ public:
+  // What an answer does; all calls come from `run` and `open`.
+  class Sink {
+   public:
+    virtual ~Sink() = default;
+    virtual void columns(const std::vector<wire::pg::ClientColumn>& columns) = 0;
+    virtual void row(const std::vector<std::optional<std::string_view>>& cells) = 0;
+    virtual void complete(std::string_view tag) = 0;
+    virtual void error(const wire::pg::ReportFields& fields) = 0;
+    virtual void notice(const wire::pg::ReportFields& fields) = 0;
+    virtual void copy_out(std::string_view bytes) = 0;
+    // The next piece of COPY FROM STDIN; nullopt is the end.
+    virtual std::optional<std::string> copy_in() = 0;
+  };
+
+  explicit Link(Sink& sink);
+  ~Link() override;
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+
+  [[nodiscard]] Status open(const DatabaseUrl& url);
+  // Sends one query and reads to ReadyForQuery. An error of the statement is the sink's; an error here is the
+  // end of the connection.
+  [[nodiscard]] Status run(std::string_view text);
+  [[nodiscard]] char transaction() const noexcept { return transaction_; }
+
+ private:
+  [[nodiscard]] Status exchange();
+  [[nodiscard]] Status send();
+
+  void columns(const std::vector<wire::pg::ClientColumn>& columns) override { sink_.columns(columns); }
+  void row(const std::vector<std::optional<std::string_view>>& cells) override { sink_.row(cells); }
+  void complete(std::string_view tag) override { sink_.complete(tag); }
+  void error(const wire::pg::ReportFields& fields) override;
+  void notice(const wire::pg::ReportFields& fields) override { sink_.notice(fields); }
+  void copy_out(std::string_view bytes) override { sink_.copy_out(bytes); }
+  void copy_in_ready() override { copy_in_ = true; }
+  void ready(char transaction) override;
+
+  Sink& sink_;
+  wire::pg::Client client_;
+  int socket_ = -1;
+  bool opening_ = false;
+  bool ready_ = false;
+  bool copy_in_ = false;
+  char transaction_ = 'I';
+  std::optional<Error> refusal_;  // an error while opening, or a fatal one
+};
+
+}  // namespace bop::cli

@@ -1,0 +1,210 @@
+#include "cli/result_printer.hpp"
+
+#include <algorithm>
+
+#include "sql/types/types.hpp"
+#include "wire/http/pages.hpp"
+
+namespace bop::cli {
+
+namespace {
+
+bool is_number(Oid type) {
+  switch (type) {
+    case types::kInt2:
+    case types::kInt4:
+    case types::kInt8:
+    case types::kOid:
+    case types::kFloat4:
+    case types::kFloat8:
+    case types::kNumeric: return true;
+    default: return false;
+  }
+}
+
+std::string padded(const std::string& text, std::size_t width, bool right) {
+  const std::size_t own = display_width(text);
+  const std::string space(width > own ? width - own : 0, ' ');
+  return right ? space + text : text + space;
+}
+
+std::string without_line_ends(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\r') {
+      out += "\\r";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::size_t display_width(std::string_view text) {
+  return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+std::string csv_field(std::string_view text) {
+  if (!text.empty() && text.find_first_of(",\"\n\r") == text.npos) return std::string(text);
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  return out += '"';
+}
+
+bool is_json_number(std::string_view text) {
+  std::size_t i = 0;
+  const auto digits = [&] {
+    const std::size_t begin = i;
+    while (i < text.size() && text[i] >= '0' && text[i] <= '9') ++i;
+    return i - begin;
+  };
+  if (i < text.size() && text[i] == '-') ++i;
+  const std::size_t whole = i;
+  const std::size_t count = digits();
+  if (count == 0 || (count > 1 && text[whole] == '0')) return false;
+  if (i < text.size() && text[i] == '.') {
+    ++i;
+    if (digits() == 0) return false;
+  }
+  if (i < text.size() && (text[i] == 'e' || text[i] == 'E')) {
+    ++i;
+    if (i < text.size() && (text[i] == '+' || text[i] == '-')) ++i;
+    if (digits() == 0) return false;
+  }
+  return i == text.size();
+}
+
+void ResultPrinter::columns(const std::vector<wire::pg::ClientColumn>& columns) {
+  in_result_ = true;
+  rows_ = 0;
+  columns_ = columns;
+  held_.clear();
+  if (format_ == OutputFormat::kCsv) {
+    std::string line;
+    for (const auto& column : columns_) line += (line.empty() ? "" : ",") + csv_field(column.name);
+    fmt::print(out_, "{}\n", line);
+  } else if (format_ == OutputFormat::kJson) {
+    fmt::print(out_, "[");
+  }
+}
+
+void ResultPrinter::row(const std::vector<std::optional<std::string_view>>& cells) {
+  ++rows_;
+  if (format_ == OutputFormat::kCsv) return csv_row(cells);
+  if (format_ == OutputFormat::kJson) return json_row(cells);
+  std::vector<std::string>& held = held_.emplace_back();
+  for (const auto& cell : cells) held.push_back(cell ? without_line_ends(*cell) : "");
+}
+
+void ResultPrinter::csv_row(const std::vector<std::optional<std::string_view>>& cells) {
+  std::string line;
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    if (i > 0) line += ',';
+    if (cells[i]) line += csv_field(*cells[i]);  // NULL is nothing, the empty text is ""
+  }
+  fmt::print(out_, "{}\n", line);
+}
+
+void ResultPrinter::json_row(const std::vector<std::optional<std::string_view>>& cells) {
+  std::string line = rows_ == 1 ? "\n  {" : ",\n  {";
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    if (i > 0) line += ", ";
+    line += wire::http::json_string(columns_[i].name) + ": ";
+    const Oid type = columns_[i].type;
+    if (!cells[i]) {
+      line += "null";
+    } else if (is_number(type) && is_json_number(*cells[i])) {
+      line += *cells[i];
+    } else if (type == types::kBool) {
+      line += *cells[i] == "t" ? "true" : "false";
+    } else if (type == types::kJson || type == types::kJsonb) {
+      line += *cells[i];
+    } else {
+      line += wire::http::json_string(*cells[i]);
+    }
+  }
+  fmt::print(out_, "{}}}", line);
+}
+
+void ResultPrinter::complete(std::string_view tag) {
+  if (in_result_) {
+    switch (format_) {
+      case OutputFormat::kAligned: print_aligned(); break;
+      case OutputFormat::kTable: print_table(); break;
+      case OutputFormat::kCsv: break;
+      case OutputFormat::kJson: fmt::print(out_, "{}]\n", rows_ == 0 ? "" : "\n"); break;
+    }
+  } else if (!tag.empty() && (format_ == OutputFormat::kAligned || format_ == OutputFormat::kTable)) {
+    fmt::print(out_, "{}\n", tag);
+  }
+  in_result_ = false;
+  held_.clear();
+}
+
+void ResultPrinter::broken() {
+  if (in_result_ && format_ == OutputFormat::kJson) fmt::print(out_, "\n]\n");
+  in_result_ = false;
+  held_.clear();
+}
+
+void ResultPrinter::print_aligned() {
+  std::vector<std::size_t> widths;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    std::size_t width = display_width(columns_[i].name);
+    for (const auto& cells : held_) width = std::max(width, display_width(cells[i]));
+    widths.push_back(width);
+  }
+  std::string head, rule;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    const std::size_t space = widths[i] - display_width(columns_[i].name);
+    head += (i > 0 ? "|" : "") + std::string(1 + space / 2, ' ') + columns_[i].name +
+            std::string(1 + space - space / 2, ' ');
+    rule += (i > 0 ? "+" : "") + std::string(widths[i] + 2, '-');
+  }
+  fmt::print(out_, "{}\n{}\n", head, rule);
+  for (const auto& cells : held_) {
+    std::string line;
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      const bool right = is_number(columns_[i].type);
+      const bool last = i + 1 == cells.size();
+      line += (i > 0 ? "| " : " ") +
+              (last && !right ? cells[i] : padded(cells[i], widths[i], right) + (last ? "" : " "));
+    }
+    fmt::print(out_, "{}\n", line);
+  }
+  fmt::print(out_, "({} {})\n\n", rows_, rows_ == 1 ? "row" : "rows");
+}
+
+void ResultPrinter::print_table() {
+  std::string rule = "+";
+  std::vector<std::size_t> widths;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    std::size_t width = display_width(columns_[i].name);
+    for (const auto& cells : held_) width = std::max(width, display_width(cells[i]));
+    widths.push_back(width);
+    rule += std::string(width + 2, '-') + "+";
+  }
+  const auto line = [&](const auto& text_of, bool head) {
+    std::string out = "|";
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      out += " " + padded(text_of(i), widths[i], !head && is_number(columns_[i].type)) + " |";
+    }
+    fmt::print(out_, "{}\n", out);
+  };
+  fmt::print(out_, "{}\n", rule);
+  line([&](std::size_t i) { return columns_[i].name; }, true);
+  fmt::print(out_, "{}\n", rule);
+  for (const auto& cells : held_) line([&](std::size_t i) { return cells[i]; }, false);
+  fmt::print(out_, "{}\n", rule);
+}
+
+}  // namespace bop::cli

@@ -1,0 +1,151 @@
+#include "server/data_directory.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <sstream>
+
+namespace bop::server {
+
+namespace {
+
+constexpr std::size_t kMostFileBytes = 4096;
+constexpr std::size_t kPasswordBytes = 18;  // 24 characters
+
+std::unexpected<Error> not_writable(const std::string& path, const std::string& why) {
+  return fail(
+      ErrorCode::kConfigInvalid,
+      "cannot use the data directory {}: {}; give this user write access or choose another with --data-dir",
+      path, why);
+}
+
+Result<std::string> read_small(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    return fail(errno == ENOENT ? ErrorCode::kFileNotFound : ErrorCode::kIo, "cannot read {}: {}", path,
+                std::strerror(errno));
+  }
+  std::array<char, kMostFileBytes> bytes;
+  const ssize_t got = ::read(fd, bytes.data(), bytes.size());
+  const int failure = errno;
+  ::close(fd);
+  if (got < 0) return fail(ErrorCode::kIo, "cannot read {}: {}", path, std::strerror(failure));
+  return std::string(bytes.data(), static_cast<std::size_t>(got));
+}
+
+// Whole and durable under its name, or not there: written beside it, synced and renamed.
+Status write_small(Disk& disk, const std::string& directory, const std::string& name, std::string_view text) {
+  const std::string path = directory + "/" + name;
+  const std::string draft = path + ".new";
+  const int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0) return fail(ErrorCode::kIo, "cannot write {}: {}", draft, std::strerror(errno));
+  const bool written = ::fchmod(fd, 0600) == 0 &&
+                       ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                       ::fsync(fd) == 0;
+  const int failure = errno;
+  ::close(fd);
+  if (!written) return fail(ErrorCode::kIo, "cannot write {}: {}", draft, std::strerror(failure));
+  BOP_TRY(disk.rename(draft, path));
+  return disk.sync_directory(directory);
+}
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+Status check_format(Disk& disk, const std::string& path) {
+  const Result<std::string> text = read_small(path + "/format");
+  if (!text) {
+    if (text.error().code() != ErrorCode::kFileNotFound) return std::unexpected(text.error());
+    return write_small(disk, path, "format", fmt::format("bop {}\n", kDataFormat));
+  }
+  std::string_view line = *text;
+  std::uint32_t version = 0;
+  const bool ours = line.starts_with("bop ");
+  if (ours) {
+    line.remove_prefix(4);
+    const auto end = std::from_chars(line.data(), line.data() + line.size(), version);
+    if (end.ec == std::errc{} && version > 0 && version <= kDataFormat) return {};
+    if (end.ec == std::errc{} && version > kDataFormat) {
+      return fail(
+          ErrorCode::kFormatTooNew,
+          "the data directory {} has format {}, this version of BOP reads up to {}; start it with the "
+          "version that wrote it, or a newer one",
+          path, version, kDataFormat);
+    }
+  }
+  return fail(ErrorCode::kCorrupt,
+              "{}/format does not name a format of BOP; choose another directory with --data-dir", path);
+}
+
+}  // namespace
+
+Result<DataDirectory> DataDirectory::open(Disk& disk, const std::string& given) {
+  std::string path = given;
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  if (path.empty())
+    return fail(ErrorCode::kConfigInvalid, "data_dir is empty; name a folder with --data-dir");
+  if (Status made = disk.create_directories(path); !made) return not_writable(path, made.error().what());
+  if (::access(path.c_str(), W_OK | X_OK) != 0) return not_writable(path, std::strerror(errno));
+  auto lock = disk.lock(path + "/lock");
+  if (!lock) {
+    if (lock.error().code() != ErrorCode::kLocked) return not_writable(path, lock.error().what());
+    return fail(
+        ErrorCode::kLocked,
+        "the data directory {} is in use ({}); stop that node or choose another directory with --data-dir",
+        path, lock.error().what());
+  }
+  DataDirectory directory(disk, path, std::move(*lock));
+  BOP_TRY(check_format(disk, path));
+  for (const std::string& name : {directory.log_path(), directory.scratch_path()}) {
+    if (Status made = disk.create_directories(name); !made) return not_writable(path, made.error().what());
+  }
+  BOP_LET(left_over, disk.list(directory.scratch_path()));
+  for (const std::string& name : left_over) BOP_TRY(disk.remove(directory.scratch_path() + "/" + name));
+  return directory;
+}
+
+Result<std::string> DataDirectory::admin_password(Random& random) {
+  Result<std::string> known = read_admin_password(path_);
+  if (known || known.error().code() != ErrorCode::kFileNotFound) return known;
+  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  std::string password;
+  for (std::size_t i = 0; i < kPasswordBytes / 3 * 4; ++i)
+    password += kAlphabet[random.u64() % kAlphabet.size()];
+  BOP_TRY(write_small(*disk_, path_, "admin.password", password + "\n"));
+  return password;
+}
+
+Status DataDirectory::write_address(const std::string& text) {
+  return write_small(*disk_, path_, "address", text);
+}
+void DataDirectory::remove_address() { ::unlink((path_ + "/address").c_str()); }
+
+Result<std::string> read_admin_password(const std::string& data_dir) {
+  BOP_LET(text, read_small(data_dir + "/admin.password"));
+  std::string password = first_line(text);
+  if (password.empty()) {
+    return fail(ErrorCode::kCorrupt, "{}/admin.password is empty; write the password of the role bop into it",
+                data_dir);
+  }
+  return password;
+}
+
+std::string format_address(const NodeAddress& address) {
+  return fmt::format("{} {} {}\n", address.host, address.pg_port, address.http_port);
+}
+
+Result<NodeAddress> read_address(const std::string& data_dir) {
+  BOP_LET(text, read_small(data_dir + "/address"));
+  std::istringstream words(text);
+  NodeAddress address;
+  if (!(words >> address.host >> address.pg_port >> address.http_port)) {
+    return fail(ErrorCode::kCorrupt, "{}/address does not name an address", data_dir);
+  }
+  return address;
+}
+
+}  // namespace bop::server

@@ -1,0 +1,62 @@
+// The folder of a node's data.
+//
+//   DATA/lock             held by the running process
+//   DATA/format           "bop <version>\n"; a higher version than kDataFormat is refused
+//   DATA/admin.password   the password of the role bop in one line, mode 0600
+//   DATA/address          "<listen address> <PostgreSQL port> <HTTP port>\n" while the node serves
+//   DATA/log/             the commit stream (aof)
+//   DATA/db/              the databases (database)
+//   DATA/tmp/             scratch files, emptied at the start
+//
+// admin.password is durable before the role's verifier is committed, so that a crash between the two leaves a
+// pair that fits: the next start reads the file and makes the verifier from it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/disk.hpp"
+#include "base/error.hpp"
+#include "base/time.hpp"
+
+namespace bop::server {
+
+inline constexpr std::uint32_t kDataFormat = 1;
+
+class DataDirectory {
+ public:
+  // Makes what is missing and takes the lock. Errors, each one sentence with what to do: not writable, in
+  // use, of a newer format.
+  [[nodiscard]] static Result<DataDirectory> open(Disk& disk, const std::string& path);
+
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  [[nodiscard]] std::string log_path() const { return path_ + "/log"; }
+  [[nodiscard]] std::string scratch_path() const { return path_ + "/tmp"; }
+
+  // The password of admin.password, made at the first call ever.
+  [[nodiscard]] Result<std::string> admin_password(Random& random);
+  [[nodiscard]] Status write_address(const std::string& text);
+  void remove_address();
+
+ private:
+  DataDirectory(Disk& disk, std::string path, std::unique_ptr<DiskLock> lock)
+      : disk_(&disk), path_(std::move(path)), lock_(std::move(lock)) {}
+  Disk* disk_;
+  std::string path_;
+  std::unique_ptr<DiskLock> lock_;
+};
+
+// For clients on the same machine; kFileNotFound when no node has served there.
+[[nodiscard]] Result<std::string> read_admin_password(const std::string& data_dir);
+
+struct NodeAddress {
+  std::string host;
+  std::uint16_t pg_port = 0;
+  std::uint16_t http_port = 0;
+};
+[[nodiscard]] std::string format_address(const NodeAddress& address);
+[[nodiscard]] Result<NodeAddress> read_address(const std::string& data_dir);
+
+}  // namespace bop::server

@@ -1,0 +1,247 @@
+#include "server/pg_connection.hpp"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <boost/asio/ip/address.hpp>
+#include <cerrno>
+
+#include "base/metrics.hpp"
+
+namespace bop::server {
+
+namespace {
+
+constexpr std::size_t kReadBytes = 64 * 1024;
+// Reads before other connections have their turn.
+constexpr int kReadsPerTurn = 8;
+
+std::string address_of(const PgConnection::Socket& socket, bool& is_loopback) {
+  boost::system::error_code failure;
+  const auto peer = socket.remote_endpoint(failure);
+  is_loopback = !failure && peer.address().is_loopback();
+  return failure ? "" : peer.address().to_string();
+}
+
+Error stopping() {
+  return Error(ErrorCode::kAdminShutdown, "terminating connection due to administrator command");
+}
+
+}  // namespace
+
+PgConnection::PgConnection(Socket socket, AsioExecutor& executor, wire::pg::Services& services,
+                           PgLimits limits, Closed closed)
+    : socket_(std::move(socket)),
+      executor_(executor),
+      services_(services),
+      limits_(limits),
+      closed_(std::move(closed)) {}
+
+void PgConnection::start() {
+  boost::system::error_code failure;
+  socket_.non_blocking(true, failure);
+  socket_.set_option(boost::asio::ip::tcp::no_delay(true), failure);
+  socket_.set_option(boost::asio::socket_base::keep_alive(true), failure);
+  bool is_loopback = false;
+  std::string address = address_of(socket_, is_loopback);
+  connection_.emplace(services_, executor_, std::move(address), is_loopback, [weak = weak_from_this()] {
+    if (auto self = weak.lock()) {
+      AsioExecutor& executor = self->executor_;
+      executor.post([self = std::move(self)] { self->drive(); });
+    }
+  });
+  arm_timer(limits_.authentication_timeout);
+  drive();
+}
+
+void PgConnection::stop() {
+  stop_asked_ = true;
+  executor_.post([self = shared_from_this()] { self->drive(); });
+}
+
+void PgConnection::abort() {
+  abort_asked_ = true;
+  executor_.post([self = shared_from_this()] { self->drive(); });
+}
+
+void PgConnection::drive() {
+  if (marks_.fetch_add(1) != 0) return;
+  unsigned seen = 0;
+  do {
+    seen = marks_.load();
+    step();
+  } while (marks_.fetch_sub(seen) != seen);
+}
+
+void PgConnection::step() {
+  if (is_closed_ || !connection_) return;  // start() goes round again
+  {
+    std::optional<Error> failure;
+    const std::lock_guard lock(gate_mutex_);
+    failure = std::exchange(gate_error_, std::nullopt);
+    if (failure) connection_->gate_failed(*failure);
+  }
+  if (timer_due_.exchange(false)) on_timer();
+  if (is_closed_) return;
+  connection_->advance();
+  for (int turn = 0;; ++turn) {
+    const bool got = turn < kReadsPerTurn && read();
+    const bool gave = write();
+    if (is_closed_) return;
+    if (gave) connection_->advance();
+    if (!got && !gave) break;
+  }
+  if (!authenticated_ && connection_->is_authenticated()) {
+    authenticated_ = true;
+    if (timer_) executor_.cancel(*timer_);
+    timer_.reset();
+  }
+  if (abort_asked_) {
+    connection_->abort(stopping());
+    write();
+    if (!is_closed_) close();
+    return;
+  }
+  if (stop_asked_ && !connection_->is_closing()) {
+    connection_->stop(stopping());
+    write();
+    if (is_closed_) return;
+  }
+  if (connection_->is_closing() && connection_->unsent() == 0) return close();
+  wait_for_gate();
+  wait_for_events();
+}
+
+// True when the machine got bytes.
+bool PgConnection::read() {
+  if (!readable_ || !connection_->wants_input()) return false;
+  thread_local std::array<char, kReadBytes> buffer;
+  const ssize_t got = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (got > 0) {
+    // A short read emptied the socket; the wait that follows tells when there is more.
+    if (static_cast<std::size_t>(got) < buffer.size()) readable_ = false;
+    metrics().received_bytes_total.add(static_cast<std::uint64_t>(got));
+    connection_->feed(std::string_view(buffer.data(), static_cast<std::size_t>(got)));
+    return true;
+  }
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+    readable_ = errno == EINTR;
+    return false;
+  }
+  connection_->abort(Error(ErrorCode::kConnectionFailure, "the client closed the connection"));
+  close();
+  return false;
+}
+
+// True when the client took bytes.
+bool PgConnection::write() {
+  bool gave = false;
+  while (!is_closed_ && writable_) {
+    const std::string_view bytes = connection_->sendable();
+    if (bytes.empty()) break;
+    const ssize_t sent =
+        ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent > 0) {
+      connection_->sent(static_cast<std::size_t>(sent));
+      metrics().sent_bytes_total.add(static_cast<std::uint64_t>(sent));
+      gave = true;
+      if (write_blocked_) {
+        write_blocked_ = false;
+        if (timer_) executor_.cancel(*timer_);
+        timer_.reset();
+      }
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      writable_ = false;
+      if (!write_blocked_) {
+        write_blocked_ = true;
+        arm_timer(limits_.write_timeout);
+      }
+    } else if (errno != EINTR) {
+      connection_->abort(Error(ErrorCode::kConnectionFailure, "the connection broke"));
+      close();
+    }
+  }
+  return gave;
+}
+
+void PgConnection::wait_for_events() {
+  if (connection_->wants_input() && readable_) {  // its turn ended before its input
+    executor_.post([self = shared_from_this()] { self->drive(); });
+  } else if (connection_->wants_input() && !read_armed_.exchange(true)) {
+    socket_.async_wait(Socket::wait_read,
+                       [self = shared_from_this()](const boost::system::error_code& failure) {
+                         self->read_armed_ = false;
+                         if (failure) return;
+                         self->readable_ = true;
+                         self->drive();
+                       });
+  }
+  if (!writable_ && !write_armed_.exchange(true)) {
+    socket_.async_wait(Socket::wait_write,
+                       [self = shared_from_this()](const boost::system::error_code& failure) {
+                         self->write_armed_ = false;
+                         if (failure) return;
+                         self->writable_ = true;
+                         self->drive();
+                       });
+  }
+}
+
+void PgConnection::wait_for_gate() {
+  // Released in the meantime: the loop sends it.
+  const std::optional<Csn> csn = connection_->held_by();
+  if (!csn || gate_armed_.exchange(true)) return;
+  const bool released =
+      services_.factory.when_released(*csn, executor_, [self = shared_from_this()](Status committed) {
+        self->gate_armed_ = false;
+        if (!committed) {
+          const std::lock_guard lock(self->gate_mutex_);
+          self->gate_error_ = std::move(committed).error();
+        }
+        self->drive();
+      });
+  if (!released) return;
+  gate_armed_ = false;
+  executor_.post([self = shared_from_this()] { self->drive(); });
+}
+
+void PgConnection::arm_timer(std::chrono::milliseconds delay) {
+  if (timer_) executor_.cancel(*timer_);
+  timer_ = executor_.post_after(delay, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) {
+      self->timer_due_ = true;
+      self->drive();
+    }
+  });
+}
+
+void PgConnection::on_timer() {
+  timer_.reset();
+  if (!authenticated_ && !connection_->is_authenticated()) {
+    connection_->abort(Error(ErrorCode::kCannotConnectNow, "canceling authentication due to timeout"));
+    write();
+    if (!is_closed_) close();
+  } else if (write_blocked_) {
+    connection_->abort(Error(ErrorCode::kConnectionFailure, "the client does not read"));
+    close();
+  }
+}
+
+void PgConnection::close() {
+  if (is_closed_) return;
+  is_closed_ = true;
+  if (timer_) executor_.cancel(*timer_);
+  timer_.reset();
+  boost::system::error_code failure;
+  // The peer reads what was sent before it sees the end; bytes of its own that were not read would turn the
+  // end into a reset and could cost it our last words.
+  socket_.shutdown(Socket::shutdown_send, failure);
+  thread_local std::array<char, kReadBytes> rest;
+  for (int i = 0; i < kReadsPerTurn; ++i) {
+    if (::recv(socket_.native_handle(), rest.data(), rest.size(), MSG_DONTWAIT) <= 0) break;
+  }
+  socket_.close(failure);
+  closed_(shared_from_this());
+}
+
+}  // namespace bop::server

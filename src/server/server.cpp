@@ -1,0 +1,200 @@
+#include "server/server.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/signal_set.hpp>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/asio_executor.hpp"
+#include "base/disk.hpp"
+#include "base/log.hpp"
+#include "base/metrics.hpp"
+#include "base/scram.hpp"
+#include "server/data_directory.hpp"
+#include "server/node_metrics.hpp"
+#include "server/pg_listener.hpp"
+#include "server/storage.hpp"
+#include "wire/http/http_listener.hpp"
+#include "wire/pg/connection.hpp"
+
+namespace bop::server {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+// After statements were cancelled, for their sessions to roll back.
+constexpr milliseconds kAbortTime{5000};
+
+// Counts SIGTERM and SIGINT; the main thread waits for them.
+class Signals {
+ public:
+  explicit Signals(AsioExecutor& executor) : set_(executor.io(), SIGTERM, SIGINT) { arm(); }
+  void wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return count_ > 0; });
+  }
+  [[nodiscard]] bool again() {
+    const std::lock_guard lock(mutex_);
+    return count_ > 1;
+  }
+
+ private:
+  void arm() {
+    set_.async_wait([this](const boost::system::error_code& failure, int) {
+      if (failure) return;
+      {
+        const std::lock_guard lock(mutex_);
+        ++count_;
+      }
+      changed_.notify_all();
+      arm();
+    });
+  }
+  boost::asio::signal_set set_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int count_ = 0;
+};
+
+std::vector<std::unique_ptr<AsioExecutor>> make_reactors(const Settings& settings) {
+  auto count = static_cast<unsigned>(settings.reactors());
+  if (count == 0) count = std::max(1u, std::thread::hardware_concurrency() / 2);
+  std::vector<std::unique_ptr<AsioExecutor>> reactors;
+  for (unsigned i = 0; i < count; ++i) {
+    reactors.push_back(
+        std::make_unique<AsioExecutor>(AsioExecutor::Options{.name = fmt::format("reactor-{}", i)}));
+  }
+  return reactors;
+}
+
+// The admin's password as long as it is the role's; somebody may have changed the role's since.
+std::string known_password(const session::SessionFactory& factory, const std::string& password) {
+  for (const session::Verifier& verifier : factory.verifiers("bop")) {
+    const auto parsed = ScramVerifier::parse(verifier.text);
+    if (parsed && scram_password_matches(*parsed, password)) return password;
+  }
+  return "";
+}
+
+std::string host_for_clients(const std::string& listen_address) {
+  if (listen_address == "0.0.0.0") return "127.0.0.1";
+  if (listen_address == "::") return "[::1]";
+  return listen_address.find(':') == listen_address.npos ? listen_address : "[" + listen_address + "]";
+}
+
+void print_ready(const NodeAddress& address, const std::string& password, const std::string& data_dir) {
+  const std::string host = host_for_clients(address.host);
+  const std::string secret = password.empty() ? "" : ":" + password;
+  const std::string url = fmt::format("postgresql://bop{}@{}:{}/bop", secret, host, address.pg_port);
+  fmt::print("ready: {}\n", url);
+  fmt::print("  psql:    psql '{}'\n", url);
+  fmt::print("  bop sql: bop sql --data-dir {}\n", data_dir);
+  fmt::print("  HTTP:    http://{}:{}/health and /metrics\n", host, address.http_port);
+  if (password.empty()) {
+    fmt::print("  The password of the role bop is not the one in {}/admin.password any more.\n", data_dir);
+  }
+  std::fflush(stdout);
+}
+
+// Ends what is open: politely until the deadline or a second signal, then by cancelling.
+void drain(PgListener& listener, wire::pg::CancelKeys& cancel_keys, Signals& signals, milliseconds deadline) {
+  constexpr milliseconds kLook{50};
+  listener.stop();
+  for (milliseconds waited{0}; waited < deadline && !signals.again(); waited += kLook) {
+    if (listener.wait_until_empty(std::min(kLook, deadline - waited))) return;
+  }
+  cancel_keys.cancel_all();
+  if (listener.wait_until_empty(milliseconds(500))) return;
+  listener.abort();
+  (void)listener.wait_until_empty(kAbortTime);
+}
+
+}  // namespace
+
+Status serve(const Settings& settings) {
+  ::signal(SIGPIPE, SIG_IGN);
+  BOP_TRY(configure_log(settings.log_format(), settings.log_level()));
+  BOP_LET(disk, open_system_disk(settings.disk()));
+  BOP_LET(directory, DataDirectory::open(*disk, settings.data_dir()));
+
+  auto reactors = make_reactors(settings);
+  AsioExecutor background(AsioExecutor::Options{.name = "background"});
+  AsioExecutor& first = *reactors.front();
+  const std::string& host = settings.listen_address();
+  BOP_LET(pg_socket, listen_on(first.io(), host, settings.pg_port(), "pg-port"));
+  BOP_LET(http_socket, listen_on(first.io(), host, settings.http_port(), "http-port"));
+  Signals signals(first);
+
+  BOP_LET(password, directory.admin_password(system_random()));
+  BOP_LET(storage, Storage::open(settings, *disk, directory.path(), directory.log_path(),
+                                 directory.scratch_path(), password, background));
+
+  wire::pg::CancelKeys cancel_keys(system_random());
+  wire::pg::Services services{
+      storage->node(),           cancel_keys,
+      system_random(),           "",
+      settings.trust_loopback(), static_cast<std::size_t>(settings.max_message_bytes())};
+  services.node_secret = "unknown roles of " + password;
+  std::vector<AsioExecutor*> executors;
+  for (const auto& reactor : reactors) executors.push_back(reactor.get());
+  log_info("recovered", {{"log", storage->recovery_verdict()}});
+  PgListener listener(std::move(pg_socket), executors, services, PgLimits{});
+  wire::http::Sources sources;
+  sources.version = kVersion;
+  sources.unavailable = [raw = storage.get()]() -> std::optional<std::string> {
+    const auto why = raw->failure();
+    return why ? std::optional(why->what()) : std::nullopt;
+  };
+  sources.metrics = [&listener, raw = storage.get()] { return node_metrics(*raw, listener.count()); };
+  wire::http::HttpListener http(std::move(http_socket), first, std::move(sources));
+
+  background.start();
+  first.attach(*disk);
+  for (const auto& reactor : reactors) reactor->start();
+  storage->start();
+  listener.start();
+  http.start();
+  const NodeAddress address{host, listener.port(), http.port()};
+  if (const Status written = directory.write_address(format_address(address)); !written) {
+    log_error("clients will not find this node by its data directory", written.error());
+  }
+  log_info("serving", {{"address", host}, {"pg_port", address.pg_port}, {"http_port", address.http_port}});
+  print_ready(address, known_password(storage->node(), password), directory.path());
+
+  signals.wait();
+  log_info("stopping", {{"connections", listener.count()}});
+  const milliseconds deadline(settings.shutdown_deadline_ms());
+  storage->node().stop_accepting();
+  http.stop();
+  drain(listener, cancel_keys, signals, deadline);
+  directory.remove_address();
+  const bool emptied = listener.count() == 0;
+  Status closed;
+  if (emptied) {
+    closed = storage->close(deadline);
+  } else {
+    closed = fail(ErrorCode::kInternal, "{} sessions did not end in time; the log recovers at the next start",
+                  listener.count());
+  }
+  for (const auto& reactor : reactors) reactor->stop();
+  background.stop();
+  if (!emptied) {
+    // Sessions still run inside the storage: nothing may be taken apart under them.
+    fmt::print(stderr, "bop: {}\n", closed.error().what());
+    std::fflush(stderr);
+    ::_exit(1);
+  }
+  return closed;
+}
+
+}  // namespace bop::server

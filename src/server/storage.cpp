@@ -1,0 +1,133 @@
+#include "server/storage.hpp"
+
+#include <future>
+
+#include "aof/commit_stream.hpp"
+#include "base/scram.hpp"
+#include "rowstore/row_store.hpp"
+
+namespace bop::server {
+
+namespace {
+
+constexpr auto kTick = std::chrono::seconds(1);
+
+rowstore::RowStoreOptions row_store_options(const Settings& settings, Disk& disk,
+                                            const std::string& scratch_dir) {
+  rowstore::RowStoreOptions options;
+  options.disk = &disk;
+  options.scratch_dir = scratch_dir;
+  options.max_readers = static_cast<std::size_t>(settings.reader_pool());
+  options.wal_memory = static_cast<std::uint64_t>(settings.wal_memory());
+  options.wal_limit = static_cast<std::uint64_t>(settings.wal_limit());
+  options.max_transaction_bytes = static_cast<std::uint64_t>(settings.max_transaction_bytes());
+  options.temp_limit = static_cast<std::uint64_t>(settings.temp_limit());
+  options.on_open = session::Node::on_open;
+  options.on_close = session::Node::on_close;
+  return options;
+}
+
+session::NodeOptions node_options(const Settings& settings) {
+  session::NodeOptions options;
+  options.clock = &system_clock();
+  options.random = &system_random();
+  options.max_connections = static_cast<std::uint32_t>(settings.max_connections());
+  options.lock_timeout_ms = settings.lock_timeout_ms();
+  options.statement_timeout_ms = settings.statement_timeout_ms();
+  options.statement_budget_ms = settings.statement_budget_ms();
+  // A text that is a verifier already is kept, as PostgreSQL keeps what pg_dumpall wrote.
+  options.make_verifier = [](std::string_view password) -> Result<std::string> {
+    if (ScramVerifier::looks_like(password)) return std::string(password);
+    return make_scram_verifier(password, system_random()).text();
+  };
+  return options;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& disk,
+                                               const std::string& data_dir, const std::string& log_dir,
+                                               const std::string& scratch_dir,
+                                               const std::string& admin_password, Executor& background) {
+  std::unique_ptr<Storage> storage(new Storage(background));
+  aof::Options log;
+  log.directory = log_dir;
+  log.segment_bytes = static_cast<std::uint64_t>(settings.segment_size());
+  log.max_in_flight = static_cast<std::size_t>(settings.aof_max_in_flight());
+  log.max_unacknowledged = static_cast<std::uint64_t>(settings.max_unacknowledged());
+  log.ballast_bytes = static_cast<std::uint64_t>(settings.ballast_bytes());
+  BOP_LET(stream, aof::CommitStream::open(disk, system_clock(), system_random(), std::move(log)));
+  storage->verdict_ = stream->recovered().verdict;
+  stream->on_maintenance([raw = storage.get()] { raw->maintain(); });
+  BOP_LET(group, raft::SingleNodeGroup::open(std::move(stream)));
+  storage->group_ = std::move(group);
+
+  database::DatabaseSetOptions databases;
+  databases.disk = &disk;
+  databases.clock = &system_clock();
+  databases.data_dir = data_dir;
+  databases.group = storage->group_.get();
+  databases.make_rows = [options = row_store_options(settings, disk, scratch_dir)](
+                            database::Database& database,
+                            const std::string& directory) -> Result<std::unique_ptr<database::TableEngine>> {
+    return rowstore::RowStore::open(options, database, directory);
+  };
+  BOP_LET(set, database::DatabaseSet::open(std::move(databases)));
+  storage->databases_ = std::move(set);
+
+  BOP_LET(node, session::Node::open(node_options(settings), *storage->databases_, *storage->group_,
+                                    admin_password));
+  storage->node_ = std::move(node);
+  storage->group_->on_failure([raw = storage.get()](const Error&) {
+    // What ran ahead of the log must not be read any more.
+    raw->background_.post([raw] {
+      if (!raw->closing_) (void)raw->databases_->rewind_all();
+    });
+  });
+  return storage;
+}
+
+Storage::~Storage() {
+  node_.reset();
+  databases_.reset();
+  group_.reset();
+}
+
+void Storage::start() {
+  background_.post_after(kTick, [this] { tick(); });
+}
+
+void Storage::tick() {
+  if (closing_) return;
+  maintain();
+  databases_->tick(background_);
+  background_.post_after(kTick, [this] { tick(); });
+}
+
+// Waits for the disk, so that it runs in the background and never twice at once.
+void Storage::maintain() {
+  if (maintenance_posted_.exchange(true)) return;
+  background_.post([this] {
+    maintenance_posted_ = false;
+    // A full disk shows where it matters, in the answers to writers; the next tick tries again.
+    if (!closing_) (void)group_->stream().maintain();
+  });
+}
+
+Status Storage::close(std::chrono::milliseconds most) {
+  closing_ = true;
+  node_.reset();
+  if (!failure()) {
+    auto done = std::make_shared<std::promise<void>>();
+    std::future<void> finished = done->get_future();
+    background_.post([this, done] {
+      databases_->checkpoint_all(background_, [done](const Status&) { done->set_value(); });
+    });
+    // Without it the next start replays more of the log, nothing else.
+    (void)finished.wait_for(most);
+  }
+  databases_->close();
+  return group_->close();
+}
+
+}  // namespace bop::server
