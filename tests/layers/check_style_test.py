@@ -37,6 +37,7 @@ class Style(unittest.TestCase):
 
     def test_long_file(self):
         self.assertEqual([], self.problems({"src/a/b.cpp": "\n" * 600}))
+        self.assertEqual([], self.problems({"src/a/b.def": "\n" * 601}))
         self.expect("601 lines", {"src/a/b.cpp": "\n" * 601})
         self.assertEqual([], self.problems({"src/a/b.cpp": "\n" * 601}, "lines src/a/b.cpp 601 a generated table\n"))
         self.expect("602 lines", {"src/a/b.cpp": "\n" * 602}, "lines src/a/b.cpp 601 a generated table\n")
