@@ -48,6 +48,7 @@ Result<std::unique_ptr<File>> SimDisk::open(const std::string& given, OpenMode m
   const SimFault fault =
       core_->enter(creates ? SimCall::kName : SimCall::kQuery, creates ? "create" : "open", path);
   if (fault != SimFault::kNone) return std::unexpected(Core::failure(fault, "open", path).error());
+  if (core_->is_directory(path)) return fail(ErrorCode::kIo, "cannot open \"{}\": is a directory", path);
   Core::InodeRef inode;
   if (found != core_->names.end()) {
     if (mode == OpenMode::kCreate) {

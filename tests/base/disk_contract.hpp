@@ -47,6 +47,7 @@ inline void check_disk_contract(Disk& disk, const std::string& top) {
   ASSERT_TRUE(disk.create_directories(top + "/a/b"));
   EXPECT_TRUE(disk.exists(top + "/a/b").value());
   const std::string path = top + "/a/b/file";
+  EXPECT_FALSE(disk.open(top + "/a/b", OpenMode::kOpenOrCreate));
   EXPECT_EQ(disk.open(path, OpenMode::kRead).error().code(), ErrorCode::kFileNotFound);
   EXPECT_EQ(disk.open(path, OpenMode::kReadWrite).error().code(), ErrorCode::kFileNotFound);
   auto file = std::move(*disk.open(path, OpenMode::kCreate));
