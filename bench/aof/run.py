@@ -11,7 +11,7 @@ both meet the same minute of a noisy machine. Printed is the median of the round
 
 A ratio above 1 means that BOP does more; for latencies it is ours / peer, and below 1 is better.
 
-usage: run.py <aof_bench> [--directory D] [--rounds N] [--seconds S] [--threads 1,16,64]
+usage: run.py <aof_bench> [--directory D] [--rounds N] [--seconds S] [--threads 1,16,64] [--disk auto|io_uring|pwritev]
 """
 
 import argparse
@@ -31,7 +31,8 @@ def fields(line):
 
 
 class Bench:
-    def __init__(self, program, directory, seconds):
+    def __init__(self, program, directory, seconds, disk):
+        self.disk = disk
         self.program = program
         self.directory = directory
         self.seconds = seconds
@@ -47,7 +48,7 @@ class Bench:
         folder = os.path.join(self.directory, "ours")
         shutil.rmtree(folder, ignore_errors=True)
         out = self._run([self.program, "append", "--directory", folder, "--threads", str(threads),
-                         "--seconds", str(self.seconds), "--value-bytes", str(VALUE_BYTES)])
+                         "--seconds", str(self.seconds), "--value-bytes", str(VALUE_BYTES), "--disk", self.disk])
         shutil.rmtree(folder, ignore_errors=True)
         return fields(out)
 
@@ -79,10 +80,11 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--threads", default="1,16,64")
+    parser.add_argument("--disk", default="auto", help="auto, io_uring or pwritev")
     arguments = parser.parse_args()
     counts = [int(text) for text in arguments.threads.split(",")]
     with tempfile.TemporaryDirectory(prefix="bop-bench-aof-", dir=arguments.directory) as directory:
-        bench = Bench(os.path.abspath(arguments.program), directory, arguments.seconds)
+        bench = Bench(os.path.abspath(arguments.program), directory, arguments.seconds, arguments.disk)
         rates = {count: ([], []) for count in counts}
         latencies = {"p50_us": ([], []), "p99_us": ([], [])}
         for number in range(arguments.rounds):
@@ -100,7 +102,7 @@ def main():
             for name, (ours, peer) in latencies.items():
                 ours.append(results[0][name])
                 peer.append(results[1][name])
-        load = f"load {os.getloadavg()[0]:.1f}"
+        load = f"disk {arguments.disk}, load {os.getloadavg()[0]:.1f}"
 
         def show(name, ours, peer, unit):
             ratio = statistics.median(a / b for a, b in zip(ours, peer))

@@ -89,7 +89,10 @@ Result<InspectionSummary> inspect(Disk& disk, const std::string& directory, Insp
     summary.skipped_fillers += walk.skipped();
     const WalkEnding& ending = walk.ending();
     if (!newest) {
-      if (walk.complete() != wanted) problem(walk.error_of_ending());
+      if (walk.complete() != wanted) {
+        problem(walk.error_of_ending());
+        chains = {};  // what follows is judged by itself
+      }
       continue;
     }
     const bool sound = ending.verdict == Verdict::kEnd || ending.verdict == Verdict::kCutTorn ||

@@ -184,8 +184,8 @@ void run_seeds(std::uint64_t count, bool faults_at_open) {
     pipelined += life.pipelined, discarded += life.discarded, failed_opens += life.failed_opens;
   }
   printf(
-      "%llu seeds from %llu: %llu torn tails, %llu holes, %llu clean, %llu rotations, %llu lives with writes in "
-      "parallel, %llu whole records discarded, %llu opens cut off\n",
+      "%llu seeds from %llu: %llu torn tails, %llu holes, %llu clean, %llu rotations, %llu lives with "
+      "writes in parallel, %llu whole records discarded, %llu opens cut off\n",
       static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(first),
       static_cast<unsigned long long>(torn), static_cast<unsigned long long>(holes),
       static_cast<unsigned long long>(clean), static_cast<unsigned long long>(rotations),
