@@ -15,7 +15,7 @@
 //     named "value" if the list is empty) and "ordinality" (bigint) behind them.
 //   * aggregates: sqlite_name([DISTINCT] operands...) [FILTER]; as SQLite aggregates, usable as window functions
 //     where `window` says so. ORDER BY inside the call is SQLite's.
-// Besides, `bop_cast(value, from, to, typmod, explicit)` and `bop_typmod(value, type, typmod, explicit)` exist;
+// Besides, `bop_cast(value, from, to, explicit)` and `bop_typmod(value, type, typmod, explicit)` exist;
 // cast_sql() writes them, or nothing where a cast changes no byte.
 // Array support for the binder: bop_any('<op name>', elem oid, scalar, array), bop_all(...), bop_subscript(array oid,
 // array, i...), bop_slice(array oid, array, lower, upper, ...; NULL bound = missing), bop_array(elem oid, values...)

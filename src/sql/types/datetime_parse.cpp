@@ -37,7 +37,8 @@ bool is_weekday(std::string_view word) {
 
 class Parser {
  public:
-  Parser(std::string_view text, const CodecContext& context) : s_(text), context_(context) {}
+  Parser(std::string_view text, const CodecContext& context, bool wants_time = false)
+      : s_(text), context_(context), wants_time_(wants_time) {}
 
   Special special = Special::kNone;
   std::optional<std::int64_t> year;
@@ -250,6 +251,10 @@ class Parser {
       return set_time(number_of(d.substr(0, 2)), d.size() >= 4 ? number_of(d.substr(2, 2)) : 0,
                       d.size() == 6 ? number_of(d.substr(4, 2)) : 0, micros_of(fraction));
     }
+    if (wants_time_ && !has_date() && !has_time && (d.size() == 6 || d.size() == 4)) {
+      return set_time(number_of(d.substr(0, 2)), number_of(d.substr(2, 2)), d.size() == 6 ? number_of(d.substr(4, 2)) : 0,
+                      micros_of(fraction));
+    }
     if (!fraction.empty()) return false;
     if (!has_date() && (d.size() == 8 || d.size() == 6)) {
       const std::size_t y = d.size() - 4;
@@ -399,6 +404,7 @@ class Parser {
 
   std::string_view s_;
   const CodecContext& context_;
+  bool wants_time_;
   std::size_t at_ = 0;
   bool text_month_ = false, two_digit_year_ = false, bc_ = false, time_prefix_ = false;
   std::int64_t hour_ = 0;
@@ -477,7 +483,7 @@ Result<std::int64_t> parse_date(std::string_view text, const CodecContext& conte
 }
 
 Result<TimeTz> parse_timetz(std::string_view text, const CodecContext& context) {
-  Parser p(text, context);
+  Parser p(text, context, true);
   if (!p.parse()) return std::unexpected(fault_of(p, text, "time with time zone"));
   std::int32_t east = 0;
   if (p.special == Special::kNow) {
@@ -498,7 +504,7 @@ Result<TimeTz> parse_timetz(std::string_view text, const CodecContext& context) 
 }
 
 Result<std::int64_t> parse_time(std::string_view text, const CodecContext& context) {
-  Parser p(text, context);
+  Parser p(text, context, true);
   if (!p.parse()) return std::unexpected(fault_of(p, text, "time"));
   if (p.special == Special::kNow) {
     const std::int64_t local = to_local(context.transaction_timestamp, context);

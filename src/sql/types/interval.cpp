@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <optional>
+#include <vector>
 
 #include "sql/types/bytes.hpp"
 #include "sql/types/datetime.hpp"
@@ -173,7 +174,7 @@ class Parser {
     while (at_ < s_.size() && is_space(s_[at_])) ++at_;
     if (at_ < s_.size() && is_alpha(s_[at_])) {
       const Unit* u = find_unit(word());
-      if (u == nullptr) return false;
+      if (u == nullptr || !once(*u)) return false;
       sum_.add(*u, sign * whole, static_cast<double>(sign) * fraction);
       return true;
     }
@@ -193,8 +194,17 @@ class Parser {
     sum_.add(*find_unit("second"), sign * whole, static_cast<double>(sign) * fraction);
     return at_ == s_.size();
   }
+  // Every unit may be said once; h:m:s says three of them.
+  bool once(const Unit& u) {
+    for (const Unit* s : said_) {
+      if (s->months == u.months && s->days == u.days && s->us == u.us) return false;
+    }
+    said_.push_back(&u);
+    return true;
+  }
   bool clock(std::int64_t hours, std::int64_t sign) {
     ++at_;
+    if (!once(*find_unit("hour")) || !once(*find_unit("minute")) || !once(*find_unit("second"))) return false;
     std::int64_t minutes = 0, seconds = 0;
     double fraction = 0;
     if (!number(minutes, fraction)) return false;
@@ -249,6 +259,7 @@ class Parser {
   std::string_view text_, s_;
   std::size_t at_ = 0;
   Sum sum_;
+  std::vector<const Unit*> said_;
   std::optional<Error> fault_;
 };
 
