@@ -16,8 +16,8 @@
 #
 # Includes are written from src/ (tests also from tests/). Targets of other projects, found in dependencies.cmake:
 #   bop_sqlite bop_pg_query fmt::fmt spdlog::spdlog tomlplusplus::tomlplusplus CLI11::CLI11 simdjson::simdjson
-#   Boost::headers OpenSSL::SSL OpenSSL::Crypto prometheus-cpp::core PkgConfig::uring PkgConfig::pcre2 PkgConfig::edit
-#   Threads::Threads; for tests and bench: GTest::gtest GTest::gmock benchmark::benchmark
+#   Boost::headers OpenSSL::SSL OpenSSL::Crypto PkgConfig::uring PkgConfig::pcre2 PkgConfig::edit Threads::Threads;
+#   for tests: GTest::gtest GTest::gmock
 
 set(BOP_LAYERS "")
 file(STRINGS "${CMAKE_CURRENT_LIST_DIR}/layers.txt" bop_layer_lines REGEX "^[^#]")

@@ -4,7 +4,7 @@ usage: check_style.py <top of the tree>
 
 * src/: files are named in snake_case after one noun; nothing named util, common, misc, helper or manager.
 * src/: at most 600 lines a file, but for .def tables; headers have #pragma once; no <format> and <print>, which GCC 12 lacks.
-* Code: at most 110 columns (120 for tables in comments, any for .def tables), no tabs, no marker of unfinished work.
+* Code: at most 110 columns (120 for tables in comments, any for texts and .def tables), no tabs, no marker of unfinished work.
 * tests/: no sleep, but for the pause of a poll that has a `deadline` in the lines before it.
 Departures stand in exceptions.txt with their reason.
 """
@@ -21,6 +21,8 @@ CODE = CPP | {".py", ".sh", ".cmake"}
 FOLDERS = ("src", "tests", "bench", "cmake", "scripts", "include")
 # A row of a table in a comment, as .clang-format knows it (CommentPragmas): nothing may break it.
 TABLE_ROW = re.compile(r"^\s*//( {6,}|.*[^ .] {2,}[^ ])")
+# A line that begins with a text: messages are kept whole, to be found by searching for them.
+TEXT_LINE = re.compile(r'^\s*"')
 FILE_NAME = re.compile(r"^[a-z][a-z0-9_]*\.(hpp|cpp|def|h|c)$")
 VAGUE_NAME = re.compile(r"(^|_)(utils?|common|misc|helpers?|managers?)(_|\.)")
 # Written in two parts, so that this file does not find itself.
@@ -87,7 +89,8 @@ def problems_of_file(name, text, exceptions):
     for number, line in enumerate(lines, 1):
         where = f"{name}:{number}:"
         most_columns = MOST_TABLE_COLUMNS if TABLE_ROW.match(line) else MOST_COLUMNS
-        if len(line) > most_columns and suffix in CPP - {".def"} and "://" not in line:
+        is_free = suffix not in CPP - {".def"} or "://" in line or TEXT_LINE.match(line)
+        if len(line) > most_columns and not is_free:
             yield f"{where} {len(line)} columns, at most {most_columns}"
         if "\t" in line and suffix in CPP:
             yield f"{where} a tab"

@@ -55,6 +55,7 @@ class Style(unittest.TestCase):
         self.assertEqual([], self.problems({"src/a/b.cpp": "//   24  1  version  " + "x" * 98 + "\n"}))
         self.expect("121 columns", {"src/a/b.cpp": "//   24  1  version  " + "x" * 100 + "\n"})
         self.expect("111 columns", {"src/a/b.cpp": "// " + "x" * 108 + "\n"})
+        self.assertEqual([], self.problems({"src/a/b.cpp": '      "' + "x" * 120 + '",\n'}))
         self.expect("a tab", {"src/a/b.cpp": "\tint x;\n"})
 
     def test_unfinished(self):
