@@ -68,7 +68,7 @@ void Connection::settle() {
       const bool has_room = saw_full_ && output_.unsent() <= kOutputFullBytes / 2;
       if (!woken && !has_room) return;
       saw_full_ = false;
-      note(session_->resume());
+      progress_ = session_->resume();
       continue;
     }
     if (defect_) {

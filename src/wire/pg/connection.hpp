@@ -101,7 +101,6 @@ class Connection final : private session::ReplySink {
   void on_execute(std::string_view body);
   void on_close(std::string_view body);
   void begin(Operation operation, session::Progress progress);
-  void note(session::Progress progress);
   void after_operation(Operation operation);
   void ready_for_query();
 
@@ -157,7 +156,6 @@ class Connection final : private session::ReplySink {
   bool working_ = false;
   bool skip_to_sync_ = false;
   bool copy_is_extended_ = false;
-  bool entered_copy_ = false;      // copy_in() was called by the operation that is in progress
   bool operation_failed_ = false;  // error() was called by it
   mutable bool saw_full_ = false;  // full() answered true to it
   std::atomic<bool> woken_ = false;

@@ -76,25 +76,16 @@ void Connection::on_message(Frontend type, std::string_view body) {
 
 void Connection::begin(Operation operation, session::Progress progress) {
   operation_ = operation;
-  note(progress);
-}
-
-void Connection::note(session::Progress progress) {
   progress_ = progress;
-  // A COPY that has begun waits for the client, whatever it calls that.
-  if (entered_copy_ && progress == session::Progress::kWaiting && !woken_)
-    progress_ = session::Progress::kSuspended;
 }
 
 void Connection::after_operation(Operation ended) {
   if (ended != Operation::kCopyData && session_->in_copy()) {
     if (ended != Operation::kCopyEnd) copy_is_extended_ = ended == Operation::kExecute;
-    entered_copy_ = false;
     phase_ = Phase::kCopyIn;
     return;
   }
   const bool failed = std::exchange(operation_failed_, false);
-  entered_copy_ = false;
   Operation answered = ended;
   if (ended == Operation::kCopyData) {
     if (session_->in_copy()) return;
@@ -298,7 +289,6 @@ void Connection::parameter_status(std::string_view name, std::string_view value)
 }
 
 void Connection::copy_in(const session::CopyFormat& format) {
-  entered_copy_ = true;
   write_copy_response(out(), Backend::kCopyInResponse, format);
 }
 

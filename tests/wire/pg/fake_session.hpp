@@ -221,7 +221,7 @@ class FakeSession final : public Session {
         in_copy_ = true;
         copied_ = 0;
         sink_->copy_in({false, 2});
-        return Progress::kDone;
+        return Progress::kSuspended;
       } else if (text.starts_with("COPY OUT")) {
         sink_->copy_out({false, 1});
         for (std::uint64_t i = 0; i < number_of(text); ++i) sink_->copy_data("line\n");
