@@ -103,7 +103,13 @@ TEST_P(Threads, ProducersReadersAndMaintenanceAtOnce) {
     }
   }
 }
-INSTANTIATE_TEST_SUITE_P(Disks, Threads, testing::Values("io_uring", "pwritev"));
+#ifdef __SANITIZE_THREAD__
+// The sanitizer does not see that io_uring hands a write from its submitter to whoever reaps it: the kernel
+// orders them.
+INSTANTIATE_TEST_SUITE_P(Disks, Threads, testing::Values("pwritev"));
+#else
+INSTANTIATE_TEST_SUITE_P(Disks, Threads, testing::Values("pwritev", "io_uring"));
+#endif
 
 }  // namespace
 }  // namespace bop::aof::test
