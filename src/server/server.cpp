@@ -19,6 +19,7 @@
 #include "base/log.hpp"
 #include "base/metrics.hpp"
 #include "base/scram.hpp"
+#include "base/trace.hpp"
 #include "server/data_directory.hpp"
 #include "server/node_metrics.hpp"
 #include "server/pg_listener.hpp"
@@ -119,11 +120,20 @@ void drain(PgListener& listener, wire::pg::CancelKeys& cancel_keys, Signals& sig
   (void)listener.wait_until_empty(kAbortTime);
 }
 
+// Somebody still works inside the storage, so that nothing may be taken apart: what was acknowledged is
+// durable, and the next start recovers from the log.
+[[noreturn]] void end_at_once(std::string_view why, int code) {
+  log_warning("stopped without closing the databases", {{"reason", why}});
+  std::fflush(nullptr);
+  ::_exit(code);
+}
+
 }  // namespace
 
 Status serve(const Settings& settings) {
   ::signal(SIGPIPE, SIG_IGN);
   BOP_TRY(configure_log(settings.log_format(), settings.log_level()));
+  set_slow_statement_threshold(milliseconds(settings.log_slow_statement_ms()));
   BOP_LET(disk, open_system_disk(settings.disk()));
   BOP_LET(directory, DataDirectory::open(*disk, settings.data_dir()));
 
@@ -178,23 +188,14 @@ Status serve(const Settings& settings) {
   http.stop();
   drain(listener, cancel_keys, signals, deadline);
   directory.remove_address();
-  const bool emptied = listener.count() == 0;
-  Status closed;
-  if (emptied) {
-    closed = storage->close(deadline);
-  } else {
-    closed = fail(ErrorCode::kInternal, "{} sessions did not end in time; the log recovers at the next start",
-                  listener.count());
-  }
+  if (listener.count() > 0) end_at_once("sessions did not end in time", 1);
+  const Result<bool> closed = storage->close(deadline);
+  if (closed && !*closed) end_at_once("the last checkpoint did not end in time", 0);
   for (const auto& reactor : reactors) reactor->stop();
   background.stop();
-  if (!emptied) {
-    // Sessions still run inside the storage: nothing may be taken apart under them.
-    fmt::print(stderr, "bop: {}\n", closed.error().what());
-    std::fflush(stderr);
-    ::_exit(1);
-  }
-  return closed;
+  if (!closed) return std::unexpected(closed.error());
+  log_info("stopped");
+  return {};
 }
 
 }  // namespace bop::server

@@ -114,7 +114,7 @@ void Storage::maintain() {
   });
 }
 
-Status Storage::close(std::chrono::milliseconds most) {
+Result<bool> Storage::close(std::chrono::milliseconds most) {
   closing_ = true;
   node_.reset();
   if (!failure()) {
@@ -123,11 +123,11 @@ Status Storage::close(std::chrono::milliseconds most) {
     background_.post([this, done] {
       databases_->checkpoint_all(background_, [done](const Status&) { done->set_value(); });
     });
-    // Without it the next start replays more of the log, nothing else.
-    (void)finished.wait_for(most);
+    if (finished.wait_for(most) != std::future_status::ready) return false;
   }
   databases_->close();
-  return group_->close();
+  BOP_TRY(group_->close());
+  return true;
 }
 
 }  // namespace bop::server

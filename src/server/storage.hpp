@@ -28,8 +28,10 @@ class Storage {
 
   // Starts the work that comes back every second: preparing segments, checkpoints, trimming.
   void start();
-  // A checkpoint of everything, within `most`; then closes databases and log. No session may be left.
-  [[nodiscard]] Status close(std::chrono::milliseconds most);
+  // A checkpoint of everything, then closes databases and log. No session may be left. False: the checkpoint
+  // did not end within `most` and nothing was closed; the process may end as it is, the next start replays
+  // more of the log.
+  [[nodiscard]] Result<bool> close(std::chrono::milliseconds most);
 
   [[nodiscard]] session::Node& node() noexcept { return *node_; }
   [[nodiscard]] database::DatabaseSet& databases() noexcept { return *databases_; }

@@ -22,6 +22,7 @@
 #include "base/error.hpp"
 #include "base/scram.hpp"
 #include "base/time.hpp"
+#include "base/trace.hpp"
 #include "session/session.hpp"
 #include "wire/pg/cancel_keys.hpp"
 #include "wire/pg/message.hpp"
@@ -104,6 +105,9 @@ class Connection final : private session::ReplySink {
   void after_operation(Operation operation);
   void ready_for_query();
 
+  // Times the statement that begins; `text` is what the slow-statement log shows of it.
+  void begin_trace(std::string_view text);
+
   // An error of the extended protocol: everything up to Sync is skipped.
   void extended_error(const Error& e);
   void fatal(const Error& e);
@@ -134,7 +138,10 @@ class Connection final : private session::ReplySink {
   std::unique_ptr<session::Session> session_;
   std::string input_;  // an incomplete message, or what waits behind an operation
   OutputQueue output_;
-  std::vector<ResultColumn> columns_;  // of the rows that come next
+  std::vector<ResultColumn> columns_;    // of the rows that come next
+  std::optional<StatementTrace> trace_;  // of the operation in progress
+  std::string trace_text_;
+  std::optional<ErrorCode> trace_error_;
   std::optional<Error> stop_reason_;
   std::optional<Error> defect_;  // found where the sink has no way to answer; fatal at the operation's end
 

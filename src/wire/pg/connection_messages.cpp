@@ -1,5 +1,6 @@
 // Messages of an open session, and the session's answers.
 #include <algorithm>
+#include <cctype>
 #include <limits>
 
 #include "base/assert.hpp"
@@ -86,6 +87,10 @@ void Connection::after_operation(Operation ended) {
     return;
   }
   const bool failed = std::exchange(operation_failed_, false);
+  if (trace_ && ended != Operation::kCopyData) {
+    trace_->finish(trace_text_, trace_error_ ? &*trace_error_ : nullptr);
+    trace_.reset();
+  }
   Operation answered = ended;
   if (ended == Operation::kCopyData) {
     if (session_->in_copy()) return;
@@ -113,6 +118,16 @@ void Connection::extended_error(const Error& e) {
   skip_to_sync_ = true;
 }
 
+// What may hold a password is not shown; the rest is short enough to be kept while the statement runs.
+void Connection::begin_trace(std::string_view text) {
+  constexpr std::size_t kMostTextBytes = 200;
+  const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
+  const bool is_secret = !std::ranges::search(text, std::string_view("password"), same).empty();
+  trace_text_.assign(is_secret ? "(not shown: it names a password)" : text.substr(0, kMostTextBytes));
+  trace_error_.reset();
+  trace_.emplace(system_clock(), Stage::kExecute);
+}
+
 // ------------------------------------------------------------------------------------------- simple protocol
 
 void Connection::on_query(std::string_view body) {
@@ -122,6 +137,7 @@ void Connection::on_query(std::string_view body) {
     write_error(out(), ErrorSeverity::kError, malformed("Query"));
     return ready_for_query();
   }
+  begin_trace(text);
   begin(Operation::kQuery, session_->start_query(std::string(text), *this));
 }
 
@@ -217,6 +233,7 @@ void Connection::on_execute(std::string_view body) {
     if (!formats) return extended_error(formats.error());
     set_result_columns(columns_, **columns, *formats);
   }
+  begin_trace(portal.empty() ? "(unnamed portal)" : portal);
   const auto most = limit > 0 ? static_cast<std::uint64_t>(limit) : 0;
   begin(Operation::kExecute, session_->start_execute(portal, most, *this));
 }
@@ -279,6 +296,7 @@ void Connection::portal_suspended() { write_empty(out(), Backend::kPortalSuspend
 
 void Connection::error(const Error& e) {
   operation_failed_ = true;
+  trace_error_ = e.code();
   write_error(out(), ErrorSeverity::kError, e);
 }
 
