@@ -43,8 +43,8 @@ std::size_t Attachments::size() const {
   return objects_.size();
 }
 
-// The oldest state that somebody may ask for is the oldest pin; without pins it is the newest state that a pin
-// has named, because publications above it may not be visible to snapshots yet.
+// The oldest state that somebody may ask for is the oldest pin; without pins it is the newest state that a
+// pin has named, because publications above it may not be visible to snapshots yet.
 void Attachments::drop_unreachable() {
   const Csn oldest = pins_.empty() ? visible_ : std::min(visible_, *pins_.begin());
   auto keep = objects_.upper_bound(oldest);

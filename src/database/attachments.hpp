@@ -1,9 +1,8 @@
 // Versioned attachment of a database: immutable objects that belong to a state, for example the SQL catalog.
 //
-// The SQL layer publishes a new object for a commit from inside Connection's on_commit hook, that is after the
-// commit has its Csn and before any reader can see it; `at(csn)` is the newest object published at or below csn.
-// Readers pin their Csn (ReaderPin), objects older than every pin are dropped.
-// Threads: any.
+// The SQL layer publishes a new object for a commit from inside Connection's on_commit hook, that is after
+// the commit has its Csn and before any reader can see it; `at(csn)` is the newest object published at or
+// below csn. Readers pin their Csn (ReaderPin), objects older than every pin are dropped. Threads: any.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +25,8 @@ class Attachments {
   // A rewind: objects above `csn` belong to no history any more.
   void discard_after(Csn csn);
 
-  // A reader at or above `csn` exists until unpin. Pin the newest published state *before* opening a snapshot.
+  // A reader at or above `csn` exists until unpin. Pin the newest published state *before* opening a
+  // snapshot.
   void pin(Csn csn);
   void unpin(Csn csn);
   [[nodiscard]] std::size_t size() const;

@@ -1,10 +1,9 @@
 // The way of one database into its group's log.
 //
-// Contract: `append` copies the payload, gives it the next index and keeps the chain of this database (each record
-// names its predecessor of the same database). It returns once the order is decided, which is long before the
-// record is durable: answers wait at the output gate. After a failure of the log every append fails with its
-// error and nothing of the failed append is in the log.
-// Threads: any.
+// Contract: `append` copies the payload, gives it the next index and keeps the chain of this database (each
+// record names its predecessor of the same database). It returns once the order is decided, which is long
+// before the record is durable: answers wait at the output gate. After a failure of the log every append
+// fails with its error and nothing of the failed append is in the log. Threads: any.
 #pragma once
 
 #include <cstddef>

@@ -10,7 +10,9 @@ Database::Database(DatabaseId id, std::string name, raft::Group& group, OutputGa
       gate_(gate),
       port_(group, id),
       lane_(clock),
-      sequences_([this](std::span<const std::byte> payload) { return port_.append(RecordKind::kSequence, payload); }) {}
+      sequences_([this](std::span<const std::byte> payload) {
+        return port_.append(RecordKind::kSequence, payload);
+      }) {}
 
 std::string Database::name() const {
   std::lock_guard lock(name_mutex_);

@@ -1,5 +1,5 @@
-// One database: a state machine ordered by its group's log, with its writer lane, its table engine and the state
-// that is not pages.
+// One database: a state machine ordered by its group's log, with its writer lane, its table engine and the
+// state that is not pages.
 //
 // Owned by the DatabaseSet; sessions hold a shared_ptr, so a dropped database stays valid (and answers
 // kDatabaseDropped) until the last of them lets go.
@@ -38,7 +38,9 @@ class Database {
   [[nodiscard]] WriterLane& lane() noexcept { return lane_; }
   [[nodiscard]] Sequences& sequences() noexcept { return sequences_; }
   [[nodiscard]] Attachments& attachments() noexcept { return attachments_; }
-  void publish_attachment(Csn csn, Attachments::Object object) { attachments_.publish(csn, std::move(object)); }
+  void publish_attachment(Csn csn, Attachments::Object object) {
+    attachments_.publish(csn, std::move(object));
+  }
   [[nodiscard]] Attachments::Object attachment_at(Csn csn) const { return attachments_.at(csn); }
 
   // The row store; a static_cast to rowstore::RowStore is right above that layer.

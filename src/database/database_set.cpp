@@ -90,12 +90,14 @@ Status DatabaseSet::replay(std::span<const std::shared_ptr<Database>> databases)
     if (it == progress.end() || record->lsn <= it->second.base) continue;
     Progress& at = it->second;
     if (record->database_previous.index != at.last) {
-      return fail(ErrorCode::kCorrupt,
-                  "record {} of database {} follows record {} of it, but the newest one here is {}: records are missing",
-                  record->lsn.value, record->database.value, record->database_previous.index.value, at.last.value);
+      return fail(
+          ErrorCode::kCorrupt,
+          "record {} of database {} follows record {} of it, but the newest one here is {}: records are missing",
+          record->lsn.value, record->database.value, record->database_previous.index.value, at.last.value);
     }
     at.last = record->lsn;
-    BOP_TRY(at.database->rows().apply({record->lsn, record->database_previous.index, record->kind, record->payload}));
+    BOP_TRY(at.database->rows().apply(
+        {record->lsn, record->database_previous.index, record->kind, record->payload}));
   }
   for (auto& [id, at] : progress) BOP_TRY(at.database->rows().recover_end(at.last));
   return {};
@@ -126,8 +128,9 @@ std::vector<std::shared_ptr<Database>> DatabaseSet::all() const {
 
 Status DatabaseSet::reconcile(std::span<const DatabaseEntry> listed) {
   for (const auto& database : all()) {
-    const bool known = database->id() == kSystemDatabase ||
-                       std::ranges::any_of(listed, [&](const auto& entry) { return entry.id == database->id(); });
+    const bool known =
+        database->id() == kSystemDatabase ||
+        std::ranges::any_of(listed, [&](const auto& entry) { return entry.id == database->id(); });
     if (!known) BOP_TRY(drop_database(database->id()));
   }
   std::vector<std::shared_ptr<Database>> missing;
@@ -164,7 +167,8 @@ Status DatabaseSet::drop_database(DatabaseId id) {
   {
     std::lock_guard lock(mutex_);
     const auto it = databases_.find(id);
-    if (it == databases_.end()) return fail(ErrorCode::kUndefinedDatabase, "database {} does not exist", id.value);
+    if (it == databases_.end())
+      return fail(ErrorCode::kUndefinedDatabase, "database {} does not exist", id.value);
     database = it->second;
     databases_.erase(it);
   }
@@ -173,7 +177,8 @@ Status DatabaseSet::drop_database(DatabaseId id) {
   return remove_files(id);
 }
 
-// A cut in between leaves a directory without some files: it is not listed, so the next start removes the rest.
+// A cut in between leaves a directory without some files: it is not listed, so the next start removes the
+// rest.
 Status DatabaseSet::remove_files(DatabaseId id) {
   const std::string directory = directory_of(id);
   BOP_LET(exists, options_.disk->exists(directory));
@@ -189,7 +194,9 @@ void DatabaseSet::tick(Executor& background) {
   const std::uint64_t appended = options_.group->appended().value;
   for (const auto& database : all()) {
     const std::uint64_t behind = appended - std::min(appended, database->rows().base().value);
-    if (database->rows().unchecked_bytes() < options_.checkpoint_bytes && behind < options_.checkpoint_records) continue;
+    if (database->rows().unchecked_bytes() < options_.checkpoint_bytes &&
+        behind < options_.checkpoint_records)
+      continue;
     database->rows().checkpoint(background, [this, database](Result<Lsn> base) {
       if (base && !database->dropped()) static_cast<void>(trim());
     });

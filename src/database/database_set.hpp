@@ -2,14 +2,14 @@
 //
 //   DATA/db/<id>/     files of one database (the engine's names)
 //
-// Opening: (1) `open` finds the directories, makes the system database if there is none, and replays the log once
-// from the smallest base, each record to its database. (2) The caller reads the list of databases from the rows
-// of the system database and calls `reconcile`: a listed database without files is created and replayed from its
-// creation; a directory that is not listed is removed. Only then connections are accepted.
+// Opening: (1) `open` finds the directories, makes the system database if there is none, and replays the log
+// once from the smallest base, each record to its database. (2) The caller reads the list of databases from
+// the rows of the system database and calls `reconcile`: a listed database without files is created and
+// replayed from its creation; a directory that is not listed is removed. Only then connections are accepted.
 //
-// CREATE DATABASE: commit the row in `system`, wait for the gate, then `create_database`. DROP DATABASE: commit
-// the deletion, wait for the gate, then `drop_database`. A crash in between is repaired by `reconcile`. Ids are
-// never reused.
+// CREATE DATABASE: commit the row in `system`, wait for the gate, then `create_database`. DROP DATABASE:
+// commit the deletion, wait for the gate, then `drop_database`. A crash in between is repaired by
+// `reconcile`. Ids are never reused.
 //
 // Threads: all calls from any thread after `open`; create, drop, reconcile and close one at a time.
 #pragma once
@@ -43,8 +43,8 @@ struct DatabaseSetOptions {
   // Makes the engine of a database whose directory exists.
   std::function<Result<std::unique_ptr<TableEngine>>(Database&, const std::string& directory)> make_rows;
   std::uint64_t checkpoint_bytes = std::uint64_t{16} << 20;  // unchecked bytes that start a checkpoint
-  std::uint64_t checkpoint_records = 500'000;  // records of the log above a base that start one
-  std::uint64_t retain_records = 0;            // records kept below the oldest base (log_retain)
+  std::uint64_t checkpoint_records = 500'000;                // records of the log above a base that start one
+  std::uint64_t retain_records = 0;  // records kept below the oldest base (log_retain)
 };
 
 class DatabaseSet {

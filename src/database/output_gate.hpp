@@ -2,8 +2,8 @@
 // (rule 3 of the commit path). One gate serves all databases of a group, because `committed` is the group's.
 //
 // Contract: `released()` only grows. `when` costs one atomic load when the wait is over already. A waiter's
-// function runs exactly once, on its executor: with success once released() >= csn, or with the log's error once
-// the log failed before that. Waiters of one executor that become ready together arrive in one post.
+// function runs exactly once, on its executor: with success once released() >= csn, or with the log's error
+// once the log failed before that. Waiters of one executor that become ready together arrive in one post.
 // Threads: all calls from any thread. The executor must outlive its waiters.
 #pragma once
 

@@ -1,6 +1,6 @@
-// Payloads of a database's records in its group's log. Kinds and the envelope (term, index, timeline, database,
-// producer, chains, checksum) are aof's. Little-endian; page bytes are the 4064 usable bytes of a page, never its
-// reserved 32.
+// Payloads of a database's records in its group's log. Kinds and the envelope (term, index, timeline,
+// database, producer, chains, checksum) are aof's. Little-endian; page bytes are the 4064 usable bytes of a
+// page, never its reserved 32.
 //
 // kBaseMarker     the first record of every page after it is a full image; a durable base is the Lsn of a marker
 //      0  8  last_commit   Csn of the newest commit before the marker, 0 = none

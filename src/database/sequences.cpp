@@ -51,7 +51,8 @@ Result<SequenceValue> Sequences::nextval(Oid oid, const SequenceSpec& spec) {
     std::int64_t value = live.durable.next;
     std::uint64_t count = 1;
     std::optional<std::int64_t> next = after(spec, value);
-    while (count < spec.block && next && !(spec.cycle && (spec.increment > 0 ? *next < value : *next > value))) {
+    while (count < spec.block && next &&
+           !(spec.cycle && (spec.increment > 0 ? *next < value : *next > value))) {
       value = *next;
       next = after(spec, value);
       ++count;
@@ -76,8 +77,8 @@ Result<SequenceValue> Sequences::nextval(Oid oid, const SequenceSpec& spec) {
 
 Result<Lsn> Sequences::setval(Oid oid, const SequenceSpec& spec, std::int64_t value, bool is_called) {
   if (value < spec.min || value > spec.max) {
-    return fail(ErrorCode::kNumericOutOfRange, "setval: value {} is out of bounds for sequence ({}..{})", value, spec.min,
-                spec.max);
+    return fail(ErrorCode::kNumericOutOfRange, "setval: value {} is out of bounds for sequence ({}..{})",
+                value, spec.min, spec.max);
   }
   std::lock_guard lock(mutex_);
   SequenceState state{oid, value, false};
@@ -113,7 +114,8 @@ Status Sequences::replay(std::span<const std::byte> payload) {
   std::uint32_t count = 0;
   if (payload.size() >= 4) std::memcpy(&count, payload.data(), 4);
   if (payload.size() != 4 + std::size_t{count} * kSequenceEntryBytes) {
-    return fail(ErrorCode::kCorrupt, "sequence record: {} bytes do not hold {} entries", payload.size(), count);
+    return fail(ErrorCode::kCorrupt, "sequence record: {} bytes do not hold {} entries", payload.size(),
+                count);
   }
   std::lock_guard lock(mutex_);
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -124,7 +126,8 @@ Status Sequences::replay(std::span<const std::byte> payload) {
     std::memcpy(&flags, at + 4, 4);
     std::memcpy(&state.next, at + 8, 8);
     if ((flags & ~(kExhausted | kDropped)) != 0) {
-      return fail(ErrorCode::kCorrupt, "sequence record: unknown flags {:#x} for sequence {}", flags, state.oid);
+      return fail(ErrorCode::kCorrupt, "sequence record: unknown flags {:#x} for sequence {}", flags,
+                  state.oid);
     }
     if ((flags & kDropped) != 0) {
       live_.erase(state.oid);

@@ -2,11 +2,11 @@
 // their own, so a value handed out is never handed out again, after a crash or a rollback included; gaps are
 // allowed.
 //
-// nextval returns the value and the Lsn that the answer has to be gated on: the reservation's record. Within a
-// reserved block that Lsn is the block's, which is normally released already.
+// nextval returns the value and the Lsn that the answer has to be gated on: the reservation's record. Within
+// a reserved block that Lsn is the block's, which is normally released already.
 //
-// State: oid -> SequenceState, saved in the database's manifest with its base and brought forward by replay of
-// kSequence records (records.hpp). A sequence that is not known starts at its specification's `start`.
+// State: oid -> SequenceState, saved in the database's manifest with its base and brought forward by replay
+// of kSequence records (records.hpp). A sequence that is not known starts at its specification's `start`.
 // Threads: any; one short mutex a database.
 #pragma once
 
@@ -32,7 +32,8 @@ struct SequenceSpec {
   std::uint32_t block = 32;  // values reserved at once, at least 1
 };
 
-// What is durable: `next` is the first value that may be handed out after a restart. `exhausted`: none is left.
+// What is durable: `next` is the first value that may be handed out after a restart. `exhausted`: none is
+// left.
 struct SequenceState {
   Oid oid = 0;
   std::int64_t next = 0;
@@ -69,9 +70,9 @@ class Sequences {
  private:
   struct Live {
     SequenceState durable;
-    std::int64_t next = 0;           // next value to hand out
-    std::uint64_t left = 0;          // values left in the reserved block
-    Lsn gate;                        // record of the current block
+    std::int64_t next = 0;   // next value to hand out
+    std::uint64_t left = 0;  // values left in the reserved block
+    Lsn gate;                // record of the current block
     std::optional<std::int64_t> last;
   };
   Append append_;

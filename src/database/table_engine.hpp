@@ -1,9 +1,9 @@
-// What a table engine (rowstore, later colstore) offers to its database. The database owns the log's side: order,
-// chains, gate, bases and trimming; an engine owns the images of the log on disk.
+// What a table engine (rowstore, later colstore) offers to its database. The database owns the log's side:
+// order, chains, gate, bases and trimming; an engine owns the images of the log on disk.
 //
 // Life: `recover_begin` returns the base that the engine's files hold; then `apply` for every record of the
-// database after that base in log order; then `recover_end`; only then the engine serves. `rewind` runs the same
-// path again on a fresh instance.
+// database after that base in log order; then `recover_end`; only then the engine serves. `rewind` runs the
+// same path again on a fresh instance.
 #pragma once
 
 #include <cstddef>
@@ -29,9 +29,9 @@ class TableEngine {
   // `end` is the last committed record of the database, or the base.
   [[nodiscard]] virtual Status recover_end(Lsn end) = 0;
 
-  // Moves the base forward: appends a marker, waits for the log, brings the files up to it, makes them durable
-  // and writes the manifest. `done` runs on `background` with the new base (or the old one if readers hold it
-  // back). One at a time; a second call joins the first.
+  // Moves the base forward: appends a marker, waits for the log, brings the files up to it, makes them
+  // durable and writes the manifest. `done` runs on `background` with the new base (or the old one if readers
+  // hold it back). One at a time; a second call joins the first.
   virtual void checkpoint(Executor& background, std::move_only_function<void(Result<Lsn>)> done) = 0;
   // The durable base: the log is kept above it.
   [[nodiscard]] virtual Lsn base() const = 0;

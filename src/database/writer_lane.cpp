@@ -7,7 +7,8 @@
 
 namespace bop::database {
 
-// All members are guarded by `mutex`. Callbacks are only ever posted, so no lock of ours is held while they run.
+// All members are guarded by `mutex`. Callbacks are only ever posted, so no lock of ours is held while they
+// run.
 struct WriterLane::State : std::enable_shared_from_this<WriterLane::State> {
   struct Waiter {
     Entry entry;
@@ -80,8 +81,8 @@ struct WriterLane::State : std::enable_shared_from_this<WriterLane::State> {
     if (!holder || !holder->entry.idle || !holder->evict || waiters.empty() || holder->timer) return;
     const std::int64_t idle_for = clock.steady_ns() - holder->idle_since_ns;
     const auto left = std::max(idle_limit - std::chrono::nanoseconds(idle_for), std::chrono::nanoseconds(0));
-    holder->timer = holder->executor->post_after(
-        left, [weak = weak_from_this(), ticket = holder->entry.ticket] {
+    holder->timer =
+        holder->executor->post_after(left, [weak = weak_from_this(), ticket = holder->entry.ticket] {
           if (auto self = weak.lock()) self->idle_too_long(ticket);
         });
   }

@@ -1,10 +1,11 @@
-// The writer lane of one database: one writer at a time for rows and columns, first come first served (rule 4).
+// The writer lane of one database: one writer at a time for rows and columns, first come first served (rule
+// 4).
 //
-// A transaction enters before its first write and leaves when its COMMIT or ROLLBACK has been executed; it does
-// not hold the lane while the log becomes durable. A waiter is granted on its own executor, or gets
-// kLockNotAvailable that names the holder when its deadline passes, or kCancelled. A holder that told the lane it
-// is idle (waiting for its client) while others wait is evicted after `idle_limit`: its `evict` function runs
-// once, on its executor, and must roll back and leave.
+// A transaction enters before its first write and leaves when its COMMIT or ROLLBACK has been executed; it
+// does not hold the lane while the log becomes durable. A waiter is granted on its own executor, or gets
+// kLockNotAvailable that names the holder when its deadline passes, or kCancelled. A holder that told the
+// lane it is idle (waiting for its client) while others wait is evicted after `idle_limit`: its `evict`
+// function runs once, on its executor, and must roll back and leave.
 //
 // Threads: all calls from any thread; callbacks run as tasks of the request's executor, never inside a call.
 // A request's executor must outlive its ticket.
@@ -61,8 +62,8 @@ class WriterLane {
   [[nodiscard]] Entered enter(LaneRequest request, Executor& executor, Granted granted);
   // By the holder, exactly once. Grants the next waiter.
   void leave(Ticket ticket);
-  // A waiter gives up: its callback gets `why` unless it was granted before (then false: the caller holds it, or
-  // the grant is on its way to the executor, and must leave).
+  // A waiter gives up: its callback gets `why` unless it was granted before (then false: the caller holds it,
+  // or the grant is on its way to the executor, and must leave).
   bool cancel(Ticket ticket, Error why);
   // The holder begins or ends waiting for its client.
   void set_idle(Ticket ticket, bool idle);

@@ -22,8 +22,8 @@ void put(Bytes& out, std::size_t at, T value) {
 }
 }  // namespace
 
-Capture::Capture(database::CommitPort& port, const PageFile& file, const WalMemory& wal, Limits limits, Csn recovered,
-                 std::uint32_t pages)
+Capture::Capture(database::CommitPort& port, const PageFile& file, const WalMemory& wal, Limits limits,
+                 Csn recovered, std::uint32_t pages)
     : port_(port),
       file_(file),
       wal_(wal),
@@ -50,13 +50,15 @@ void Capture::wal_header(std::span<const std::byte> header) {
 Status Capture::frame_begins(std::uint32_t frame) const {
   const std::uint64_t bytes = (frame - std::min(frame, committed_frames())) * std::uint64_t{kFrameBytes};
   if (bytes > limits_.max_transaction_bytes) {
-    return fail(ErrorCode::kTransactionTooLarge, "the transaction has changed more than max_transaction_bytes = {} bytes",
+    return fail(ErrorCode::kTransactionTooLarge,
+                "the transaction has changed more than max_transaction_bytes = {} bytes",
                 limits_.max_transaction_bytes);
   }
   return {};
 }
 
-Result<const std::byte*> Capture::page_before(const PageState& state, PageNo page, std::span<std::byte> buffer) {
+Result<const std::byte*> Capture::page_before(const PageState& state, PageNo page,
+                                              std::span<std::byte> buffer) {
   if (state.frame != 0 && state.generation == generations_.back().number) {
     BOP_LET(frame, wal_.frame(state.frame, buffer));
     return frame + kFrameHeaderBytes;
@@ -87,7 +89,8 @@ Result<Csn> Capture::commit_frame(std::uint32_t frame, std::uint32_t database_pa
   std::ranges::sort(newest_, [](const auto& a, const auto& b) {
     return a.first != b.first ? a.first < b.first : a.second > b.second;
   });
-  const auto [first, last] = std::ranges::unique(newest_, {}, &std::pair<std::uint32_t, std::uint32_t>::first);
+  const auto [first, last] =
+      std::ranges::unique(newest_, {}, &std::pair<std::uint32_t, std::uint32_t>::first);
   newest_.erase(first, last);
 
   ++transaction_;

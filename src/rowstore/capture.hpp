@@ -1,14 +1,15 @@
-// Turns SQLite transactions into records of the log (rules 1, 2, 5 and 10), and WAL positions into Csns (rule 3).
+// Turns SQLite transactions into records of the log (rules 1, 2, 5 and 10), and WAL positions into Csns (rule
+// 3).
 //
-// SQLite writes each frame's header and page separately. When the page of a frame is written whose header says
-// "commit" (database size not 0), every page of the transaction is final, and nothing is published yet: the
-// wal-index does not know the frames. `commit_frame` then reads the transaction's frames back from the WAL, which
-// are exactly those after the last commit's: a page written twice counts with its newest frame, pages rewritten
-// in place are simply found in place, and frames of a rolled-back transaction were overwritten by position.
-// If it fails nothing was decided: SQLite rolls back.
+// SQLite writes each frame's header and page separately. When the page of a frame is written whose header
+// says "commit" (database size not 0), every page of the transaction is final, and nothing is published yet:
+// the wal-index does not know the frames. `commit_frame` then reads the transaction's frames back from the
+// WAL, which are exactly those after the last commit's: a page written twice counts with its newest frame,
+// pages rewritten in place are simply found in place, and frames of a rolled-back transaction were
+// overwritten by position. If it fails nothing was decided: SQLite rolls back.
 //
-// A page is logged as a delta from its content at the last commit when its full image was logged after the newest
-// marker and the page did not leave the database since; otherwise in full.
+// A page is logged as a delta from its content at the last commit when its full image was logged after the
+// newest marker and the page did not leave the database since; otherwise in full.
 //
 // Threads: everything from any thread, under one short mutex. The mutex also orders markers and commits.
 #pragma once
@@ -38,8 +39,8 @@ class Capture {
   };
   using Salt = std::array<std::byte, 8>;
 
-  Capture(database::CommitPort& port, const PageFile& file, const WalMemory& wal, Limits limits, Csn recovered,
-          std::uint32_t pages);
+  Capture(database::CommitPort& port, const PageFile& file, const WalMemory& wal, Limits limits,
+          Csn recovered, std::uint32_t pages);
 
   // From the WAL file. A new header begins a new generation of frames.
   void wal_header(std::span<const std::byte> header);
@@ -66,7 +67,8 @@ class Capture {
   [[nodiscard]] Result<Marker> append_marker();
   [[nodiscard]] std::uint64_t generation() const;
 
-  // The Csn of a snapshot by the salt and last frame in its wal-index header. Nothing if it is too old to tell.
+  // The Csn of a snapshot by the salt and last frame in its wal-index header. Nothing if it is too old to
+  // tell.
   [[nodiscard]] std::optional<Csn> csn_of(const Salt& salt, std::uint32_t last_frame) const;
 
   [[nodiscard]] Csn tip() const;
@@ -96,7 +98,8 @@ class Capture {
   };
   static constexpr std::size_t kGenerationsKept = 3;
 
-  [[nodiscard]] Result<const std::byte*> page_before(const PageState& state, PageNo page, std::span<std::byte> buffer);
+  [[nodiscard]] Result<const std::byte*> page_before(const PageState& state, PageNo page,
+                                                     std::span<std::byte> buffer);
   [[nodiscard]] Status append_part(std::uint32_t part, std::uint32_t pages);
 
   database::CommitPort& port_;

@@ -6,8 +6,8 @@
 //   backfill  PASSIVE checkpoint: it cannot pass the pin, so nothing uncommitted reaches the file;
 //             if it reached the last commit before M: sync the file, then write the manifest with base M
 //
-// Other readers may hold it back: then the base stays and the next run tries again. A cut anywhere leaves the old
-// base valid: every page that was written since has a full image in the log above it.
+// Other readers may hold it back: then the base stays and the next run tries again. A cut anywhere leaves the
+// old base valid: every page that was written since has a full image in the log above it.
 #include <sqlite3.h>
 
 #include <algorithm>
@@ -40,8 +40,8 @@ void RowStore::checkpoint_begin(const StatePtr& state, const std::shared_ptr<Run
     std::lock_guard files(state->files_mutex);
     if (!state->closed && wal_full(*state)) {
       database::LaneRequest request{.session = 0, .description = "emptying the WAL (wal_limit)"};
-      const auto entered = state->database.lane().enter(
-          std::move(request), *run->background, [state, run](Status granted) {
+      const auto entered =
+          state->database.lane().enter(std::move(request), *run->background, [state, run](Status granted) {
             if (!granted) return checkpoint_end(state, run, std::unexpected(std::move(granted).error()));
             checkpoint_pin(state, run);
           });
@@ -87,7 +87,8 @@ Status RowStore::pin_and_wait(State& state, Run& run, Csn& wait_for) {
     run.pinned = csn;
     if (csn >= marker.last_commit) break;
     state.pin->rollback();
-    if (attempt == kAttempts) return fail(ErrorCode::kObjectInUse, "commit {} is not published", marker.last_commit.value);
+    if (attempt == kAttempts)
+      return fail(ErrorCode::kObjectInUse, "commit {} is not published", marker.last_commit.value);
     sqlite3_sleep(1);
   }
   run.sequences = state.database.sequences().save();
@@ -116,7 +117,8 @@ Result<Lsn> RowStore::backfill(State& state, Run& run) {
   if (auto why = run.instance->discarded()) return std::unexpected(std::move(*why));
   int in_wal = 0;
   int done = 0;
-  const int code = sqlite3_wal_checkpoint_v2(state.backfill->handle(), "main", SQLITE_CHECKPOINT_PASSIVE, &in_wal, &done);
+  const int code =
+      sqlite3_wal_checkpoint_v2(state.backfill->handle(), "main", SQLITE_CHECKPOINT_PASSIVE, &in_wal, &done);
   if (code != SQLITE_OK && code != SQLITE_BUSY) return std::unexpected(state.backfill->sqlite_error(code));
   const std::uint64_t generation = run.instance->capture().generation();
   const bool restarted = generation != run.marker.generation;
@@ -126,10 +128,12 @@ Result<Lsn> RowStore::backfill(State& state, Run& run) {
     state.backfilled_frames = static_cast<std::uint32_t>(std::max(done, 0));
   }
   // A WAL that was restarted since the marker had been brought into the file whole.
-  if (!restarted && static_cast<std::uint32_t>(std::max(done, 0)) < run.marker.frame) return Lsn(state.base.load());
+  if (!restarted && static_cast<std::uint32_t>(std::max(done, 0)) < run.marker.frame)
+    return Lsn(state.base.load());
 
   if (auto synced = run.instance->file().sync(); !synced) {
-    // Final: a later sync that succeeds would say nothing about the bytes of this one. The old base stays true.
+    // Final: a later sync that succeeds would say nothing about the bytes of this one. The old base stays
+    // true.
     state.sync_failure = synced.error();
     return std::unexpected(std::move(synced).error());
   }

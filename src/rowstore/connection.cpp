@@ -24,52 +24,40 @@ ErrorCode code_of_sqlite(int code) {
   switch (code) {
     case SQLITE_CONSTRAINT_UNIQUE:
     case SQLITE_CONSTRAINT_PRIMARYKEY:
-    case SQLITE_CONSTRAINT_ROWID:
-      return ErrorCode::kUniqueViolation;
-    case SQLITE_CONSTRAINT_NOTNULL:
-      return ErrorCode::kNotNullViolation;
-    case SQLITE_CONSTRAINT_FOREIGNKEY:
-      return ErrorCode::kForeignKeyViolation;
-    case SQLITE_CONSTRAINT_CHECK:
-      return ErrorCode::kCheckViolation;
-    default:
-      break;
+    case SQLITE_CONSTRAINT_ROWID: return ErrorCode::kUniqueViolation;
+    case SQLITE_CONSTRAINT_NOTNULL: return ErrorCode::kNotNullViolation;
+    case SQLITE_CONSTRAINT_FOREIGNKEY: return ErrorCode::kForeignKeyViolation;
+    case SQLITE_CONSTRAINT_CHECK: return ErrorCode::kCheckViolation;
+    default: break;
   }
   switch (code & 0xff) {
-    case SQLITE_FULL:
-      return ErrorCode::kDiskFull;
+    case SQLITE_FULL: return ErrorCode::kDiskFull;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return ErrorCode::kCorrupt;
+    case SQLITE_NOTADB: return ErrorCode::kCorrupt;
     case SQLITE_IOERR:
-    case SQLITE_CANTOPEN:
-      return ErrorCode::kIo;
-    case SQLITE_NOMEM:
-      return ErrorCode::kOutOfMemory;
-    case SQLITE_INTERRUPT:
-      return ErrorCode::kCancelled;
-    case SQLITE_TOOBIG:
-      return ErrorCode::kProgramLimitExceeded;
-    case SQLITE_AUTH:
-      return ErrorCode::kInsufficientPrivilege;
-    case SQLITE_READONLY:
-      return ErrorCode::kReadOnlyTransaction;
-    default:
-      return ErrorCode::kInternal;
+    case SQLITE_CANTOPEN: return ErrorCode::kIo;
+    case SQLITE_NOMEM: return ErrorCode::kOutOfMemory;
+    case SQLITE_INTERRUPT: return ErrorCode::kCancelled;
+    case SQLITE_TOOBIG: return ErrorCode::kProgramLimitExceeded;
+    case SQLITE_AUTH: return ErrorCode::kInsufficientPrivilege;
+    case SQLITE_READONLY: return ErrorCode::kReadOnlyTransaction;
+    default: return ErrorCode::kInternal;
   }
 }
 
-// Pragmas that only ask, or only touch their own connection. Everything else could change the format, the locks
-// or the checkpoints under us.
+// Pragmas that only ask, or only touch their own connection. Everything else could change the format, the
+// locks or the checkpoints under us.
 constexpr std::array<std::string_view, 18> kAllowedPragmas = {
     "writable_schema",  // DDL swaps the roots of a rebuilt table and reads the schema again
-    "table_info",  "table_xinfo",      "table_list",     "index_list",      "index_info",         "index_xinfo",
-    "foreign_key_list", "foreign_key_check", "foreign_keys", "defer_foreign_keys", "integrity_check", "quick_check",
-    "optimize",    "analysis_limit",   "page_count",     "freelist_count",  "data_version"};
+    "table_info",      "table_xinfo",      "table_list",        "index_list",     "index_info",
+    "index_xinfo",     "foreign_key_list", "foreign_key_check", "foreign_keys",   "defer_foreign_keys",
+    "integrity_check", "quick_check",      "optimize",          "analysis_limit", "page_count",
+    "freelist_count",  "data_version"};
 
 }  // namespace
 
-Connection::Connection(std::shared_ptr<Instance> instance, Role role) : instance_(std::move(instance)), role_(role) {}
+Connection::Connection(std::shared_ptr<Instance> instance, Role role)
+    : instance_(std::move(instance)), role_(role) {}
 
 Connection::~Connection() {
   if (sqlite_ == nullptr) return;
@@ -93,8 +81,9 @@ int Connection::authorize(void* connection, int action, const char* first, const
   return allowed ? SQLITE_OK : SQLITE_DENY;
 }
 
-Status Connection::open(const std::function<Status(Connection&)>& on_open, std::function<void(Connection&)> on_close,
-                        std::size_t cached_statements, int cache_kib) {
+Status Connection::open(const std::function<Status(Connection&)>& on_open,
+                        std::function<void(Connection&)> on_close, std::size_t cached_statements,
+                        int cache_kib) {
   const OpeningScope scope(*this);
   int code = sqlite3_open_v2(kMainFileName, &sqlite_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE,
                              instance_->vfs_name());
@@ -102,12 +91,15 @@ Status Connection::open(const std::function<Status(Connection&)>& on_open, std::
   sqlite3_db_config(sqlite_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   sqlite3_db_config(sqlite_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 1, nullptr);
   sqlite3_wal_autocheckpoint(sqlite_, 0);
-  BOP_TRY(execute(fmt::format("PRAGMA synchronous=OFF; PRAGMA foreign_keys=ON; PRAGMA cache_size=-{};"
-                              "SELECT 1 FROM sqlite_schema LIMIT 1;",
-                              cache_kib)));
+  BOP_TRY(
+      execute(fmt::format("PRAGMA synchronous=OFF; PRAGMA foreign_keys=ON; PRAGMA cache_size=-{};"
+                          "SELECT 1 FROM sqlite_schema LIMIT 1;",
+                          cache_kib)));
   if (role_ == Role::kReader) BOP_TRY(execute("PRAGMA query_only=ON"));
-  const std::pair<sqlite3_stmt**, const char*> own[] = {
-      {&begin_, "BEGIN"}, {&begin_immediate_, "BEGIN IMMEDIATE"}, {&commit_, "COMMIT"}, {&rollback_, "ROLLBACK"}};
+  const std::pair<sqlite3_stmt**, const char*> own[] = {{&begin_, "BEGIN"},
+                                                        {&begin_immediate_, "BEGIN IMMEDIATE"},
+                                                        {&commit_, "COMMIT"},
+                                                        {&rollback_, "ROLLBACK"}};
   for (const auto& [statement, sql] : own) {
     code = sqlite3_prepare_v3(sqlite_, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, nullptr);
     if (code != SQLITE_OK) return std::unexpected(sqlite_error(code));
@@ -203,8 +195,9 @@ Result<Csn> Connection::commit() {
   }
   if (decided) {
     // In the log, but SQLite could not finish: this instance is behind the log and must not go on (rule 2).
-    Error why = error(ErrorCode::kOutcomeUnknown, "the commit is record {} of the log, and then failed here: {}",
-                      decided->value, done.error().what());
+    Error why =
+        error(ErrorCode::kOutcomeUnknown, "the commit is record {} of the log, and then failed here: {}",
+              decided->value, done.error().what());
     instance_->discard(why);
     rollback();
     return std::unexpected(std::move(why));
@@ -216,7 +209,8 @@ Result<Csn> Connection::commit() {
 void Connection::rollback() noexcept {
   if (!in_transaction_) return;
   // Statements that still run would keep their read transaction open behind the ROLLBACK.
-  for (sqlite3_stmt* s = sqlite3_next_stmt(sqlite_, nullptr); s != nullptr; s = sqlite3_next_stmt(sqlite_, s)) {
+  for (sqlite3_stmt* s = sqlite3_next_stmt(sqlite_, nullptr); s != nullptr;
+       s = sqlite3_next_stmt(sqlite_, s)) {
     if (sqlite3_stmt_busy(s) != 0) sqlite3_reset(s);
   }
   if (sqlite3_get_autocommit(sqlite_) == 0) {
@@ -255,8 +249,7 @@ Error Connection::sqlite_error(int code) {
     case SQLITE_CANTOPEN:
       if (auto reason = take_error()) return std::move(*reason);
       break;
-    default:
-      break;
+    default: break;
   }
   return {code_of_sqlite(code), sqlite_ != nullptr ? sqlite3_errmsg(sqlite_) : sqlite3_errstr(code)};
 }

@@ -1,14 +1,15 @@
-// One SQLite connection of a row store: page size 4096, 32 reserved bytes, auto_vacuum incremental, WAL in process
-// memory, foreign keys on; an authorizer refuses ATTACH and the pragmas that would change the format.
+// One SQLite connection of a row store: page size 4096, 32 reserved bytes, auto_vacuum incremental, WAL in
+// process memory, foreign keys on; an authorizer refuses ATTACH and the pragmas that would change the format.
 //
 // A connection is used by one thread at a time and belongs to the store's pool, or is its one writer. After a
 // discard (rule 2) every call fails and the connection is only good for giving back.
 //
-// A transaction: begin_read or begin_write, statements through handle() or prepare(), then commit or rollback.
-// commit's Csn is where the outcome is decided, not durable: the answer waits at the output gate.
+// A transaction: begin_read or begin_write, statements through handle() or prepare(), then commit or
+// rollback. commit's Csn is where the outcome is decided, not durable: the answer waits at the output gate.
 //
-// Error texts: when SQLite answers SQLITE_IOERR, SQLITE_FULL, SQLITE_CORRUPT or SQLITE_INTERRUPT, `take_error()`
-// has the reason as a bop::Error (transaction too large, disk full, rot with file and page, log poisoned).
+// Error texts: when SQLite answers SQLITE_IOERR, SQLITE_FULL, SQLITE_CORRUPT or SQLITE_INTERRUPT,
+// `take_error()` has the reason as a bop::Error (transaction too large, disk full, rot with file and page,
+// log poisoned).
 #pragma once
 
 #include <cstdint>
@@ -59,8 +60,8 @@ class Connection {
   [[nodiscard]] Result<Csn> begin_read();
   // By the holder of the writer lane, on the writer. The snapshot is the tip; returns its Csn.
   [[nodiscard]] Result<Csn> begin_write();
-  // Ends the transaction. For a writer: the Csn of its record, or of its snapshot when it changed nothing. On an
-  // error the transaction is rolled back; kOutcomeUnknown: it was appended and this instance is discarded.
+  // Ends the transaction. For a writer: the Csn of its record, or of its snapshot when it changed nothing. On
+  // an error the transaction is rolled back; kOutcomeUnknown: it was appended and this instance is discarded.
   [[nodiscard]] Result<Csn> commit();
   void rollback() noexcept;
   [[nodiscard]] bool in_transaction() const noexcept { return in_transaction_; }
@@ -87,8 +88,8 @@ class Connection {
   // For the SQL layer: its context of this connection.
   void* user_context = nullptr;
 
-  // Asked every `instructions` virtual machine steps while a statement runs; an error interrupts it and is what
-  // take_error answers. Empty removes it.
+  // Asked every `instructions` virtual machine steps while a statement runs; an error interrupts it and is
+  // what take_error answers. Empty removes it.
   void set_progress(int instructions, std::function<std::optional<Error>()> ask);
 
   // From the VFS.
@@ -101,8 +102,10 @@ class Connection {
   friend class RowStore;
   Connection(std::shared_ptr<Instance> instance, Role role);
   [[nodiscard]] Status open(const std::function<Status(Connection&)>& on_open,
-                            std::function<void(Connection&)> on_close, std::size_t cached_statements, int cache_kib);
-  static int authorize(void* self, int action, const char* first, const char* second, const char*, const char*);
+                            std::function<void(Connection&)> on_close, std::size_t cached_statements,
+                            int cache_kib);
+  static int authorize(void* self, int action, const char* first, const char* second, const char*,
+                       const char*);
   static int progress(void* self);
   [[nodiscard]] Status step(sqlite3_stmt* statement);
 

@@ -9,7 +9,8 @@ namespace bop::rowstore {
 
 namespace {
 // A file that loses its name at once: the kernel frees it with the process.
-std::function<Result<std::unique_ptr<File>>()> scratch_maker(Disk* disk, std::string directory, DatabaseId database) {
+std::function<Result<std::unique_ptr<File>>()> scratch_maker(Disk* disk, std::string directory,
+                                                             DatabaseId database) {
   if (directory.empty()) return {};
   return [disk, directory = std::move(directory), database]() -> Result<std::unique_ptr<File>> {
     static std::atomic<std::uint64_t> counter{0};
@@ -22,8 +23,8 @@ std::function<Result<std::unique_ptr<File>>()> scratch_maker(Disk* disk, std::st
 }
 }  // namespace
 
-Instance::Instance(const RowStoreOptions& options, database::Database& database, std::shared_ptr<PageFile> file,
-                   Csn recovered)
+Instance::Instance(const RowStoreOptions& options, database::Database& database,
+                   std::shared_ptr<PageFile> file, Csn recovered)
     : database_(database),
       file_(std::move(file)),
       recovered_(recovered),

@@ -1,5 +1,5 @@
-// One life of SQLite over a database: its VFS, WAL, wal-index and capture over the main file. A rewind fences the
-// instance and makes another; connections keep theirs alive until they are closed.
+// One life of SQLite over a database: its VFS, WAL, wal-index and capture over the main file. A rewind fences
+// the instance and makes another; connections keep theirs alive until they are closed.
 //
 // Threads: SQLite's own protocol between its connections; `discard` from any thread.
 #pragma once
@@ -27,7 +27,8 @@ namespace bop::rowstore {
 
 class Instance {
  public:
-  Instance(const RowStoreOptions& options, database::Database& database, std::shared_ptr<PageFile> file, Csn recovered);
+  Instance(const RowStoreOptions& options, database::Database& database, std::shared_ptr<PageFile> file,
+           Csn recovered);
   ~Instance();
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
@@ -40,7 +41,9 @@ class Instance {
   [[nodiscard]] const char* vfs_name() const noexcept { return vfs_name_.c_str(); }
   [[nodiscard]] Csn recovered() const noexcept { return recovered_; }
 
-  [[nodiscard]] const std::function<Result<std::unique_ptr<File>>()>& open_scratch() const noexcept { return open_scratch_; }
+  [[nodiscard]] const std::function<Result<std::unique_ptr<File>>()>& open_scratch() const noexcept {
+    return open_scratch_;
+  }
   [[nodiscard]] std::atomic<std::uint64_t>& temp_bytes() noexcept { return temp_bytes_; }
   [[nodiscard]] std::uint64_t temp_limit() const noexcept { return temp_limit_; }
 

@@ -40,8 +40,8 @@ Result<std::optional<Manifest>> decode(const Bytes& in, DatabaseId database, std
   const std::uint64_t sum = crc64(database.value, std::span(in).first(in.size() - 8));
   if (sum != get<std::uint64_t>(in, in.size() - 8)) return std::nullopt;
   if (get<std::uint32_t>(in, 8) > kVersion) {
-    return fail(ErrorCode::kFormatTooNew, "{} has version {}, this program knows {}", path, get<std::uint32_t>(in, 8),
-                kVersion);
+    return fail(ErrorCode::kFormatTooNew, "{} has version {}, this program knows {}", path,
+                get<std::uint32_t>(in, 8), kVersion);
   }
   Manifest out;
   out.generation = get<std::uint64_t>(in, 16);
@@ -83,8 +83,8 @@ Result<std::optional<Manifest>> read_manifest(Disk& disk, const std::string& dir
       best = std::move(manifest);
     }
   }
-  // The first manifest of a database is written before anything else is; cut, it leaves one broken file and the
-  // database has nothing yet but what the log knows.
+  // The first manifest of a database is written before anything else is; cut, it leaves one broken file and
+  // the database has nothing yet but what the log knows.
   const bool second_exists = !broken.empty() && !best && broken.ends_with(".0");
   if (!best && !broken.empty() && !second_exists) {
     return fail(ErrorCode::kCorrupt, "neither manifest in {} is valid", directory);
@@ -92,7 +92,8 @@ Result<std::optional<Manifest>> read_manifest(Disk& disk, const std::string& dir
   return best;
 }
 
-Status write_manifest(Disk& disk, const std::string& directory, DatabaseId database, const Manifest& manifest) {
+Status write_manifest(Disk& disk, const std::string& directory, DatabaseId database,
+                      const Manifest& manifest) {
   Bytes out;
   for (int i = 0; i < 8; ++i) put(out, kMagic[i]);
   put(out, kVersion);

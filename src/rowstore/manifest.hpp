@@ -1,5 +1,5 @@
-// Which base the main file holds: two files, `manifest.0` and `manifest.1`, written in turn, so that one cut write
-// never harms the other. Little-endian:
+// Which base the main file holds: two files, `manifest.0` and `manifest.1`, written in turn, so that one cut
+// write never harms the other. Little-endian:
 //
 //   offset  size  field
 //        0     8  magic        "BOPROWS1"
@@ -15,10 +15,10 @@
 //       56   16n  {u32 oid, u32 flags (1 = exhausted), i64 next}
 //   56+16n     8  checksum     CRC64-NVME of all before, seeded with the database's id
 //
-// A file is valid if and only if (1) its length is 64+16n, (2) magic, database and the parity of the generation
-// are as they should be, (3) the checksum holds. The manifest is the valid file of the higher generation. Neither
-// file exists: a new database. Files exist and none is valid: rot, refused; the writer makes the first manifest
-// durable before it writes the second.
+// A file is valid if and only if (1) its length is 64+16n, (2) magic, database and the parity of the
+// generation are as they should be, (3) the checksum holds. The manifest is the valid file of the higher
+// generation. Neither file exists: a new database. Files exist and none is valid: rot, refused; the writer
+// makes the first manifest durable before it writes the second.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +43,8 @@ struct Manifest {
 };
 
 // Nothing: a new database.
-[[nodiscard]] Result<std::optional<Manifest>> read_manifest(Disk& disk, const std::string& directory, DatabaseId database);
+[[nodiscard]] Result<std::optional<Manifest>> read_manifest(Disk& disk, const std::string& directory,
+                                                            DatabaseId database);
 // Durable when it returns. The generation is the manifest's.
 [[nodiscard]] Status write_manifest(Disk& disk, const std::string& directory, DatabaseId database,
                                     const Manifest& manifest);

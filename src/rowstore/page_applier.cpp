@@ -17,20 +17,19 @@ Status PageApplier::apply(const LogRecord& record) {
         parts_.clear();
       }
       if (part.transaction != open_transaction_ || part.part_or_parts != parts_.size()) {
-        return fail(ErrorCode::kCorrupt, "record {}: part {} of transaction {} follows part {} of transaction {}",
+        return fail(ErrorCode::kCorrupt,
+                    "record {}: part {} of transaction {} follows part {} of transaction {}",
                     record.lsn.value, part.part_or_parts, part.transaction, parts_.size(), open_transaction_);
       }
       parts_.emplace_back(record.payload.begin(), record.payload.end());
       return {};
     }
-    case RecordKind::kRowCommit:
-      return apply_commit(record);
+    case RecordKind::kRowCommit: return apply_commit(record);
     case RecordKind::kRewind:
       parts_.clear();
       bases_.clear();
       return {};
-    default:
-      return {};
+    default: return {};
   }
 }
 
@@ -38,8 +37,10 @@ Status PageApplier::apply_commit(const LogRecord& record) {
   BOP_LET(commit, parse_row_record(record.kind, record.payload));
   if (commit.part_or_parts != 0) {
     if (commit.transaction != open_transaction_ || commit.part_or_parts != parts_.size()) {
-      return fail(ErrorCode::kCorrupt, "record {} closes {} parts of transaction {}, but {} of transaction {} are here",
-                  record.lsn.value, commit.part_or_parts, commit.transaction, parts_.size(), open_transaction_);
+      return fail(ErrorCode::kCorrupt,
+                  "record {} closes {} parts of transaction {}, but {} of transaction {} are here",
+                  record.lsn.value, commit.part_or_parts, commit.transaction, parts_.size(),
+                  open_transaction_);
     }
     for (const Bytes& bytes : parts_) {
       BOP_LET(part, parse_row_record(RecordKind::kRowPart, bytes));
@@ -69,8 +70,9 @@ Status PageApplier::apply_entry(const PageEntry& entry, Csn csn) {
   } else {
     const auto held = bases_.find(entry.page.value);
     if (held == bases_.end() || held->second != entry.base) {
-      return fail(ErrorCode::kCorrupt, "record {}: the delta of page {} starts from the image of {}, but {} is here",
-                  csn.value, entry.page.value, entry.base.value, held == bases_.end() ? 0 : held->second.value);
+      return fail(ErrorCode::kCorrupt,
+                  "record {}: the delta of page {} starts from the image of {}, but {} is here", csn.value,
+                  entry.page.value, entry.base.value, held == bases_.end() ? 0 : held->second.value);
     }
   }
   auto applied = apply_page(entry, database_, std::span(*page).first<kPageUsableBytes>());

@@ -1,6 +1,6 @@
-// Recovery: brings records of the log into the main file (rule 5). Full images may be applied any number of times;
-// a delta is refused unless the image that it names was applied before it in this run, so a run that was cut
-// anywhere is simply repeated from the base.
+// Recovery: brings records of the log into the main file (rule 5). Full images may be applied any number of
+// times; a delta is refused unless the image that it names was applied before it in this run, so a run that
+// was cut anywhere is simply repeated from the base.
 //
 // Changed pages are gathered in memory up to kCachedPages and written in order of their numbers. One thread.
 #pragma once

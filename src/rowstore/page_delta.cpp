@@ -40,7 +40,8 @@ bool append_ranges(Bytes& out, const std::byte* before, const std::byte* after, 
       continue;
     }
     std::size_t end = at + kWord;
-    while (end < kPageUsableBytes && get<std::uint64_t>(before + end) != get<std::uint64_t>(after + end)) end += kWord;
+    while (end < kPageUsableBytes && get<std::uint64_t>(before + end) != get<std::uint64_t>(after + end))
+      end += kWord;
     // The ends are exact to the byte.
     std::size_t from = at;
     std::size_t to = end;
@@ -89,7 +90,8 @@ Result<RowRecord> parse_row_record(RecordKind kind, std::span<const std::byte> p
   const bool closing = kind == RecordKind::kRowCommit;
   BOP_ASSERT(closing || kind == RecordKind::kRowPart);
   const std::size_t header = closing ? database::kRowCommitHeaderBytes : database::kRowPartHeaderBytes;
-  if (payload.size() < header) return fail(ErrorCode::kCorrupt, "row record of {} bytes has no header", payload.size());
+  if (payload.size() < header)
+    return fail(ErrorCode::kCorrupt, "row record of {} bytes has no header", payload.size());
   RowRecord out;
   out.transaction = get<std::uint64_t>(payload.data());
   out.part_or_parts = get<std::uint32_t>(payload.data() + 8);
@@ -101,7 +103,8 @@ Result<RowRecord> parse_row_record(RecordKind kind, std::span<const std::byte> p
   }
   out.pages.reserve(count);
   for (std::uint32_t i = 0; i < count; ++i) {
-    if (rest.size() < kPageEntryHeaderBytes) return fail(ErrorCode::kCorrupt, "row record ends inside page {}", i);
+    if (rest.size() < kPageEntryHeaderBytes)
+      return fail(ErrorCode::kCorrupt, "row record ends inside page {}", i);
     PageEntry page;
     page.page = PageNo(get<std::uint32_t>(rest.data()));
     const auto form = get<std::uint16_t>(rest.data() + 4);
@@ -110,8 +113,8 @@ Result<RowRecord> parse_row_record(RecordKind kind, std::span<const std::byte> p
     page.checksum = get<std::uint64_t>(rest.data() + 16);
     rest = rest.subspan(kPageEntryHeaderBytes);
     if (page.page.value == 0 || form > 1 || (closing && page.page.value > out.database_pages)) {
-      return fail(ErrorCode::kCorrupt, "row record: page {} of form {} in a database of {} pages", page.page.value, form,
-                  out.database_pages);
+      return fail(ErrorCode::kCorrupt, "row record: page {} of form {} in a database of {} pages",
+                  page.page.value, form, out.database_pages);
     }
     page.form = static_cast<PageForm>(form);
     std::size_t length = kPageUsableBytes;
@@ -132,7 +135,8 @@ Result<RowRecord> parse_row_record(RecordKind kind, std::span<const std::byte> p
         length += kRangeHeaderBytes + bytes;
       }
     } else if (page.range_count != 0 || page.base.value != 0) {
-      return fail(ErrorCode::kCorrupt, "row record: full image of page {} with fields of a delta", page.page.value);
+      return fail(ErrorCode::kCorrupt, "row record: full image of page {} with fields of a delta",
+                  page.page.value);
     }
     if (rest.size() < length) {
       return fail(ErrorCode::kCorrupt, "row record ends inside page {}", page.page.value);
@@ -145,7 +149,8 @@ Result<RowRecord> parse_row_record(RecordKind kind, std::span<const std::byte> p
   return out;
 }
 
-Status apply_page(const PageEntry& entry, DatabaseId database, std::span<std::byte, kPageUsableBytes> usable) {
+Status apply_page(const PageEntry& entry, DatabaseId database,
+                  std::span<std::byte, kPageUsableBytes> usable) {
   if (entry.form == PageForm::kFull) {
     std::memcpy(usable.data(), entry.body.data(), kPageUsableBytes);
   } else {

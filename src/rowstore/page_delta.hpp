@@ -1,5 +1,5 @@
-// Pages inside kRowCommit and kRowPart records (database/records.hpp has the format): writing the shorter of full
-// image and delta, and taking records apart again.
+// Pages inside kRowCommit and kRowPart records (database/records.hpp has the format): writing the shorter of
+// full image and delta, and taking records apart again.
 #pragma once
 
 #include <cstddef>
@@ -16,9 +16,10 @@ namespace bop::rowstore {
 
 using Bytes = std::vector<std::byte>;
 
-// Appends an entry. With `before` a delta from it, unless a full image is about as short; returns what was written.
-database::PageForm append_page(Bytes& out, DatabaseId database, PageNo page, UsableSpan after, const std::byte* before,
-                               Csn base);
+// Appends an entry. With `before` a delta from it, unless a full image is about as short; returns what was
+// written.
+database::PageForm append_page(Bytes& out, DatabaseId database, PageNo page, UsableSpan after,
+                               const std::byte* before, Csn base);
 
 // One entry of a record, checked for shape. `ranges` points into the record.
 struct PageEntry {
@@ -36,7 +37,8 @@ struct RowRecord {
   std::uint32_t database_pages = 0;  // 0 in a part
   std::vector<PageEntry> pages;
 };
-[[nodiscard]] Result<RowRecord> parse_row_record(database::RecordKind kind, std::span<const std::byte> payload);
+[[nodiscard]] Result<RowRecord> parse_row_record(database::RecordKind kind,
+                                                 std::span<const std::byte> payload);
 
 // Changes `usable` (the page before) into the page after. kCorrupt when the result has another checksum.
 [[nodiscard]] Status apply_page(const PageEntry& entry, DatabaseId database,

@@ -1,7 +1,7 @@
 // The main file of a database as sealed pages (page_seal.hpp): every read is verified, every write is sealed.
 //
-// Readers from any thread; one writer at a time (checkpoint or recovery). After `fence` every call answers the
-// fence's reason: a discarded instance can neither show nor write anything.
+// Readers from any thread; one writer at a time (checkpoint or recovery). After `fence` every call answers
+// the fence's reason: a discarded instance can neither show nor write anything.
 #pragma once
 
 #include <atomic>
@@ -21,7 +21,8 @@ class PageFile {
   PageFile(std::unique_ptr<File> file, DatabaseId database, std::uint32_t pages);
 
   // Opens or creates; does not create page 1.
-  [[nodiscard]] static Result<std::shared_ptr<PageFile>> open(Disk& disk, const std::string& path, DatabaseId database);
+  [[nodiscard]] static Result<std::shared_ptr<PageFile>> open(Disk& disk, const std::string& path,
+                                                              DatabaseId database);
 
   [[nodiscard]] std::uint32_t pages() const noexcept { return pages_.load(std::memory_order_acquire); }
   // kCorrupt naming file and page when the seal is broken. The reserved bytes come back as zeros.

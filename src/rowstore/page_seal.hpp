@@ -6,8 +6,8 @@
 //     4080    16  zeros
 //
 // A page is valid if and only if checksum and zeros hold. The seed makes a page that was written to the wrong
-// place, or into another database, as invalid as a torn one. A page of zeros is never valid: holes of a file are
-// filled with sealed pages.
+// place, or into another database, as invalid as a torn one. A page of zeros is never valid: holes of a file
+// are filled with sealed pages.
 #pragma once
 
 #include <cstddef>

@@ -126,7 +126,8 @@ void RowStore::give_back(State& state, std::unique_ptr<Connection> connection) n
   auto self = std::static_pointer_cast<void>(state.shared_from_this());
   auto lease = taken ? Result<ReaderLease>(ReaderLease(std::move(self), std::move(*taken)))
                      : Result<ReaderLease>(std::unexpected(taken.error()));
-  next->executor->post([lend = std::move(next->lend), lease = std::move(lease)]() mutable { lend(std::move(lease)); });
+  next->executor->post(
+      [lend = std::move(next->lend), lease = std::move(lease)]() mutable { lend(std::move(lease)); });
 }
 
 // --- life ---
@@ -162,7 +163,8 @@ Result<Lsn> RowStore::recover_begin() {
   state.manifest = std::move(*manifest);
   state.base = state.manifest.base.value;
   state.database.sequences().restore(state.manifest.sequences);
-  state.applier = std::make_unique<PageApplier>(*state.file, id, state.manifest.last_commit, state.manifest.pages);
+  state.applier =
+      std::make_unique<PageApplier>(*state.file, id, state.manifest.last_commit, state.manifest.pages);
   return state.manifest.base;
 }
 
@@ -205,7 +207,8 @@ bool RowStore::discarded() const {
 
 Status RowStore::rewind() {
   State& state = *state_;
-  discard(error(ErrorCode::kOutcomeUnknown, "database {} is being recovered from its log", state.database.id().value));
+  discard(error(ErrorCode::kOutcomeUnknown, "database {} is being recovered from its log",
+                state.database.id().value));
   {
     std::lock_guard files(state.files_mutex);
     state.pin.reset();
@@ -219,8 +222,9 @@ Status RowStore::rewind() {
     BOP_LET(record, reader->next());
     if (!record) break;
     if (record->database_previous.index != last) {
-      return fail(ErrorCode::kCorrupt, "record {} of database {} follows record {}, but {} is the newest here",
-                  record->lsn.value, state.database.id().value, record->database_previous.index.value, last.value);
+      return fail(ErrorCode::kCorrupt,
+                  "record {} of database {} follows record {}, but {} is the newest here", record->lsn.value,
+                  state.database.id().value, record->database_previous.index.value, last.value);
     }
     last = record->lsn;
     BOP_TRY(apply({record->lsn, record->database_previous.index, record->kind, record->payload}));
@@ -277,7 +281,8 @@ std::uint64_t RowStore::unchecked_bytes() const {
 
 bool RowStore::wal_full(const State& state) {
   const auto instance = state.current();
-  return instance && std::uint64_t{instance->capture().committed_frames()} * kFrameBytes > state.options.wal_limit;
+  return instance &&
+         std::uint64_t{instance->capture().committed_frames()} * kFrameBytes > state.options.wal_limit;
 }
 bool RowStore::wal_full() const { return wal_full(*state_); }
 

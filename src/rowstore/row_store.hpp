@@ -41,7 +41,7 @@ struct RowStoreOptions {
   std::uint64_t wal_memory = std::uint64_t{64} << 20;  // above it the WAL goes to a scratch file
   std::uint64_t wal_limit = std::uint64_t{256} << 20;  // at it the WAL is restarted
   std::uint64_t max_transaction_bytes = std::uint64_t{1} << 30;
-  std::uint64_t temp_limit = std::uint64_t{4} << 30;   // of all temporary files of the database
+  std::uint64_t temp_limit = std::uint64_t{4} << 30;  // of all temporary files of the database
   bool deltas = true;
   // On every new connection: register functions and virtual tables, set user_context.
   std::function<Status(Connection&)> on_open;
@@ -71,8 +71,10 @@ class ReaderLease {
 
 class RowStore final : public database::TableEngine {
  public:
-  // `directory` exists. Creates the files of a new database. Serves after recover_begin, apply..., recover_end.
-  [[nodiscard]] static Result<std::unique_ptr<RowStore>> open(RowStoreOptions options, database::Database& database,
+  // `directory` exists. Creates the files of a new database. Serves after recover_begin, apply...,
+  // recover_end.
+  [[nodiscard]] static Result<std::unique_ptr<RowStore>> open(RowStoreOptions options,
+                                                              database::Database& database,
                                                               std::string directory);
   ~RowStore() override;
 
@@ -96,14 +98,15 @@ class RowStore final : public database::TableEngine {
   };
   [[nodiscard]] Numbers numbers() const;
 
-  // True when the WAL is above wal_limit: the next checkpoint takes the writer lane, waits until everything is
-  // committed and empties the WAL, so that the next writer restarts it.
+  // True when the WAL is above wal_limit: the next checkpoint takes the writer lane, waits until everything
+  // is committed and empties the WAL, so that the next writer restarts it.
   [[nodiscard]] bool wal_full() const;
 
   // Frees up to `pages` pages at the end of the file, inside the writer's running transaction.
   [[nodiscard]] Result<std::uint64_t> incremental_vacuum(Connection& writer, std::uint32_t pages);
 
-  // Discards the instance and recovers from base and log up to what is committed. Borrowed readers fail from now on.
+  // Discards the instance and recovers from base and log up to what is committed. Borrowed readers fail from
+  // now on.
   [[nodiscard]] Status rewind() override;
   // Fences the instance: every statement on it fails with `why` until rewind.
   void discard(const Error& why);
@@ -126,7 +129,8 @@ class RowStore final : public database::TableEngine {
   using Done = std::move_only_function<void(Result<Lsn>)>;
   explicit RowStore(StatePtr state) : state_(std::move(state)) {}
 
-  [[nodiscard]] static Result<std::unique_ptr<Connection>> connect(State& state, std::shared_ptr<Instance> instance,
+  [[nodiscard]] static Result<std::unique_ptr<Connection>> connect(State& state,
+                                                                   std::shared_ptr<Instance> instance,
                                                                    Connection::Role role);
   [[nodiscard]] static Result<std::unique_ptr<Connection>> take_reader(State& state);
   static void give_back(State& state, std::unique_ptr<Connection> connection) noexcept;

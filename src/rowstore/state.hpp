@@ -1,4 +1,5 @@
-// What a RowStore consists of. Shared with checkpoints on their way, which find `closed` when they wake up late.
+// What a RowStore consists of. Shared with checkpoints on their way, which find `closed` when they wake up
+// late.
 #pragma once
 
 #include <atomic>
@@ -36,7 +37,8 @@ struct RowStore::State : std::enable_shared_from_this<RowStore::State> {
   mutable std::mutex mutex;  // all below
   std::shared_ptr<Instance> instance;
   std::unique_ptr<Connection> writer;
-  std::vector<std::unique_ptr<Connection>> retired;  // writers of discarded instances, perhaps still in a caller's hand
+  std::vector<std::unique_ptr<Connection>>
+      retired;  // writers of discarded instances, perhaps still in a caller's hand
   std::vector<std::unique_ptr<Connection>> idle;
   std::size_t lent = 0;
   struct Waiter {

@@ -34,8 +34,8 @@ CachedStatement StatementCache::take(std::string_view sql, int& code) {
     return {this, statement};
   }
   sqlite3_stmt* statement = nullptr;
-  code = sqlite3_prepare_v3(sqlite_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement,
-                            nullptr);
+  code = sqlite3_prepare_v3(sqlite_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT,
+                            &statement, nullptr);
   if (code != SQLITE_OK) return {};
   if (statement == nullptr) {
     code = SQLITE_MISUSE;  // nothing but comments

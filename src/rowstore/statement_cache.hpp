@@ -1,5 +1,5 @@
-// Prepared statements of one connection by their text, least recently used out first. A statement that is lent is
-// not in the cache; the same text may be lent twice. Used by the connection's thread.
+// Prepared statements of one connection by their text, least recently used out first. A statement that is
+// lent is not in the cache; the same text may be lent twice. Used by the connection's thread.
 #pragma once
 
 #include <cstddef>

@@ -24,16 +24,18 @@ Status TempFile::write(std::uint64_t at, std::span<const std::byte> bytes) {
     const std::uint64_t more = end - size_;
     if (used_.fetch_add(more) + more > limit_) {
       used_ -= more;
-      return fail(ErrorCode::kConfigurationLimitExceeded, "temporary files exceed temp_limit = {} bytes", limit_);
+      return fail(ErrorCode::kConfigurationLimitExceeded, "temporary files exceed temp_limit = {} bytes",
+                  limit_);
     }
   }
   const std::uint64_t before = size_;
   size_ = std::max(size_, end);
   if (!file_ && size_ > kMemoryBytes && open_scratch_) {
     auto file = open_scratch_();
-    Status moved = file ? (*file)->write_at(ByteOffset(0), std::span(memory_).first(std::min<std::size_t>(
-                                                               memory_.size(), static_cast<std::size_t>(before))))
-                        : Status(std::unexpected(file.error()));
+    Status moved =
+        file ? (*file)->write_at(ByteOffset(0), std::span(memory_).first(std::min<std::size_t>(
+                                                    memory_.size(), static_cast<std::size_t>(before))))
+             : Status(std::unexpected(file.error()));
     if (!moved) {
       used_ -= size_ - before;
       size_ = before;

@@ -1,5 +1,5 @@
-// A temporary file of SQLite (sorter, materialised views, statement journals): in memory while small, then in a
-// scratch file without a name, all of a database together below a limit. Used by one connection's thread.
+// A temporary file of SQLite (sorter, materialised views, statement journals): in memory while small, then in
+// a scratch file without a name, all of a database together below a limit. Used by one connection's thread.
 #pragma once
 
 #include <atomic>

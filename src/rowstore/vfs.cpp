@@ -27,24 +27,20 @@ int code_for(const Error& error, int otherwise) {
     case ErrorCode::kDiskFull:
     case ErrorCode::kTransactionTooLarge:
     case ErrorCode::kConfigurationLimitExceeded:
-    case ErrorCode::kInsufficientResources:
-      return SQLITE_FULL;
-    case ErrorCode::kOutOfMemory:
-      return SQLITE_IOERR_NOMEM;
-    case ErrorCode::kCorrupt:
-      return SQLITE_IOERR_CORRUPTFS;
-    default:
-      return otherwise;
+    case ErrorCode::kInsufficientResources: return SQLITE_FULL;
+    case ErrorCode::kOutOfMemory: return SQLITE_IOERR_NOMEM;
+    case ErrorCode::kCorrupt: return SQLITE_IOERR_CORRUPTFS;
+    default: return otherwise;
   }
 }
 
 struct OpenFile : sqlite3_file {
   Instance* instance;
   Connection* connection;
-  WalIndex::Handle locks;                // main file
-  int lock_level;                        // main file
-  std::uint32_t header_frame;            // WAL: the frame whose header was written last, 0 = none
-  std::uint32_t header_pages;            // and the database size in it; not 0 = commit
+  WalIndex::Handle locks;      // main file
+  int lock_level;              // main file
+  std::uint32_t header_frame;  // WAL: the frame whose header was written last, 0 = none
+  std::uint32_t header_pages;  // and the database size in it; not 0 = commit
   TempFile* temp;
 };
 
@@ -108,7 +104,8 @@ int main_write(sqlite3_file* f, const void* data, int size, sqlite3_int64 at) {
 
 int main_truncate(sqlite3_file* f, sqlite3_int64 size) {
   OpenFile& file = self(f);
-  auto cut = file.instance->file().resize(static_cast<std::uint32_t>(size / static_cast<sqlite3_int64>(kPageBytes)));
+  auto cut =
+      file.instance->file().resize(static_cast<std::uint32_t>(size / static_cast<sqlite3_int64>(kPageBytes)));
   return cut ? SQLITE_OK : report(file, std::move(cut).error(), SQLITE_IOERR_TRUNCATE);
 }
 
@@ -116,12 +113,13 @@ int main_truncate(sqlite3_file* f, sqlite3_int64 size) {
 int no_sync(sqlite3_file*, int) { return SQLITE_OK; }
 
 int main_size(sqlite3_file* f, sqlite3_int64* size) {
-  *size = static_cast<sqlite3_int64>(self(f).instance->file().pages()) * static_cast<sqlite3_int64>(kPageBytes);
+  *size =
+      static_cast<sqlite3_int64>(self(f).instance->file().pages()) * static_cast<sqlite3_int64>(kPageBytes);
   return SQLITE_OK;
 }
 
-// In WAL mode every connection holds a shared lock for its life. The exclusive one, which SQLite takes when it
-// believes to be the last to close, is never granted: nothing is checkpointed or deleted then.
+// In WAL mode every connection holds a shared lock for its life. The exclusive one, which SQLite takes when
+// it believes to be the last to close, is never granted: nothing is checkpointed or deleted then.
 int main_lock(sqlite3_file* f, int level) {
   OpenFile& file = self(f);
   if (level > SQLITE_LOCK_SHARED) return SQLITE_BUSY;
@@ -163,9 +161,9 @@ int shm_unmap(sqlite3_file* f, int) {
 }
 
 const sqlite3_io_methods kMainMethods = {
-    2,         main_close,  main_read,     main_write, main_truncate, no_sync,         main_size, main_lock,
-    main_unlock, main_reserved, no_control, sector_size, characteristics, shm_map,       shm_lock,  shm_barrier,
-    shm_unmap, nullptr,     nullptr};
+    2,         main_close,  main_read,     main_write, main_truncate, no_sync,         main_size,
+    main_lock, main_unlock, main_reserved, no_control, sector_size,   characteristics, shm_map,
+    shm_lock,  shm_barrier, shm_unmap,     nullptr,    nullptr};
 
 // --- WAL ---
 
@@ -228,10 +226,10 @@ int wal_size(sqlite3_file* f, sqlite3_int64* size) {
 }
 int no_lock(sqlite3_file*, int) { return SQLITE_OK; }
 
-const sqlite3_io_methods kWalMethods = {
-    1,       main_close,    wal_read,   wal_write,   wal_truncate,    no_sync, wal_size, no_lock,
-    no_lock, main_reserved, no_control, sector_size, characteristics, nullptr, nullptr,  nullptr,
-    nullptr, nullptr,       nullptr};
+const sqlite3_io_methods kWalMethods = {1,          main_close,  wal_read,        wal_write, wal_truncate,
+                                        no_sync,    wal_size,    no_lock,         no_lock,   main_reserved,
+                                        no_control, sector_size, characteristics, nullptr,   nullptr,
+                                        nullptr,    nullptr,     nullptr,         nullptr};
 
 // --- temporary files ---
 
@@ -257,10 +255,10 @@ int temp_size(sqlite3_file* f, sqlite3_int64* size) {
   return SQLITE_OK;
 }
 
-const sqlite3_io_methods kTempMethods = {
-    1,       temp_close,    temp_read,  temp_write,  temp_truncate,   no_sync, temp_size, no_lock,
-    no_lock, main_reserved, no_control, sector_size, characteristics, nullptr, nullptr,   nullptr,
-    nullptr, nullptr,       nullptr};
+const sqlite3_io_methods kTempMethods = {1,          temp_close,  temp_read,       temp_write, temp_truncate,
+                                         no_sync,    temp_size,   no_lock,         no_lock,    main_reserved,
+                                         no_control, sector_size, characteristics, nullptr,    nullptr,
+                                         nullptr,    nullptr,     nullptr,         nullptr};
 
 // --- the VFS ---
 

@@ -4,8 +4,8 @@
 //   rows.db-wal   the WAL in memory; writing the page of a commit frame runs the capture
 //   no name       temporary files
 //
-// Everything else is refused: with our options SQLite never makes a rollback journal. A failure below SQLite is
-// kept as bop::Error in the connection that met it (Connection::take_error).
+// Everything else is refused: with our options SQLite never makes a rollback journal. A failure below SQLite
+// is kept as bop::Error in the connection that met it (Connection::take_error).
 #pragma once
 
 #include <memory>

@@ -1,8 +1,8 @@
 // SQLite's wal-index ("shm") in the memory of this process: regions of 32 KiB and eight lock slots with true
 // shared and exclusive semantics between the connections of one instance.
 //
-// A slot is held shared by any number of handles or exclusively by one; a conflicting request is refused at once
-// (SQLite retries). Threads: any.
+// A slot is held shared by any number of handles or exclusively by one; a conflicting request is refused at
+// once (SQLite retries). Threads: any.
 #pragma once
 
 #include <array>

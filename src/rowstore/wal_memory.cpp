@@ -10,7 +10,8 @@
 namespace bop::rowstore {
 
 WalMemory::WalMemory(std::uint64_t memory_limit, OpenScratch open_scratch)
-    : memory_chunks_(open_scratch ? std::clamp<std::size_t>(memory_limit / kChunkBytes, 1, kMaxChunks) : kMaxChunks),
+    : memory_chunks_(open_scratch ? std::clamp<std::size_t>(memory_limit / kChunkBytes, 1, kMaxChunks)
+                                  : kMaxChunks),
       open_scratch_(std::move(open_scratch)),
       chunks_(new std::atomic<std::byte*>[memory_chunks_]()) {}
 
@@ -34,7 +35,8 @@ Status WalMemory::make_chunk(std::size_t chunk) {
   if (!in_scratch(chunk)) {
     if (chunks_[chunk].load(std::memory_order_relaxed) != nullptr) return {};
     void* memory = ::mmap(nullptr, kChunkBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return fail(ErrorCode::kOutOfMemory, "no memory for {} bytes of WAL", kChunkBytes);
+    if (memory == MAP_FAILED)
+      return fail(ErrorCode::kOutOfMemory, "no memory for {} bytes of WAL", kChunkBytes);
     chunks_[chunk].store(static_cast<std::byte*>(memory), std::memory_order_release);
     return {};
   }
@@ -67,7 +69,8 @@ Result<std::size_t> WalMemory::read(std::uint64_t at, std::span<std::byte> out) 
     const Place place = place_of(at);
     const std::size_t n = std::min(out.size(), place.room);
     if (in_scratch(place.chunk)) {
-      BOP_LET(got, scratch_->read_at(scratch_offset(place.chunk - memory_chunks_, place.offset), out.first(n)));
+      BOP_LET(got,
+              scratch_->read_at(scratch_offset(place.chunk - memory_chunks_, place.offset), out.first(n)));
       if (got != n) return fail(ErrorCode::kIo, "the WAL's scratch file is shorter than written");
     } else {
       std::memcpy(out.data(), chunks_[place.chunk].load(std::memory_order_acquire) + place.offset, n);
@@ -89,7 +92,8 @@ Status WalMemory::write(std::uint64_t at, std::span<const std::byte> bytes) {
       const std::size_t n = std::min(bytes.size(), place.room);
       BOP_TRY(make_chunk(place.chunk));
       if (in_scratch(place.chunk)) {
-        BOP_TRY(scratch_->write_at(scratch_offset(place.chunk - memory_chunks_, place.offset), bytes.first(n)));
+        BOP_TRY(
+            scratch_->write_at(scratch_offset(place.chunk - memory_chunks_, place.offset), bytes.first(n)));
       } else {
         std::memcpy(chunks_[place.chunk].load(std::memory_order_relaxed) + place.offset, bytes.data(), n);
       }

