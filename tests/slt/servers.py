@@ -287,6 +287,14 @@ class Bop(Server):
         with open(self.log, "ab") as log:
             begin = log.tell()
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        try:
+            self._wait_until_ready(begin, seconds)
+        except ServerError:
+            self.kill()
+            raise
+
+    def _wait_until_ready(self, begin, seconds):
+        """Until the `ready:` line after offset `begin` of the log, and until it answers."""
         deadline = time.monotonic() + seconds
         while True:
             with open(self.log, "rb") as log:
@@ -302,7 +310,7 @@ class Bop(Server):
             time.sleep(0.01)
         address = External(ready[-1].split()[1])
         self.user, self.password, self.database = address.user, address.password, address.database
-        self._wait_until_it_answers(self.process, self.log, 10)
+        self._wait_until_it_answers(self.process, self.log, 20)
 
     def stop(self, seconds=30):
         """SIGTERM; answers the exit code, None when it had to be killed."""
