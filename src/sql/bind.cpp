@@ -10,7 +10,8 @@
 
 namespace bop::sql {
 
-Binder::Binder(const ParsedStatementPtr& statement, const BindContext& context, std::span<const Oid> parameter_types)
+Binder::Binder(const ParsedStatementPtr& statement, const BindContext& context,
+               std::span<const Oid> parameter_types)
     : statement_(statement), context_(context), parameters_(parameter_types.begin(), parameter_types.end()) {
   for (Oid& type : parameters_) {
     if (type == types::kUnknown) {
@@ -21,13 +22,14 @@ Binder::Binder(const ParsedStatementPtr& statement, const BindContext& context, 
 
 void Binder::raise(Error e, int location) const {
   if (location >= 0 && e.fields().position == 0) {
-    e = std::move(e).at(position(location));
+    e.mut().position = position(location);
   }
   throw BindFailure{std::move(e)};
 }
 
 void Binder::not_implemented(std::string_view what, int location) const {
-  raise(error(ErrorCode::kNotImplemented, "{}{}", what, what.ends_with("implemented") ? "" : " is not implemented"),
+  raise(error(ErrorCode::kNotImplemented, "{}{}", what,
+              what.ends_with("implemented") ? "" : " is not implemented"),
         location);
 }
 
@@ -37,7 +39,8 @@ namespace {
 void finish_parameters(Binder& binder) {
   for (std::size_t i = 0; i < binder.parameters().size(); ++i) {
     if (binder.parameters()[i] == 0) {
-      binder.raise(error(ErrorCode::kIndeterminateDatatype, "could not determine data type of parameter ${}", i + 1));
+      binder.raise(
+          error(ErrorCode::kIndeterminateDatatype, "could not determine data type of parameter ${}", i + 1));
     }
   }
 }
@@ -75,15 +78,19 @@ void plan_select(Binder& binder, const PgQuery__SelectStmt& stmt, Plan& plan) {
 void plan_change(Binder& binder, Change change, Plan& plan) {
   finish_parameters(binder);
   const Relation& table = *change.target->relation;
-  plan.kind = change.kind == 'i' ? PlanKind::kInsert : change.kind == 'u' ? PlanKind::kUpdate : PlanKind::kDelete;
+  plan.kind = change.kind == 'i'   ? PlanKind::kInsert
+              : change.kind == 'u' ? PlanKind::kUpdate
+                                   : PlanKind::kDelete;
   plan.tag = change.kind == 'i' ? "INSERT 0" : change.kind == 'u' ? "UPDATE" : "DELETE";
   plan.returns_rows = change.has_returning;
   plan.columns = output_columns(binder, change.returning);
   plan.needs_writer = true;
   plan.target = table.oid;
   const Catalog& catalog = *binder.context().catalog;
-  const bool references = std::ranges::any_of(table.constraints, [](const Constraint& c) { return c.type == 'f'; });
-  plan.check_foreign_keys = (change.kind != 'd' && references) || (change.kind != 'i' && !catalog.references_to(table.oid).empty());
+  const bool references =
+      std::ranges::any_of(table.constraints, [](const Constraint& c) { return c.type == 'f'; });
+  plan.check_foreign_keys =
+      (change.kind != 'd' && references) || (change.kind != 'i' && !catalog.references_to(table.oid).empty());
   if (change.has_returning && !change.from.empty()) {
     for (const Target& target : change.returning) {
       if (target.expr->kind == ExprKind::kColumn && target.expr->entry != change.target) {
@@ -106,8 +113,8 @@ void plan_change(Binder& binder, Change change, Plan& plan) {
   plan.constants = generator.take_constants();
 }
 
-void plan_explain(const PgQuery__ExplainStmt& stmt, const ParsedStatementPtr& statement, const BindContext& context,
-                  std::span<const Oid> parameter_types, Plan& plan) {
+void plan_explain(const PgQuery__ExplainStmt& stmt, const ParsedStatementPtr& statement,
+                  const BindContext& context, std::span<const Oid> parameter_types, Plan& plan) {
   plan.kind = PlanKind::kExplain;
   plan.tag = "EXPLAIN";
   plan.returns_rows = true;
@@ -117,10 +124,12 @@ void plan_explain(const PgQuery__ExplainStmt& stmt, const ParsedStatementPtr& st
     const std::string_view name = pg::text(option.defname);
     std::string value = "true";
     if (option.arg != nullptr) {
-      value = option.arg->node_case == PG_QUERY__NODE__NODE_STRING   ? std::string(pg::string_of(option.arg))
-              : option.arg->node_case == PG_QUERY__NODE__NODE_BOOLEAN ? (option.arg->boolean->boolval != 0 ? "true" : "false")
-              : option.arg->node_case == PG_QUERY__NODE__NODE_INTEGER ? std::to_string(option.arg->integer->ival)
-                                                                      : "?";
+      value = option.arg->node_case == PG_QUERY__NODE__NODE_STRING ? std::string(pg::string_of(option.arg))
+              : option.arg->node_case == PG_QUERY__NODE__NODE_BOOLEAN
+                  ? (option.arg->boolean->boolval != 0 ? "true" : "false")
+              : option.arg->node_case == PG_QUERY__NODE__NODE_INTEGER
+                  ? std::to_string(option.arg->integer->ival)
+                  : "?";
     }
     const bool on = value == "true" || value == "on" || value == "1";
     if (name == "analyze") {
@@ -131,8 +140,8 @@ void plan_explain(const PgQuery__ExplainStmt& stmt, const ParsedStatementPtr& st
       if (value != "text") {
         throw BindFailure{error(ErrorCode::kNotImplemented, "EXPLAIN (FORMAT {}) is not implemented", value)};
       }
-    } else if (name != "verbose" && name != "buffers" && name != "timing" && name != "summary" && name != "settings" &&
-               name != "wal") {
+    } else if (name != "verbose" && name != "buffers" && name != "timing" && name != "summary" &&
+               name != "settings" && name != "wal") {
       throw BindFailure{error(ErrorCode::kSyntaxError, "unrecognized EXPLAIN option \"{}\"", name)
                             .at(statement->position(option.location))};
     }
@@ -171,9 +180,15 @@ Result<PlanPtr> bind(const ParsedStatementPtr& statement, const BindContext& con
         }
         plan_select(binder, *node.select_stmt, *plan);
         break;
-      case PG_QUERY__NODE__NODE_INSERT_STMT: plan_change(binder, binder.insert(*node.insert_stmt), *plan); break;
-      case PG_QUERY__NODE__NODE_UPDATE_STMT: plan_change(binder, binder.update(*node.update_stmt), *plan); break;
-      case PG_QUERY__NODE__NODE_DELETE_STMT: plan_change(binder, binder.remove(*node.delete_stmt), *plan); break;
+      case PG_QUERY__NODE__NODE_INSERT_STMT:
+        plan_change(binder, binder.insert(*node.insert_stmt), *plan);
+        break;
+      case PG_QUERY__NODE__NODE_UPDATE_STMT:
+        plan_change(binder, binder.update(*node.update_stmt), *plan);
+        break;
+      case PG_QUERY__NODE__NODE_DELETE_STMT:
+        plan_change(binder, binder.remove(*node.delete_stmt), *plan);
+        break;
       case PG_QUERY__NODE__NODE_EXPLAIN_STMT:
         plan_explain(*node.explain_stmt, statement, context, parameter_types, *plan);
         return plan;
@@ -243,9 +258,10 @@ Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression, co
         const int location = e->location;
         ExprRef made = binder.try_coerce(e, coerce_to, coerce_typmod, CastContext::kAssignment);
         if (made == nullptr) {
-          const std::string_view what = use == ExpressionUse::kDefault ? "default expression" : "generation expression";
-          binder.raise(error(ErrorCode::kDatatypeMismatch, "column \"{}\" is of type {} but {} is of type {}", column_name,
-                             format_type(coerce_to), what, format_type(from))
+          const std::string_view what =
+              use == ExpressionUse::kDefault ? "default expression" : "generation expression";
+          binder.raise(error(ErrorCode::kDatatypeMismatch, "column \"{}\" is of type {} but {} is of type {}",
+                             column_name, format_type(coerce_to), what, format_type(from))
                            .hint("You will need to rewrite or cast the expression."),
                        use == ExpressionUse::kDefault ? -1 : location);
         }
@@ -260,10 +276,12 @@ Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression, co
     const bool immutable = !binder.is_volatile && !binder.has_stable;
     if (!immutable) {
       if (use == ExpressionUse::kIndex) {
-        binder.raise(error(ErrorCode::kInvalidObjectDefinition, "functions in index expression must be marked IMMUTABLE"));
+        binder.raise(error(ErrorCode::kInvalidObjectDefinition,
+                           "functions in index expression must be marked IMMUTABLE"));
       }
       if (use == ExpressionUse::kIndexPredicate) {
-        binder.raise(error(ErrorCode::kInvalidObjectDefinition, "functions in index predicate must be marked IMMUTABLE"));
+        binder.raise(error(ErrorCode::kInvalidObjectDefinition,
+                           "functions in index predicate must be marked IMMUTABLE"));
       }
       if (use == ExpressionUse::kGenerated) {
         binder.raise(error(ErrorCode::kInvalidObjectDefinition, "generation expression is not immutable"));

@@ -1,7 +1,7 @@
 // The binder: a parsed statement and a catalog become a Plan, by PostgreSQL's rules of names and types.
 //
-// Errors bear PostgreSQL's text, SQLSTATE and position. What is not implemented answers kNotImplemented; nothing of a
-// statement is left out silently. Thread-safe: all state is in the arguments.
+// Errors bear PostgreSQL's text, SQLSTATE and position. What is not implemented answers kNotImplemented;
+// nothing of a statement is left out silently. Thread-safe: all state is in the arguments.
 #pragma once
 
 #include <memory>
@@ -22,8 +22,8 @@ struct BindContext {
   std::string database;                               // the name that may stand before schema.table
 };
 
-// Plans SELECT, VALUES, INSERT, UPDATE, DELETE and EXPLAIN of these; any other statement becomes PlanKind::kUtility.
-// `parameter_types`: types that the client said, 0 = to be inferred.
+// Plans SELECT, VALUES, INSERT, UPDATE, DELETE and EXPLAIN of these; any other statement becomes
+// PlanKind::kUtility. `parameter_types`: types that the client said, 0 = to be inferred.
 [[nodiscard]] Result<PlanPtr> bind(const ParsedStatementPtr& statement, const BindContext& context,
                                    std::span<const Oid> parameter_types = {});
 
@@ -43,22 +43,24 @@ struct BoundExpression {
   std::string sql;  // of SQLite, columns written bare ("c2"), no parameters, constants as literals
   Oid type = 0;
   std::int32_t typmod = -1;
-  bool immutable = true;   // calls no stable or volatile function
+  bool immutable = true;  // calls no stable or volatile function
   bool nullable = true;
   std::vector<std::int16_t> columns;  // of `relation` that are used
 };
 enum class ExpressionUse : std::uint8_t { kCheck, kDefault, kIndex, kIndexPredicate, kGenerated };
-// Binds an expression over the columns of one relation (nullptr: none), for CHECK, DEFAULT and index definitions.
-// Refuses what the use forbids with PostgreSQL's message (subqueries, aggregates, volatile functions in indexes).
-// `coerce_to` not 0: assignment cast to that type and modifier (42804 as PostgreSQL says for DEFAULT).
-[[nodiscard]] Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression, const Relation* relation,
-                                                      ExpressionUse use, const BindContext& context,
-                                                      Oid coerce_to = 0, std::int32_t coerce_typmod = -1,
+// Binds an expression over the columns of one relation (nullptr: none), for CHECK, DEFAULT and index
+// definitions. Refuses what the use forbids with PostgreSQL's message (subqueries, aggregates, volatile
+// functions in indexes). `coerce_to` not 0: assignment cast to that type and modifier (42804 as PostgreSQL
+// says for DEFAULT).
+[[nodiscard]] Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression,
+                                                      const Relation* relation, ExpressionUse use,
+                                                      const BindContext& context, Oid coerce_to = 0,
+                                                      std::int32_t coerce_typmod = -1,
                                                       std::string_view column_name = {});
 
-// SQLite's text of CREATE TABLE t<oid> / CREATE INDEX i<oid> for a relation as the catalog has it. Constraints that
-// SQLite enforces stand in it: the primary key (INTEGER PRIMARY KEY or a unique index of its own), foreign keys.
-// Unique keys of more than the rowid are indexes of their own (create_index_sql).
+// SQLite's text of CREATE TABLE t<oid> / CREATE INDEX i<oid> for a relation as the catalog has it.
+// Constraints that SQLite enforces stand in it: the primary key (INTEGER PRIMARY KEY or a unique index of its
+// own), foreign keys. Unique keys of more than the rowid are indexes of their own (create_index_sql).
 [[nodiscard]] Result<std::string> create_table_sql(const Relation& table, const Catalog& catalog);
 [[nodiscard]] Result<std::string> create_index_sql(const Index& index, const Relation& table,
                                                    const BindContext& context);

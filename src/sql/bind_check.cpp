@@ -23,7 +23,8 @@ void Binder::check_aggregate_place(const Scope& scope, int location, std::string
     case Clause::kDistinctOn:
     case Clause::kWindow: return;
     default:
-      raise(error(ErrorCode::kGroupingError, "aggregate functions are not allowed in {}", clause_name(scope.clause)),
+      raise(error(ErrorCode::kGroupingError, "aggregate functions are not allowed in {}",
+                  clause_name(scope.clause)),
             location);
   }
 }
@@ -44,16 +45,20 @@ class GroupingCheck {
     if (e->kind == ExprKind::kAggregate) {
       return;
     }
-    if (e->kind == ExprKind::kColumn && e->entry != nullptr && e->entry->depth == query_.depth && !depends_on_key(*e)) {
+    if (e->kind == ExprKind::kColumn && e->entry != nullptr && e->entry->depth == query_.depth &&
+        !depends_on_key(*e)) {
       const std::string column = e->entry->columns[static_cast<std::size_t>(e->number)].name;
       const std::string shown = e->entry->alias.empty() ? column : e->entry->alias + "." + column;
       if (inside_subquery_) {
-        binder_.raise(error(ErrorCode::kGroupingError, "subquery uses ungrouped column \"{}\" from outer query", shown),
-                      e->location);
+        binder_.raise(
+            error(ErrorCode::kGroupingError, "subquery uses ungrouped column \"{}\" from outer query", shown),
+            e->location);
       }
-      binder_.raise(error(ErrorCode::kGroupingError,
-                          "column \"{}\" must appear in the GROUP BY clause or be used in an aggregate function", shown),
-                    e->location);
+      binder_.raise(
+          error(ErrorCode::kGroupingError,
+                "column \"{}\" must appear in the GROUP BY clause or be used in an aggregate function",
+                shown),
+          e->location);
     }
     for (const ExprRef& arg : e->args) {
       check(arg);

@@ -11,15 +11,18 @@ namespace {
 
 void refuse_unwritable(const Binder& binder, const Relation& relation, std::string_view verb) {
   if (relation.is_virtual()) {
-    binder.raise(error(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog", relation.name));
+    binder.raise(error(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog",
+                       relation.name));
   }
   if (relation.kind == 'v') {
-    binder.raise(error(ErrorCode::kNotImplemented, "cannot {} view \"{}\": views are read only", verb, relation.name));
+    binder.raise(
+        error(ErrorCode::kNotImplemented, "cannot {} view \"{}\": views are read only", verb, relation.name));
   }
 }
 
 std::size_t live_columns(const Relation& table) {
-  return static_cast<std::size_t>(std::ranges::count_if(table.columns, [](const Column& c) { return !c.dropped; }));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(table.columns, [](const Column& c) { return !c.dropped; }));
 }
 
 }  // namespace
@@ -56,7 +59,8 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt) {
   const std::shared_ptr<const Relation> table = find_relation(*stmt.relation, true);
   refuse_unwritable(*this, *table, "insert into");
   const PgQuery__Alias* alias = stmt.relation->alias;
-  change.target = table_entry(table, std::string(alias == nullptr ? std::string_view(table->name) : pg::text(alias->aliasname)), 1);
+  change.target = table_entry(
+      table, std::string(alias == nullptr ? std::string_view(table->name) : pg::text(alias->aliasname)), 1);
   // ---- the columns that the statement names
   std::vector<const Column*> named;
   std::vector<int> locations;
@@ -68,11 +72,13 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt) {
     const std::string_view name = pg::text(target.name);
     const Column* column = table->find_column(name);
     if (column == nullptr) {
-      raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name, table->name),
+      raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name,
+                  table->name),
             target.location);
     }
     if (std::ranges::find(named, column) != named.end()) {
-      raise(error(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", name), target.location);
+      raise(error(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", name),
+            target.location);
     }
     named.push_back(column);
     locations.push_back(target.location);
@@ -90,17 +96,21 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt) {
   const bool user_value = stmt.override == PG_QUERY__OVERRIDING_KIND__OVERRIDING_USER_VALUE;
   const bool system_value = stmt.override == PG_QUERY__OVERRIDING_KIND__OVERRIDING_SYSTEM_VALUE;
   const auto refuse_identity = [&](const Column& column) {
-    raise(error(ErrorCode::kGeneratedAlways, "cannot insert a non-DEFAULT value into column \"{}\"", column.name)
-              .detail(fmt::format("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name))
+    raise(error(ErrorCode::kGeneratedAlways, "cannot insert a non-DEFAULT value into column \"{}\"",
+                column.name)
+              .detail(fmt::format("Column \"{}\" is an identity column defined as GENERATED ALWAYS.",
+                                  column.name))
               .hint("Use OVERRIDING SYSTEM VALUE to override."));
   };
   const auto check_count = [&](std::size_t count, int location_of_extra) {
     if (count > named.size()) {
-      raise(error(ErrorCode::kSyntaxError, "INSERT has more expressions than target columns"), location_of_extra);
+      raise(error(ErrorCode::kSyntaxError, "INSERT has more expressions than target columns"),
+            location_of_extra);
     }
     if (count < named.size()) {
       if (explicit_columns) {
-        raise(error(ErrorCode::kSyntaxError, "INSERT has more target columns than expressions"), locations[count]);
+        raise(error(ErrorCode::kSyntaxError, "INSERT has more target columns than expressions"),
+              locations[count]);
       }
       named.resize(count);
     }
@@ -113,7 +123,8 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt) {
     named.clear();
     rows->rows.emplace_back();
   } else if (source->n_values_lists > 0 && source->n_sort_clause == 0 && source->limit_count == nullptr &&
-             source->limit_offset == nullptr && source->with_clause == nullptr && source->n_locking_clause == 0) {
+             source->limit_offset == nullptr && source->with_clause == nullptr &&
+             source->n_locking_clause == 0) {
     for (const pg::Node* list : BOP_PG_LIST(source, values_lists)) {
       const pg::NodeList items = BOP_PG_LIST(list->list, items);
       Scope values_scope{.parent = &scope, .depth = 1};
@@ -150,9 +161,10 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt) {
       if (column.identity == 'a' && !system_value && !user_value) {
         refuse_identity(column);
       }
-      if (const Oid from = type_of(*selected->targets[i].expr); !can_coerce(from, column.type, CastContext::kAssignment)) {
-        raise(error(ErrorCode::kDatatypeMismatch, "column \"{}\" is of type {} but expression is of type {}", column.name,
-                    format_type(column.type), format_type(from))
+      if (const Oid from = type_of(*selected->targets[i].expr);
+          !can_coerce(from, column.type, CastContext::kAssignment)) {
+        raise(error(ErrorCode::kDatatypeMismatch, "column \"{}\" is of type {} but expression is of type {}",
+                    column.name, format_type(column.type), format_type(from))
                   .hint("You will need to rewrite or cast the expression."),
               selected->targets[i].expr->location);
       }
@@ -195,7 +207,8 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt) {
     leaf->entry->query = selected;
     for (std::size_t i = 0; i < named.size(); ++i) {
       const bool overridden = named[i]->identity != 0 && user_value;
-      ExprRef e = overridden ? column_default(*named[i]) : coerce_assignment(column_of(leaf->entry, i), *named[i], -1);
+      ExprRef e = overridden ? column_default(*named[i])
+                             : coerce_assignment(column_of(leaf->entry, i), *named[i], -1);
       outer->targets.push_back({.name = named[i]->name, .expr = std::move(e)});
     }
     for (const Column* column : missing) {
@@ -222,7 +235,8 @@ std::vector<Assignment> Binder::assignments(pg::NodeList list, const Relation& t
     }
     const Column* column = table.find_column(name);
     if (column == nullptr) {
-      raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name, table.name),
+      raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name,
+                  table.name),
             target.location);
     }
     if (std::ranges::any_of(out, [&](const Assignment& a) { return a.column == column; })) {
@@ -236,15 +250,17 @@ std::vector<Assignment> Binder::assignments(pg::NodeList list, const Relation& t
       }
       const PgQuery__RowExpr& row = *multi.source->row_expr;
       if (row.n_args != static_cast<std::size_t>(multi.ncolumns)) {
-        raise(error(ErrorCode::kSyntaxError, "number of columns does not match number of values"), row.location);
+        raise(error(ErrorCode::kSyntaxError, "number of columns does not match number of values"),
+              row.location);
       }
       value = row.args[multi.colno - 1];
     }
     ExprRef e = expression(*value, scope, Clause::kUpdateSet);
     const bool defaulted = e->kind == ExprKind::kSetToDefault;
     if (column->identity == 'a' && !defaulted) {
-      raise(error(ErrorCode::kGeneratedAlways, "column \"{}\" can only be updated to DEFAULT", name)
-                .detail(fmt::format("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", name)));
+      raise(
+          error(ErrorCode::kGeneratedAlways, "column \"{}\" can only be updated to DEFAULT", name)
+              .detail(fmt::format("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", name)));
     }
     e = defaulted ? column_default(*column) : coerce_assignment(std::move(e), *column, -1);
     out.push_back({.column = column, .expr = std::move(e)});
@@ -260,8 +276,9 @@ Change Binder::update(const PgQuery__UpdateStmt& stmt) {
   const std::shared_ptr<const Relation> table = find_relation(*stmt.relation, true);
   refuse_unwritable(*this, *table, "update");
   const PgQuery__Alias* alias = stmt.relation->alias;
-  change.target = table_entry(table, std::string(alias == nullptr ? std::string_view(table->name) : pg::text(alias->aliasname)), 1);
-  add_to_scope(scope, scope_item(change.target), stmt.relation->location);
+  change.target = table_entry(
+      table, std::string(alias == nullptr ? std::string_view(table->name) : pg::text(alias->aliasname)), 1);
+  add_to_scope(scope, scope_item(change.target));
   for (const pg::Node* node : BOP_PG_LIST(&stmt, from_clause)) {
     change.from.push_back(from_item(*node, scope, false));
   }
@@ -291,8 +308,9 @@ Change Binder::remove(const PgQuery__DeleteStmt& stmt) {
   const std::shared_ptr<const Relation> table = find_relation(*stmt.relation, true);
   refuse_unwritable(*this, *table, "delete from");
   const PgQuery__Alias* alias = stmt.relation->alias;
-  change.target = table_entry(table, std::string(alias == nullptr ? std::string_view(table->name) : pg::text(alias->aliasname)), 1);
-  add_to_scope(scope, scope_item(change.target), stmt.relation->location);
+  change.target = table_entry(
+      table, std::string(alias == nullptr ? std::string_view(table->name) : pg::text(alias->aliasname)), 1);
+  add_to_scope(scope, scope_item(change.target));
   for (const pg::Node* node : BOP_PG_LIST(&stmt, using_clause)) {
     change.from.push_back(from_item(*node, scope, false));
   }
@@ -352,10 +370,11 @@ void Binder::bind_checks(Change& change, const std::set<std::int16_t>* changed) 
       raise(std::move(parsed).error());
     }
     change.checks.push_back({.name = constraint.name, .expr = with_text(*parsed, [&] {
-      Scope scope{.depth = 1};
-      scope.items.push_back(scope_item(change.new_row));
-      return boolean(*(*parsed)->node, scope, Clause::kCheck, "CHECK");
-    })});
+                                                        Scope scope{.depth = 1};
+                                                        scope.items.push_back(scope_item(change.new_row));
+                                                        return boolean(*(*parsed)->node, scope,
+                                                                       Clause::kCheck, "CHECK");
+                                                      })});
   }
 }
 
@@ -366,7 +385,8 @@ void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause
   upsert.nothing = clause.action == PG_QUERY__ON_CONFLICT_ACTION__ONCONFLICT_NOTHING;
   if (clause.infer == nullptr) {
     if (!upsert.nothing) {
-      raise(error(ErrorCode::kSyntaxError, "ON CONFLICT DO UPDATE requires inference specification or constraint name")
+      raise(error(ErrorCode::kSyntaxError,
+                  "ON CONFLICT DO UPDATE requires inference specification or constraint name")
                 .hint("For example, ON CONFLICT (column_name)."),
             clause.location);
     }
@@ -381,7 +401,8 @@ void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause
     if (const std::string_view name = pg::text(clause.infer->conname); !name.empty()) {
       const Constraint* constraint = table.find_constraint(name);
       if (constraint == nullptr || (constraint->type != 'p' && constraint->type != 'u')) {
-        raise(error(ErrorCode::kUndefinedObject, "constraint \"{}\" for table \"{}\" does not exist", name, table.name));
+        raise(error(ErrorCode::kUndefinedObject, "constraint \"{}\" for table \"{}\" does not exist", name,
+                    table.name));
       }
       columns = constraint->columns;
       for (const std::int16_t number : columns) {
@@ -404,7 +425,8 @@ void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause
       }
       const Column* column = table.find_column(pg::text(element.name));
       if (column == nullptr) {
-        raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" does not exist", pg::text(element.name)), clause.infer->location);
+        raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" does not exist", pg::text(element.name)),
+              clause.infer->location);
       }
       columns.push_back(column->number);
       for (std::size_t i = 0; i < bare->columns.size(); ++i) {
@@ -417,14 +439,16 @@ void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause
       upsert.target_where = boolean(*clause.infer->where_clause, scope, Clause::kConflict, "WHERE");
     }
     std::ranges::sort(columns);
-    const bool matches = expressions || std::ranges::any_of(context_.catalog->indexes_of(table.oid), [&](const auto& index) {
-      std::vector<std::int16_t> keys;
-      for (const IndexKey& key : index->keys) {
-        keys.push_back(key.column);
-      }
-      std::ranges::sort(keys);
-      return index->unique && keys == columns && (index->predicate.empty() || upsert.target_where != nullptr);
-    });
+    const bool matches =
+        expressions || std::ranges::any_of(context_.catalog->indexes_of(table.oid), [&](const auto& index) {
+          std::vector<std::int16_t> keys;
+          for (const IndexKey& key : index->keys) {
+            keys.push_back(key.column);
+          }
+          std::ranges::sort(keys);
+          return index->unique && keys == columns &&
+                 (index->predicate.empty() || upsert.target_where != nullptr);
+        });
     if (!matches) {
       raise(error(ErrorCode::kInvalidColumnReference,
                   "there is no unique or exclusion constraint matching the ON CONFLICT specification"));

@@ -55,12 +55,13 @@ ExprRef Binder::expression_node(const pg::Node& node, Scope& scope) {
         // All fields are NULL, or none is.
         ExprRef all = make_expr(ExprKind::kAnd, types::kBool, {}, t.location);
         for (const ExprRef& field : arg->args) {
-          all->args.push_back(make_expr(is_null ? ExprKind::kIsNull : ExprKind::kIsNotNull, types::kBool, {field}));
+          all->args.push_back(
+              make_expr(is_null ? ExprKind::kIsNull : ExprKind::kIsNotNull, types::kBool, {field}));
         }
         return all->args.empty() ? constant(types::kBool, OwnedValue::of_bool(true)) : all;
       }
-      return make_expr(is_null ? ExprKind::kIsNull : ExprKind::kIsNotNull, types::kBool, {resolve_unknown(arg)},
-                       t.location);
+      return make_expr(is_null ? ExprKind::kIsNull : ExprKind::kIsNotNull, types::kBool,
+                       {resolve_unknown(arg)}, t.location);
     }
     case PG_QUERY__NODE__NODE_BOOLEAN_TEST: {
       const PgQuery__BooleanTest& t = *node.boolean_test;
@@ -77,12 +78,14 @@ ExprRef Binder::expression_node(const pg::Node& node, Scope& scope) {
         case PG_QUERY__BOOL_TEST_TYPE__IS_UNKNOWN: test = {ExprKind::kIsNull, "IS UNKNOWN"}; break;
         default: test = {ExprKind::kIsNotNull, "IS NOT UNKNOWN"}; break;
       }
-      return make_expr(test.kind, types::kBool, {coerce_boolean(expression(*t.arg, scope), test.name)}, t.location);
+      return make_expr(test.kind, types::kBool, {coerce_boolean(expression(*t.arg, scope), test.name)},
+                       t.location);
     }
     case PG_QUERY__NODE__NODE_COALESCE_EXPR:
     case PG_QUERY__NODE__NODE_MIN_MAX_EXPR: {
       const bool coalesce = node.node_case == PG_QUERY__NODE__NODE_COALESCE_EXPR;
-      const pg::NodeList list = coalesce ? BOP_PG_LIST(node.coalesce_expr, args) : BOP_PG_LIST(node.min_max_expr, args);
+      const pg::NodeList list =
+          coalesce ? BOP_PG_LIST(node.coalesce_expr, args) : BOP_PG_LIST(node.min_max_expr, args);
       const bool greatest = !coalesce && node.min_max_expr->op == PG_QUERY__MIN_MAX_OP__IS_GREATEST;
       const int location = coalesce ? node.coalesce_expr->location : node.min_max_expr->location;
       std::vector<ExprRef> args;
@@ -119,7 +122,8 @@ ExprRef Binder::expression_node(const pg::Node& node, Scope& scope) {
       ExprRef arg = expression(*c.arg, scope);
       const TypeInfo* type = find_type(type_of(*arg));
       if (type != nullptr && type->category != 'S' && type->oid != types::kUnknown) {
-        raise(error(ErrorCode::kDatatypeMismatch, "collations are not supported by type {}", format_type(type->oid)),
+        raise(error(ErrorCode::kDatatypeMismatch, "collations are not supported by type {}",
+                    format_type(type->oid)),
               c.location);
       }
       if (name != "default" && name != "C" && name != "POSIX" && name != "ucs_basic" && name != "C.UTF-8" &&
@@ -132,11 +136,13 @@ ExprRef Binder::expression_node(const pg::Node& node, Scope& scope) {
     }
     case PG_QUERY__NODE__NODE_SET_TO_DEFAULT: {
       if (scope.clause != Clause::kValues && scope.clause != Clause::kUpdateSet) {
-        raise(error(ErrorCode::kSyntaxError, "DEFAULT is not allowed in this context"), node.set_to_default->location);
+        raise(error(ErrorCode::kSyntaxError, "DEFAULT is not allowed in this context"),
+              node.set_to_default->location);
       }
       return make_expr(ExprKind::kSetToDefault, types::kUnknown, {}, node.set_to_default->location);
     }
-    case PG_QUERY__NODE__NODE_NAMED_ARG_EXPR: not_implemented("arguments by name", node.named_arg_expr->location);
+    case PG_QUERY__NODE__NODE_NAMED_ARG_EXPR:
+      not_implemented("arguments by name", node.named_arg_expr->location);
     case PG_QUERY__NODE__NODE_GROUPING_FUNC: not_implemented("GROUPING", node.grouping_func->location);
     case PG_QUERY__NODE__NODE_XML_EXPR:
     case PG_QUERY__NODE__NODE_XML_SERIALIZE: not_implemented("XML");
@@ -211,7 +217,8 @@ ExprRef Binder::case_expression(const PgQuery__CaseExpr& c, Scope& scope) {
     results.push_back(expression(*when.result, scope));
   }
   // PostgreSQL looks at ELSE first when it chooses the type.
-  ExprRef otherwise = c.defresult == nullptr ? constant(types::kUnknown, OwnedValue::null()) : expression(*c.defresult, scope);
+  ExprRef otherwise = c.defresult == nullptr ? constant(types::kUnknown, OwnedValue::null())
+                                             : expression(*c.defresult, scope);
   std::vector<ExprRef> branches{otherwise};
   branches.insert(branches.end(), results.begin(), results.end());
   const Oid type = common_type(branches, "CASE");
@@ -243,7 +250,8 @@ ExprRef Binder::type_cast(const PgQuery__TypeCast& c, Scope& scope) {
   return made;
 }
 
-ExprRef Binder::array_expression(const PgQuery__AArrayExpr& a, Scope& scope, Oid array_type, std::int32_t typmod) {
+ExprRef Binder::array_expression(const PgQuery__AArrayExpr& a, Scope& scope, Oid array_type,
+                                 std::int32_t typmod) {
   std::vector<ExprRef> elements;
   bool nested = false;
   for (const pg::Node* node : BOP_PG_LIST(&a, elements)) {
@@ -271,10 +279,12 @@ ExprRef Binder::array_expression(const PgQuery__AArrayExpr& a, Scope& scope, Oid
   }
   const Oid type = nested ? element : array_of(element);
   if (type == 0) {
-    raise(error(ErrorCode::kUndefinedObject, "could not find array type for data type {}", format_type(element)),
+    raise(error(ErrorCode::kUndefinedObject, "could not find array type for data type {}",
+                format_type(element)),
           a.location);
   }
-  ExprRef made = make_expr(nested ? ExprKind::kArrayNested : ExprKind::kArray, type, std::move(elements), a.location);
+  ExprRef made =
+      make_expr(nested ? ExprKind::kArrayNested : ExprKind::kArray, type, std::move(elements), a.location);
   return made;
 }
 
@@ -290,11 +300,12 @@ ExprRef Binder::indirection(const PgQuery__AIndirection& a, Scope& scope) {
   const Oid array = type_of(*arg);
   const Oid element = element_of(array);
   if (element == 0) {
-    raise(error(ErrorCode::kDatatypeMismatch, "cannot subscript type {} because it does not support subscripting",
-                format_type(array)),
+    raise(error(ErrorCode::kDatatypeMismatch,
+                "cannot subscript type {} because it does not support subscripting", format_type(array)),
           arg->location);
   }
-  ExprRef made = make_expr(slice ? ExprKind::kSlice : ExprKind::kSubscript, slice ? array : element, {}, arg->location);
+  ExprRef made =
+      make_expr(slice ? ExprKind::kSlice : ExprKind::kSubscript, slice ? array : element, {}, arg->location);
   if (!slice) {
     made->typmod = arg->typmod;
   }
@@ -316,7 +327,8 @@ ExprRef Binder::indirection(const PgQuery__AIndirection& a, Scope& scope) {
     const PgQuery__AIndices& indices = *node->a_indices;
     if (slice) {
       // In a slice a single subscript n means 1:n.
-      made->args.push_back(indices.is_slice != 0 ? index(indices.lidx) : constant(types::kInt4, OwnedValue::of_int(1)));
+      made->args.push_back(indices.is_slice != 0 ? index(indices.lidx)
+                                                 : constant(types::kInt4, OwnedValue::of_int(1)));
     }
     made->args.push_back(index(indices.uidx));
   }
@@ -333,14 +345,16 @@ ExprRef Binder::value_function(const PgQuery__SQLValueFunction& f) {
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIME: return cast_now(types::kTimetz, -1);
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIME_N: return cast_now(types::kTimetz, f.typmod);
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIMESTAMP: return cast_now(types::kTimestamptz, -1);
-    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIMESTAMP_N: return cast_now(types::kTimestamptz, f.typmod);
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIMESTAMP_N:
+      return cast_now(types::kTimestamptz, f.typmod);
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIME: return cast_now(types::kTime, -1);
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIME_N: return cast_now(types::kTime, f.typmod);
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIMESTAMP: return cast_now(types::kTimestamp, -1);
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIMESTAMP_N: return cast_now(types::kTimestamp, f.typmod);
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_ROLE:
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_USER:
-    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_USER: return make_call("pg_catalog", "current_user", {}, f.location);
+    case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_USER:
+      return make_call("pg_catalog", "current_user", {}, f.location);
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_SESSION_USER:
       return make_call("pg_catalog", "session_user", {}, f.location);
     case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_CATALOG:

@@ -44,7 +44,8 @@ std::shared_ptr<const Relation> Binder::find_relation(const PgQuery__RangeVar& r
   const std::string_view database = pg::text(range.catalogname);
   const std::string shown = schema.empty() ? std::string(name) : fmt::format("{}.{}", schema, name);
   if (!database.empty() && database != context_.database) {
-    raise(error(ErrorCode::kNotImplemented, "cross-database references are not implemented: \"{}.{}\"", database, shown),
+    raise(error(ErrorCode::kNotImplemented, "cross-database references are not implemented: \"{}.{}\"",
+                database, shown),
           range.location);
   }
   const Catalog::Named found = context_.catalog->find(context_.search_path, schema, name);
@@ -73,13 +74,14 @@ RangeRef Binder::table_entry(const std::shared_ptr<const Relation>& relation, st
     if (column.dropped) {
       continue;
     }
-    entry->columns.push_back({.name = column.name,
-                              .type = column.type,
-                              .typmod = column.typmod,
-                              .table = relation->oid,
-                              .attribute = column.number,
-                              .not_null = column.not_null,
-                              .sql = relation->is_virtual() ? "\"" + column.name + "\"" : column_name(column.number)});
+    entry->columns.push_back(
+        {.name = column.name,
+         .type = column.type,
+         .typmod = column.typmod,
+         .table = relation->oid,
+         .attribute = column.number,
+         .not_null = column.not_null,
+         .sql = relation->is_virtual() ? "\"" + column.name + "\"" : column_name(column.number)});
   }
   return entry;
 }
@@ -137,11 +139,12 @@ ScopeItem Binder::scope_item(const RangeRef& entry) const {
   return item;
 }
 
-void Binder::add_to_scope(Scope& scope, ScopeItem item, int location) {
+void Binder::add_to_scope(Scope& scope, ScopeItem item) {
   if (!item.alias.empty()) {
     for (const ScopeItem& other : scope.items) {
-      if (other.alias == item.alias && (other.schema.empty() || item.schema.empty() || other.schema == item.schema)) {
-        raise(error(ErrorCode::kDuplicateAlias, "table name \"{}\" specified more than once", item.alias), location);
+      if (other.alias == item.alias &&
+          (other.schema.empty() || item.schema.empty() || other.schema == item.schema)) {
+        raise(error(ErrorCode::kDuplicateAlias, "table name \"{}\" specified more than once", item.alias));
       }
     }
   }
@@ -153,8 +156,9 @@ void Binder::rename_columns(RangeEntry& entry, const PgQuery__Alias* alias, std:
     return;
   }
   if (alias->n_colnames > entry.columns.size()) {
-    raise(error(ErrorCode::kInvalidColumnReference, "{} \"{}\" has {} columns available but {} columns specified", what,
-                entry.alias, entry.columns.size(), alias->n_colnames));
+    raise(error(ErrorCode::kInvalidColumnReference,
+                "{} \"{}\" has {} columns available but {} columns specified", what, entry.alias,
+                entry.columns.size(), alias->n_colnames));
   }
   for (std::size_t i = 0; i < alias->n_colnames; ++i) {
     entry.columns[i].name = pg::string_of(alias->colnames[i]);
@@ -193,11 +197,13 @@ RangeRef Binder::function_entry(const PgQuery__RangeFunction& range, Scope& scop
     entry->columns.push_back({.name = alias, .type = call->type, .typmod = -1, .sql = "value"});
   } else {
     for (const KernelColumn& column : call->kernel->columns) {
-      entry->columns.push_back({.name = std::string(column.name), .type = column.type, .sql = fmt::format("\"{}\"", column.name)});
+      entry->columns.push_back(
+          {.name = std::string(column.name), .type = column.type, .sql = fmt::format("\"{}\"", column.name)});
     }
   }
   if (range.ordinality != 0) {
-    entry->columns.push_back({.name = "ordinality", .type = types::kInt8, .not_null = true, .sql = "ordinality"});
+    entry->columns.push_back(
+        {.name = "ordinality", .type = types::kInt8, .not_null = true, .sql = "ordinality"});
   }
   entry->function = std::move(call);
   rename_columns(*entry, range.alias, "table");
@@ -223,14 +229,15 @@ std::unique_ptr<FromNode> Binder::from_item(const pg::Node& node, Scope& scope, 
             leaf->entry->cte = cte;
             leaf->entry->columns = cte->columns;
             rename_columns(*leaf->entry, range.alias, "table");
-            add_to_scope(scope, scope_item(leaf->entry), range.location);
+            add_to_scope(scope, scope_item(leaf->entry));
             return leaf;
           }
         }
       }
       const std::shared_ptr<const Relation> relation = find_relation(range, false);
-      leaf->entry = relation->kind == 'v' && !relation->is_virtual() ? view_entry(relation, std::move(alias), scope.depth)
-                                                                     : table_entry(relation, std::move(alias), scope.depth);
+      leaf->entry = relation->kind == 'v' && !relation->is_virtual()
+                        ? view_entry(relation, std::move(alias), scope.depth)
+                        : table_entry(relation, std::move(alias), scope.depth);
       rename_columns(*leaf->entry, range.alias, "table");
       ScopeItem item = scope_item(leaf->entry);
       if (!has_alias) {
@@ -238,7 +245,7 @@ std::unique_ptr<FromNode> Binder::from_item(const pg::Node& node, Scope& scope, 
           item.schema = schema->name;
         }
       }
-      add_to_scope(scope, std::move(item), range.location);
+      add_to_scope(scope, std::move(item));
       return leaf;
     }
     case PG_QUERY__NODE__NODE_RANGE_SUBSELECT: {
@@ -256,16 +263,17 @@ std::unique_ptr<FromNode> Binder::from_item(const pg::Node& node, Scope& scope, 
       columns_of_query(*leaf->entry, *query);
       leaf->entry->query = std::move(query);
       rename_columns(*leaf->entry, range.alias, "table");
-      add_to_scope(scope, scope_item(leaf->entry), -1);
+      add_to_scope(scope, scope_item(leaf->entry));
       return leaf;
     }
     case PG_QUERY__NODE__NODE_RANGE_FUNCTION: {
       leaf->entry = function_entry(*node.range_function, scope);
-      add_to_scope(scope, scope_item(leaf->entry), -1);
+      add_to_scope(scope, scope_item(leaf->entry));
       return leaf;
     }
     case PG_QUERY__NODE__NODE_JOIN_EXPR: return join_item(*node.join_expr, scope);
-    case PG_QUERY__NODE__NODE_RANGE_TABLE_SAMPLE: not_implemented("TABLESAMPLE", node.range_table_sample->location);
+    case PG_QUERY__NODE__NODE_RANGE_TABLE_SAMPLE:
+      not_implemented("TABLESAMPLE", node.range_table_sample->location);
     case PG_QUERY__NODE__NODE_RANGE_TABLE_FUNC: not_implemented("XMLTABLE", node.range_table_func->location);
     default: not_implemented("this item in FROM");
   }
@@ -303,15 +311,15 @@ std::unique_ptr<FromNode> Binder::join_item(const PgQuery__JoinExpr& join, Scope
     for (const auto& [column, expr] : list) {
       if (column == name) {
         if (found != nullptr) {
-          raise(error(ErrorCode::kAmbiguousColumn, "common column name \"{}\" appears more than once in {} table", name,
-                      side));
+          raise(error(ErrorCode::kAmbiguousColumn,
+                      "common column name \"{}\" appears more than once in {} table", name, side));
         }
         found = expr;
       }
     }
     if (found == nullptr && required) {
-      raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" specified in USING clause does not exist in {} table", name,
-                  side));
+      raise(error(ErrorCode::kUndefinedColumn,
+                  "column \"{}\" specified in USING clause does not exist in {} table", name, side));
     }
     return found;
   };
@@ -338,8 +346,9 @@ std::unique_ptr<FromNode> Binder::join_item(const PgQuery__JoinExpr& join, Scope
       const Oid type = common_type(both, "JOIN/USING");
       ExprRef merged_column;
       if (node->join == JoinKind::kFull) {
-        merged_column = make_expr(ExprKind::kCoalesce, type,
-                                  {coerce(l, type, -1, CastContext::kImplicit), coerce(r, type, -1, CastContext::kImplicit)});
+        merged_column = make_expr(
+            ExprKind::kCoalesce, type,
+            {coerce(l, type, -1, CastContext::kImplicit), coerce(r, type, -1, CastContext::kImplicit)});
       } else {
         merged_column = coerce(node->join == JoinKind::kRight ? r : l, type, -1, CastContext::kImplicit);
       }
@@ -376,8 +385,9 @@ std::unique_ptr<FromNode> Binder::join_item(const PgQuery__JoinExpr& join, Scope
     // The alias hides the tables inside.
     all.alias = pg::text(join.alias->aliasname);
     if (join.alias->n_colnames > all.columns.size()) {
-      raise(error(ErrorCode::kInvalidColumnReference, "join expression \"{}\" has {} columns available but {} columns specified",
-                  all.alias, all.columns.size(), join.alias->n_colnames));
+      raise(error(ErrorCode::kInvalidColumnReference,
+                  "join expression \"{}\" has {} columns available but {} columns specified", all.alias,
+                  all.columns.size(), join.alias->n_colnames));
     }
     for (std::size_t i = 0; i < join.alias->n_colnames; ++i) {
       all.columns[i].first = pg::string_of(join.alias->colnames[i]);
@@ -388,7 +398,7 @@ std::unique_ptr<FromNode> Binder::join_item(const PgQuery__JoinExpr& join, Scope
       scope.items[i].columns_visible = false;
     }
   }
-  add_to_scope(scope, std::move(all), -1);
+  add_to_scope(scope, std::move(all));
   return node;
 }
 

@@ -30,17 +30,23 @@ struct WindowFunction {
   Oid result;  // 0: of the first argument
 };
 constexpr std::array kWindowFunctions{
-    WindowFunction{"row_number", 0, 0, types::kInt8},     WindowFunction{"rank", 0, 0, types::kInt8},
-    WindowFunction{"dense_rank", 0, 0, types::kInt8},     WindowFunction{"percent_rank", 0, 0, types::kFloat8},
-    WindowFunction{"cume_dist", 0, 0, types::kFloat8},    WindowFunction{"ntile", 1, 1, types::kInt4},
-    WindowFunction{"lag", 1, 3, 0},                       WindowFunction{"lead", 1, 3, 0},
-    WindowFunction{"first_value", 1, 1, 0},               WindowFunction{"last_value", 1, 1, 0},
+    WindowFunction{"row_number", 0, 0, types::kInt8},
+    WindowFunction{"rank", 0, 0, types::kInt8},
+    WindowFunction{"dense_rank", 0, 0, types::kInt8},
+    WindowFunction{"percent_rank", 0, 0, types::kFloat8},
+    WindowFunction{"cume_dist", 0, 0, types::kFloat8},
+    WindowFunction{"ntile", 1, 1, types::kInt4},
+    WindowFunction{"lag", 1, 3, 0},
+    WindowFunction{"lead", 1, 3, 0},
+    WindowFunction{"first_value", 1, 1, 0},
+    WindowFunction{"last_value", 1, 1, 0},
     WindowFunction{"nth_value", 2, 2, 0},
 };
 
 const WindowFunction* find_window_function(std::string_view name, std::size_t nargs) {
   for (const WindowFunction& f : kWindowFunctions) {
-    if (f.name == name && nargs >= static_cast<std::size_t>(f.min_args) && nargs <= static_cast<std::size_t>(f.max_args)) {
+    if (f.name == name && nargs >= static_cast<std::size_t>(f.min_args) &&
+        nargs <= static_cast<std::size_t>(f.max_args)) {
       return &f;
     }
   }
@@ -49,8 +55,8 @@ const WindowFunction* find_window_function(std::string_view name, std::size_t na
 
 }  // namespace
 
-ExprRef Binder::make_call(std::string_view schema, std::string_view name, std::vector<ExprRef> args, int location,
-                          bool variadic) {
+ExprRef Binder::make_call(std::string_view schema, std::string_view name, std::vector<ExprRef> args,
+                          int location, bool variadic) {
   std::vector<Oid> actual;
   actual.reserve(args.size());
   for (const ExprRef& arg : args) {
@@ -73,12 +79,13 @@ ExprRef Binder::make_call(std::string_view schema, std::string_view name, std::v
       if (wanted == 0) {
         wanted = type_of(*args[i]) == types::kUnknown ? Oid{types::kText} : type_of(*args[i]);
       }
-      ExprRef arg = type_of(*args[i]) == wanted ? std::move(args[i])
-                                                : coerce(std::move(args[i]), wanted, -1, CastContext::kImplicit);
+      ExprRef arg = type_of(*args[i]) == wanted
+                        ? std::move(args[i])
+                        : coerce(std::move(args[i]), wanted, -1, CastContext::kImplicit);
       made->arg_types.push_back(wanted);
       made->args.push_back(std::move(arg));
     }
-    needs_writer = needs_writer || (writes(name) && !text_hidden_) || writes(name);
+    needs_writer = needs_writer || writes(name);
     is_volatile = is_volatile || kernel.volatility == 'v';
     has_stable = has_stable || kernel.volatility != 'i';
     return made;
@@ -86,7 +93,8 @@ ExprRef Binder::make_call(std::string_view schema, std::string_view name, std::v
   // A type's name with one argument is a cast.
   if (args.size() == 1 && found.outcome == Resolution::Outcome::kNone && ours) {
     if (const TypeInfo* type = find_type(name); type != nullptr && !is_pseudo(type->oid)) {
-      if (ExprRef made = try_coerce(args[0], type->oid, -1, CastContext::kExplicit, location); made != nullptr) {
+      if (ExprRef made = try_coerce(args[0], type->oid, -1, CastContext::kExplicit, location);
+          made != nullptr) {
         return made;
       }
     }
@@ -98,24 +106,29 @@ ExprRef Binder::make_call(std::string_view schema, std::string_view name, std::v
               .hint("Could not choose a best candidate function. You might need to add explicit type casts."),
           location);
   }
-  raise(error(ErrorCode::kUndefinedFunction, "{} does not exist", signature)
-            .hint("No function matches the given name and argument types. You might need to add explicit type casts."),
-        location);
+  raise(
+      error(ErrorCode::kUndefinedFunction, "{} does not exist", signature)
+          .hint(
+              "No function matches the given name and argument types. You might need to add explicit type casts."),
+      location);
 }
 
 ExprRef Binder::function_call(const PgQuery__FuncCall& call, Scope& scope) {
   const pg::NodeList names = BOP_PG_LIST(&call, funcname);
   const std::string_view name = pg::last_name(names);
-  const std::string_view schema = names.size() > 1 ? pg::string_of(names[names.size() - 2]) : std::string_view();
+  const std::string_view schema =
+      names.size() > 1 ? pg::string_of(names[names.size() - 2]) : std::string_view();
   if (call.agg_within_group != 0) {
     not_implemented("WITHIN GROUP", call.location);
   }
   // Arguments of an aggregate are bound with aggregates forbidden; known by its name beforehand.
   const std::vector<const Kernel*> kernels = lookup_any(name);
-  const bool aggregate = std::ranges::any_of(kernels, [](const Kernel* k) { return k->kind == KernelKind::kAggregate; });
+  const bool aggregate =
+      std::ranges::any_of(kernels, [](const Kernel* k) { return k->kind == KernelKind::kAggregate; });
   const WindowFunction* only_window = find_window_function(name, call.n_args);
   if (only_window != nullptr && call.over == nullptr) {
-    raise(error(ErrorCode::kWrongObjectType, "window function {} requires an OVER clause", name), call.location);
+    raise(error(ErrorCode::kWrongObjectType, "window function {} requires an OVER clause", name),
+          call.location);
   }
   const bool counts_here = aggregate && call.over == nullptr;
   if (counts_here) {
@@ -139,7 +152,8 @@ ExprRef Binder::function_call(const PgQuery__FuncCall& call, Scope& scope) {
     }
     for (std::size_t i = 0; i < args.size(); ++i) {
       const bool of_first_type = only_window->result == 0 && (i == 0 || i == 2);
-      args[i] = coerce(std::move(args[i]), of_first_type ? made->type : Oid{types::kInt4}, -1, CastContext::kImplicit);
+      args[i] = coerce(std::move(args[i]), of_first_type ? made->type : Oid{types::kInt4}, -1,
+                       CastContext::kImplicit);
     }
     made->args = std::move(args);
     if (call.agg_filter != nullptr) {
@@ -152,23 +166,28 @@ ExprRef Binder::function_call(const PgQuery__FuncCall& call, Scope& scope) {
     return window_call(call, std::move(made), scope);
   }
   if (call.agg_star != 0 && aggregate && name != "count") {
-    raise(error(ErrorCode::kUndefinedFunction, "function {}() does not exist", name)
-              .hint("No function matches the given name and argument types. You might need to add explicit type casts."),
-          call.location);
+    raise(
+        error(ErrorCode::kUndefinedFunction, "function {}() does not exist", name)
+            .hint(
+                "No function matches the given name and argument types. You might need to add explicit type casts."),
+        call.location);
   }
   if (aggregate && name == "count" && args.empty() && call.agg_star == 0) {
-    raise(error(ErrorCode::kWrongObjectType, "count(*) must be used to call a parameterless aggregate function"),
+    raise(error(ErrorCode::kWrongObjectType,
+                "count(*) must be used to call a parameterless aggregate function"),
           call.location);
   }
   ExprRef made = make_call(schema, name, std::move(args), call.location, call.func_variadic != 0);
   const bool is_aggregate = made->kind == ExprKind::kAggregate;
   if (!is_aggregate) {
     const auto refuse = [&](std::string_view what) {
-      raise(error(ErrorCode::kWrongObjectType, "{} specified, but {} is not an aggregate function", what, name),
-            call.location);
+      raise(
+          error(ErrorCode::kWrongObjectType, "{} specified, but {} is not an aggregate function", what, name),
+          call.location);
     };
     if (call.agg_star != 0) {
-      raise(error(ErrorCode::kWrongObjectType, "{}(*) specified, but {} is not an aggregate function", name, name),
+      raise(error(ErrorCode::kWrongObjectType, "{}(*) specified, but {} is not an aggregate function", name,
+                  name),
             call.location);
     }
     if (call.agg_distinct != 0) {
@@ -181,11 +200,12 @@ ExprRef Binder::function_call(const PgQuery__FuncCall& call, Scope& scope) {
       refuse("FILTER");
     }
     if (call.over != nullptr) {
-      raise(error(ErrorCode::kWrongObjectType, "OVER specified, but {} is not a window function nor an aggregate function",
-                  name),
+      raise(error(ErrorCode::kWrongObjectType,
+                  "OVER specified, but {} is not a window function nor an aggregate function", name),
             call.location);
     }
-    if (made->kernel != nullptr && made->kind == ExprKind::kCall && made->kernel->kind == KernelKind::kSetReturning) {
+    if (made->kernel != nullptr && made->kind == ExprKind::kCall &&
+        made->kernel->kind == KernelKind::kSetReturning) {
       return set_returning(std::move(made), scope, name);
     }
     return made;
@@ -228,7 +248,8 @@ ExprRef Binder::function_call(const PgQuery__FuncCall& call, Scope& scope) {
   }
   if (call.over != nullptr) {
     if (made->distinct) {
-      raise(error(ErrorCode::kNotImplemented, "DISTINCT is not implemented for window functions"), call.location);
+      raise(error(ErrorCode::kNotImplemented, "DISTINCT is not implemented for window functions"),
+            call.location);
     }
     if (!made->order.empty()) {
       raise(error(ErrorCode::kNotImplemented, "aggregate ORDER BY is not implemented for window functions"),
@@ -249,7 +270,8 @@ ExprRef Binder::set_returning(ExprRef call, Scope& scope, std::string_view name)
     return call;
   }
   if (!scope.may_expand || scope.in_aggregate || scope.in_window) {
-    raise(error(ErrorCode::kNotImplemented, "set-returning functions are not allowed in {}", clause_name(scope.clause)),
+    raise(error(ErrorCode::kNotImplemented, "set-returning functions are not allowed in {}",
+                clause_name(scope.clause)),
           call->location);
   }
   if (call->kernel->columns.size() > 1) {
@@ -279,10 +301,12 @@ std::shared_ptr<Window> Binder::window_definition(const PgQuery__WindowDef& def,
       raise(error(ErrorCode::kUndefinedObject, "window \"{}\" does not exist", base), def.location);
     }
     if (def.n_partition_clause > 0) {
-      raise(error(ErrorCode::kWindowingError, "cannot override PARTITION BY clause of window \"{}\"", base), def.location);
+      raise(error(ErrorCode::kWindowingError, "cannot override PARTITION BY clause of window \"{}\"", base),
+            def.location);
     }
     if (def.n_order_clause > 0 && !window->order.empty()) {
-      raise(error(ErrorCode::kWindowingError, "cannot override ORDER BY clause of window \"{}\"", base), def.location);
+      raise(error(ErrorCode::kWindowingError, "cannot override ORDER BY clause of window \"{}\"", base),
+            def.location);
     }
   }
   const bool in = std::exchange(scope.in_window, true);
@@ -323,10 +347,12 @@ ExprRef Binder::window_call(const PgQuery__FuncCall& call, ExprRef made, Scope& 
     raise(error(ErrorCode::kWindowingError, "window function calls cannot be nested"), call.location);
   }
   if (scope.in_aggregate) {
-    raise(error(ErrorCode::kGroupingError, "aggregate function calls cannot contain window function calls"), call.location);
+    raise(error(ErrorCode::kGroupingError, "aggregate function calls cannot contain window function calls"),
+          call.location);
   }
   if (scope.clause != Clause::kSelect && scope.clause != Clause::kOrderBy) {
-    raise(error(ErrorCode::kWindowingError, "window functions are not allowed in {}", clause_name(scope.clause)),
+    raise(error(ErrorCode::kWindowingError, "window functions are not allowed in {}",
+                clause_name(scope.clause)),
           call.location);
   }
   if (const std::string_view name = pg::text(call.over->name); !name.empty()) {

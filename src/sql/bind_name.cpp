@@ -65,7 +65,8 @@ ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
     raise(error(ErrorCode::kSyntaxError, "row expansion via \"*\" is not supported here"), ref.location);
   }
   if (scope.clause == Clause::kDefault) {
-    raise(error(ErrorCode::kNotImplemented, "cannot use column reference in DEFAULT expression"), ref.location);
+    raise(error(ErrorCode::kNotImplemented, "cannot use column reference in DEFAULT expression"),
+          ref.location);
   }
   const std::string_view column = pg::string_of(fields.back());
   const auto whole_row = [&](const ScopeItem& item) {
@@ -96,9 +97,11 @@ ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
     raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" does not exist", column), ref.location);
   }
   const std::string_view table = pg::string_of(fields[fields.size() - 2]);
-  const std::string_view schema = fields.size() > 2 ? pg::string_of(fields[fields.size() - 3]) : std::string_view();
+  const std::string_view schema =
+      fields.size() > 2 ? pg::string_of(fields[fields.size() - 3]) : std::string_view();
   if (fields.size() > 4) {
-    raise(error(ErrorCode::kSyntaxError, "improper qualified name (too many dotted names): {}", name_list(fields)),
+    raise(error(ErrorCode::kSyntaxError, "improper qualified name (too many dotted names): {}",
+                name_list(fields)),
           ref.location);
   }
   for (Scope* s = &scope; s != nullptr; s = s->parent) {
@@ -120,7 +123,8 @@ ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
   for (Scope* s = &scope; s != nullptr; s = s->parent) {
     for (const ScopeItem& item : s->items) {
       if (item.entry != nullptr && item.entry->relation != nullptr && item.entry->relation->name == table) {
-        raise(error(ErrorCode::kUndefinedTable, "invalid reference to FROM-clause entry for table \"{}\"", table)
+        raise(error(ErrorCode::kUndefinedTable, "invalid reference to FROM-clause entry for table \"{}\"",
+                    table)
                   .hint(fmt::format("Perhaps you meant to reference the table alias \"{}\".", item.alias)),
               ref.location);
       }
@@ -155,7 +159,8 @@ std::vector<Target> Binder::expand_star(const PgQuery__ColumnRef& ref, Scope& sc
     return out;
   }
   const std::string_view table = pg::string_of(fields[fields.size() - 2]);
-  const std::string_view schema = fields.size() > 2 ? pg::string_of(fields[fields.size() - 3]) : std::string_view();
+  const std::string_view schema =
+      fields.size() > 2 ? pg::string_of(fields[fields.size() - 3]) : std::string_view();
   for (Scope* s = &scope; s != nullptr; s = s->parent) {
     for (const ScopeItem& item : s->items) {
       if (item.alias == table && (schema.empty() || item.schema == schema)) {
@@ -212,7 +217,8 @@ int suggest_name(const pg::Node* node, std::string& name) {
     }
     case PG_QUERY__NODE__NODE_A_INDIRECTION: {
       for (std::size_t i = node->a_indirection->n_indirection; i-- > 0;) {
-        if (const std::string_view field = pg::string_of(node->a_indirection->indirection[i]); !field.empty()) {
+        if (const std::string_view field = pg::string_of(node->a_indirection->indirection[i]);
+            !field.empty()) {
           return strong(field);
         }
       }

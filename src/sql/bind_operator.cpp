@@ -27,14 +27,17 @@ ExprRef Binder::make_operator(std::string_view name, ExprRef left, ExprRef right
   const Resolution found = resolve_operator(name, actual);
   if (found.outcome != Resolution::Outcome::kFound) {
     const bool ambiguous = found.outcome == Resolution::Outcome::kAmbiguous;
-    const std::string sign = left == nullptr
-                                 ? fmt::format("{} {}", name, format_type(actual[0]))
-                                 : fmt::format("{} {} {}", format_type(actual[0]), name, format_type(actual[1]));
-    std::string_view hint = "Could not choose a best candidate operator. You might need to add explicit type casts.";
+    const std::string sign =
+        left == nullptr ? fmt::format("{} {}", name, format_type(actual[0]))
+                        : fmt::format("{} {} {}", format_type(actual[0]), name, format_type(actual[1]));
+    std::string_view hint =
+        "Could not choose a best candidate operator. You might need to add explicit type casts.";
     if (!ambiguous && left != nullptr) {
-      hint = "No operator matches the given name and argument types. You might need to add explicit type casts.";
+      hint =
+          "No operator matches the given name and argument types. You might need to add explicit type casts.";
     } else if (!ambiguous) {
-      hint = "No operator matches the given name and argument type. You might need to add an explicit type cast.";
+      hint =
+          "No operator matches the given name and argument type. You might need to add an explicit type cast.";
     }
     raise(error(ambiguous ? ErrorCode::kAmbiguousFunction : ErrorCode::kUndefinedFunction, "operator {}: {}",
                 ambiguous ? "is not unique" : "does not exist", sign)
@@ -129,8 +132,8 @@ ExprRef Binder::operator_expression(const PgQuery__AExpr& e, Scope& scope) {
       const auto pair = [&](ExprRef a, ExprRef b) {
         // Through the operator, so that both sides get its types.
         ExprRef equal = make_operator("=", std::move(a), std::move(b), e.location);
-        return make_expr(distinct ? ExprKind::kIsDistinct : ExprKind::kIsNotDistinct, types::kBool, equal->args,
-                         e.location);
+        return make_expr(distinct ? ExprKind::kIsDistinct : ExprKind::kIsNotDistinct, types::kBool,
+                         equal->args, e.location);
       };
       if (l->kind == ExprKind::kRow && r->kind == ExprKind::kRow) {
         if (l->args.size() != r->args.size()) {
@@ -147,7 +150,8 @@ ExprRef Binder::operator_expression(const PgQuery__AExpr& e, Scope& scope) {
     case PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF: {
       ExprRef l = left();
       ExprRef equal = make_operator("=", l, right(), e.location);
-      const Oid type = type_of(*equal->args[0]) == types::kUnknown ? Oid{types::kText} : type_of(*equal->args[0]);
+      const Oid type =
+          type_of(*equal->args[0]) == types::kUnknown ? Oid{types::kText} : type_of(*equal->args[0]);
       // The value itself keeps its own type; only the comparison casts.
       ExprRef value = type_of(*l) == types::kUnknown ? equal->args[0] : l;
       ExprRef made = make_expr(ExprKind::kNullIf, type_of(*l) == types::kUnknown ? type : type_of(*l),
@@ -167,8 +171,10 @@ ExprRef Binder::operator_expression(const PgQuery__AExpr& e, Scope& scope) {
       const bool symmetric = e.kind == PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN_SYM ||
                              e.kind == PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN_SYM;
       const auto range = [&](const pg::Node& low, const pg::Node& high) {
-        ExprRef a = comparison(negated ? "<" : ">=", expression(*e.lexpr, scope), expression(low, scope), e.location);
-        ExprRef b = comparison(negated ? ">" : "<=", expression(*e.lexpr, scope), expression(high, scope), e.location);
+        ExprRef a =
+            comparison(negated ? "<" : ">=", expression(*e.lexpr, scope), expression(low, scope), e.location);
+        ExprRef b = comparison(negated ? ">" : "<=", expression(*e.lexpr, scope), expression(high, scope),
+                               e.location);
         return make_expr(negated ? ExprKind::kOr : ExprKind::kAnd, types::kBool, {a, b}, e.location);
       };
       const pg::Node& low = *e.rexpr->list->items[0];
@@ -176,8 +182,8 @@ ExprRef Binder::operator_expression(const PgQuery__AExpr& e, Scope& scope) {
       if (!symmetric) {
         return range(low, high);
       }
-      return make_expr(negated ? ExprKind::kAnd : ExprKind::kOr, types::kBool, {range(low, high), range(high, low)},
-                       e.location);
+      return make_expr(negated ? ExprKind::kAnd : ExprKind::kOr, types::kBool,
+                       {range(low, high), range(high, low)}, e.location);
     }
     default: not_implemented("this operator", e.location);
   }
@@ -238,7 +244,8 @@ ExprRef Binder::quantified_array(const PgQuery__AExpr& e, Scope& scope) {
   ExprRef item = make_expr(ExprKind::kColumn, element);
   ExprRef pair = make_operator(op, std::move(left), std::move(item), e.location);
   if (pair->type != types::kBool) {
-    raise(error(ErrorCode::kWrongObjectType, "op ANY/ALL (array) requires operator to yield boolean"), e.location);
+    raise(error(ErrorCode::kWrongObjectType, "op ANY/ALL (array) requires operator to yield boolean"),
+          e.location);
   }
   const Oid wanted = type_of(*pair->args[1]);
   if (wanted != element && array_of(wanted) != 0) {
@@ -247,8 +254,8 @@ ExprRef Binder::quantified_array(const PgQuery__AExpr& e, Scope& scope) {
     right = coerce(std::move(right), array_of(wanted), -1, CastContext::kImplicit);
   }
   const bool any = e.kind == PG_QUERY__A__EXPR__KIND__AEXPR_OP_ANY;
-  ExprRef made = make_expr(any ? ExprKind::kAnyArray : ExprKind::kAllArray, types::kBool, {pair->args[0], right},
-                           e.location);
+  ExprRef made = make_expr(any ? ExprKind::kAnyArray : ExprKind::kAllArray, types::kBool,
+                           {pair->args[0], right}, e.location);
   made->text = op;
   made->cast_from = wanted;
   made->kernel = pair->kernel;
@@ -260,13 +267,17 @@ ExprRef Binder::sub_link(const PgQuery__SubLink& link, Scope& scope) {
     not_implemented("this kind of subquery", link.location);
   }
   switch (scope.clause) {
-    case Clause::kCheck: raise(error(ErrorCode::kNotImplemented, "cannot use subquery in check constraint"), link.location);
-    case Clause::kDefault: raise(error(ErrorCode::kNotImplemented, "cannot use subquery in DEFAULT expression"), link.location);
-    case Clause::kIndex: raise(error(ErrorCode::kNotImplemented, "cannot use subquery in index expression"), link.location);
+    case Clause::kCheck:
+      raise(error(ErrorCode::kNotImplemented, "cannot use subquery in check constraint"), link.location);
+    case Clause::kDefault:
+      raise(error(ErrorCode::kNotImplemented, "cannot use subquery in DEFAULT expression"), link.location);
+    case Clause::kIndex:
+      raise(error(ErrorCode::kNotImplemented, "cannot use subquery in index expression"), link.location);
     case Clause::kIndexPredicate:
       raise(error(ErrorCode::kNotImplemented, "cannot use subquery in index predicate"), link.location);
     case Clause::kGenerated:
-      raise(error(ErrorCode::kNotImplemented, "cannot use subquery in column generation expression"), link.location);
+      raise(error(ErrorCode::kNotImplemented, "cannot use subquery in column generation expression"),
+            link.location);
     default: break;
   }
   has_subquery = true;
@@ -290,13 +301,15 @@ ExprRef Binder::sub_link(const PgQuery__SubLink& link, Scope& scope) {
       if (array && !is_true_array(type)) {
         result = array_of(type);
         if (result == 0) {
-          raise(error(ErrorCode::kUndefinedObject, "could not find array type for data type {}", format_type(type)),
+          raise(error(ErrorCode::kUndefinedObject, "could not find array type for data type {}",
+                      format_type(type)),
                 link.location);
         }
       } else if (array) {
         not_implemented("ARRAY over a subquery of arrays", link.location);
       }
-      ExprRef made = make_expr(array ? ExprKind::kArraySubquery : ExprKind::kScalarSubquery, result, {}, link.location);
+      ExprRef made =
+          make_expr(array ? ExprKind::kArraySubquery : ExprKind::kScalarSubquery, result, {}, link.location);
       made->typmod = first.typmod;
       made->query = std::move(query);
       return made;
@@ -311,7 +324,8 @@ ExprRef Binder::sub_link(const PgQuery__SubLink& link, Scope& scope) {
       ExprRef test = expression(*link.testexpr, scope);
       std::vector<ExprRef> left = test->kind == ExprKind::kRow ? test->args : std::vector<ExprRef>{test};
       if (left.size() != columns) {
-        raise(error(ErrorCode::kSyntaxError, "subquery has too {} columns", left.size() < columns ? "many" : "few"),
+        raise(error(ErrorCode::kSyntaxError, "subquery has too {} columns",
+                    left.size() < columns ? "many" : "few"),
               link.location);
       }
       // Stand-ins for the subquery's columns: what the operator casts them to is done inside the subquery.
@@ -323,9 +337,10 @@ ExprRef Binder::sub_link(const PgQuery__SubLink& link, Scope& scope) {
       for (std::size_t i = 0; i < columns; ++i) {
         ExprRef pair = make_operator(op, left[i], column_of(rows, i), link.location);
         if (pair->type != types::kBool) {
-          raise(error(ErrorCode::kDatatypeMismatch, "row comparison operator must yield type boolean, not type {}",
-                      format_type(pair->type)),
-                link.location);
+          raise(
+              error(ErrorCode::kDatatypeMismatch,
+                    "row comparison operator must yield type boolean, not type {}", format_type(pair->type)),
+              link.location);
         }
         plain = plain && pair->args[1]->kind == ExprKind::kColumn;
         made->args.push_back(std::move(pair));

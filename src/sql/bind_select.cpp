@@ -84,7 +84,8 @@ QueryRef Binder::select(const PgQuery__SelectStmt& stmt, Scope* parent, bool res
     for (const pg::Node* name : BOP_PG_LIST(&lock, locked_rels)) {
       const std::string_view wanted = pg::text(name->range_var->relname);
       if (std::ranges::none_of(scope.items, [&](const ScopeItem& item) { return item.alias == wanted; })) {
-        raise(error(ErrorCode::kUndefinedTable, "relation \"{}\" in FOR UPDATE clause not found in FROM clause", wanted),
+        raise(error(ErrorCode::kUndefinedTable,
+                    "relation \"{}\" in FOR UPDATE clause not found in FROM clause", wanted),
               name->range_var->location);
       }
     }
@@ -101,8 +102,8 @@ ExprRef Binder::limit_expression(const pg::Node& node, Scope& scope, Clause clau
   const int location = e->location;
   ExprRef made = try_coerce(std::move(e), types::kInt8, -1, CastContext::kAssignment);
   if (made == nullptr) {
-    raise(error(ErrorCode::kDatatypeMismatch, "argument of {} must be type bigint, not type {}", clause_name(clause),
-                format_type(from)),
+    raise(error(ErrorCode::kDatatypeMismatch, "argument of {} must be type bigint, not type {}",
+                clause_name(clause), format_type(from)),
           location);
   }
   return made;
@@ -160,7 +161,8 @@ QueryRef Binder::plain_select(const PgQuery__SelectStmt& stmt, Scope& scope, boo
     for (const pg::Node* node : BOP_PG_LIST(&stmt, distinct_clause)) {
       // A plain DISTINCT is a list with one empty node.
       if (node->node_case != PG_QUERY__NODE__NODE__NOT_SET) {
-        query->distinct_on.push_back(resolve_unknown(output_or_expression(*node, *query, scope, Clause::kDistinctOn, false)));
+        query->distinct_on.push_back(
+            resolve_unknown(output_or_expression(*node, *query, scope, Clause::kDistinctOn, false)));
       }
     }
   }
@@ -169,7 +171,8 @@ QueryRef Binder::plain_select(const PgQuery__SelectStmt& stmt, Scope& scope, boo
       target.expr = resolve_unknown(target.expr);
     }
   }
-  query->grouped = query->grouped || !query->group_by.empty() || query->having != nullptr || scope.has_aggregate;
+  query->grouped =
+      query->grouped || !query->group_by.empty() || query->having != nullptr || scope.has_aggregate;
   if (query->distinct && query->distinct_on.empty()) {
     for (const Target& target : query->targets) {
       if (!is_comparable(type_of(*target.expr)) && type_of(*target.expr) != types::kUnknown) {
@@ -179,7 +182,8 @@ QueryRef Binder::plain_select(const PgQuery__SelectStmt& stmt, Scope& scope, boo
       }
     }
     for (const SortKey& key : query->order_by) {
-      const bool shown = std::ranges::any_of(query->targets, [&](const Target& t) { return same_expr(*t.expr, *key.expr); });
+      const bool shown =
+          std::ranges::any_of(query->targets, [&](const Target& t) { return same_expr(*t.expr, *key.expr); });
       if (!shown && key.expr->kind != ExprKind::kConst) {
         raise(error(ErrorCode::kInvalidColumnReference,
                     "for SELECT DISTINCT, ORDER BY expressions must appear in select list"),
@@ -200,9 +204,10 @@ QueryRef Binder::plain_select(const PgQuery__SelectStmt& stmt, Scope& scope, boo
   }
   if (!scope.expanded.empty()) {
     if (query->grouped || scope.has_window || scope.expanded.size() > 1) {
-      not_implemented(query->grouped || scope.has_window
-                          ? "set-returning functions beside aggregates and window functions in the select list"
-                          : "several set-returning functions in one select list");
+      not_implemented(
+          query->grouped || scope.has_window
+              ? "set-returning functions beside aggregates and window functions in the select list"
+              : "several set-returning functions in one select list");
     }
     auto leaf = std::make_unique<FromNode>();
     leaf->entry = scope.expanded[0];
@@ -214,7 +219,8 @@ QueryRef Binder::plain_select(const PgQuery__SelectStmt& stmt, Scope& scope, boo
   return query;
 }
 
-ExprRef Binder::output_or_expression(const pg::Node& node, Query& query, Scope& scope, Clause clause, bool output_only) {
+ExprRef Binder::output_or_expression(const pg::Node& node, Query& query, Scope& scope, Clause clause,
+                                     bool output_only) {
   // A bare name is an output column first (in GROUP BY: a column of FROM first); a number is a position.
   if (node.node_case == PG_QUERY__NODE__NODE_COLUMN_REF && node.column_ref->n_fields == 1) {
     const std::string_view name = pg::string_of(node.column_ref->fields[0]);
@@ -227,7 +233,8 @@ ExprRef Binder::output_or_expression(const pg::Node& node, Query& query, Scope& 
           continue;
         }
         if (found != nullptr && !same_expr(*found, *target.expr)) {
-          raise(error(ErrorCode::kAmbiguousColumn, "{} \"{}\" is ambiguous", clause_name(clause), name), location);
+          raise(error(ErrorCode::kAmbiguousColumn, "{} \"{}\" is ambiguous", clause_name(clause), name),
+                location);
         }
         found = target.expr;
       }
@@ -245,7 +252,8 @@ ExprRef Binder::output_or_expression(const pg::Node& node, Query& query, Scope& 
     }
     const int number = c.val_case == PG_QUERY__A__CONST__VAL_IVAL ? c.ival->ival : 0;
     if (number < 1 || static_cast<std::size_t>(number) > query.targets.size()) {
-      raise(error(ErrorCode::kInvalidColumnReference, "{} position {} is not in select list", clause_name(clause), number),
+      raise(error(ErrorCode::kInvalidColumnReference, "{} position {} is not in select list",
+                  clause_name(clause), number),
             c.location);
     }
     return query.targets[static_cast<std::size_t>(number - 1)].expr;

@@ -7,7 +7,8 @@
 
 namespace bop::sql {
 
-void Binder::coerce_column(Query& query, std::size_t column, Oid type, std::int32_t typmod, CastContext context) {
+void Binder::coerce_column(Query& query, std::size_t column, Oid type, std::int32_t typmod,
+                           CastContext context) {
   switch (query.kind) {
     case QueryKind::kSelect: {
       ExprRef& e = query.targets[column].expr;
@@ -72,7 +73,8 @@ QueryRef Binder::set_operation(const PgQuery__SelectStmt& stmt, Scope& scope, bo
   if (columns != query->right->targets.size()) {
     const Query& right = *query->right;
     const int location = right.targets.empty() ? -1 : right.targets[0].expr->location;
-    raise(error(ErrorCode::kSyntaxError, "each {} query must have the same number of columns", what), location);
+    raise(error(ErrorCode::kSyntaxError, "each {} query must have the same number of columns", what),
+          location);
   }
   for (std::size_t i = 0; i < columns; ++i) {
     const std::vector<ExprRef> both{query->left->targets[i].expr, query->right->targets[i].expr};
@@ -84,7 +86,8 @@ QueryRef Binder::set_operation(const PgQuery__SelectStmt& stmt, Scope& scope, bo
     }
     if (!query->all || query->operation != SetOperation::kUnion) {
       if (!is_comparable(type)) {
-        raise(error(ErrorCode::kUndefinedFunction, "could not identify an equality operator for type {}", format_type(type)),
+        raise(error(ErrorCode::kUndefinedFunction, "could not identify an equality operator for type {}",
+                    format_type(type)),
               both[0]->location);
       }
     }
@@ -112,7 +115,8 @@ QueryRef Binder::values(const PgQuery__SelectStmt& stmt, Scope& scope, bool reso
       }
     }
     if (!query->rows.empty() && row.size() != query->rows[0].size()) {
-      raise(error(ErrorCode::kSyntaxError, "VALUES lists must all be the same length"), row.empty() ? -1 : row[0]->location);
+      raise(error(ErrorCode::kSyntaxError, "VALUES lists must all be the same length"),
+            row.empty() ? -1 : row[0]->location);
     }
     query->rows.push_back(std::move(row));
   }
@@ -136,7 +140,8 @@ QueryRef Binder::values(const PgQuery__SelectStmt& stmt, Scope& scope, bool reso
   return query;
 }
 
-void Binder::bind_ctes(const PgQuery__WithClause* with, Scope& scope, std::vector<std::shared_ptr<Cte>>& out) {
+void Binder::bind_ctes(const PgQuery__WithClause* with, Scope& scope,
+                       std::vector<std::shared_ptr<Cte>>& out) {
   if (with == nullptr) {
     return;
   }
@@ -144,7 +149,8 @@ void Binder::bind_ctes(const PgQuery__WithClause* with, Scope& scope, std::vecto
     const PgQuery__CommonTableExpr& def = *node->common_table_expr;
     const std::string name(pg::text(def.ctename));
     if (std::ranges::any_of(out, [&](const auto& c) { return c->name == name; })) {
-      raise(error(ErrorCode::kDuplicateAlias, "WITH query name \"{}\" specified more than once", name), def.location);
+      raise(error(ErrorCode::kDuplicateAlias, "WITH query name \"{}\" specified more than once", name),
+            def.location);
     }
     if (def.search_clause != nullptr || def.cycle_clause != nullptr) {
       not_implemented("SEARCH and CYCLE", def.location);
@@ -164,8 +170,9 @@ void Binder::bind_ctes(const PgQuery__WithClause* with, Scope& scope, std::vecto
       shape.alias = name;
       columns_of_query(shape, query);
       if (def.n_aliascolnames > shape.columns.size()) {
-        raise(error(ErrorCode::kInvalidColumnReference, "WITH query \"{}\" has {} columns available but {} columns specified",
-                    name, shape.columns.size(), def.n_aliascolnames),
+        raise(error(ErrorCode::kInvalidColumnReference,
+                    "WITH query \"{}\" has {} columns available but {} columns specified", name,
+                    shape.columns.size(), def.n_aliascolnames),
               def.location);
       }
       for (std::size_t i = 0; i < def.n_aliascolnames; ++i) {
@@ -183,7 +190,8 @@ void Binder::bind_ctes(const PgQuery__WithClause* with, Scope& scope, std::vecto
       continue;
     }
     if (select_stmt.n_sort_clause > 0) {
-      raise(error(ErrorCode::kNotImplemented, "ORDER BY in a recursive query is not implemented"), def.location);
+      raise(error(ErrorCode::kNotImplemented, "ORDER BY in a recursive query is not implemented"),
+            def.location);
     }
     if (select_stmt.limit_count != nullptr || select_stmt.limit_offset != nullptr) {
       raise(error(ErrorCode::kNotImplemented, "LIMIT in a recursive query is not implemented"), def.location);
@@ -214,8 +222,8 @@ void Binder::bind_ctes(const PgQuery__WithClause* with, Scope& scope, std::vecto
       const Oid overall = common_type(both, "UNION");
       if (overall != type) {
         raise(error(ErrorCode::kDatatypeMismatch,
-                    "recursive query \"{}\" column {} has type {} in non-recursive term but type {} overall", name, i + 1,
-                    format_type(type), format_type(overall))
+                    "recursive query \"{}\" column {} has type {} in non-recursive term but type {} overall",
+                    name, i + 1, format_type(type), format_type(overall))
                   .hint("Cast the output of the non-recursive term to the correct type."),
               both[0]->location);
       }

@@ -15,8 +15,9 @@ struct Serial {
   char kind;
 };
 constexpr std::array kSerials{
-    Serial{"smallserial", types::kInt2, '2'}, Serial{"serial2", types::kInt2, '2'}, Serial{"serial", types::kInt4, '4'},
-    Serial{"serial4", types::kInt4, '4'},     Serial{"bigserial", types::kInt8, '8'}, Serial{"serial8", types::kInt8, '8'},
+    Serial{"smallserial", types::kInt2, '2'}, Serial{"serial2", types::kInt2, '2'},
+    Serial{"serial", types::kInt4, '4'},      Serial{"serial4", types::kInt4, '4'},
+    Serial{"bigserial", types::kInt8, '8'},   Serial{"serial8", types::kInt8, '8'},
 };
 
 Result<TypeRef> resolve(const PgQuery__TypeName& name, bool allow_serial) {
@@ -83,7 +84,8 @@ TypeRef Binder::type_name(const PgQuery__TypeName& name) const {
   return *made;
 }
 
-Result<TypeRef> resolve_type(const PgQuery__Node* type_name, const ParsedStatement& statement, bool allow_serial) {
+Result<TypeRef> resolve_type(const PgQuery__Node* type_name, const ParsedStatement& statement,
+                             bool allow_serial) {
   if (type_name == nullptr || type_name->node_case != PG_QUERY__NODE__NODE_TYPE_NAME) {
     return fail(ErrorCode::kInternal, "not a type name");
   }

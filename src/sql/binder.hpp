@@ -1,7 +1,7 @@
 // The binder's state and its parts; bind_*.cpp hold one part each.
 //
-// A Binder binds one statement and is used once. Failures are thrown as BindFailure inside the binder only: bind()
-// catches them, none leaves the layer.
+// A Binder binds one statement and is used once. Failures are thrown as BindFailure inside the binder only:
+// bind() catches them, none leaves the layer.
 #pragma once
 
 #include <functional>
@@ -26,18 +26,37 @@ struct BindFailure {
 
 // Where an expression stands; decides what is allowed in it and how errors call the place.
 enum class Clause : std::uint8_t {
-  kSelect, kWhere, kJoin, kFrom, kGroupBy, kHaving, kOrderBy, kDistinctOn, kLimit, kOffset, kValues, kReturning,
-  kUpdateSet, kFilter, kWindow, kCheck, kDefault, kIndex, kIndexPredicate, kGenerated, kConflict,
+  kSelect,
+  kWhere,
+  kJoin,
+  kFrom,
+  kGroupBy,
+  kHaving,
+  kOrderBy,
+  kDistinctOn,
+  kLimit,
+  kOffset,
+  kValues,
+  kReturning,
+  kUpdateSet,
+  kFilter,
+  kWindow,
+  kCheck,
+  kDefault,
+  kIndex,
+  kIndexPredicate,
+  kGenerated,
+  kConflict,
 };
 [[nodiscard]] std::string_view clause_name(Clause clause);
 
 // One name of FROM: what `alias.column` and bare columns may mean.
 struct ScopeItem {
-  std::string alias;       // empty: no qualified access
-  std::string schema;      // of a table without alias
+  std::string alias;   // empty: no qualified access
+  std::string schema;  // of a table without alias
   std::vector<std::pair<std::string, ExprRef>> columns;
   bool columns_visible = true;  // without qualification, and in *
-  RangeRef entry;          // null for a join
+  RangeRef entry;               // null for a join
 };
 
 struct Scope {
@@ -59,7 +78,8 @@ struct Scope {
 
 class Binder {
  public:
-  Binder(const ParsedStatementPtr& statement, const BindContext& context, std::span<const Oid> parameter_types);
+  Binder(const ParsedStatementPtr& statement, const BindContext& context,
+         std::span<const Oid> parameter_types);
 
   // ---- bind_select.cpp, bind_set_operation.cpp, bind_from.cpp
   QueryRef select(const PgQuery__SelectStmt& stmt, Scope* parent, bool resolve_unknown);
@@ -97,7 +117,7 @@ class Binder {
   [[nodiscard]] bool can_coerce(Oid from, Oid to, CastContext context) const;
   ExprRef coerce_assignment(ExprRef e, const Column& column, int location);
   ExprRef coerce_boolean(ExprRef e, std::string_view what);
-  ExprRef resolve_unknown(ExprRef e);  // to text
+  ExprRef resolve_unknown(ExprRef e);              // to text
   [[nodiscard]] Oid type_of(const Expr& e) const;  // of a parameter the newest; kUnknown when not known
   // The type that UNION, CASE, VALUES... give their branches.
   Oid common_type(std::span<const ExprRef> branches, std::string_view what);
@@ -167,7 +187,8 @@ class Binder {
   ExprRef find_column(std::string_view name, Scope& scope, int location);
   ExprRef set_returning(ExprRef call, Scope& scope, std::string_view name);
   std::vector<SortKey> sort_clause(pg::NodeList list, Query& query, Scope& scope, bool output_only);
-  ExprRef output_or_expression(const pg::Node& node, Query& query, Scope& scope, Clause clause, bool output_only);
+  ExprRef output_or_expression(const pg::Node& node, Query& query, Scope& scope, Clause clause,
+                               bool output_only);
   ExprRef limit_expression(const pg::Node& node, Scope& scope, Clause clause);
   QueryRef set_operation(const PgQuery__SelectStmt& stmt, Scope& scope, bool resolve_unknown);
   QueryRef values(const PgQuery__SelectStmt& stmt, Scope& scope, bool resolve_unknown);
@@ -178,7 +199,7 @@ class Binder {
   std::unique_ptr<FromNode> join_item(const PgQuery__JoinExpr& join, Scope& scope);
   RangeRef function_entry(const PgQuery__RangeFunction& range, Scope& scope);
   RangeRef view_entry(const std::shared_ptr<const Relation>& view, std::string alias, int depth);
-  void add_to_scope(Scope& scope, ScopeItem item, int location);
+  void add_to_scope(Scope& scope, ScopeItem item);
   void rename_columns(RangeEntry& entry, const PgQuery__Alias* alias, std::string_view what);
   ExprRef column_default(const Column& column);
   void bind_checks(Change& change, const std::set<std::int16_t>* changed);

@@ -13,9 +13,9 @@ namespace {
 bool folds(const Expr& e) { return e.kind == ExprKind::kConst; }
 
 bool has_length(Oid type) {
-  return type == types::kVarchar || type == types::kBpchar || type == types::kNumeric || type == types::kTimestamp ||
-         type == types::kTimestamptz || type == types::kTime || type == types::kTimetz || type == types::kInterval ||
-         is_true_array(type);
+  return type == types::kVarchar || type == types::kBpchar || type == types::kNumeric ||
+         type == types::kTimestamp || type == types::kTimestamptz || type == types::kTime ||
+         type == types::kTimetz || type == types::kInterval || is_true_array(type);
 }
 
 }  // namespace
@@ -84,10 +84,12 @@ ExprRef Binder::try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext
       null->typmod = typmod;
       return null;
     }
-    const bool stable = from == types::kTimestamptz || type == types::kTimestamptz || type == types::kRegclass;
+    const bool stable =
+        from == types::kTimestamptz || type == types::kTimestamptz || type == types::kRegclass;
     if (!stable || from == type) {
-      Result<OwnedValue> value = from == type ? Result<OwnedValue>(e->value)
-                                              : cast(from, type, e->value.view(), is_explicit, context_.codec);
+      Result<OwnedValue> value = from == type
+                                     ? Result<OwnedValue>(e->value)
+                                     : cast(from, type, e->value.view(), is_explicit, context_.codec);
       if (value && typmod >= 0) {
         value = apply_typmod(type, typmod, std::move(*value), is_explicit);
       }
@@ -111,7 +113,8 @@ ExprRef Binder::coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext con
   const int place = location < 0 ? e->location : location;
   ExprRef made = try_coerce(std::move(e), type, typmod, context, location);
   if (made == nullptr) {
-    raise(error(ErrorCode::kCannotCoerce, "cannot cast type {} to {}", format_type(from), format_type(type)), place);
+    raise(error(ErrorCode::kCannotCoerce, "cannot cast type {} to {}", format_type(from), format_type(type)),
+          place);
   }
   return made;
 }
@@ -120,8 +123,8 @@ ExprRef Binder::coerce_assignment(ExprRef e, const Column& column, int location)
   const Oid from = type_of(*e);
   ExprRef made = try_coerce(e, column.type, column.typmod, CastContext::kAssignment, -1);
   if (made == nullptr) {
-    raise(error(ErrorCode::kDatatypeMismatch, "column \"{}\" is of type {} but expression is of type {}", column.name,
-                format_type(column.type), format_type(from))
+    raise(error(ErrorCode::kDatatypeMismatch, "column \"{}\" is of type {} but expression is of type {}",
+                column.name, format_type(column.type), format_type(from))
               .hint("You will need to rewrite or cast the expression."),
           e->location >= 0 ? e->location : location);
   }
@@ -182,8 +185,8 @@ Oid Binder::common_type(std::span<const ExprRef> branches, std::string_view what
     const TypeInfo* a = find_type(chosen);
     const TypeInfo* b = find_type(type);
     if (a == nullptr || b == nullptr || a->category != b->category) {
-      raise(error(ErrorCode::kDatatypeMismatch, "{} types {} and {} cannot be matched", what, format_type(chosen),
-                  format_type(type)),
+      raise(error(ErrorCode::kDatatypeMismatch, "{} types {} and {} cannot be matched", what,
+                  format_type(chosen), format_type(type)),
             e->location);
     }
     if (!a->preferred && can_coerce(chosen, type, CastContext::kImplicit) &&

@@ -114,9 +114,11 @@ Error unique_violation(const Plan& plan, sqlite3* connection, std::string_view m
   const std::shared_ptr<const Index> index = violated_index(*plan.catalog, message);
   const auto table = index == nullptr ? nullptr : plan.catalog->relation(index->table);
   if (table == nullptr) {
-    return error(ErrorCode::kUniqueViolation, "duplicate key value violates a unique constraint ({})", message);
+    return error(ErrorCode::kUniqueViolation, "duplicate key value violates a unique constraint ({})",
+                 message);
   }
-  Error e = error(ErrorCode::kUniqueViolation, "duplicate key value violates unique constraint \"{}\"", index->name);
+  Error e = error(ErrorCode::kUniqueViolation, "duplicate key value violates unique constraint \"{}\"",
+                  index->name);
   name_place(e, *plan.catalog, *table, index->name);
   for (const UniqueDiagnosis& diagnosis : plan.unique_diagnoses) {
     if (diagnosis.index != index->oid) {
@@ -146,8 +148,8 @@ Error unique_violation(const Plan& plan, sqlite3* connection, std::string_view m
   return e;
 }
 
-std::string conditions(const std::vector<std::int16_t>& a, std::string_view a_name, const std::vector<std::int16_t>& b,
-                       std::string_view b_name) {
+std::string conditions(const std::vector<std::int16_t>& a, std::string_view a_name,
+                       const std::vector<std::int16_t>& b, std::string_view b_name) {
   std::string out;
   for (std::size_t i = 0; i < a.size() && i < b.size(); ++i) {
     out += fmt::format("{}{}.c{} = {}.c{}", i == 0 ? "" : " AND ", a_name, a[i], b_name, b[i]);
@@ -168,24 +170,25 @@ std::optional<Error> violation_of(const Catalog& catalog, sqlite3* connection, c
     columns += fmt::format("{}f.c{}", columns.empty() ? "" : ", ", number);
     present += fmt::format(" AND f.c{} IS NOT NULL", number);
   }
-  const std::string sql =
-      fmt::format("SELECT {} FROM t{} AS f WHERE 1{} AND NOT EXISTS (SELECT 1 FROM t{} AS p WHERE {}) LIMIT 1", columns,
-                  table.oid, present, target->oid, conditions(key.foreign_columns, "p", key.columns, "f"));
+  const std::string sql = fmt::format(
+      "SELECT {} FROM t{} AS f WHERE 1{} AND NOT EXISTS (SELECT 1 FROM t{} AS p WHERE {}) LIMIT 1", columns,
+      table.oid, present, target->oid, conditions(key.foreign_columns, "p", key.columns, "f"));
   sqlite3_stmt* statement = nullptr;
   std::optional<Error> found;
   if (sqlite3_prepare_v2(connection, sql.c_str(), -1, &statement, nullptr) == SQLITE_OK &&
       sqlite3_step(statement) == SQLITE_ROW) {
     if (from_referenced) {
       found = error(ErrorCode::kForeignKeyViolation,
-                    "update or delete on table \"{}\" violates foreign key constraint \"{}\" on table \"{}\"", target->name,
-                    key.name, table.name);
+                    "update or delete on table \"{}\" violates foreign key constraint \"{}\" on table \"{}\"",
+                    target->name, key.name, table.name);
       found->mut().detail = fmt::format("Key {} is still referenced from table \"{}\".",
                                         key_text(*target, key.foreign_columns, statement), table.name);
     } else {
       found = error(ErrorCode::kForeignKeyViolation,
-                    "insert or update on table \"{}\" violates foreign key constraint \"{}\"", table.name, key.name);
-      found->mut().detail = fmt::format("Key {} is not present in table \"{}\".", key_text(table, key.columns, statement),
-                                        target->name);
+                    "insert or update on table \"{}\" violates foreign key constraint \"{}\"", table.name,
+                    key.name);
+      found->mut().detail = fmt::format("Key {} is not present in table \"{}\".",
+                                        key_text(table, key.columns, statement), target->name);
     }
     name_place(*found, catalog, table, key.name);
   }
@@ -216,15 +219,16 @@ Error translate_constraint(const Plan& plan, sqlite3* connection, int extended_c
           table == nullptr || !number ? nullptr : table->find_column(static_cast<std::int16_t>(*number));
       if (column != nullptr) {
         Error e = error(ErrorCode::kNotNullViolation,
-                        "null value in column \"{}\" of relation \"{}\" violates not-null constraint", column->name,
-                        table->name);
+                        "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
+                        column->name, table->name);
         e.mut().column = column->name;
         e.mut().table = table->name;
         return e;
       }
       return error(ErrorCode::kNotNullViolation, "null value violates a not-null constraint ({})", message);
     }
-    default: return error(ErrorCode::kInternal, "a constraint of the storage engine is violated: {}", message);
+    default:
+      return error(ErrorCode::kInternal, "a constraint of the storage engine is violated: {}", message);
   }
 }
 
@@ -244,7 +248,8 @@ Error translate_error(const Plan& plan, sqlite3* connection, int extended_code, 
     case SQLITE_NOTADB: return error(ErrorCode::kCorrupt, "the database is damaged: {}", message);
     case SQLITE_NOMEM: return Error(ErrorCode::kOutOfMemory, "out of memory");
     case SQLITE_TOOBIG: return error(ErrorCode::kProgramLimitExceeded, "value too long: {}", message);
-    case SQLITE_READONLY: return error(ErrorCode::kReadOnlyTransaction, "cannot change rows in a read-only transaction");
+    case SQLITE_READONLY:
+      return error(ErrorCode::kReadOnlyTransaction, "cannot change rows in a read-only transaction");
     default: break;
   }
   const auto says = [&](std::string_view part) { return message.find(part) != std::string_view::npos; };
@@ -257,7 +262,8 @@ Error translate_error(const Plan& plan, sqlite3* connection, int extended_code, 
   return error(ErrorCode::kInternal, "the storage engine refused the statement: {}", message);
 }
 
-Status check_foreign_keys(const Catalog& catalog, sqlite3* connection, std::span<const Oid> tables, bool at_commit) {
+Status check_foreign_keys(const Catalog& catalog, sqlite3* connection, std::span<const Oid> tables,
+                          bool at_commit) {
   for (const Oid oid : tables) {
     const auto table = catalog.relation(oid);
     if (table == nullptr) {

@@ -37,7 +37,8 @@ Result<std::string> create_table_sql(const Relation& table, const Catalog& catal
     }
     const TypeInfo* type = find_type(column.type);
     if (type == nullptr || !type->storable) {
-      return fail(ErrorCode::kNotImplemented, "columns of type {} are not implemented", format_type(column.type));
+      return fail(ErrorCode::kNotImplemented, "columns of type {} are not implemented",
+                  format_type(column.type));
     }
     body += (body.empty() ? "" : ", ") + column_name(column.number);
     if (&column == rowid) {
@@ -56,13 +57,15 @@ Result<std::string> create_table_sql(const Relation& table, const Catalog& catal
     const std::shared_ptr<const Relation> target =
         c.foreign_table == table.oid ? nullptr : catalog.relation(c.foreign_table);
     if (c.foreign_table != table.oid && target == nullptr) {
-      return fail(ErrorCode::kInternal, "foreign key \"{}\" refers to the missing relation {}", c.name, c.foreign_table);
+      return fail(ErrorCode::kInternal, "foreign key \"{}\" refers to the missing relation {}", c.name,
+                  c.foreign_table);
     }
     // NO ACTION and RESTRICT are both looked at after the statement, by the session.
-    body += fmt::format(", FOREIGN KEY ({}) REFERENCES {}({}) ON UPDATE {} ON DELETE {} DEFERRABLE INITIALLY DEFERRED",
-                        names(c.columns), table_name(c.foreign_table), names(c.foreign_columns),
-                        c.on_update == 'r' ? action('a') : action(c.on_update),
-                        c.on_delete == 'r' ? action('a') : action(c.on_delete));
+    body += fmt::format(
+        ", FOREIGN KEY ({}) REFERENCES {}({}) ON UPDATE {} ON DELETE {} DEFERRABLE INITIALLY DEFERRED",
+        names(c.columns), table_name(c.foreign_table), names(c.foreign_columns),
+        c.on_update == 'r' ? action('a') : action(c.on_update),
+        c.on_delete == 'r' ? action('a') : action(c.on_delete));
   }
   return fmt::format("CREATE TABLE {}({})", table_name(table.oid), body);
 }
@@ -75,7 +78,8 @@ Result<std::string> create_index_sql(const Index& index, const Relation& table, 
     if (key.column != 0) {
       const Column* column = table.find_column(key.column);
       if (column == nullptr) {
-        return fail(ErrorCode::kInternal, "index \"{}\" has a key on the missing column {}", index.name, key.column);
+        return fail(ErrorCode::kInternal, "index \"{}\" has a key on the missing column {}", index.name,
+                    key.column);
       }
       text = column_name(key.column);
       type = column->type;
@@ -87,10 +91,11 @@ Result<std::string> create_index_sql(const Index& index, const Relation& table, 
     }
     if (!is_comparable(type)) {
       return std::unexpected(
-          error(ErrorCode::kUndefinedObject, "data type {} has no default operator class for access method \"btree\"",
-                format_type(type))
-              .hint("You must specify an operator class for the index or define a default operator class for the data "
-                    "type."));
+          error(ErrorCode::kUndefinedObject,
+                "data type {} has no default operator class for access method \"btree\"", format_type(type))
+              .hint(
+                  "You must specify an operator class for the index or define a default operator class for the data "
+                  "type."));
     }
     if (const TypeInfo* info = find_type(type); info != nullptr && !info->collation.empty()) {
       text += fmt::format(" COLLATE {}", info->collation);

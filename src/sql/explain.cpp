@@ -16,7 +16,8 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 std::string readable(std::string_view text, const Catalog& catalog) {
   std::string out;
   for (std::size_t i = 0; i < text.size();) {
-    const bool starts_word = i == 0 || !(std::isalnum(static_cast<unsigned char>(text[i - 1])) != 0 || text[i - 1] == '_');
+    const bool starts_word =
+        i == 0 || !(std::isalnum(static_cast<unsigned char>(text[i - 1])) != 0 || text[i - 1] == '_');
     if (starts_word && (text[i] == 't' || text[i] == 'i') && i + 1 < text.size() && is_digit(text[i + 1])) {
       std::size_t end = i + 1;
       Oid oid = 0;
@@ -25,7 +26,9 @@ std::string readable(std::string_view text, const Catalog& catalog) {
       }
       const auto table = text[i] == 't' ? catalog.relation(oid) : nullptr;
       const auto index = text[i] == 'i' ? catalog.index(oid) : nullptr;
-      out += table != nullptr ? table->name : index != nullptr ? index->name : std::string(text.substr(i, end - i));
+      out += table != nullptr   ? table->name
+             : index != nullptr ? index->name
+                                : std::string(text.substr(i, end - i));
       i = end;
     } else {
       out += text[i++];
@@ -43,7 +46,8 @@ std::string table_of_alias(const std::string& sql, std::string_view alias, const
       continue;
     }
     std::size_t begin = at;
-    while (begin > 0 && (std::isalnum(static_cast<unsigned char>(sql[begin - 1])) != 0 || sql[begin - 1] == '_')) {
+    while (begin > 0 &&
+           (std::isalnum(static_cast<unsigned char>(sql[begin - 1])) != 0 || sql[begin - 1] == '_')) {
       --begin;
     }
     return readable(std::string_view(sql).substr(begin, at - begin), catalog);
@@ -76,7 +80,8 @@ std::string node_text(std::string_view detail, const Plan& plan) {
   if (starts("SEARCH ")) {
     const std::string name = table(second_word(7));
     const std::size_t index = detail.find("USING ");
-    const std::string how = index == std::string_view::npos ? "" : readable(detail.substr(index + 6), *plan.catalog);
+    const std::string how =
+        index == std::string_view::npos ? "" : readable(detail.substr(index + 6), *plan.catalog);
     return fmt::format("Index Scan on {} ({})", name, how);
   }
   if (starts("USE TEMP B-TREE FOR ")) {
@@ -94,7 +99,10 @@ Result<std::vector<std::string>> explain(const Plan& plan, sqlite3* connection) 
   std::vector<std::string> lines;
   int depth = 0;
   const auto add = [&](std::string text, int level) {
-    lines.push_back(level == 0 ? std::move(text) : fmt::format("{}->  {}", std::string(static_cast<std::size_t>(level) * 6 - 4, ' '), text));
+    lines.push_back(
+        level == 0
+            ? std::move(text)
+            : fmt::format("{}->  {}", std::string(static_cast<std::size_t>(level) * 6 - 4, ' '), text));
   };
   if (plan.kind != PlanKind::kSelect) {
     const auto target = plan.catalog->relation(plan.target);
@@ -106,7 +114,8 @@ Result<std::vector<std::string>> explain(const Plan& plan, sqlite3* connection) 
   const std::string sql = "EXPLAIN QUERY PLAN " + plan.sql;
   sqlite3_stmt* statement = nullptr;
   if (sqlite3_prepare_v2(connection, sql.c_str(), -1, &statement, nullptr) != SQLITE_OK) {
-    Error e = error(ErrorCode::kInternal, "the storage engine refused the statement: {}", sqlite3_errmsg(connection));
+    Error e = error(ErrorCode::kInternal, "the storage engine refused the statement: {}",
+                    sqlite3_errmsg(connection));
     sqlite3_finalize(statement);
     return std::unexpected(std::move(e));
   }

@@ -1,8 +1,9 @@
 // The typed tree becomes SQL of SQLite.
 //
-// Names in that SQL: range entries are r<id> (unique in the statement, so that no scope can hide another), CTEs w<id>,
-// output columns of subqueries o1, o2..., tables and columns as the catalog names them (t<oid>, c<number>). Every
-// ORDER BY says where NULLs go, every comparison of a type whose order is not that of bytes says its collation.
+// Names in that SQL: range entries are r<id> (unique in the statement, so that no scope can hide another),
+// CTEs w<id>, output columns of subqueries o1, o2..., tables and columns as the catalog names them (t<oid>,
+// c<number>). Every ORDER BY says where NULLs go, every comparison of a type whose order is not that of bytes
+// says its collation.
 #pragma once
 
 #include <string>
@@ -16,9 +17,10 @@ namespace bop::sql {
 
 class Generator {
  public:
-  // `parameters`: ?1 to ?parameters are the statement's; constants follow. `literals`: all constants stand in the text
-  // (SQL that is stored, such as index expressions).
-  explicit Generator(std::size_t parameters, bool literals = false) : parameters_(parameters), literals_(literals) {}
+  // `parameters`: ?1 to ?parameters are the statement's; constants follow. `literals`: all constants stand in
+  // the text (SQL that is stored, such as index expressions).
+  explicit Generator(std::size_t parameters, bool literals = false)
+      : parameters_(parameters), literals_(literals) {}
 
   [[nodiscard]] std::string query(const Query& q);
   [[nodiscard]] std::string change(Change& c);
@@ -27,7 +29,8 @@ class Generator {
   [[nodiscard]] std::string collated(const Expr& e);
   [[nodiscard]] std::string bind_constant(OwnedValue value);
   [[nodiscard]] std::vector<OwnedValue> take_constants() { return std::move(constants_); }
-  // Query text that finds which row of an INSERT or UPDATE is in conflict with a unique index; empty if unknown.
+  // Query text that finds which row of an INSERT or UPDATE is in conflict with a unique index; empty if
+  // unknown.
   [[nodiscard]] std::string key_diagnosis(const Change& c, const Relation& table, const Index& index);
 
  private:

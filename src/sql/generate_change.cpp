@@ -68,8 +68,8 @@ std::string Generator::row_check(Change& c) {
 }
 
 std::string Generator::insert(Change& c) {
-  std::string out = fmt::format("INSERT INTO {} AS r{}({}) ", table_name(c.target->relation->oid), c.target->id,
-                                column_list(c.insert_columns));
+  std::string out = fmt::format("INSERT INTO {} AS r{}({}) ", table_name(c.target->relation->oid),
+                                c.target->id, column_list(c.insert_columns));
   const std::size_t count = c.insert_columns.size();
   const bool plain_values = c.source->kind == QueryKind::kValues;
   if (c.new_row == nullptr) {
@@ -128,7 +128,8 @@ std::string Generator::assignments(Change& c, const std::vector<Assignment>& set
   if (c.new_row == nullptr) {
     std::string out;
     for (const Assignment& a : set) {
-      out += fmt::format("{}{} = {}", out.empty() ? "" : ", ", column_name(a.column->number), expression(*a.expr));
+      out += fmt::format("{}{} = {}", out.empty() ? "" : ", ", column_name(a.column->number),
+                         expression(*a.expr));
     }
     return out;
   }
@@ -150,8 +151,8 @@ std::string Generator::assignments(Change& c, const std::vector<Assignment>& set
     }
   }
   const std::string check = row_check(c);
-  return fmt::format("{} = (SELECT {} FROM (SELECT {}) AS n WHERE {})", set.size() == 1 ? names : "(" + names + ")", outer,
-                     inner, check);
+  return fmt::format("{} = (SELECT {} FROM (SELECT {}) AS n WHERE {})",
+                     set.size() == 1 ? names : "(" + names + ")", outer, inner, check);
 }
 
 std::string Generator::update(Change& c) {
@@ -176,8 +177,8 @@ std::string Generator::remove(Change& c) {
     }
     return out + returning(c);
   }
-  out = fmt::format("DELETE FROM {} WHERE rowid IN (SELECT r{}.rowid FROM {} AS r{} JOIN {}", table, c.target->id, table,
-                    c.target->id, from_list(c.from));
+  out = fmt::format("DELETE FROM {} WHERE rowid IN (SELECT r{}.rowid FROM {} AS r{} JOIN {}", table,
+                    c.target->id, table, c.target->id, from_list(c.from));
   if (c.where != nullptr) {
     out += " WHERE " + expression(*c.where);
   }
@@ -207,7 +208,8 @@ std::string Generator::key_diagnosis(const Change& c, const Relation& table, con
     }
     const Column* column = table.find_column(key.column);
     if (c.kind == 'i') {
-      const auto it = std::ranges::find(c.insert_columns, key.column, [](const Column* k) { return k->number; });
+      const auto it =
+          std::ranges::find(c.insert_columns, key.column, [](const Column* k) { return k->number; });
       if (it == c.insert_columns.end()) {
         return {};
       }
@@ -226,8 +228,9 @@ std::string Generator::key_diagnosis(const Change& c, const Relation& table, con
     from = c.source->kind == QueryKind::kValues ? values(*c.source, false) : query(*c.source);
     std::string columns;
     for (std::size_t i = 1; i <= c.insert_columns.size(); ++i) {
-      columns += fmt::format("{}{} AS o{}", i == 1 ? "" : ", ",
-                             c.source->kind == QueryKind::kValues ? fmt::format("column{}", i) : fmt::format("o{}", i), i);
+      columns += fmt::format(
+          "{}{} AS o{}", i == 1 ? "" : ", ",
+          c.source->kind == QueryKind::kValues ? fmt::format("column{}", i) : fmt::format("o{}", i), i);
     }
     from = fmt::format("(SELECT {} FROM ({})) AS n", columns, from);
   } else {
@@ -245,8 +248,9 @@ std::string Generator::key_diagnosis(const Change& c, const Relation& table, con
   std::string names;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const TypeInfo* type = find_type(table.find_column(index.keys[i].column)->type);
-    const std::string collation =
-        type == nullptr || type->collation.empty() ? std::string() : fmt::format(" COLLATE {}", type->collation);
+    const std::string collation = type == nullptr || type->collation.empty()
+                                      ? std::string()
+                                      : fmt::format(" COLLATE {}", type->collation);
     select += fmt::format("{}{}{} AS k{}", i == 0 ? "" : ", ", keys[i], collation, i + 1);
     names += fmt::format("{}k{}", i == 0 ? "" : ", ", i + 1);
     equal += fmt::format("{}x.{} = d.k{}", i == 0 ? "" : " AND ", column_name(index.keys[i].column), i + 1);

@@ -42,7 +42,8 @@ bool is_single_row(const Query& q) {
   if (q.kind != QueryKind::kSelect) {
     return false;
   }
-  if (q.limit != nullptr && q.limit->kind == ExprKind::kConst && !q.limit->value.is_null() && q.limit->value.integer() == 1) {
+  if (q.limit != nullptr && q.limit->kind == ExprKind::kConst && !q.limit->value.is_null() &&
+      q.limit->value.integer() == 1) {
     return true;
   }
   return q.from.empty() || (q.grouped && q.group_by.empty());
@@ -80,7 +81,8 @@ std::string Generator::constant(const Expr& e) {
   switch (e.value.kind()) {
     case OwnedValue::Kind::kNull: return "NULL";
     case OwnedValue::Kind::kInt:
-      return e.value.integer() < 0 ? fmt::format("({})", e.value.integer()) : std::to_string(e.value.integer());
+      return e.value.integer() < 0 ? fmt::format("({})", e.value.integer())
+                                   : std::to_string(e.value.integer());
     case OwnedValue::Kind::kText:
       if (e.value.bytes().size() <= kMaxInlineText && e.value.bytes().find('\0') == std::string::npos) {
         return quoted(e.value.bytes());
@@ -178,13 +180,17 @@ std::string Generator::window(const Window& w) {
 }
 
 std::string Generator::aggregate(const Expr& e) {
-  std::string out = e.kernel != nullptr ? e.kernel->sqlite_name : e.text;
+  // A native aggregate is a template such as "max({0})": SQLite's own function of that name.
+  const bool native = e.kernel != nullptr && !e.kernel->native_sql.empty();
+  std::string out(native                ? e.kernel->native_sql.substr(0, e.kernel->native_sql.find('('))
+                  : e.kernel != nullptr ? std::string_view(e.kernel->sqlite_name)
+                                        : std::string_view(e.text));
   out += "(";
-  const bool typed = e.kernel != nullptr && e.kernel->typed;
+  const bool typed = e.kernel != nullptr && e.kernel->typed && !native;
   if (e.distinct) {
     if (e.args.size() + (typed ? 1 : 0) > 1) {
-      throw BindFailure{error(ErrorCode::kNotImplemented, "DISTINCT is not implemented for the aggregate function {}",
-                              e.kernel->name)};
+      throw BindFailure{error(ErrorCode::kNotImplemented,
+                              "DISTINCT is not implemented for the aggregate function {}", e.kernel->name)};
     }
     out += "DISTINCT ";
   }
@@ -196,7 +202,7 @@ std::string Generator::aggregate(const Expr& e) {
     }
     for (std::size_t i = 0; i < e.args.size(); ++i) {
       out += i == 0 ? "" : ", ";
-      out += i == 0 && e.distinct ? collated(*e.args[i]) : expression(*e.args[i]);
+      out += i == 0 && (e.distinct || native) ? collated(*e.args[i]) : expression(*e.args[i]);
     }
     if (!e.order.empty()) {
       out += " ORDER BY " + order(e.order, nullptr);
@@ -223,9 +229,11 @@ std::string Generator::quantified(const Expr& e) {
   const std::string pairs =
       fmt::format("(SELECT {} AS p FROM ({}) AS r{})", expression(*e.args[0]), query(*e.query), e.entry->id);
   if (e.all) {
-    return "(SELECT CASE WHEN min(p) = 0 THEN 0 WHEN count(p) < count(*) THEN NULL ELSE 1 END FROM " + pairs + ")";
+    return "(SELECT CASE WHEN min(p) = 0 THEN 0 WHEN count(p) < count(*) THEN NULL ELSE 1 END FROM " + pairs +
+           ")";
   }
-  return "(SELECT CASE WHEN max(p) = 1 THEN 1 WHEN count(p) < count(*) THEN NULL ELSE 0 END FROM " + pairs + ")";
+  return "(SELECT CASE WHEN max(p) = 1 THEN 1 WHEN count(p) < count(*) THEN NULL ELSE 0 END FROM " + pairs +
+         ")";
 }
 
 std::string Generator::expression(const Expr& e) {
@@ -237,7 +245,9 @@ std::string Generator::expression(const Expr& e) {
     }
     return out + ")";
   };
-  const auto test = [&](std::string_view words) { return fmt::format("({} {})", expression(*e.args[0]), words); };
+  const auto test = [&](std::string_view words) {
+    return fmt::format("({} {})", expression(*e.args[0]), words);
+  };
   switch (e.kind) {
     case ExprKind::kConst: return constant(e);
     case ExprKind::kUnknown: return quoted(e.text);
@@ -253,7 +263,8 @@ std::string Generator::expression(const Expr& e) {
     case ExprKind::kCall: return call(e);
     case ExprKind::kAggregate:
     case ExprKind::kWindow: return aggregate(e);
-    case ExprKind::kCast: return cast_sql(e.cast_from, e.type, e.typmod, e.explicit_cast, expression(*e.args[0]));
+    case ExprKind::kCast:
+      return cast_sql(e.cast_from, e.type, e.typmod, e.explicit_cast, expression(*e.args[0]));
     case ExprKind::kAnd: return joined("AND");
     case ExprKind::kOr: return joined("OR");
     case ExprKind::kNot: return "(NOT " + expression(*e.args[0]) + ")";
@@ -270,7 +281,8 @@ std::string Generator::expression(const Expr& e) {
       }
       return "(" + out + " ELSE " + expression(*e.args.back()) + " END)";
     }
-    case ExprKind::kCoalesce: return e.args.size() == 1 ? expression(*e.args[0]) : "coalesce(" + list(e.args) + ")";
+    case ExprKind::kCoalesce:
+      return e.args.size() == 1 ? expression(*e.args[0]) : "coalesce(" + list(e.args) + ")";
     case ExprKind::kNullIf:
       return "(CASE WHEN " + expression(*e.args[1]) + " THEN NULL ELSE " + expression(*e.args[0]) + " END)";
     case ExprKind::kGreatest: return fmt::format("bop_greatest({}, {})", e.type, list(e.args));
@@ -283,7 +295,8 @@ std::string Generator::expression(const Expr& e) {
       throw BindFailure{error(ErrorCode::kNotImplemented, "values of composite types are not implemented")};
     case ExprKind::kArray:
       return fmt::format("bop_array({}{}{})", element_of(e.type), e.args.empty() ? "" : ", ", list(e.args));
-    case ExprKind::kArrayNested: return fmt::format("bop_array_nested({}, {})", element_of(e.type), list(e.args));
+    case ExprKind::kArrayNested:
+      return fmt::format("bop_array_nested({}, {})", element_of(e.type), list(e.args));
     case ExprKind::kInList: {
       std::string out = "(" + collated(*e.args[0]) + (e.negated ? " NOT IN (" : " IN (");
       for (std::size_t i = 1; i < e.args.size(); ++i) {
@@ -301,17 +314,20 @@ std::string Generator::expression(const Expr& e) {
         plain = plain && e.order[i].expr->kind == ExprKind::kColumn;
       }
       const std::string rows =
-          plain ? query(*e.query) : fmt::format("SELECT {} FROM ({}) AS r{}", right, query(*e.query), e.entry->id);
-      return fmt::format("({} {} ({}))", e.args.size() == 1 ? left : "(" + left + ")", e.negated ? "NOT IN" : "IN", rows);
+          plain ? query(*e.query)
+                : fmt::format("SELECT {} FROM ({}) AS r{}", right, query(*e.query), e.entry->id);
+      return fmt::format("({} {} ({}))", e.args.size() == 1 ? left : "(" + left + ")",
+                         e.negated ? "NOT IN" : "IN", rows);
     }
     case ExprKind::kAnyArray:
     case ExprKind::kAllArray:
-      return fmt::format("{}({}, {}, {}, {})", e.kind == ExprKind::kAnyArray ? "bop_any" : "bop_all", quoted(e.text),
-                         e.cast_from, expression(*e.args[0]), expression(*e.args[1]));
+      return fmt::format("{}({}, {}, {}, {})", e.kind == ExprKind::kAnyArray ? "bop_any" : "bop_all",
+                         quoted(e.text), e.cast_from, expression(*e.args[0]), expression(*e.args[1]));
     case ExprKind::kScalarSubquery: return scalar_subquery(e);
     case ExprKind::kExists: return "EXISTS (" + query(*e.query) + ")";
     case ExprKind::kArraySubquery:
-      return fmt::format("(SELECT coalesce(bop_array_collect({}, o1), '{{}}') FROM ({}))", element_of(e.type), query(*e.query));
+      return fmt::format("(SELECT coalesce(bop_array_collect({}, o1), '{{}}') FROM ({}))", element_of(e.type),
+                         query(*e.query));
     case ExprKind::kQuantifiedSubquery: return quantified(e);
     case ExprKind::kSubscript: return fmt::format("bop_subscript({}, {})", e.cast_from, list(e.args));
     case ExprKind::kSlice: return fmt::format("bop_slice({}, {})", e.cast_from, list(e.args));

@@ -93,9 +93,10 @@ std::string Generator::values(const Query& q, bool named) {
 
 std::string Generator::leg(const Query& q, bool left) {
   const bool plain = q.ctes.empty() && q.order_by.empty() && q.limit == nullptr && q.offset == nullptr;
-  const bool inlined = plain && ((q.kind == QueryKind::kSelect && q.distinct_on.empty()) || q.kind == QueryKind::kValues ||
-                                 (left && q.kind == QueryKind::kSetOperation &&
-                                  (q.operation == SetOperation::kUnion || !q.all)));
+  const bool inlined =
+      plain &&
+      ((q.kind == QueryKind::kSelect && q.distinct_on.empty()) || q.kind == QueryKind::kValues ||
+       (left && q.kind == QueryKind::kSetOperation && (q.operation == SetOperation::kUnion || !q.all)));
   return inlined ? body(q) : "SELECT * FROM (" + query(q) + ")";
 }
 
@@ -104,7 +105,8 @@ std::string Generator::set_operation(const Query& q) {
   if (q.all && q.operation != SetOperation::kUnion) {
     // The n-th equal row of one side against the n-th of the other.
     const auto numbered = [&](const Query& side) {
-      return fmt::format("SELECT *, row_number() OVER (PARTITION BY {}) AS n FROM ({})", outputs(columns), query(side));
+      return fmt::format("SELECT *, row_number() OVER (PARTITION BY {}) AS n FROM ({})", outputs(columns),
+                         query(side));
     };
     return fmt::format("SELECT {} FROM ({} {} {})", outputs(columns), numbered(*q.left),
                        q.operation == SetOperation::kIntersect ? "INTERSECT" : "EXCEPT", numbered(*q.right));
@@ -148,7 +150,9 @@ std::string Generator::limit(const Query& q) {
     const bool plain = e.kind == ExprKind::kConst && !e.value.is_null() && e.value.integer() >= 0;
     return plain ? std::to_string(e.value.integer()) : fmt::format("{}({})", function, expression(e));
   };
-  const auto given = [](const ExprRef& e) { return e != nullptr && !(e->kind == ExprKind::kConst && e->value.is_null()); };
+  const auto given = [](const ExprRef& e) {
+    return e != nullptr && !(e->kind == ExprKind::kConst && e->value.is_null());
+  };
   std::string out;
   if (given(q.limit)) {
     out += " LIMIT " + number(*q.limit, "bop_limit");
@@ -208,10 +212,10 @@ std::string Generator::distinct_on(const Query& q) {
   for (std::size_t i = 0; i < q.order_by.size(); ++i) {
     const SortKey& key = q.order_by[i];
     keys += fmt::format(", {} AS k{}", collated(*key.expr), i + 1);
-    outer_order += fmt::format("{}k{}{}{}", i == 0 ? " ORDER BY " : ", ", i + 1, key.descending ? " DESC" : "",
-                               key.nulls_first ? " NULLS FIRST" : " NULLS LAST");
+    outer_order +=
+        fmt::format("{}k{}{}{}", i == 0 ? " ORDER BY " : ", ", i + 1, key.descending ? " DESC" : "",
+                    key.nulls_first ? " NULLS FIRST" : " NULLS LAST");
   }
-  Query inner_shape;
   std::string inner = "SELECT " + columns + "row_number() OVER (PARTITION BY " + partition;
   if (!q.order_by.empty()) {
     inner += " ORDER BY " + order(q.order_by, nullptr);
@@ -232,14 +236,17 @@ std::string Generator::distinct_on(const Query& q) {
   if (q.having != nullptr) {
     inner += " HAVING " + expression(*q.having);
   }
-  return fmt::format("SELECT {} FROM ({}) WHERE n = 1{}", outputs(q.targets.size()), inner, outer_order) + limit(q);
+  return fmt::format("SELECT {} FROM ({}) WHERE n = 1{}", outputs(q.targets.size()), inner, outer_order) +
+         limit(q);
 }
 
 std::string Generator::entry(const RangeEntry& e) {
   switch (e.kind) {
     case RangeKind::kTable:
-      return fmt::format("{} AS r{}", e.relation->is_virtual() ? "\"" + e.relation->virtual_table + "\"" : table_name(e.relation->oid),
-                         e.id);
+      return fmt::format(
+          "{} AS r{}",
+          e.relation->is_virtual() ? "\"" + e.relation->virtual_table + "\"" : table_name(e.relation->oid),
+          e.id);
     case RangeKind::kSubquery: return fmt::format("({}) AS r{}", query(*e.query), e.id);
     case RangeKind::kCte: return fmt::format("w{} AS r{}", e.cte->id, e.id);
     case RangeKind::kFunction: {

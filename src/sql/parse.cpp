@@ -15,10 +15,12 @@ namespace bop::sql {
 namespace {
 
 int count_characters(std::string_view s) {
-  return static_cast<int>(std::ranges::count_if(s, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<int>(
+      std::ranges::count_if(s, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
-// The highest parameter number in a tree. Walks by protobuf-c's descriptors, so that no kind of node is forgotten.
+// The highest parameter number in a tree. Walks by protobuf-c's descriptors, so that no kind of node is
+// forgotten.
 void find_parameters(const ProtobufCMessage* message, int& highest) {
   const ProtobufCMessageDescriptor* descriptor = message->descriptor;
   if (descriptor == &pg_query__param_ref__descriptor) {
@@ -42,7 +44,8 @@ void find_parameters(const ProtobufCMessage* message, int& highest) {
         *reinterpret_cast<const std::uint32_t*>(base + field.quantifier_offset) != field.id) {
       continue;
     }
-    if (const auto* child = *reinterpret_cast<ProtobufCMessage* const*>(base + field.offset); child != nullptr) {
+    if (const auto* child = *reinterpret_cast<ProtobufCMessage* const*>(base + field.offset);
+        child != nullptr) {
       find_parameters(child, highest);
     }
   }
@@ -96,8 +99,9 @@ Result<std::string> deparse(PgQuery__Node* statement) {
   pg_query__parse_result__pack(&result, reinterpret_cast<std::uint8_t*>(packed.data()));
   PgQueryProtobuf buffer{.len = packed.size(), .data = packed.data()};
   PgQueryDeparseResult out = pg_query_deparse_protobuf(buffer);
-  Result<std::string> answer = out.error != nullptr ? Result<std::string>(std::unexpected(syntax_error(*out.error)))
-                                                    : Result<std::string>(out.query);
+  Result<std::string> answer = out.error != nullptr
+                                   ? Result<std::string>(std::unexpected(syntax_error(*out.error)))
+                                   : Result<std::string>(out.query);
   pg_query_free_deparse_result(out);
   return answer;
 }
@@ -114,8 +118,8 @@ int ParsedStatement::position(int location) const {
 
 Result<std::vector<ParsedStatementPtr>> parse(std::string_view text) {
   if (text.size() > kMaxStatementBytes) {
-    return fail(ErrorCode::kProgramLimitExceeded, "statement of {} bytes exceeds the limit of {} bytes", text.size(),
-                kMaxStatementBytes);
+    return fail(ErrorCode::kProgramLimitExceeded, "statement of {} bytes exceeds the limit of {} bytes",
+                text.size(), kMaxStatementBytes);
   }
   if (text.find('\0') != std::string_view::npos) {
     return fail(ErrorCode::kCharacterNotInRepertoire, "invalid byte sequence for encoding \"UTF8\": 0x00");
@@ -137,7 +141,8 @@ Result<std::vector<ParsedStatementPtr>> parse(std::string_view text) {
     auto statement = std::make_shared<ParsedStatement>();
     auto begin = static_cast<std::size_t>(std::max(raw->stmt_location, 0));
     begin = std::min(begin, source->size());
-    std::size_t length = raw->stmt_len == 0 ? source->size() - begin : static_cast<std::size_t>(raw->stmt_len);
+    std::size_t length =
+        raw->stmt_len == 0 ? source->size() - begin : static_cast<std::size_t>(raw->stmt_len);
     length = std::min(length, source->size() - begin);
     const auto blank = [](char c) { return std::isspace(static_cast<unsigned char>(c)) != 0 || c == ';'; };
     while (length > 0 && blank((*source)[begin])) {
@@ -147,7 +152,8 @@ Result<std::vector<ParsedStatementPtr>> parse(std::string_view text) {
     while (length > 0 && blank((*source)[begin + length - 1])) {
       --length;
     }
-    counted_characters += count_characters(std::string_view(*source).substr(counted_bytes, begin - counted_bytes));
+    counted_characters +=
+        count_characters(std::string_view(*source).substr(counted_bytes, begin - counted_bytes));
     counted_bytes = begin;
     statement->text = source->substr(begin, length);
     statement->text_offset = static_cast<int>(begin);

@@ -14,11 +14,12 @@ namespace {
 constexpr std::string_view kOperatorCharacters = "+-*/<>=~!@#%^&|`?";
 // Words that nest what stands before or behind them.
 constexpr std::array<std::string_view, 17> kNestingWords{
-    "not",  "union",   "intersect", "except", "join",   "case",   "collate",   "at",     "is",
+    "not",  "union",   "intersect", "except", "join",   "case",   "collate", "at",  "is",
     "else", "between", "like",      "ilike",  "isnull", "select", "notnull", "with"};
 
 bool is_word(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '$' || (static_cast<unsigned char>(c) & 0x80) != 0;
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '$' ||
+         (static_cast<unsigned char>(c) & 0x80) != 0;
 }
 
 std::size_t skip_quoted(std::string_view text, std::size_t i, char quote, bool escapes) {
@@ -123,7 +124,8 @@ int estimate_nesting(std::string_view text) {
       }
       if (end - i <= 9) {
         std::string word(text.substr(i, end - i));
-        std::ranges::transform(word, word.begin(), [](unsigned char k) { return static_cast<char>(std::tolower(k)); });
+        std::ranges::transform(word, word.begin(),
+                               [](unsigned char k) { return static_cast<char>(std::tolower(k)); });
         if (word == "and" || word == "or") {
           reset();  // lists of conditions are flat
         } else if (std::ranges::find(kNestingWords, word) != kNestingWords.end()) {

@@ -1,7 +1,7 @@
 // What a bound statement is to a session: SQL of SQLite, the parameters it wants and the rows it answers.
 //
-// A Plan is immutable and belongs to one version of the catalog: it is thrown away when the session's catalog is
-// another (compare `catalog`). Any number of sessions may share it.
+// A Plan is immutable and belongs to one version of the catalog: it is thrown away when the session's catalog
+// is another (compare `catalog`). Any number of sessions may share it.
 #pragma once
 
 #include <cstdint>
@@ -36,12 +36,15 @@ struct OutputColumn {
   std::string name;
   Oid type = 0;
   std::int32_t typmod = -1;
-  Oid table = 0;                // 0 unless the column is a plain column of a table
+  Oid table = 0;  // 0 unless the column is a plain column of a table
   std::int16_t attribute = 0;
 };
 
 enum class PlanKind : std::uint8_t {
-  kSelect, kInsert, kUpdate, kDelete,
+  kSelect,
+  kInsert,
+  kUpdate,
+  kDelete,
   kExplain,  // `inner` is the plan to explain; columns: one, "QUERY PLAN" text
   kUtility,  // the session or the DDL engine works from `statement`
 };
@@ -58,20 +61,22 @@ struct Plan {
   std::shared_ptr<const Catalog> catalog;
 
   std::string tag;  // "SELECT", "INSERT 0", "UPDATE", "DELETE": the session appends the count of rows
-  std::vector<Oid> parameters;         // types of $1..$n
-  std::vector<OutputColumn> columns;   // of the answer
-  bool returns_rows = false;           // SELECT, RETURNING, EXPLAIN
+  std::vector<Oid> parameters;        // types of $1..$n
+  std::vector<OutputColumn> columns;  // of the answer
+  bool returns_rows = false;          // SELECT, RETURNING, EXPLAIN
 
   // One statement of SQLite. Its parameters are ?1..?n for $1..$n in stored representation, then ?n+1... for
   // `constants`. For kInsert, kUpdate, kDelete the count of rows is sqlite3_changes64.
   std::string sql;
   std::vector<OwnedValue> constants;
 
-  bool needs_writer = false;        // changes rows, takes row locks or calls a function that writes (nextval, setval)
-  bool check_foreign_keys = false;  // after the statement: SQLITE_DBSTATUS_DEFERRED_FKS > 0 -> foreign_key_violation
-  bool is_volatile = false;         // calls a volatile function
-  Oid target = 0;                   // the table that is changed
-  std::vector<Oid> relations;       // all that are read or changed, views included
+  bool needs_writer =
+      false;  // changes rows, takes row locks or calls a function that writes (nextval, setval)
+  bool check_foreign_keys =
+      false;                 // after the statement: SQLITE_DBSTATUS_DEFERRED_FKS > 0 -> foreign_key_violation
+  bool is_volatile = false;  // calls a volatile function
+  Oid target = 0;            // the table that is changed
+  std::vector<Oid> relations;  // all that are read or changed, views included
   std::vector<UniqueDiagnosis> unique_diagnoses;
 
   std::shared_ptr<const Plan> inner;  // of kExplain
@@ -81,26 +86,29 @@ struct Plan {
 
 using PlanPtr = std::shared_ptr<const Plan>;
 
-// Functions that plans call besides the kernels (row checks, one-row subqueries, LIMIT); after register_functions, on
-// every connection that runs plans. They report errors like kernels do, in the FunctionContext. A pooled connection
-// that moves to another session: call it again (cheap).
+// Functions that plans call besides the kernels (row checks, one-row subqueries, LIMIT); after
+// register_functions, on every connection that runs plans. They report errors like kernels do, in the
+// FunctionContext. A pooled connection that moves to another session: call it again (cheap).
 [[nodiscard]] Status register_plan_functions(sqlite3* connection, FunctionContext* context);
 
 // PostgreSQL's error for SQLITE_CONSTRAINT_*, from the extended code and message of a failed step of `plan`:
-// 23505 with key and values, 23502, 23514. `parameters` as they were bound. Runs queries on `connection`, whose failed
-// statement has been reset before.
+// 23505 with key and values, 23502, 23514. `parameters` as they were bound. Runs queries on `connection`,
+// whose failed statement has been reset before.
 [[nodiscard]] Error translate_constraint(const Plan& plan, sqlite3* connection, int extended_code,
                                          std::string_view message, std::span<const OwnedValue> parameters);
 
-// Any other failure of a step: the kernel's own error if there is one (taken out of `context`), else by SQLite's code.
-[[nodiscard]] Error translate_error(const Plan& plan, sqlite3* connection, int extended_code, std::string_view message,
-                                    FunctionContext* context, std::span<const OwnedValue> parameters);
+// Any other failure of a step: the kernel's own error if there is one (taken out of `context`), else by
+// SQLite's code.
+[[nodiscard]] Error translate_error(const Plan& plan, sqlite3* connection, int extended_code,
+                                    std::string_view message, FunctionContext* context,
+                                    std::span<const OwnedValue> parameters);
 
-// After a statement with check_foreign_keys that left SQLite's counter of deferred violations above 0: success if only
-// INITIALLY DEFERRED constraints (by `deferred`, or those of SET CONSTRAINTS) are violated, else 23503 with its DETAIL.
-// At COMMIT: `at_commit` true looks at all constraints of `tables` (those changed by the transaction).
-[[nodiscard]] Status check_foreign_keys(const Catalog& catalog, sqlite3* connection, std::span<const Oid> tables,
-                                        bool at_commit);
+// After a statement with check_foreign_keys that left SQLite's counter of deferred violations above 0:
+// success if only INITIALLY DEFERRED constraints (by `deferred`, or those of SET CONSTRAINTS) are violated,
+// else 23503 with its DETAIL. At COMMIT: `at_commit` true looks at all constraints of `tables` (those changed
+// by the transaction).
+[[nodiscard]] Status check_foreign_keys(const Catalog& catalog, sqlite3* connection,
+                                        std::span<const Oid> tables, bool at_commit);
 
 // The lines of EXPLAIN for a plan: SQLite's EXPLAIN QUERY PLAN in PostgreSQL's layout.
 [[nodiscard]] Result<std::vector<std::string>> explain(const Plan& plan, sqlite3* connection);

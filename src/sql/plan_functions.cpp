@@ -1,6 +1,6 @@
-// The functions of SQLite that plans call besides the kernels: bop_check_row, bop_single, bop_limit, bop_offset,
-// bop_greatest, bop_least. Their FunctionContext is client data of the connection, so that a pooled connection changes
-// sessions without registering (and so without re-preparing) anything.
+// The functions of SQLite that plans call besides the kernels: bop_check_row, bop_single, bop_limit,
+// bop_offset, bop_greatest, bop_least. Their FunctionContext is client data of the connection, so that a
+// pooled connection changes sessions without registering (and so without re-preparing) anything.
 #include <memory>
 #include <new>
 
@@ -99,8 +99,8 @@ void check_row(sqlite3_context* c, int argc, sqlite3_value** argv) {
     const RowCheck::Column& column = check->columns[static_cast<std::size_t>(i)];
     if (column.not_null && sqlite3_value_type(argv[1 + i]) == SQLITE_NULL) {
       Error e = error(ErrorCode::kNotNullViolation,
-                      "null value in column \"{}\" of relation \"{}\" violates not-null constraint", column.name,
-                      check->relation);
+                      "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
+                      column.name, check->relation);
       e.mut().column = column.name;
       refuse(std::move(e));
       return;
@@ -109,8 +109,9 @@ void check_row(sqlite3_context* c, int argc, sqlite3_value** argv) {
   for (int i = 0; i < checks; ++i) {
     sqlite3_value* result = argv[1 + columns + i];
     if (sqlite3_value_type(result) != SQLITE_NULL && sqlite3_value_int64(result) == 0) {
-      Error e = error(ErrorCode::kCheckViolation, "new row for relation \"{}\" violates check constraint \"{}\"",
-                      check->relation, check->checks[static_cast<std::size_t>(i)]);
+      Error e =
+          error(ErrorCode::kCheckViolation, "new row for relation \"{}\" violates check constraint \"{}\"",
+                check->relation, check->checks[static_cast<std::size_t>(i)]);
       e.mut().constraint = check->checks[static_cast<std::size_t>(i)];
       refuse(std::move(e));
       return;
@@ -135,7 +136,8 @@ void single_step(sqlite3_context* c, int, sqlite3_value** argv) {
     return;
   }
   if (state->seen) {
-    fail_with(c, Error(ErrorCode::kCardinalityViolation, "more than one row returned by a subquery used as an expression"));
+    fail_with(c, Error(ErrorCode::kCardinalityViolation,
+                       "more than one row returned by a subquery used as an expression"));
     return;
   }
   state->seen = true;
@@ -218,8 +220,8 @@ Status register_plan_functions(sqlite3* connection, FunctionContext* context) {
   scalar("bop_greatest", -1, kFlags, nullptr, greatest);
   scalar("bop_least", -1, kFlags, &second, greatest);
   if (status == SQLITE_OK) {
-    status = sqlite3_create_function_v2(connection, "bop_single", 1, SQLITE_UTF8, nullptr, nullptr, single_step,
-                                        single_final, nullptr);
+    status = sqlite3_create_function_v2(connection, "bop_single", 1, SQLITE_UTF8, nullptr, nullptr,
+                                        single_step, single_final, nullptr);
   }
   if (status == SQLITE_OK) {
     status = sqlite3_set_clientdata(connection, kRegisteredName, &registered_mark, nullptr);

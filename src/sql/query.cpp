@@ -35,13 +35,14 @@ bool same_expr(const Expr& a, const Expr& b) {
   if (&a == &b) {
     return true;
   }
-  if (a.kind != b.kind || a.type != b.type || a.typmod != b.typmod || a.kernel != b.kernel || a.number != b.number ||
-      a.entry != b.entry || a.text != b.text || a.negated != b.negated || a.all != b.all || a.distinct != b.distinct ||
-      a.star != b.star || a.cast_from != b.cast_from || a.window != b.window || a.query != b.query ||
-      !(a.value.view() == b.value.view())) {
+  if (a.kind != b.kind || a.type != b.type || a.typmod != b.typmod || a.kernel != b.kernel ||
+      a.number != b.number || a.entry != b.entry || a.text != b.text || a.negated != b.negated ||
+      a.all != b.all || a.distinct != b.distinct || a.star != b.star || a.cast_from != b.cast_from ||
+      a.window != b.window || a.query != b.query || !(a.value.view() == b.value.view())) {
     return false;
   }
-  if ((a.filter == nullptr) != (b.filter == nullptr) || (a.filter != nullptr && !same_expr(*a.filter, *b.filter))) {
+  if ((a.filter == nullptr) != (b.filter == nullptr) ||
+      (a.filter != nullptr && !same_expr(*a.filter, *b.filter))) {
     return false;
   }
   return same_list(a.args, b.args) && same_order(a.order, b.order);

@@ -1,7 +1,8 @@
 // The typed tree: what the binder makes of a statement and the generator turns into SQL of SQLite.
 //
-// Every name is resolved, every expression has its type, every implicit cast stands as a node. Nodes are shared within
-// one statement (an ORDER BY that names an output column is that column's expression) and used by one thread.
+// Every name is resolved, every expression has its type, every implicit cast stands as a node. Nodes are
+// shared within one statement (an ORDER BY that names an output column is that column's expression) and used
+// by one thread.
 #pragma once
 
 #include <cstdint>
@@ -28,32 +29,43 @@ using QueryRef = std::shared_ptr<Query>;
 using RangeRef = std::shared_ptr<RangeEntry>;
 
 enum class ExprKind : std::uint8_t {
-  kConst,       // value
-  kUnknown,     // a quoted literal whose type is not known yet: text
-  kParam,       // number
-  kColumn,      // entry, number = index into its columns
-  kCall,        // kernel(args)
-  kAggregate,   // kernel(args), distinct, order, filter, star
-  kWindow,      // kernel or window_name (args) over window
-  kCast,        // args[0] from `cast_from` to type and typmod, explicit_cast
-  kAnd, kOr, kNot,
-  kIsNull, kIsNotNull,
-  kIsTrue, kIsNotTrue, kIsFalse, kIsNotFalse,
-  kCase,        // args: when, then, when, then..., else (NULL constant when absent)
+  kConst,      // value
+  kUnknown,    // a quoted literal whose type is not known yet: text
+  kParam,      // number
+  kColumn,     // entry, number = index into its columns
+  kCall,       // kernel(args)
+  kAggregate,  // kernel(args), distinct, order, filter, star
+  kWindow,     // kernel or window_name (args) over window
+  kCast,       // args[0] from `cast_from` to type and typmod, explicit_cast
+  kAnd,
+  kOr,
+  kNot,
+  kIsNull,
+  kIsNotNull,
+  kIsTrue,
+  kIsNotTrue,
+  kIsFalse,
+  kIsNotFalse,
+  kCase,  // args: when, then, when, then..., else (NULL constant when absent)
   kCoalesce,
-  kNullIf,      // args: value, value = other (a boolean)
-  kGreatest, kLeast,
-  kIsDistinct, kIsNotDistinct,  // args: a, b of one type
-  kRow,         // args
-  kArray,       // ARRAY[...] of elements; kArrayNested of arrays
+  kNullIf,  // args: value, value = other (a boolean)
+  kGreatest,
+  kLeast,
+  kIsDistinct,
+  kIsNotDistinct,  // args: a, b of one type
+  kRow,            // args
+  kArray,          // ARRAY[...] of elements; kArrayNested of arrays
   kArrayNested,
   kInList,      // args[0] IN (args[1]...); negated
   kInSubquery,  // args IN (query); negated. Rows: several args
-  kAnyArray, kAllArray,  // text = operator, args: scalar, array
-  kScalarSubquery, kExists, kArraySubquery,
-  kQuantifiedSubquery,   // args[0] is the comparison with args... ; query; all
-  kSubscript,   // args[0] array, then indexes
-  kSlice,       // args[0] array, then lower, upper, lower, upper...; a null pointer is a missing bound
+  kAnyArray,
+  kAllArray,  // text = operator, args: scalar, array
+  kScalarSubquery,
+  kExists,
+  kArraySubquery,
+  kQuantifiedSubquery,  // args[0] is the comparison with args... ; query; all
+  kSubscript,           // args[0] array, then indexes
+  kSlice,  // args[0] array, then lower, upper, lower, upper...; a null pointer is a missing bound
   kSetToDefault,
 };
 
@@ -151,7 +163,8 @@ struct Query {
   QueryKind kind = QueryKind::kSelect;
   int depth = 1;
   std::vector<std::shared_ptr<Cte>> ctes;
-  std::vector<Target> targets;  // of kValues and kSetOperation: names and types (expr of the first row or left side)
+  std::vector<Target>
+      targets;  // of kValues and kSetOperation: names and types (expr of the first row or left side)
   std::vector<std::unique_ptr<FromNode>> from;
   ExprRef where;
   std::vector<ExprRef> group_by;
@@ -188,8 +201,8 @@ struct Change {
   std::vector<std::shared_ptr<Cte>> ctes;
   RangeRef target;
   std::vector<const Column*> insert_columns;
-  QueryRef source;                  // of INSERT: one target a column of insert_columns
-  std::vector<Assignment> set;      // of UPDATE
+  QueryRef source;              // of INSERT: one target a column of insert_columns
+  std::vector<Assignment> set;  // of UPDATE
   std::vector<std::unique_ptr<FromNode>> from;
   ExprRef where;
   bool has_upsert = false;
@@ -200,11 +213,12 @@ struct Change {
     std::string name;
     ExprRef expr;  // over `new_row`
   };
-  RangeRef new_row;                 // columns n<num>: the row as it will be stored
+  RangeRef new_row;  // columns n<num>: the row as it will be stored
   std::vector<Check> checks;
 };
 
-[[nodiscard]] inline ExprRef make_expr(ExprKind kind, Oid type, std::vector<ExprRef> args = {}, int location = -1) {
+[[nodiscard]] inline ExprRef make_expr(ExprKind kind, Oid type, std::vector<ExprRef> args = {},
+                                       int location = -1) {
   auto e = std::make_shared<Expr>();
   e->kind = kind;
   e->type = type;

@@ -19,7 +19,8 @@ bool is_any(Oid type) { return type == types::kAny; }
 bool matches_polymorphic(Oid from, Oid to) {
   switch (to) {
     case types::kAnyArray:
-    case types::kAnyCompatibleArray: return is_true_array(from) || from == types::kInt2Vector || from == types::kOidVector;
+    case types::kAnyCompatibleArray:
+      return is_true_array(from) || from == types::kInt2Vector || from == types::kOidVector;
     case types::kAnyNonArray:
     case types::kAnyCompatibleNonArray: return !is_true_array(from);
     case types::kAnyEnum:
@@ -101,7 +102,8 @@ void narrow_by_unknown(std::vector<Candidate>& candidates, std::span<const Oid> 
     bool keep = true;
     for (std::size_t i = 0; i < actual.size() && keep; ++i) {
       if (actual[i] == types::kUnknown) {
-        keep = category_of(c.args[i]) == wanted[i] && (!preferred_wanted[i] || is_preferred(c.args[i], wanted[i]));
+        keep = category_of(c.args[i]) == wanted[i] &&
+               (!preferred_wanted[i] || is_preferred(c.args[i], wanted[i]));
       }
     }
     if (keep) {
@@ -127,7 +129,8 @@ void select_candidate(std::vector<Candidate>& candidates, std::span<const Oid> a
   keep_best(candidates, [&](const Candidate& c) {
     int score = 0;
     for (std::size_t i = 0; i < actual.size(); ++i) {
-      if (actual[i] != types::kUnknown && (c.args[i] == actual[i] || is_preferred(c.args[i], category_of(actual[i])))) {
+      if (actual[i] != types::kUnknown &&
+          (c.args[i] == actual[i] || is_preferred(c.args[i], category_of(actual[i])))) {
         ++score;
       }
     }
@@ -168,7 +171,7 @@ void select_candidate(std::vector<Candidate>& candidates, std::span<const Oid> a
 
 // The actual types behind polymorphic arguments; false when they contradict one another.
 bool fix_polymorphic(const Kernel& kernel, std::span<const Oid> actual, std::vector<Oid>& args, Oid& result) {
-  Oid element = 0;             // of anyelement, anyarray
+  Oid element = 0;              // of anyelement, anyarray
   std::vector<Oid> compatible;  // of anycompatible
   for (std::size_t i = 0; i < args.size(); ++i) {
     const Oid given = actual[i];
@@ -190,7 +193,8 @@ bool fix_polymorphic(const Kernel& kernel, std::span<const Oid> actual, std::vec
   for (const Oid type : compatible) {
     if (common == 0 || common == type) {
       common = type;
-    } else if (cast_context(common, type) == CastContext::kImplicit && !is_preferred(common, category_of(common))) {
+    } else if (cast_context(common, type) == CastContext::kImplicit &&
+               !is_preferred(common, category_of(common))) {
       common = type;
     } else if (cast_context(type, common) != CastContext::kImplicit) {
       return false;
@@ -210,7 +214,8 @@ bool fix_polymorphic(const Kernel& kernel, std::span<const Oid> actual, std::vec
   for (std::size_t i = 0; i < args.size(); ++i) {
     if (is_any(args[i])) {
       args[i] = 0;
-    } else if (args[i] == types::kAnyArray && (actual[i] == types::kInt2Vector || actual[i] == types::kOidVector)) {
+    } else if (args[i] == types::kAnyArray &&
+               (actual[i] == types::kInt2Vector || actual[i] == types::kOidVector)) {
       args[i] = actual[i];
     } else {
       args[i] = actual_of(args[i]);
@@ -227,7 +232,8 @@ Resolution finish(std::vector<Candidate>& candidates, std::span<const Oid> actua
   if (candidates.size() > 1) {
     return {.outcome = Resolution::Outcome::kAmbiguous};
   }
-  Resolution r{.outcome = Resolution::Outcome::kFound, .kernel = candidates[0].kernel, .args = candidates[0].args};
+  Resolution r{
+      .outcome = Resolution::Outcome::kFound, .kernel = candidates[0].kernel, .args = candidates[0].args};
   if (!fix_polymorphic(*r.kernel, actual, r.args, r.result)) {
     return {};
   }
@@ -236,7 +242,8 @@ Resolution finish(std::vector<Candidate>& candidates, std::span<const Oid> actua
 
 }  // namespace
 
-Resolution resolve_function(std::span<const Kernel* const> kernels, std::span<const Oid> actual, bool variadic_array) {
+Resolution resolve_function(std::span<const Kernel* const> kernels, std::span<const Oid> actual,
+                            bool variadic_array) {
   std::vector<Candidate> exact;
   std::vector<Candidate> candidates;
   for (const Kernel* kernel : kernels) {
@@ -249,7 +256,8 @@ Resolution resolve_function(std::span<const Kernel* const> kernels, std::span<co
         c.args.push_back(kernel->args[i]);
       }
     }
-    if (c.args.size() != actual.size() || (variadic_array && (kernel->variadic == 0 || actual.size() != declared))) {
+    if (c.args.size() != actual.size() ||
+        (variadic_array && (kernel->variadic == 0 || actual.size() != declared))) {
       continue;
     }
     bool fits = true;

@@ -1,6 +1,6 @@
 // Which function or operator a call means, by PostgreSQL's rules ("Type Conversion", chapters 10.2 and 10.3):
-// an exact match, else candidates that implicit casts reach, narrowed by preferred types and by the category of
-// literals whose type is unknown. Polymorphic arguments get their actual types.
+// an exact match, else candidates that implicit casts reach, narrowed by preferred types and by the category
+// of literals whose type is unknown. Polymorphic arguments get their actual types.
 #pragma once
 
 #include <span>

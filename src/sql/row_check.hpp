@@ -1,5 +1,5 @@
-// What bop_check_row(description, column values..., check results...) looks at: one call for each row that a statement
-// wants to store. It answers 1, or fails with PostgreSQL's 23502 or 23514.
+// What bop_check_row(description, column values..., check results...) looks at: one call for each row that a
+// statement wants to store. It answers 1, or fails with PostgreSQL's 23502 or 23514.
 #pragma once
 
 #include <cstdint>

@@ -83,7 +83,8 @@ std::string_view object_command(PgQuery__ObjectType type, bool drop) {
     case PG_QUERY__OBJECT_TYPE__OBJECT_TABCONSTRAINT: return "ALTER TABLE";
     case PG_QUERY__OBJECT_TYPE__OBJECT_INDEX: return drop ? "DROP INDEX" : "ALTER INDEX";
     case PG_QUERY__OBJECT_TYPE__OBJECT_VIEW: return drop ? "DROP VIEW" : "ALTER VIEW";
-    case PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW: return drop ? "DROP MATERIALIZED VIEW" : "ALTER MATERIALIZED VIEW";
+    case PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW:
+      return drop ? "DROP MATERIALIZED VIEW" : "ALTER MATERIALIZED VIEW";
     case PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE: return drop ? "DROP SEQUENCE" : "ALTER SEQUENCE";
     case PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA: return drop ? "DROP SCHEMA" : "ALTER SCHEMA";
     case PG_QUERY__OBJECT_TYPE__OBJECT_DATABASE: return drop ? "DROP DATABASE" : "ALTER DATABASE";
@@ -148,10 +149,12 @@ std::string_view command_of(const PgQuery__Node& node) {
     case BOP_NODE(TRANSACTION_STMT): return transaction_command(node.transaction_stmt->kind);
     case BOP_NODE(VARIABLE_SET_STMT): {
       const PgQuery__VariableSetKind kind = node.variable_set_stmt->kind;
-      const bool reset = kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET || kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET_ALL;
+      const bool reset = kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET ||
+                         kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET_ALL;
       return reset ? "RESET" : "SET";
     }
-    case BOP_NODE(DEALLOCATE_STMT): return pg::text(node.deallocate_stmt->name).empty() ? "DEALLOCATE ALL" : "DEALLOCATE";
+    case BOP_NODE(DEALLOCATE_STMT):
+      return pg::text(node.deallocate_stmt->name).empty() ? "DEALLOCATE ALL" : "DEALLOCATE";
     case BOP_NODE(FETCH_STMT): return node.fetch_stmt->ismove != 0 ? "MOVE" : "FETCH";
     case BOP_NODE(CLOSE_PORTAL_STMT):
       return pg::text(node.close_portal_stmt->portalname).empty() ? "CLOSE CURSOR ALL" : "CLOSE CURSOR";
@@ -169,7 +172,8 @@ std::string_view command_of(const PgQuery__Node& node) {
     }
     case BOP_NODE(ALTER_TABLE_STMT): return object_command(node.alter_table_stmt->objtype, false);
     case BOP_NODE(ALTER_OWNER_STMT): return object_command(node.alter_owner_stmt->object_type, false);
-    case BOP_NODE(ALTER_OBJECT_SCHEMA_STMT): return object_command(node.alter_object_schema_stmt->object_type, false);
+    case BOP_NODE(ALTER_OBJECT_SCHEMA_STMT):
+      return object_command(node.alter_object_schema_stmt->object_type, false);
     case BOP_NODE(GRANT_STMT): return node.grant_stmt->is_grant != 0 ? "GRANT" : "REVOKE";
     case BOP_NODE(GRANT_ROLE_STMT): return node.grant_role_stmt->is_grant != 0 ? "GRANT ROLE" : "REVOKE ROLE";
     case BOP_NODE(VACUUM_STMT): return node.vacuum_stmt->is_vacuumcmd != 0 ? "VACUUM" : "ANALYZE";

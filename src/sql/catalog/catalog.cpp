@@ -53,8 +53,8 @@ const Column* Relation::rowid_column() const {
     return nullptr;
   }
   const Column* column = find_column(key->columns[0]);
-  const bool is_integer = column != nullptr && (column->type == types::kInt2 || column->type == types::kInt4 ||
-                                                column->type == types::kInt8);
+  const bool is_integer = column != nullptr && (column->type == types::kInt2 ||
+                                                column->type == types::kInt4 || column->type == types::kInt8);
   return is_integer ? column : nullptr;
 }
 
@@ -175,8 +175,9 @@ class Statement {
   [[nodiscard]] sqlite3_stmt* get() const { return statement_; }
   [[nodiscard]] std::string_view text(int column) const {
     const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
-    return bytes == nullptr ? std::string_view()
-                            : std::string_view(bytes, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column)));
+    return bytes == nullptr
+               ? std::string_view()
+               : std::string_view(bytes, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column)));
   }
 
  private:
@@ -229,7 +230,8 @@ Result<std::shared_ptr<const Catalog>> Catalog::load(sqlite3* connection,
       BOP_LET(sequence, sequence_from_json(oid, body));
       edit.put(std::move(sequence));
     } else {
-      return fail(ErrorCode::kFormatTooNew, "the catalog holds an object of the unknown kind \"{}\" (OID {})", kind, oid);
+      return fail(ErrorCode::kFormatTooNew, "the catalog holds an object of the unknown kind \"{}\" (OID {})",
+                  kind, oid);
     }
   }
   if (step != SQLITE_DONE) {

@@ -1,14 +1,15 @@
-// The catalog of one database: an immutable model of its schemas, relations, constraints, indexes and sequences.
+// The catalog of one database: an immutable model of its schemas, relations, constraints, indexes and
+// sequences.
 //
-// A Catalog never changes; every DDL statement makes the next version with a CatalogEdit and publishes it as a
-// shared_ptr. Anything may hold a version for as long as it likes, on any thread.
+// A Catalog never changes; every DDL statement makes the next version with a CatalogEdit and publishes it as
+// a shared_ptr. Anything may hold a version for as long as it likes, on any thread.
 //
 // Stored form: one SQLite table, created by `kCatalogTableSql`,
 //
 //   bop_catalog(oid INTEGER PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL)
 //
-// with one row an object; `body` is a JSON object. Members that hold their default are left out; a reader ignores
-// members that it does not know and refuses kinds that it does not know. Kinds and members:
+// with one row an object; `body` is a JSON object. Members that hold their default are left out; a reader
+// ignores members that it does not know and refuses kinds that it does not know. Kinds and members:
 //
 //   state     oid 0. next_oid: the next OID to hand out (first 16384; never reused, also not after DROP)
 //   schema    name, owner, comment
@@ -21,9 +22,9 @@
 //             keys: [{num, expression, type, descending, nulls_first, collation, opclass}...], include: [num...]
 //   sequence  schema, name, owner, comment, type, start, increment, min, max, cache, cycle, table, column
 //
-// Objects of SQLite are named by OID: table t<oid> with columns c<num>, index i<oid>. Columns of SQLite have no
-// affinity and the collation of their type (types::collation); a primary key of one column of type int2, int4 or int8
-// is `INTEGER PRIMARY KEY`. Names of PostgreSQL stand only here.
+// Objects of SQLite are named by OID: table t<oid> with columns c<num>, index i<oid>. Columns of SQLite have
+// no affinity and the collation of their type (types::collation); a primary key of one column of type int2,
+// int4 or int8 is `INTEGER PRIMARY KEY`. Names of PostgreSQL stand only here.
 #pragma once
 
 #include <cstdint>
@@ -59,23 +60,23 @@ struct Column {
   std::int32_t typmod = -1;
   bool not_null = false;
   bool dropped = false;
-  char identity = 0;                         // 'a' always, 'd' by default
-  char generated = 0;                        // 's' stored; the expression is default_text
-  Oid sequence = 0;                          // of an identity or serial column
-  std::optional<std::string> default_text;   // PostgreSQL text of an expression
-  std::string collation;                     // as written; empty = default
+  char identity = 0;                        // 'a' always, 'd' by default
+  char generated = 0;                       // 's' stored; the expression is default_text
+  Oid sequence = 0;                         // of an identity or serial column
+  std::optional<std::string> default_text;  // PostgreSQL text of an expression
+  std::string collation;                    // as written; empty = default
   std::string comment;
 };
 
 struct Constraint {
   Oid oid = 0;
   std::string name;
-  char type = 'c';                     // pg_constraint.contype: p u f c
-  std::vector<std::int16_t> columns;   // of its table
-  Oid index = 0;                       // p, u: the index behind it; f: the referenced unique index
-  std::string check_text;              // c: PostgreSQL text of the expression
+  char type = 'c';                    // pg_constraint.contype: p u f c
+  std::vector<std::int16_t> columns;  // of its table
+  Oid index = 0;                      // p, u: the index behind it; f: the referenced unique index
+  std::string check_text;             // c: PostgreSQL text of the expression
   bool deferrable = false, deferred = false, validated = true, no_inherit = false;
-  Oid foreign_table = 0;               // f
+  Oid foreign_table = 0;  // f
   std::vector<std::int16_t> foreign_columns;
   char on_update = 'a', on_delete = 'a';  // a no action, r restrict, c cascade, n set null, d set default
   char match = 's';                       // s simple, f full
@@ -95,12 +96,12 @@ struct Relation {
   std::string view_text;
   std::vector<std::string> options;
   std::string comment;
-  // Of built-in relations: name of the eponymous virtual table of SQLite whose columns bear the names above. Such
-  // relations are read only.
+  // Of built-in relations: name of the eponymous virtual table of SQLite whose columns bear the names above.
+  // Such relations are read only.
   std::string virtual_table;
 
-  [[nodiscard]] const Column* find_column(std::string_view column) const;   // not dropped
-  [[nodiscard]] const Column* find_column(std::int16_t number) const;       // also dropped
+  [[nodiscard]] const Column* find_column(std::string_view column) const;  // not dropped
+  [[nodiscard]] const Column* find_column(std::int16_t number) const;      // also dropped
   [[nodiscard]] const Constraint* find_constraint(std::string_view constraint) const;
   [[nodiscard]] const Constraint* primary_key() const;
   // The column that is SQLite's rowid ("INTEGER PRIMARY KEY"); nullptr if none is.
@@ -152,7 +153,8 @@ struct Schema {
   std::string comment;
 };
 
-// The built-in relations of pg_catalog and information_schema; constant after construction. An OID below 16384 each.
+// The built-in relations of pg_catalog and information_schema; constant after construction. An OID below
+// 16384 each.
 using BuiltinRelations = std::vector<std::shared_ptr<const Relation>>;
 
 class Catalog {
@@ -214,8 +216,8 @@ class Catalog {
   std::multimap<Oid, Oid> indexes_of_table_;
 };
 
-// The next version of a catalog in the making. One thread. `put` inserts or replaces by OID (a rename is a put with
-// the new name); names must be free (asserted): the caller has answered 42P07 before.
+// The next version of a catalog in the making. One thread. `put` inserts or replaces by OID (a rename is a
+// put with the new name); names must be free (asserted): the caller has answered 42P07 before.
 class CatalogEdit {
  public:
   explicit CatalogEdit(std::shared_ptr<const Catalog> base);
@@ -232,7 +234,8 @@ class CatalogEdit {
   void drop_index(Oid oid);
   void drop_sequence(Oid oid);
 
-  // Writes the changed rows of bop_catalog, making the table if it is missing; inside the caller's transaction.
+  // Writes the changed rows of bop_catalog, making the table if it is missing; inside the caller's
+  // transaction.
   [[nodiscard]] Status store(sqlite3* connection) const;
   // The new version; the edit is empty afterwards.
   [[nodiscard]] std::shared_ptr<const Catalog> finish();

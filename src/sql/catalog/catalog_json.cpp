@@ -179,7 +179,10 @@ Column column_from(const Object& o) {
 std::string constraint_json(const Constraint& c) {
   Writer w;
   w.number("oid", c.oid).text("name", c.name).letter("type", c.type).numbers("columns", c.columns);
-  w.number("index", c.index).text("check", c.check_text).flag("deferrable", c.deferrable).flag("deferred", c.deferred);
+  w.number("index", c.index)
+      .text("check", c.check_text)
+      .flag("deferrable", c.deferrable)
+      .flag("deferred", c.deferred);
   w.flag("not_validated", !c.validated).flag("no_inherit", c.no_inherit).number("table", c.foreign_table);
   w.numbers("foreign_columns", c.foreign_columns).letter("on_update", c.on_update, 'a');
   w.letter("on_delete", c.on_delete, 'a').letter("match", c.match, 's').text("comment", c.comment);
@@ -238,7 +241,10 @@ std::string to_json(const Relation& r) {
 
 std::string to_json(const Index& i) {
   Writer w;
-  w.number("schema", i.schema).text("name", i.name).number("owner", i.owner, kBootstrapRole).number("table", i.table);
+  w.number("schema", i.schema)
+      .text("name", i.name)
+      .number("owner", i.owner, kBootstrapRole)
+      .number("table", i.table);
   w.text("method", i.method == "btree" ? std::string_view() : i.method).flag("unique", i.unique);
   w.flag("primary", i.primary).number("constraint", i.constraint).text("predicate", i.predicate);
   w.list("keys", i.keys, [&w](const IndexKey& k) {
@@ -253,7 +259,10 @@ std::string to_json(const Index& i) {
 
 std::string to_json(const Sequence& s) {
   Writer w;
-  w.number("schema", s.schema).text("name", s.name).number("owner", s.owner, kBootstrapRole).number("type", s.type, 20);
+  w.number("schema", s.schema)
+      .text("name", s.name)
+      .number("owner", s.owner, kBootstrapRole)
+      .number("type", s.type, 20);
   w.number("start", s.start, 1).number("increment", s.increment, 1).number("min", s.min, 1);
   w.number("max", s.max, INT64_MAX).number("cache", s.cache, 1).flag("cycle", s.cycle);
   w.number("table", s.owned_by_table).number("column", s.owned_by_column).text("comment", s.comment);
