@@ -44,7 +44,11 @@ Implementation path(std::string key, bool binary, bool as_text) {
   return scalar(std::move(key), [=](Call& c) -> Returned {
     const Json j = parse_stored_json(c.text(0));
     const Json* at = &j;
-    for (const OwnedValue& k : path_of(c.text(1))) {
+    // The function gets its path as single arguments, the operator as an array.
+    std::vector<OwnedValue> keys;
+    if (c.kernel.is_operator) keys = path_of(c.text(1));
+    else for (std::size_t i = 1; i < c.size(); ++i) keys.emplace_back(c[i]);
+    for (const OwnedValue& k : keys) {
       if (k.is_null()) return OwnedValue::null();
       at = step(at, k.bytes());
       if (at == nullptr) return OwnedValue::null();

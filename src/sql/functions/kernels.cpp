@@ -110,6 +110,10 @@ struct Tables {
       k.args.push_back(o.right);
       k.result = o.result;
       k.is_operator = true;
+      if (k.variadic != 0) {  // an operator over a variadic function hands the array over whole
+        k.variadic = 0;
+        k.sqlite_name += "_array";
+      }
       kernels.push_back(std::move(k));
       implementations.push_back(implementations[found->second]);
     }

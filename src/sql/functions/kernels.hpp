@@ -10,7 +10,8 @@
 //   * otherwise sqlite_name(operands...). Argument types must already be the declared ones (casts inserted).
 //   * `typed`: the first argument is a text constant with the OIDs of the actual arguments, separated by commas,
 //     arg_types_literal(): it stands for polymorphic and "any" arguments. Variadic arguments are passed one by one;
-//     when the call says VARIADIC array, the last OID of that list is written with a leading 'v'.
+//     when the call says VARIADIC array, the last OID of that list is written with a leading 'v' (not typed:
+//     sqlite_name + "_array" where the function also stands behind an operator: json[b]_extract_path[_text]).
 //   * set-returning: FROM sqlite_name(operands...); a table-valued function whose columns are `columns` (one column
 //     named "value" if the list is empty) and "ordinality" (bigint) behind them.
 //   * aggregates: sqlite_name([DISTINCT] operands...) [FILTER]; as SQLite aggregates, usable as window functions

@@ -499,8 +499,7 @@ Result<Interval> timestamp_age(std::int64_t a, std::int64_t b) {
   }
   if (days < 0) {
     // The month that is borrowed from is that of the earlier date, whichever argument it was.
-    days += negative ? days_in_month(x.month == 1 ? x.year - 1 : x.year, x.month == 1 ? 12 : x.month - 1)
-                     : days_in_month(y.year, y.month);
+    days += days_in_month(y.year, y.month);
     --months;
   }
   const Interval r{static_cast<std::int32_t>(months), days, us};

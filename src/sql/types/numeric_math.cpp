@@ -10,6 +10,12 @@ namespace bop {
 namespace {
 
 constexpr double kLog10OfE = 0.434294481903252;
+// The series cost more than quadratic time in the digits of the result; beyond this many the answer is 0A000.
+constexpr double kMaxSeriesDigits = 1500;
+
+std::unexpected<Error> too_many_digits() {
+  return fail(ErrorCode::kNotImplemented, "exponentials of more than {} digits are not implemented", kMaxSeriesDigits);
+}
 
 int clamp_scale(int scale) { return std::clamp(scale, 0, kNumericMaxDisplayScale); }
 
@@ -127,8 +133,7 @@ Result<Numeric> power_integer(const Numeric& base, std::int64_t exponent, int ex
   const double weight = static_cast<double>(exponent) * log10_of(base.absolute());
   if (weight > kNumericMaxIntegerDigits + 4) return std::unexpected(Numeric::overflow());
   if (weight + 1 < -kNumericMaxDisplayScale) return Numeric().with_scale(kNumericMaxDisplayScale);
-  const int scale = clamp_scale(
-      std::max({kNumericMinSignificantDigits - static_cast<int>(weight), base.scale(), exponent_scale}));
+  const int scale = clamp_scale(std::max({kNumericMinSignificantDigits, base.scale(), exponent_scale}));
   // Enough digits that rounding every product keeps the result's last one.
   const int digits = scale + std::max(0, static_cast<int>(weight)) + 30;
   const auto shorten = [digits](Numeric n) {
@@ -180,6 +185,7 @@ Result<Numeric> numeric_exp(const Numeric& a) {
   if (!a.is_finite()) return Numeric();
   const double weight = a.to_double() * kLog10OfE;
   if (weight > kNumericMaxIntegerDigits) return std::unexpected(Numeric::overflow());
+  if (weight > kMaxSeriesDigits) return too_many_digits();
   const int scale = clamp_scale(
       std::max(kNumericMinSignificantDigits - static_cast<int>(std::max(weight, -20'000.0)), a.scale()));
   if (weight < -kNumericMaxDisplayScale - 1) return Numeric().with_scale(scale);
@@ -248,6 +254,7 @@ Result<Numeric> numeric_power(const Numeric& base, const Numeric& exponent) {
   const Numeric magnitude = base.absolute();
   const double weight = log10_of(magnitude) * exponent.to_double();
   if (weight > kNumericMaxIntegerDigits) return std::unexpected(Numeric::overflow());
+  if (weight > kMaxSeriesDigits) return too_many_digits();
   if (weight < -kNumericMaxDisplayScale - 1) return Numeric().with_scale(kNumericMaxDisplayScale);
   const int scale = clamp_scale(
       std::max({kNumericMinSignificantDigits - static_cast<int>(weight), base.scale(), exponent.scale()}));
