@@ -157,7 +157,6 @@ const Implementations& all_implementations() {
     add_encoding_functions(v);
     add_datetime_functions(v);
     add_interval_functions(v);
-    add_format_functions(v);
     add_json_functions(v);
     add_json_building(v);
     add_array_functions(v);
