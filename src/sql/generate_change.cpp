@@ -189,13 +189,18 @@ std::string Generator::returning(const Change& c) {
   if (!c.has_returning) {
     return {};
   }
-  // SQLite answers columns of the changed table only, by their bare names.
+  // SQLite answers columns of the changed table only, by its own name; the alias is not known there.
   const bool saved = std::exchange(c.target->bare, true);
+  const std::vector<RangeColumn> columns = c.target->columns;
+  for (RangeColumn& column : c.target->columns) {
+    column.sql = fmt::format("{}.{}", table_name(c.target->relation->oid), column.sql);
+  }
   std::string out = " RETURNING ";
   for (std::size_t i = 0; i < c.returning.size(); ++i) {
     out += (i == 0 ? "" : ", ") + expression(*c.returning[i].expr);
   }
   c.target->bare = saved;
+  c.target->columns = columns;
   return out;
 }
 

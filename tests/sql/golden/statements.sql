@@ -177,3 +177,56 @@ DELETE FROM emp USING dept d WHERE emp.dept = d.id AND d.id = 1
 SELECT id FROM emp ORDER BY id
 DELETE FROM dept WHERE id > 3
 SELECT count(*) FROM dept
+INSERT INTO emp(id, name) VALUES (20, 'kim') RETURNING (SELECT count(*) FROM dept d WHERE d.id <> emp.id), emp.name || '!'
+INSERT INTO emp(id, name, salary) SELECT 30 + g, 'n' || g, g * 10 FROM generate_series(1, 3) g
+SELECT id, name, active FROM emp WHERE id > 20 ORDER BY id
+INSERT INTO pair VALUES (1, 1, 'again')
+INSERT INTO pair VALUES (9, NULL, 'x')
+INSERT INTO pair VALUES (1, 1, 'up') ON CONFLICT (a, b) DO UPDATE SET c = excluded.c WHERE pair.a = 1 RETURNING c
+INSERT INTO pair AS p VALUES (1, 1, 'up2') ON CONFLICT ON CONSTRAINT pair_pkey DO UPDATE SET c = p.c || excluded.c RETURNING c
+UPDATE pair SET b = 1 WHERE a = 1
+UPDATE pair SET (a, b) = (5, 6) WHERE a = 2
+UPDATE emp e SET salary = (SELECT max(salary) FROM emp) WHERE e.id = 31 RETURNING e.id, e.salary
+DELETE FROM emp e WHERE EXISTS (SELECT 1 FROM emp x WHERE x.id = e.id AND x.id > 30)
+SELECT id, sum(id) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM emp ORDER BY id
+SELECT id, count(*) OVER w, first_value(id) OVER w FROM emp WINDOW w AS (ORDER BY id) ORDER BY id
+SELECT ntile(2) OVER (ORDER BY id), id FROM emp ORDER BY id
+SELECT a.id FROM emp a JOIN (emp b JOIN dept d ON b.dept = d.id) ON a.id = b.id ORDER BY a.id
+SELECT a.id FROM dept a, emp b LEFT JOIN dept c ON b.dept = c.id WHERE a.id = b.dept ORDER BY b.id
+SELECT x.* FROM emp x WHERE x.id = 2
+SELECT count(*) FROM (SELECT DISTINCT dept FROM emp) s
+SELECT (SELECT count(*) FROM emp e WHERE e.dept = d.id) AS n, name FROM dept d ORDER BY n, name
+SELECT d.name, (SELECT max(e.salary) FROM emp e WHERE e.dept = d.id) FROM dept d ORDER BY 1
+SELECT 1 WHERE NULL
+SELECT NULL = NULL, NULL IS NULL, 1 <> 2, 1 != 1
+SELECT 'abc' LIKE 'a_c', 'abc' NOT LIKE '%z%', 'a' IN ('a', 'b'), 1 IN (NULL, 2)
+SELECT id FROM emp WHERE dept NOT IN (SELECT id FROM dept WHERE id = 1) ORDER BY id
+SELECT 1 = ALL (SELECT 1), 1 <> ALL (SELECT 2), 3 > ALL (SELECT NULL::integer)
+SELECT substring('hello' FROM 2 FOR 3), position('l' IN 'hello'), trim(both 'x' FROM 'xxaxx'), extract(year FROM date '2020-05-06')
+SELECT date '2020-01-31' + 1, date '2020-03-01' - date '2020-02-01', timestamp '2020-01-01 10:00' + interval '1 day'
+SELECT round(2.567, 2), abs(-3), mod(7, 4), floor(1.5), ceil(1.2), power(2, 3), sqrt(16)
+SELECT CAST(1 AS text) || 'x', 1::text, true::text, '1'::boolean
+SELECT concat('a', 1, NULL, true), replace('aXb', 'X', '-'), lower('ABC'), left('hello', 2), repeat('ab', 2)
+SELECT 'a' < 'b', 'B' < 'a', 'a' || NULL
+SELECT sum(salary) / count(*) FROM emp WHERE salary IS NOT NULL
+SELECT dept, string_agg(name, '-' ORDER BY name) FROM emp GROUP BY dept ORDER BY dept NULLS FIRST
+SELECT bool_and(active), bool_or(active), every(active) FROM emp
+SELECT array_agg(DISTINCT dept) FROM emp WHERE dept IS NOT NULL
+SELECT DISTINCT ON (1) dept, id FROM emp ORDER BY 1 DESC, 2
+SELECT t.a, t.b FROM (SELECT 1 AS a, 'x' AS b UNION ALL SELECT 2, 'y') t ORDER BY t.a DESC LIMIT 1
+(SELECT 1 AS a ORDER BY a LIMIT 1) UNION ALL (SELECT 2) ORDER BY a DESC
+SELECT 1 UNION SELECT 2 INTERSECT SELECT 2 ORDER BY 1
+SELECT * FROM (SELECT id, row_number() OVER (ORDER BY id DESC) AS r FROM emp) s WHERE r <= 2 ORDER BY r
+WITH RECURSIVE t(n, s) AS (VALUES (1, 'a'::text) UNION ALL SELECT n + 1, s || 'b' FROM t WHERE n < 3) SELECT * FROM t
+SELECT CASE WHEN id > 100 THEN 1 / 0 ELSE id END FROM emp WHERE id = 2
+SELECT id FROM emp WHERE (dept, salary) = (2, 500)
+SELECT count(*) FROM emp GROUP BY ()
+SELECT max(name) FROM emp HAVING count(*) > 100
+SELECT name FROM emp GROUP BY id ORDER BY id LIMIT 1
+SELECT sum(DISTINCT dept) FROM emp
+SELECT id::text FROM emp WHERE id::text = '2'
+SELECT 5 BETWEEN SYMMETRIC 10 AND 1, 5 NOT BETWEEN 1 AND 3
+SELECT (ARRAY[1,2,3])[2:3], ARRAY[[1,2],[3,4]], array_length(ARRAY[1,2], 1), 2 = ANY (ARRAY[1,2])
+SELECT 1::bigint + 2147483647, 9223372036854775807 + 1
+SELECT 1.0::float8 / 3, 'NaN'::float8 > 1, 1e10
+SELECT now() IS NOT NULL, current_date IS NOT NULL
