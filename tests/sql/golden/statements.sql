@@ -230,3 +230,10 @@ SELECT (ARRAY[1,2,3])[2:3], ARRAY[[1,2],[3,4]], array_length(ARRAY[1,2], 1), 2 =
 SELECT 1::bigint + 2147483647, 9223372036854775807 + 1
 SELECT 1.0::float8 / 3, 'NaN'::float8 > 1, 1e10
 SELECT now() IS NOT NULL, current_date IS NOT NULL
+SELECT name FROM emp WHERE name OPERATOR(pg_catalog.~) '^(bob)$' COLLATE pg_catalog.default
+SELECT 'text'::pg_catalog.regtype, 1::pg_catalog.int8, pg_catalog.format_type(23, NULL)
+SELECT pg_catalog.array_to_string(ARRAY(SELECT name FROM emp ORDER BY id LIMIT 2), ', '), 'a'::"char", 'x'::name
+SELECT s.i FROM generate_series(1, pg_catalog.array_upper(ARRAY[5, 6], 1)) AS s(i), emp WHERE emp.id = s.i
+SELECT CASE 'r' WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' END AS "Type"
+SELECT id FROM emp WHERE (note = 'x') IS NOT TRUE ORDER BY id
+SELECT e.id FROM emp e, unnest(ARRAY[e.id]) u WHERE u > 2 ORDER BY 1
