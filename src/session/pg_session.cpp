@@ -85,8 +85,6 @@ Status PgSession::apply_start_settings(const ConnectRequest& request) {
   }
   for (const auto& [name, value] : request.settings) BOP_TRY(variables_.set_default(name, value));
   (void)variables_.take_reports();
-  const std::lock_guard lock(activity_mutex_);
-  activity_.application_name = variables_.get("application_name");
   refresh_settings();
   return {};
 }

@@ -324,6 +324,10 @@ void PgSession::answer_text(Run& run, std::string column, std::span<const std::s
 Status PgSession::commit_now(Run& run) {
   drop_portals();
   run.sqlite = {};
+  if (!transaction_.active()) {  // SHOW, roles, maintenance: nothing was begun
+    variables_.commit();
+    return {};
+  }
   auto committed = transaction_.commit();
   if (!committed) return std::unexpected(committed.error());
   variables_.commit();
