@@ -93,7 +93,7 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_subcommand("help", "Print this help");
 }
 
-int dispatch(CLI::App& app, Arguments& arguments) {
+int dispatch(CLI::App& app, Arguments& arguments, const std::string& help) {
   if (app.got_subcommand("sql")) {
     if (arguments.sql.data_dir.empty()) arguments.sql.data_dir = default_data_dir();
     return run_sql(arguments.sql);
@@ -111,7 +111,7 @@ int dispatch(CLI::App& app, Arguments& arguments) {
   } else if (app.got_subcommand("version")) {
     fmt::print("bop {}\n", server::kVersion);
   } else {
-    fmt::print("{}", app.help());
+    fmt::print("{}", help);
   }
   return 0;
 }
@@ -124,13 +124,14 @@ int run(int argc, char** argv) {
   Arguments arguments;
   CLI::App app("BOP: a database node that speaks PostgreSQL", "bop");
   describe(app, arguments);
+  const std::string help = app.help();  // after parsing it would be the help of the command `help`
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {
     const int code = app.exit(problem);
     return code == 0 ? 0 : kWrongArgument;
   }
-  return dispatch(app, arguments);
+  return dispatch(app, arguments, help);
 }
 
 }  // namespace bop::cli
