@@ -16,6 +16,7 @@
 #include "base/time.hpp"
 #include "database/database_set.hpp"
 #include "rowstore/row_store.hpp"
+#include "session/parse_cache.hpp"
 #include "session/session.hpp"
 #include "session/shared_catalog.hpp"
 #include "sql/functions/kernels.hpp"
@@ -68,6 +69,7 @@ class Node final : public SessionFactory {
   [[nodiscard]] database::DatabaseSet& databases() noexcept { return databases_; }
   [[nodiscard]] const NodeOptions& options() const noexcept { return options_; }
   [[nodiscard]] std::size_t session_count() const;
+  [[nodiscard]] ParseCache& parse_cache() noexcept { return parse_cache_; }
 
   // One change of the system database: `change` runs in a write transaction of it as soon as its lane is free;
   // `done` runs on `executor` once the commit is durable and `shared()` shows it, or with the error.
@@ -93,6 +95,7 @@ class Node final : public SessionFactory {
   database::DatabaseSet& databases_;
   raft::Group& group_;
   std::atomic<bool> accepting_{true};
+  ParseCache parse_cache_;
   mutable std::mutex mutex_;
   std::shared_ptr<const SharedCatalog> shared_;
   std::map<std::int32_t, PgSession*> sessions_;

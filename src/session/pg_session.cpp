@@ -134,7 +134,7 @@ bool PgSession::stands_alone() const {
 Progress PgSession::start_query(std::string text, ReplySink& sink) {
   begin_operation(Operation::kQuery, sink, text);
   prepared_.erase(std::string());
-  auto parsed = sql::parse(text);
+  auto parsed = node_.parse_cache().parse(text);
   if (!parsed) {
     statement_failed(std::move(parsed).error());
     finish_operation();
@@ -151,15 +151,19 @@ Progress PgSession::start_query(std::string text, ReplySink& sink) {
 }
 
 Progress PgSession::drive() {
+  parked_.store(false, std::memory_order_relaxed);
   const Progress progress = operation_ == Operation::kQuery ? drive_query() : drive_execute();
   if (progress == Progress::kWaiting && !timer_ && deadline_ns_ != 0) {
     const std::int64_t left = std::max<std::int64_t>(deadline_ns_ - node_.options().clock->steady_ns(), 0);
     timer_ = executor_.post_after(std::chrono::nanoseconds(left), [this, alive = alive_] {
       if (!*alive) return;
       timer_.reset();
+      if (!parked_.load(std::memory_order_acquire)) return;  // it runs again and looks at its deadline itself
       transaction_.give_up(error(ErrorCode::kCancelled, "canceling statement due to statement timeout"));
     });
   }
+  // From here on only tasks of the executor touch the session, until it is resumed.
+  if (progress == Progress::kWaiting) parked_.store(true, std::memory_order_release);
   return progress;
 }
 
@@ -253,14 +257,15 @@ Progress PgSession::start_sync(ReplySink& sink) {
   if (!in_block_) {
     drop_portals();
     if (transaction_.active()) {
+      const bool changed = variables_.mark() != 0;
       if (auto committed = transaction_.commit()) {
         sink.gate(*committed);
         variables_.commit();
+        if (changed) refresh_settings();
       } else {
         statement_failed(std::move(committed).error());
       }
-      refresh_settings();
-      report_changes();
+      if (changed) report_changes();
     }
   }
   sink_ = nullptr;
@@ -335,7 +340,7 @@ void PgSession::notice(Severity severity, Error what) {
 // ----------------------------------------------------------------------------------------- extended protocol
 
 Status PgSession::parse(std::string name, std::string text, std::span<const Oid> type_hints) {
-  BOP_LET(statements, sql::parse(text));
+  BOP_LET(statements, node_.parse_cache().parse(text));
   if (statements.size() > 1) {
     return fail(ErrorCode::kSyntaxError, "cannot insert multiple commands into a prepared statement");
   }
@@ -489,7 +494,8 @@ std::vector<std::pair<std::string, std::string>> PgSession::reported_parameters(
 void PgSession::cancel() {
   cancelled_.store(true, std::memory_order_relaxed);
   executor_.post([this, alive = alive_] {
-    if (!*alive || operation_ == Operation::kNone) return;
+    // A running statement asks `interrupt` itself, maybe on a thread that was handed off.
+    if (!*alive || !parked_.load(std::memory_order_acquire)) return;
     transaction_.give_up(error(ErrorCode::kCancelled, "canceling statement due to user request"));
   });
 }

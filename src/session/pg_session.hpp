@@ -245,12 +245,16 @@ class PgSession final : public Session, private SessionInfo, private bop::Sequen
   std::optional<Oid> last_sequence_;
 
   std::atomic<bool> cancelled_{false};
+  std::atomic<bool> parked_{false};  // an operation waits: not on any thread
   std::int64_t deadline_ns_ = 0;  // of the statement; 0 = none
   std::int64_t budget_ns_ = 0;    // when the reactor is handed off
   bool handed_off_ = false;
   std::int64_t statement_timeout_ms_ = 0;
   std::int64_t lock_timeout_ms_ = 0;
   std::vector<std::string> path_;
+  Isolation default_isolation_ = Isolation::kReadCommitted;
+  bool default_read_only_ = false;
+  bool plain_defaults_ = true;  // transaction_isolation and transaction_read_only say what the defaults say
   std::optional<Executor::TimerId> timer_;
 
   mutable std::mutex activity_mutex_;

@@ -86,6 +86,10 @@ void PgSession::refresh_settings() {
   codec.extra_float_digits = static_cast<int>(variables_.get_int("extra_float_digits"));
   codec.names = &catalog_kernels_;
   catalog_session_.codec = codec;
+  default_isolation_ = isolation_of(variables_.get("default_transaction_isolation"));
+  default_read_only_ = variables_.get_bool("default_transaction_read_only");
+  plain_defaults_ = variables_.get("transaction_isolation") == variables_.get("default_transaction_isolation") &&
+                    variables_.get_bool("transaction_read_only") == default_read_only_;
   if (transaction_.active()) {
     transaction_.set_isolation(isolation_of(variables_.get("transaction_isolation")));
     transaction_.set_read_only(variables_.get_bool("transaction_read_only"));
@@ -96,15 +100,12 @@ void PgSession::refresh_settings() {
 
 void PgSession::ensure_transaction() {
   if (transaction_.active()) return;
-  const std::string isolation = variables_.get("default_transaction_isolation");
-  const bool read_only = variables_.get_bool("default_transaction_read_only");
-  if (variables_.get("transaction_isolation") != isolation) {
-    (void)variables_.set("transaction_isolation", isolation, true, true);
+  if (!plain_defaults_) {
+    // What the last transaction said of itself does not hold for the next.
+    (void)variables_.set("transaction_isolation", variables_.get("default_transaction_isolation"), true, true);
+    (void)variables_.set("transaction_read_only", variables_.get("default_transaction_read_only"), true, true);
   }
-  if (variables_.get_bool("transaction_read_only") != read_only) {
-    (void)variables_.set("transaction_read_only", read_only ? "on" : "off", true, true);
-  }
-  transaction_.begin(isolation_of(isolation), read_only);
+  transaction_.begin(default_isolation_, default_read_only_);
   functions_.codec.transaction_timestamp = functions_.codec.statement_timestamp;
 }
 
