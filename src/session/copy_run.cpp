@@ -6,6 +6,7 @@
 
 #include "base/assert.hpp"
 #include "session/pg_session.hpp"
+#include "sql/sqlite_value.hpp"
 #include "sql/tree.hpp"
 
 namespace bop::session {
@@ -315,22 +316,8 @@ Status PgSession::copy_row(Run& run, std::span<const CopyField> fields) {
   }
   sqlite3_stmt* statement = in.statement.get();
   int index = 0;
-  const auto bind_one = [&](const Value& value) {
-    ++index;
-    switch (value.kind) {
-      case Value::Kind::kNull: sqlite3_bind_null(statement, index); break;
-      case Value::Kind::kInt: sqlite3_bind_int64(statement, index, value.integer); break;
-      case Value::Kind::kReal: sqlite3_bind_double(statement, index, value.real); break;
-      case Value::Kind::kText:
-        sqlite3_bind_text64(statement, index, value.bytes.data(), value.bytes.size(), SQLITE_STATIC, SQLITE_UTF8);
-        break;
-      case Value::Kind::kBlob:
-        sqlite3_bind_blob64(statement, index, value.bytes.data() == nullptr ? "" : value.bytes.data(),
-                            value.bytes.size(), SQLITE_STATIC);
-    }
-  };
-  for (const OwnedValue& value : in.values) bind_one(value.view());
-  for (const OwnedValue& value : in.insert->constants) bind_one(value.view());
+  for (const OwnedValue& value : in.values) sql::bind_value(statement, ++index, value);
+  for (const OwnedValue& value : in.insert->constants) sql::bind_value(statement, ++index, value);
   const int code = sqlite3_step(statement);
   if (code != SQLITE_DONE && code != SQLITE_ROW) {
     sqlite3* handle = run.connection->handle();

@@ -3,6 +3,7 @@
 
 #include "base/assert.hpp"
 #include "session/pg_session.hpp"
+#include "sql/sqlite_value.hpp"
 
 namespace bop::session {
 
@@ -116,26 +117,9 @@ Result<Progress> PgSession::step_plan(Run& run) {
 
 Status PgSession::bind_values(Run& run) {
   int index = 0;
-  sqlite3_stmt* statement = run.sqlite.get();
-  const auto bind_one = [&](const Value& value) {
-    ++index;
-    // The run owns the bytes and outlives the statement's execution.
-    switch (value.kind) {
-      case Value::Kind::kNull: return sqlite3_bind_null(statement, index);
-      case Value::Kind::kInt: return sqlite3_bind_int64(statement, index, value.integer);
-      case Value::Kind::kReal: return sqlite3_bind_double(statement, index, value.real);
-      case Value::Kind::kText:
-        return sqlite3_bind_text64(statement, index, value.bytes.data(), value.bytes.size(), SQLITE_STATIC,
-                                   SQLITE_UTF8);
-      case Value::Kind::kBlob:
-        return sqlite3_bind_blob64(statement, index, value.bytes.data() == nullptr ? "" : value.bytes.data(),
-                                   value.bytes.size(), SQLITE_STATIC);
-    }
-    return SQLITE_MISUSE;
-  };
   const auto bind_all = [&](const std::vector<OwnedValue>& values) -> Status {
     for (const OwnedValue& value : values) {
-      const int code = bind_one(value.view());
+      const int code = sql::bind_value(run.sqlite.get(), ++index, value);
       // SQLite leaves out what its text does not mention at the end.
       if (code != SQLITE_OK && code != SQLITE_RANGE) return std::unexpected(run.connection->sqlite_error(code));
     }
@@ -159,24 +143,7 @@ void PgSession::append_row(Run& run, ResultBatch& batch) const {
   sqlite3_stmt* statement = run.sqlite.get();
   const std::size_t columns = run.plan->columns.size();
   if (columns == 0) return batch.append_empty_row();
-  for (std::size_t i = 0; i < columns; ++i) {
-    const int column = static_cast<int>(i);
-    switch (sqlite3_column_type(statement, column)) {
-      case SQLITE_INTEGER: batch.append(Value::of_int(sqlite3_column_int64(statement, column))); break;
-      case SQLITE_FLOAT: batch.append(Value::of_real(sqlite3_column_double(statement, column))); break;
-      case SQLITE_TEXT: {
-        const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement, column));
-        batch.append(Value::of_text({text, static_cast<std::size_t>(sqlite3_column_bytes(statement, column))}));
-        break;
-      }
-      case SQLITE_BLOB: {
-        const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement, column));
-        batch.append(Value::of_blob({bytes, static_cast<std::size_t>(sqlite3_column_bytes(statement, column))}));
-        break;
-      }
-      default: batch.append(Value::null());
-    }
-  }
+  for (std::size_t i = 0; i < columns; ++i) batch.append(sql::column_value(statement, static_cast<int>(i)));
 }
 
 void PgSession::send(Run& run, const ResultBatch& batch) {

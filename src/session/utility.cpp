@@ -6,6 +6,7 @@
 #include "base/assert.hpp"
 #include "session/pg_session.hpp"
 #include "sql/ddl/ddl.hpp"
+#include "sql/sqlite_value.hpp"
 #include "sql/tree.hpp"
 
 namespace bop::session {
@@ -317,17 +318,7 @@ Status PgSession::start_execute_sql(Run& run) {
       if (functions_.error) return std::unexpected(*std::exchange(functions_.error, std::nullopt));
       return fail(ErrorCode::kInternal, "parameter ${} of EXECUTE: {}", i + 1, sqlite3_errmsg(scratch));
     }
-    switch (sqlite3_column_type(statement, 0)) {
-      case SQLITE_INTEGER: values.push_back(OwnedValue::of_int(sqlite3_column_int64(statement, 0))); break;
-      case SQLITE_FLOAT: values.push_back(OwnedValue::of_real(sqlite3_column_double(statement, 0))); break;
-      case SQLITE_NULL: values.emplace_back(); break;
-      default: {
-        const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement, 0));
-        std::string copy(bytes == nullptr ? "" : bytes, static_cast<std::size_t>(sqlite3_column_bytes(statement, 0)));
-        values.push_back(sqlite3_column_type(statement, 0) == SQLITE_TEXT ? OwnedValue::of_text(std::move(copy))
-                                                                         : OwnedValue::of_blob(std::move(copy)));
-      }
-    }
+    values.emplace_back(sql::column_value(statement, 0));
   }
   run.statement = prepared.statement;
   run.hints = types;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "sql/ddl/ddl_run.hpp"
+#include "sql/sqlite_value.hpp"
 #include "sql/types/types.hpp"
 
 namespace bop::sql {
@@ -348,20 +349,7 @@ Status DdlRun::create_table_as(const PgQuery__CreateTableAsStmt& create) {
   }
   const std::unique_ptr<sqlite3_stmt, int (*)(sqlite3_stmt*)> finalizer(statement, &sqlite3_finalize);
   int index = 0;
-  for (const OwnedValue& value : plan->constants) {
-    ++index;
-    switch (value.kind()) {
-      case Value::Kind::kNull: sqlite3_bind_null(statement, index); break;
-      case Value::Kind::kInt: sqlite3_bind_int64(statement, index, value.integer()); break;
-      case Value::Kind::kReal: sqlite3_bind_double(statement, index, value.real()); break;
-      case Value::Kind::kText:
-        sqlite3_bind_text64(statement, index, value.bytes().data(), value.bytes().size(), SQLITE_STATIC, SQLITE_UTF8);
-        break;
-      case Value::Kind::kBlob:
-        sqlite3_bind_blob64(statement, index, value.bytes().data(), value.bytes().size(), SQLITE_STATIC);
-        break;
-    }
-  }
+  for (const OwnedValue& value : plan->constants) bind_value(statement, ++index, value);
   if (sqlite3_step(statement) != SQLITE_DONE) return std::unexpected(sqlite_error("CREATE TABLE AS"));
   outcome_.tag = fmt::format("SELECT {}", sqlite3_changes64(db_));
   return {};
