@@ -43,7 +43,8 @@ int serve(const std::vector<std::string>& flags) {
   for (const std::string& suspect : settings->suspects()) {
     fmt::print(stderr, "warning: {} is no setting of BOP\n", suspect);
   }
-  return report(server::serve(*settings));
+  return report(
+      server::serve(*settings, [flags] { return Settings::load(flags, Settings::process_environment()); }));
 }
 
 struct Arguments {

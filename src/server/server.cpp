@@ -36,10 +36,13 @@ using std::chrono::milliseconds;
 // After statements were cancelled, for their sessions to roll back.
 constexpr milliseconds kAbortTime{5000};
 
-// Counts SIGTERM and SIGINT; the main thread waits for them.
+// Counts SIGTERM and SIGINT; the main thread waits for them. SIGHUP runs `reload` on the executor.
 class Signals {
  public:
-  explicit Signals(AsioExecutor& executor) : set_(executor.io(), SIGTERM, SIGINT) { arm(); }
+  Signals(AsioExecutor& executor, std::function<void()> reload)
+      : set_(executor.io(), SIGTERM, SIGINT, SIGHUP), reload_(std::move(reload)) {
+    arm();
+  }
   void wait() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return count_ > 0; });
@@ -51,8 +54,12 @@ class Signals {
 
  private:
   void arm() {
-    set_.async_wait([this](const boost::system::error_code& failure, int) {
+    set_.async_wait([this](const boost::system::error_code& failure, int signal) {
       if (failure) return;
+      if (signal == SIGHUP) {
+        reload_();
+        return arm();
+      }
       {
         const std::lock_guard lock(mutex_);
         ++count_;
@@ -62,6 +69,7 @@ class Signals {
     });
   }
   boost::asio::signal_set set_;
+  std::function<void()> reload_;
   std::mutex mutex_;
   std::condition_variable changed_;
   int count_ = 0;
@@ -128,9 +136,21 @@ void drain(PgListener& listener, wire::pg::CancelKeys& cancel_keys, Signals& sig
   ::_exit(code);
 }
 
+// What a reload may change: the log's level and the threshold of slow statements.
+void reload(Settings& settings, const std::function<Result<Settings>()>& read_again) {
+  const Result<Settings> newer = read_again();
+  if (!newer) return log_error("the settings stay as they are", newer.error());
+  const auto changed = settings.reload_from(*newer);
+  if (const Status applied = configure_log(settings.log_format(), settings.log_level()); !applied) {
+    log_error("the log stays as it is", applied.error());
+  }
+  set_slow_statement_threshold(milliseconds(settings.log_slow_statement_ms()));
+  log_info("settings read again", {{"changed", static_cast<std::int64_t>(changed.size())}});
+}
+
 }  // namespace
 
-Status serve(const Settings& settings) {
+Status serve(Settings settings, std::function<Result<Settings>()> read_again) {
   ::signal(SIGPIPE, SIG_IGN);
   BOP_TRY(configure_log(settings.log_format(), settings.log_level()));
   set_slow_statement_threshold(milliseconds(settings.log_slow_statement_ms()));
@@ -143,7 +163,7 @@ Status serve(const Settings& settings) {
   const std::string& host = settings.listen_address();
   BOP_LET(pg_socket, listen_on(first.io(), host, settings.pg_port(), "pg-port"));
   BOP_LET(http_socket, listen_on(first.io(), host, settings.http_port(), "http-port"));
-  Signals signals(first);
+  Signals signals(first, [&settings, read_again] { reload(settings, read_again); });
 
   BOP_LET(password, directory.admin_password(system_random()));
   BOP_LET(storage, Storage::open(settings, *disk, directory.path(), directory.log_path(),

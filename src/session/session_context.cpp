@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "base/assert.hpp"
+#include "base/metrics.hpp"
 #include "session/pg_session.hpp"
 
 namespace bop::session {
@@ -142,6 +143,7 @@ std::optional<Error> PgSession::interrupt() {
   }
   if (!handed_off_ && now >= budget_ns_ && operation_ != Operation::kNone) {
     handed_off_ = true;
+    metrics().hand_offs_total.add();
     executor_.hand_off();
   }
   return std::nullopt;
