@@ -124,6 +124,7 @@ void CommitStream::Core::acknowledge(std::int64_t now_ns) {
     Segment& segment = *write.segment;
     BOP_ASSERT(submitted_ > 0 && write.offset == (write.barrier ? 0 : segment.durable_end));
     segment.durable_end = write.offset + write.used;
+    if (write.offset == kSegmentHeaderBytes) segment.holds_heads = true;
     if (!write.barrier && (segment.entry_points.empty() ||
                            write.offset >= segment.entry_points.back().offset + kEntryPointBytes)) {
       segment.entry_points.push_back({write.before.index.next(), write.offset, write.before});

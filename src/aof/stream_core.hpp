@@ -39,6 +39,7 @@ struct Segment {
   std::shared_ptr<File> file;     // for writing; only of the active segment
   std::uint64_t next_offset = 0;  // where the next write goes; the end of a segment that is read only
   std::uint64_t durable_end = 0;  // acknowledged bytes
+  bool holds_heads = false;       // its heads record is durable
   std::vector<EntryPoint> entry_points;
   std::atomic<bool> trimmed{false};
 };

@@ -9,6 +9,7 @@ namespace bop::aof {
 namespace {
 
 constexpr std::size_t kWindowBytes = 1U << 20U;
+constexpr std::size_t kHeadsWindowBytes = 4 * kDiskBlockBytes;
 
 Result<bool> zeros_from(File& file, std::uint64_t from, std::uint64_t to) {
   FileWindow window(file, kWindowBytes);
@@ -72,15 +73,6 @@ Status link(Disk& disk, std::map<std::uint64_t, SegmentFile>& valid, StreamFiles
     }
   }
   return {};
-}
-
-// True when the first record of the segment is a valid heads record.
-Result<bool> has_heads(Disk& disk, const SegmentFile& segment) {
-  BOP_LET(file, disk.open(segment.path, OpenMode::kRead));
-  SegmentWalk walk(*file, segment.header, {.last = segment.header.previous, .limit = segment.header.bytes});
-  const auto first = walk.next();
-  return first.has_value() && first->kind == RecordKind::kHeads &&
-         walk.record_offset() == kSegmentHeaderBytes;
 }
 
 }  // namespace
@@ -151,6 +143,17 @@ bool decode_heads(std::span<const std::byte> payload, DatabaseHeads& heads) {
     heads.emplace_hint(heads.end(), database, link);
   }
   return true;
+}
+
+Result<bool> has_heads(Disk& disk, const SegmentFile& segment) {
+  BOP_LET(file, disk.open(segment.path, OpenMode::kRead));
+  SegmentWalk walk(*file, segment.header,
+                   {.last = segment.header.previous,
+                    .limit = segment.header.bytes,
+                    .window_bytes = kHeadsWindowBytes});
+  const auto first = walk.next();
+  return first.has_value() && first->kind == RecordKind::kHeads &&
+         walk.record_offset() == kSegmentHeaderBytes;
 }
 
 Result<StreamEnd> find_end(Disk& disk, const StreamFiles& files) {

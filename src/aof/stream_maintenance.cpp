@@ -1,4 +1,5 @@
 // What waits for the disk: preparing segments, the ballast, trimming, closing.
+#include <algorithm>
 #include <utility>
 
 #include "aof/stream_core.hpp"
@@ -125,13 +126,10 @@ Status CommitStream::Core::maintain() {
   return {};
 }
 
-// True when a segment other than the oldest has a durable heads record. One with entries has; one without may
-// have lost its first write.
+// True when a segment other than the oldest has a durable heads record.
 bool CommitStream::Core::others_hold_heads() const {
-  for (std::size_t i = 1; i + 1 < segments_.size(); ++i) {
-    if (segments_[i + 1]->header.base > segments_[i]->header.base) return true;
-  }
-  return segments_.back()->durable_end > kSegmentHeaderBytes;
+  return std::any_of(segments_.begin() + 1, segments_.end(),
+                     [](const auto& segment) { return segment->holds_heads; });
 }
 
 Status CommitStream::Core::trim(Lsn below) {

@@ -96,6 +96,8 @@ Status CommitStream::Core::open() {
     segment->header = file.header;
     segment->path = file.path;
     segment->next_offset = segment->durable_end = file.header.bytes;
+    BOP_LET(holds_heads, has_heads(disk_, file));
+    segment->holds_heads = holds_heads;
     segments_.push_back(std::move(segment));
   }
   Timeline timeline(1);

@@ -1,4 +1,6 @@
 // Disks that fail, fill up and rot.
+#include <functional>
+
 #include "aof/inspection.hpp"
 #include "aof/record.hpp"
 #include "aof/segment_header.hpp"
@@ -227,6 +229,62 @@ TEST(Rot, ASegmentOfAnotherLogOrPlaceIsRefused) {
   const auto paths = world.segment_paths();
   ASSERT_TRUE(ok(world.disk.rename(paths.front(), paths.back())));
   EXPECT_EQ(world.open().error().code(), ErrorCode::kCorrupt);
+}
+
+// A log whose second segment begins with a write of marks alone. LSN 1 to 3 lie before it; what `then` does to the
+// stream comes behind it.
+void begin_second_segment_with_marks(World& world, const std::function<void(CommitStream&)>& then) {
+  {
+    auto stream = world.open().value();
+    for (std::uint64_t i = 1; i <= 3; ++i) {
+      ASSERT_TRUE(ok(stream->wait_durable(append_one(*stream, i, 100).value())));
+    }
+    world.disk.process_kill();
+  }
+  auto stream = world.open().value();
+  ASSERT_TRUE(ok(stream->maintain()));
+  ASSERT_GT(world.disk.wait(), 0U);
+  then(*stream);
+  world.disk.process_kill();
+}
+
+Lsn newest_before(CommitStream& stream, Lsn lsn) {
+  return stream.read_from(lsn).value()->next().value().value().database_previous.index;
+}
+
+TEST(Heads, AreFoundWhereNothingFollowsThemInTheirSegment) {
+  World world(21);
+  begin_second_segment_with_marks(world, [](CommitStream&) {});
+  {
+    auto stream = world.open().value();  // makes a third segment, to which nothing is written
+    world.disk.process_kill();
+  }
+  ASSERT_EQ(world.segment_paths().size(), 3U);
+  auto stream = world.open().value();
+  ASSERT_TRUE(ok(stream->wait_durable(append_one(*stream, 4, 100).value())));
+  EXPECT_EQ(newest_before(*stream, Lsn(4)), Lsn(3));
+}
+
+TEST(Heads, ASegmentThatLostItsOwnKeepsTheOldestFromBeingTrimmed) {
+  World world(22);
+  begin_second_segment_with_marks(world, [](CommitStream& stream) {
+    ASSERT_TRUE(ok(stream.wait_durable(append_one(stream, 4, 100).value())));
+  });
+  // As if both writes had been in flight when the power failed, and only the second one arrived.
+  ASSERT_TRUE(world.disk.flip_bit(world.segment_paths().back(), kSegmentHeaderBytes + 100, 5));
+  {
+    auto stream = world.open().value();
+    ASSERT_EQ(stream->recovered().last, Lsn(4));
+    ASSERT_TRUE(ok(stream->trim(Lsn(5))));
+    world.disk.process_kill();
+  }
+  auto stream = world.open();
+  ASSERT_TRUE(ok(stream));
+  ASSERT_TRUE(ok((*stream)->wait_durable(append_one(**stream, 5, 100).value())));
+  EXPECT_EQ(newest_before(**stream, Lsn(5)), Lsn(4));
+  // Once a later segment holds heads, the old ones may go.
+  ASSERT_TRUE(ok((*stream)->trim(Lsn(5))));
+  EXPECT_EQ((*stream)->first(), Lsn(5));
 }
 
 struct Silent final : InspectionSink {

@@ -205,5 +205,14 @@ TEST(PowerCut, NothingAcknowledgedIsLostAndNothingVoidComesBack) { run_seeds(200
 
 TEST(PowerCut, CutsDuringRecoveryChangeNothing) { run_seeds(1000, true); }
 
+// A first write of marks alone was lost, a second one survived, and the segment before was trimmed.
+TEST(PowerCut, SeedsThatFailedOnce) {
+  for (const std::uint64_t seed : {257086}) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Life life(seed, true);
+    life.run();
+  }
+}
+
 }  // namespace
 }  // namespace bop::aof::test
