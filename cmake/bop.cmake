@@ -5,11 +5,12 @@
 #       DEPENDS names layers, and only lower ones: anything else stops the configuration.
 #
 #   bop_test(<name> SOURCES x_test.cpp [DEPENDS <layer>...] [LIBRARIES <target>...]
-#            [LABELS unit] [TIMEOUT 120] [SANITIZE] [SERIAL])
+#            [LABELS unit] [TIMEOUT 120] [SANITIZE | SANITIZE_ADDRESS] [SERIAL])
 #       A GoogleTest program <name>_tests ('/' becomes '_'); each of its tests is one ctest of that label (default
 #       `unit`) and of the label <name>. SANITIZE: the test is also built and run under the address, undefined
-#       behaviour and thread sanitizers. SERIAL: its tests run while nothing else does. A test that reads files of the
-#       tree (golden files) finds the top in the environment variable BOP_SOURCE_DIR.
+#       behaviour and thread sanitizers. SANITIZE_ADDRESS: without the thread sanitizer, for what has no threads of its
+#       own. SERIAL: its tests run while nothing else does. A test that reads files of the tree (golden files) finds the
+#       top in the environment variable BOP_SOURCE_DIR.
 #
 #   bop_program(<target> SOURCES main.cpp [DEPENDS <layer>...] [LIBRARIES <target>...])
 #       An executable, written to the top of the build directory.
@@ -92,11 +93,11 @@ function(bop_program target)
 endfunction()
 
 function(bop_test test)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "SANITIZE;SERIAL" "TIMEOUT" "SOURCES;DEPENDS;LIBRARIES;LABELS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "SANITIZE;SANITIZE_ADDRESS;SERIAL" "TIMEOUT" "SOURCES;DEPENDS;LIBRARIES;LABELS")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "bop_test(${test}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
   endif()
-  if(BOP_SANITIZER AND NOT arg_SANITIZE)
+  if(BOP_SANITIZER AND NOT arg_SANITIZE AND NOT (arg_SANITIZE_ADDRESS AND BOP_SANITIZER STREQUAL "address"))
     return()
   endif()
   if(NOT arg_TIMEOUT)
