@@ -273,6 +273,7 @@ Result<Progress> PgSession::step_copy(Run& run) {
   BOP_LET(statements, sql::parse(insert));
   auto in = std::make_unique<CopyIn>();
   BOP_LET(plan, sql::bind(statements.front(), bind_context(), target.types));
+  BOP_TRY(check_privileges(*plan));
   in->insert = std::move(plan);
   in->table = target.plain;
   in->columns = target.columns;

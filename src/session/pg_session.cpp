@@ -374,10 +374,7 @@ Result<PreparedDescription> PgSession::describe_statement(const std::string& nam
   PreparedDescription description;
   if (!prepared.statement) return description;
   BOP_TRY(check_allowed(*prepared.statement));
-  if (prepared.plan->catalog != catalog()) {
-    BOP_LET(plan, sql::bind(prepared.statement, bind_context(), prepared.hints));
-    prepared.plan = std::move(plan);
-  }
+  BOP_TRY(refresh(prepared));
   description.parameters = prepared.plan->parameters;
   if (prepared.plan->kind == sql::PlanKind::kUtility) {
     BOP_LET(columns, utility_columns(*prepared.statement));
@@ -412,11 +409,7 @@ Status PgSession::bind(std::string portal, const std::string& statement, std::ve
   next->formats = std::move(formats);
   if (prepared.statement) {
     BOP_TRY(check_allowed(*prepared.statement));
-    if (prepared.plan->catalog != catalog()) {
-      const auto old = prepared.plan;
-      BOP_LET(plan, sql::bind(prepared.statement, bind_context(), old->parameters));
-      prepared.plan = std::move(plan);
-    }
+    BOP_TRY(refresh(prepared));
     const auto& types = prepared.plan->parameters;
     if (parameters.size() != types.size()) {
       return fail(ErrorCode::kProtocolViolation,
@@ -427,6 +420,7 @@ Status PgSession::bind(std::string portal, const std::string& statement, std::ve
     next->run->statement = prepared.statement;
     next->run->plan = prepared.plan;
     next->run->hints = types;
+    next->run->promised = prepared.plan;
     start_statement_clock();
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       if (!parameters[i].bytes) {

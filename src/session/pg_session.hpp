@@ -57,6 +57,8 @@ struct Run {
   Stage stage = Stage::kStart;
   rowstore::CachedStatement sqlite;
   rowstore::Connection* connection = nullptr;
+  // What the client was told, or PREPARE found, that the rows look like; null if nobody has been told.
+  sql::PlanPtr promised;
   bool described = false;
   bool exhausted = false;
   std::uint64_t rows = 0;
@@ -144,6 +146,7 @@ class PgSession final : public Session, private SessionInfo, private bop::Sequen
   [[nodiscard]] Result<Progress> step(Run& run);
   [[nodiscard]] Status check_allowed(const sql::ParsedStatement& statement) const;
   [[nodiscard]] Status plan(Run& run);
+  [[nodiscard]] Status check_privileges(const sql::Plan& plan) const;
   [[nodiscard]] Result<bool> get_connection(Run& run);
   [[nodiscard]] Result<Progress> step_plan(Run& run);
   [[nodiscard]] Result<Progress> step_select(Run& run);
@@ -152,10 +155,13 @@ class PgSession final : public Session, private SessionInfo, private bop::Sequen
   [[nodiscard]] Status bind_values(Run& run);
   [[nodiscard]] Error step_error(Run& run, int code);
   void append_row(Run& run, ResultBatch& batch) const;
+  void describe_rows(Run& run);
   void send(Run& run, const ResultBatch& batch);
   [[nodiscard]] Result<Progress> end_statement(Run& run);
   [[nodiscard]] Status commit_now(Run& run);
   [[nodiscard]] bool drop_stale_plan(Run& run) const;
+  // Binds a prepared statement again after DDL; what it answers must not change.
+  [[nodiscard]] Status refresh(Prepared& prepared);
 
   // ---- utility statements (utility.cpp, utility_transaction.cpp, utility_shared.cpp)
   [[nodiscard]] Result<Progress> step_utility(Run& run);

@@ -1,6 +1,8 @@
 // How one statement runs: plan, connection, rows, end.
 #include <sqlite3.h>
 
+#include <algorithm>
+
 #include "base/assert.hpp"
 #include "session/pg_session.hpp"
 #include "sql/sqlite_value.hpp"
@@ -14,6 +16,17 @@ std::int64_t deferred_violations(sqlite3* connection) {
   int highest = 0;
   sqlite3_db_status(connection, SQLITE_DBSTATUS_DEFERRED_FKS, &current, &highest, 0);
   return current;
+}
+
+bool same_answer(const sql::Plan& a, const sql::Plan& b) {
+  return a.returns_rows == b.returns_rows &&
+         std::ranges::equal(a.columns, b.columns, [](const OutputColumn& x, const OutputColumn& y) {
+           return x.name == y.name && x.type == y.type && x.typmod == y.typmod;
+         });
+}
+
+std::unexpected<Error> result_type_changed() {
+  return fail(ErrorCode::kNotImplemented, "cached plan must not change result type");
 }
 
 }  // namespace
@@ -78,7 +91,16 @@ Status PgSession::plan(Run& run) {
   if (run.parameters.empty() && !bound->parameters.empty()) {
     return fail(ErrorCode::kUndefinedParameter, "there is no parameter $1");
   }
+  if (run.promised && !same_answer(*run.promised, *bound)) return result_type_changed();
   run.plan = std::move(bound);
+  return {};
+}
+
+Status PgSession::refresh(Prepared& prepared) {
+  if (prepared.plan->catalog == catalog()) return {};
+  BOP_LET(bound, sql::bind(prepared.statement, bind_context(), prepared.plan->parameters));
+  if (!same_answer(*prepared.plan, *bound)) return result_type_changed();
+  prepared.plan = std::move(bound);
   return {};
 }
 
@@ -89,7 +111,21 @@ bool PgSession::drop_stale_plan(Run& run) const {
   return true;
 }
 
+// There are no grants: a relation is its owner's and superusers'. Views are read with their owner's rights, which
+// must then cover what they read; the built-in relations are everybody's.
+Status PgSession::check_privileges(const sql::Plan& plan) const {
+  if (role_.superuser) return {};
+  for (const Oid oid : plan.relations) {
+    const auto relation = plan.catalog->relation(oid);
+    if (!relation || relation->is_virtual() || relation->owner == role_.oid) continue;
+    return fail(ErrorCode::kInsufficientPrivilege, "permission denied for {} {}",
+                relation->kind == 'v' ? "view" : "table", relation->name);
+  }
+  return {};
+}
+
 Result<bool> PgSession::get_connection(Run& run) {
+  BOP_TRY(check_privileges(*run.plan));
   if (run.plan->needs_writer) {
     if (transaction_.read_only()) {
       return fail(ErrorCode::kReadOnlyTransaction, "cannot execute {} in a read-only transaction",
@@ -176,26 +212,28 @@ void PgSession::send(Run& run, const ResultBatch& batch) {
   }
 }
 
+// Told once the first row has been computed: a statement that fails at once is answered by its error alone.
+void PgSession::describe_rows(Run& run) {
+  if (std::exchange(run.described, true)) return;
+  sink_->gate(transaction_.gate());
+  if (run.copy_out) {
+    sink_->copy_out({.binary = false, .columns = static_cast<std::uint16_t>(run.plan->columns.size())});
+    if (run.copy_out->options.header) {
+      std::vector<std::string> names;
+      for (const OutputColumn& column : run.plan->columns) names.push_back(column.name);
+      write_copy_header(run.copy_out->options, names, run.copy_out->line);
+      sink_->copy_data(run.copy_out->line);
+    }
+  } else if (run.describe) {
+    sink_->row_description(run.plan->columns);
+  }
+}
+
 Result<Progress> PgSession::step_select(Run& run) {
   if (!run.sqlite) {
     BOP_LET(prepared, run.connection->prepare(run.plan->sql));
     run.sqlite = std::move(prepared);
     BOP_TRY(bind_values(run));
-  }
-  sink_->gate(transaction_.gate());
-  if (!run.described) {
-    run.described = true;
-    if (run.copy_out) {
-      sink_->copy_out({.binary = false, .columns = static_cast<std::uint16_t>(run.plan->columns.size())});
-      if (run.copy_out->options.header) {
-        std::vector<std::string> names;
-        for (const OutputColumn& column : run.plan->columns) names.push_back(column.name);
-        write_copy_header(run.copy_out->options, names, run.copy_out->line);
-        sink_->copy_data(run.copy_out->line);
-      }
-    } else if (run.describe) {
-      sink_->row_description(run.plan->columns);
-    }
   }
   ResultBatch batch(run.plan->columns.size());
   for (;;) {
@@ -210,6 +248,7 @@ Result<Progress> PgSession::step_select(Run& run) {
       send(run, batch);
       return std::unexpected(std::move(why));
     }
+    describe_rows(run);
     append_row(run, batch);
     ++run.rows;
     ++run.rows_this_call;
@@ -222,6 +261,7 @@ Result<Progress> PgSession::step_select(Run& run) {
     }
     if (enough) return Progress::kSuspended;
   }
+  describe_rows(run);
   sink_->gate(transaction_.gate());
   send(run, batch);
   run.exhausted = true;
@@ -273,7 +313,7 @@ Result<Progress> PgSession::step_explain(Run& run) {
   if (run.plan->explain_analyze) {
     return fail(ErrorCode::kNotImplemented, "EXPLAIN ANALYZE is not implemented");
   }
-  BOP_LET(lines, sql::explain(*run.plan, run.connection->handle()));
+  BOP_LET(lines, sql::explain(*run.plan->inner, run.connection->handle()));
   answer_text(run, "QUERY PLAN", lines);
   run.tag = "EXPLAIN";
   return Progress::kDone;

@@ -285,10 +285,7 @@ Status PgSession::start_execute_sql(Run& run) {
     return fail(ErrorCode::kInvalidStatementName, "prepared statement \"{}\" does not exist", name);
   }
   Prepared& prepared = found->second;
-  if (prepared.plan->catalog != catalog()) {
-    BOP_LET(plan, sql::bind(prepared.statement, bind_context(), prepared.plan->parameters));
-    prepared.plan = std::move(plan);
-  }
+  BOP_TRY(refresh(prepared));
   const auto& types = prepared.plan->parameters;
   if (execute.n_params != types.size()) {
     return std::unexpected(
@@ -323,6 +320,7 @@ Status PgSession::start_execute_sql(Run& run) {
   run.statement = prepared.statement;
   run.hints = types;
   run.plan = prepared.plan;
+  run.promised = prepared.plan;
   run.parameters = std::move(values);
   run.stage = Run::Stage::kStart;
   run.tag.clear();
@@ -370,6 +368,7 @@ Status PgSession::run_ddl(Run& run) {
   context.user = role_.oid;
   context.user_name = role_.name;
   context.superuser = role_.superuser;
+  context.owns_database = entry_.owner == role_.oid;
   context.in_block = in_block_;
   context.functions = &functions_;
   context.notice = [this](bool warning, const Error& what) {

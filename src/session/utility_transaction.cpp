@@ -30,6 +30,15 @@ Result<Progress> PgSession::step_transaction(Run& run) {
     if (in_block_) return {};
     return fail(ErrorCode::kNoActiveTransaction, "{} can only be used in transaction blocks", what);
   };
+  // AND CHAIN begins the next block with the characteristics of the one that ends.
+  constexpr std::string_view kCharacteristics[] = {"transaction_isolation", "transaction_read_only",
+                                                   "transaction_deferrable"};
+  std::vector<std::string> chained;
+  if (statement.chain != 0) {
+    BOP_TRY(need_block(statement.kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT ? "COMMIT AND CHAIN"
+                                                                                            : "ROLLBACK AND CHAIN"));
+    for (const std::string_view variable : kCharacteristics) chained.push_back(variables_.get(variable));
+  }
   switch (statement.kind) {
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_BEGIN:
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_START: {
@@ -108,6 +117,10 @@ Result<Progress> PgSession::step_transaction(Run& run) {
     if (in_block_) return fail(ErrorCode::kInternal, "the block did not end");
     ensure_transaction();
     in_block_ = true;
+    for (std::size_t i = 0; i < chained.size(); ++i) {
+      BOP_TRY(variables_.set(kCharacteristics[i], chained[i], true));
+    }
+    refresh_settings();
   }
   return Progress::kDone;
 }

@@ -221,8 +221,8 @@ Error translate_constraint(const Plan& plan, sqlite3* connection, int extended_c
         Error e = error(ErrorCode::kNotNullViolation,
                         "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
                         column->name, table->name);
+        name_place(e, *plan.catalog, *table, "");
         e.mut().column = column->name;
-        e.mut().table = table->name;
         return e;
       }
       return error(ErrorCode::kNotNullViolation, "null value violates a not-null constraint ({})", message);
@@ -237,6 +237,11 @@ Error translate_error(const Plan& plan, sqlite3* connection, int extended_code, 
   if (context != nullptr && context->error) {
     Error e = std::move(*context->error);
     context->error.reset();
+    // bop_check_row knows the table's name only.
+    if (const auto table = plan.catalog->relation(plan.target);
+        table != nullptr && e.fields().schema.empty() && e.fields().table == table->name) {
+      name_place(e, *plan.catalog, *table, std::string(e.fields().constraint));
+    }
     return e;
   }
   switch (extended_code & 0xff) {

@@ -156,9 +156,9 @@ class Extended(Base):
                     "1", "E 42P05", "Z I", "1", "1", "2", "D 4", "C SELECT 1", "Z I")
 
     def test_everything_is_skipped_up_to_sync(self):
-        self.expect([parse("SELECT 1/0"), bind(), execute(), parse("SELECT 2"), bind(), execute(), SYNC,
+        self.expect([parse("SELECT 1/(SELECT 0)"), bind(), execute(), parse("SELECT 2"), bind(), execute(), SYNC,
                      parse("SELECT 3"), bind(), execute(), SYNC],
-                    "1", "E 22012", "Z I", "1", "2", "D 3", "C SELECT 1", "Z I")
+                    "1", "2", "E 22012", "Z I", "1", "2", "D 3", "C SELECT 1", "Z I")
 
     def test_units_between_syncs_are_one_transaction(self):
         self.expect([parse("INSERT INTO t VALUES (50, 'x')"), bind(), execute(), parse("INSERT INTO t VALUES (1, 'x')"),

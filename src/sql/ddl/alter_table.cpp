@@ -23,6 +23,7 @@ Status DdlRun::alter_table(const PgQuery__AlterTableStmt& alter) {
   const bool owner_only = alter.n_cmds == 1 && alter.cmds[0]->alter_table_cmd->subtype ==
                                                    PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner;
   if (owner_only) {
+    BOP_TRY(must_own(found));
     BOP_LET(owner, role_oid(*alter.cmds[0]->alter_table_cmd->newowner));
     if (const auto relation = now().relation(found.oid)) {
       if (relation->is_virtual()) {

@@ -257,9 +257,9 @@ Status DdlRun::verify_check(const Relation& table, const Constraint& constraint)
   BOP_LET(bound, bind_expression(parsed, &table, ExpressionUse::kCheck, bind_now()));
   BOP_LET(violation, first(fmt::format("SELECT 1 FROM {} WHERE NOT ({}) LIMIT 1", table_name(table.oid), bound.sql)));
   if (!violation) return {};
-  return std::unexpected(error(ErrorCode::kCheckViolation, "check constraint \"{}\" of relation \"{}\" is violated by some row",
-                               constraint.name, table.name)
-                             .table(table.name)
+  return std::unexpected(about(table, error(ErrorCode::kCheckViolation,
+                                            "check constraint \"{}\" of relation \"{}\" is violated by some row",
+                                            constraint.name, table.name))
                              .constraint(constraint.name));
 }
 
@@ -267,9 +267,9 @@ Status DdlRun::verify_not_null(const Relation& table, const Column& column) {
   BOP_LET(violation, first(fmt::format("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", table_name(table.oid),
                                        column_name(column.number))));
   if (!violation) return {};
-  return std::unexpected(error(ErrorCode::kNotNullViolation, "column \"{}\" of relation \"{}\" contains null values",
-                               column.name, table.name)
-                             .table(table.name)
+  return std::unexpected(about(table, error(ErrorCode::kNotNullViolation,
+                                            "column \"{}\" of relation \"{}\" contains null values", column.name,
+                                            table.name))
                              .column(column.name));
 }
 

@@ -29,6 +29,7 @@ struct DdlContext {
   Oid user = kBootstrapRole;      // owner of what is created
   std::string user_name = "bop";
   bool superuser = true;
+  bool owns_database = true;      // owners of the database may create in it and in its schema public
   bool in_block = false;          // inside BEGIN...COMMIT (CREATE INDEX CONCURRENTLY and the like refuse)
   FunctionContext* functions = nullptr;
   // A NOTICE or WARNING for the client, in order. `code` of the Error is its SQLSTATE where it has one.

@@ -50,7 +50,7 @@ Error DdlRun::sqlite_error(std::string_view doing) const {
   if (context_.functions != nullptr && context_.functions->error) {
     return *std::exchange(context_.functions->error, std::nullopt);
   }
-  const int code = sqlite3_errcode(db_);
+  const int code = sqlite3_errcode(db_) & 0xff;
   const ErrorCode kind = code == SQLITE_FULL     ? ErrorCode::kDiskFull
                          : code == SQLITE_TOOBIG ? ErrorCode::kProgramLimitExceeded
                          : code == SQLITE_IOERR  ? ErrorCode::kIo

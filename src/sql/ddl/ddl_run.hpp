@@ -64,6 +64,7 @@ class DdlRun {
   // A copy of the catalog as it is now, for the binder.
   [[nodiscard]] BindContext bind_now() const;
   [[nodiscard]] Result<const Schema*> schema_for_creation(std::string_view name) const;
+  [[nodiscard]] Result<const Schema*> may_create_in(const Schema& schema) const;
   [[nodiscard]] Result<Catalog::Named> find_relation(const PgQuery__RangeVar& name, bool missing_ok = false) const;
   [[nodiscard]] Result<Catalog::Named> find_qualified(pg::NodeList names, std::string& schema, std::string& name) const;
   // A table that can be changed; views and built-in relations are refused.
@@ -77,7 +78,13 @@ class DdlRun {
   void notice(Error what) const {
     if (context_.notice) context_.notice(false, what);
   }
+  // The schema and table fields of an error about `table`.
+  [[nodiscard]] Error about(const Relation& table, Error what) const;
   [[nodiscard]] Status check_name_free(Oid schema, std::string_view name) const;
+  // 42501 unless the user is a superuser or `owner`. `what` as "table t".
+  [[nodiscard]] Status must_own(Oid owner, std::string_view what) const;
+  // The same for a relation, index or sequence by its name in the catalog.
+  [[nodiscard]] Status must_own(const Catalog::Named& object) const;
 
   // ---- tables (create_table.cpp, constraint.cpp)
   [[nodiscard]] Result<Column> make_column(Relation& table, const PgQuery__ColumnDef& definition,

@@ -210,7 +210,8 @@ Status DdlRun::drop(const PgQuery__DropStmt& drop) {
       if (!schema.empty() && now().schema(std::string_view(schema)) == nullptr) {
         return fail(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist", schema);
       }
-      return fail(ErrorCode::kUndefinedTable, "{} \"{}\" does not exist", kind->word, shown);
+      return fail(kind->kind == 'i' ? ErrorCode::kUndefinedObject : ErrorCode::kUndefinedTable,
+                  "{} \"{}\" does not exist", kind->word, shown);
     }
     if (found.kind != kind->kind) {
       const std::string_view actual = found.kind == 'r'   ? "table"

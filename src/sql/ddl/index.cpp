@@ -135,7 +135,7 @@ Status DdlRun::make_index(const Index& index, const Relation& table) {
   BOP_LET(sql, create_index_sql(index, table, bind_now()));
   if (sql.empty()) return {};
   if (sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK) return {};
-  if (sqlite3_errcode(db_) != SQLITE_CONSTRAINT) return std::unexpected(sqlite_error("CREATE INDEX"));
+  if ((sqlite3_errcode(db_) & 0xff) != SQLITE_CONSTRAINT) return std::unexpected(sqlite_error("CREATE INDEX"));
   Error duplicate = error(ErrorCode::kUniqueViolation, "could not create unique index \"{}\"", index.name);
   std::string columns;
   std::string names;
@@ -162,7 +162,7 @@ Status DdlRun::make_index(const Index& index, const Relation& table) {
                                     table_name(table.oid), present, columns));
     if (values && *values) duplicate.mut().detail = fmt::format("Key ({})=({}) is duplicated.", names, **values);
   }
-  return std::unexpected(std::move(duplicate).table(table.name).constraint(index.name));
+  return std::unexpected(about(table, std::move(duplicate)).constraint(index.name));
 }
 
 }  // namespace bop::sql

@@ -34,6 +34,13 @@ std::string object_name(std::string_view first, std::string_view second, std::st
 
 }  // namespace
 
+Result<const Schema*> DdlRun::may_create_in(const Schema& schema) const {
+  const bool allowed = context_.superuser || schema.owner == context_.user ||
+                       (schema.oid == kPublicSchema && context_.owns_database);
+  if (allowed) return &schema;
+  return fail(ErrorCode::kInsufficientPrivilege, "permission denied for schema {}", schema.name);
+}
+
 Result<const Schema*> DdlRun::schema_for_creation(std::string_view name) const {
   if (!name.empty()) {
     const Schema* schema = now().schema(name);
@@ -41,13 +48,31 @@ Result<const Schema*> DdlRun::schema_for_creation(std::string_view name) const {
     if (schema->oid == kPgCatalogSchema || schema->oid == kInformationSchema) {
       return fail(ErrorCode::kInsufficientPrivilege, "permission denied for schema {}", name);
     }
-    return schema;
+    return may_create_in(*schema);
   }
   for (const std::string& candidate : context_.bind.search_path) {
     const Schema* schema = now().schema(std::string_view(candidate));
-    if (schema != nullptr && schema->oid != kPgCatalogSchema && schema->oid != kInformationSchema) return schema;
+    if (schema != nullptr && schema->oid != kPgCatalogSchema && schema->oid != kInformationSchema) {
+      return may_create_in(*schema);
+    }
   }
   return fail(ErrorCode::kUndefinedSchema, "no schema has been selected to create in");
+}
+
+Status DdlRun::must_own(Oid owner, std::string_view what) const {
+  if (context_.superuser || owner == context_.user) return {};
+  return fail(ErrorCode::kInsufficientPrivilege, "must be owner of {}", what);
+}
+
+Status DdlRun::must_own(const Catalog::Named& object) const {
+  if (const auto relation = now().relation(object.oid)) {
+    return must_own(relation->owner, describe(relation->kind, relation->name));
+  }
+  if (const auto index = now().index(object.oid)) return must_own(index->owner, describe('i', index->name));
+  if (const auto sequence = now().sequence(object.oid)) {
+    return must_own(sequence->owner, describe('S', sequence->name));
+  }
+  return {};
 }
 
 Result<Catalog::Named> DdlRun::find_relation(const PgQuery__RangeVar& name, bool missing_ok) const {
@@ -83,6 +108,7 @@ Result<Relation> DdlRun::table_to_change(const PgQuery__RangeVar& name, std::str
   if (relation->is_virtual()) {
     return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog", relation->name);
   }
+  BOP_TRY(must_own(found));
   return *relation;
 }
 
@@ -106,6 +132,12 @@ std::string DdlRun::describe(char kind, const std::string& name) const {
     case 'n': return "schema " + name;
     default: return name;
   }
+}
+
+Error DdlRun::about(const Relation& table, Error what) const {
+  if (const Schema* schema = now().schema(table.schema); schema != nullptr) what.mut().schema = schema->name;
+  what.mut().table = table.name;
+  return what;
 }
 
 Status DdlRun::check_name_free(Oid schema, std::string_view name) const {

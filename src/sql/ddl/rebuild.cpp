@@ -55,10 +55,9 @@ Status DdlRun::rebuild(const Relation& before, const Relation& after,
   if (!columns.empty()) {
     const std::string copy = fmt::format("INSERT INTO {}({}) SELECT {} FROM {}", beside, columns, values, name);
     if (sqlite3_exec(db_, copy.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
-      if (sqlite3_errcode(db_) == SQLITE_CONSTRAINT && after.primary_key() != nullptr) {
-        return std::unexpected(error(ErrorCode::kUniqueViolation, "could not create unique index \"{}\"",
-                                     after.primary_key()->name)
-                                   .table(after.name)
+      if ((sqlite3_errcode(db_) & 0xff) == SQLITE_CONSTRAINT && after.primary_key() != nullptr) {
+        return std::unexpected(about(after, error(ErrorCode::kUniqueViolation, "could not create unique index \"{}\"",
+                                                  after.primary_key()->name))
                                    .constraint(after.primary_key()->name));
       }
       return std::unexpected(sqlite_error("rebuilding " + name));

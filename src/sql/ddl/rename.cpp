@@ -30,6 +30,7 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
                       *view);
         }
       }
+      BOP_TRY(must_own(schema->owner, describe('n', schema->name)));
       Schema changed = *schema;
       changed.name = to;
       edit_.put(std::move(changed));
@@ -44,6 +45,7 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
         notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping", rename.relation->relname));
         return {};
       }
+      BOP_TRY(must_own(found));
       if (const auto relation = now().relation(found.oid)) {
         if (relation->is_virtual()) {
           return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog", relation->name);
@@ -97,6 +99,7 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
       if (!relation || relation->is_virtual()) {
         return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a table or view", rename.relation->relname);
       }
+      BOP_TRY(must_own(found));
       Relation changed = *relation;
       const std::string from(pg::text(rename.subname));
       const auto column = std::ranges::find_if(changed.columns, [&](const Column& c) { return !c.dropped && c.name == from; });
@@ -161,6 +164,7 @@ Status DdlRun::set_schema(const PgQuery__AlterObjectSchemaStmt& alter) {
     notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping", alter.relation->relname));
     return {};
   }
+  BOP_TRY(must_own(found));
   BOP_LET(schema, schema_for_creation(pg::text(alter.newschema)));
   const Oid target = schema->oid;
   const auto move_sequence = [&](const Sequence& sequence) -> Status {
@@ -215,6 +219,7 @@ Status DdlRun::set_owner(const PgQuery__AlterOwnerStmt& alter) {
   const std::string_view name = pg::string_of(alter.object);
   const Schema* schema = now().schema(name);
   if (schema == nullptr) return fail(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist", name);
+  BOP_TRY(must_own(schema->owner, describe('n', schema->name)));
   BOP_LET(owner, role_oid(*alter.newowner));
   Schema changed = *schema;
   changed.owner = owner;
@@ -229,6 +234,7 @@ Status DdlRun::comment(const PgQuery__CommentStmt& comment) {
       const std::string_view name = pg::string_of(comment.object);
       const Schema* schema = now().schema(name);
       if (schema == nullptr) return fail(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist", name);
+      BOP_TRY(must_own(schema->owner, describe('n', schema->name)));
       Schema changed = *schema;
       changed.comment = text;
       edit_.put(std::move(changed));
@@ -253,6 +259,7 @@ Status DdlRun::comment(const PgQuery__CommentStmt& comment) {
                     : wanted == 'i' ? "an index"
                                     : "a sequence");
       }
+      BOP_TRY(must_own(found));
       if (const auto relation = now().relation(found.oid)) {
         if (relation->is_virtual()) {
           return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog", name);
@@ -278,6 +285,7 @@ Status DdlRun::comment(const PgQuery__CommentStmt& comment) {
       BOP_LET(found, find_qualified(names.first(names.size() - 1), schema, name));
       const auto relation = now().relation(found.oid);
       if (!found || !relation) return fail(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", name);
+      BOP_TRY(must_own(found));
       Relation changed = *relation;
       BOP_LET(column, column_of(changed, pg::string_of(names.back())));
       column->comment = text;

@@ -173,6 +173,7 @@ Status DdlRun::alter_sequence(const PgQuery__AlterSeqStmt& alter) {
   }
   const auto known = now().sequence(found.oid);
   if (!known) return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a sequence", alter.sequence->relname);
+  BOP_TRY(must_own(found));
   Sequence sequence = *known;
   BOP_TRY(sequence_options(sequence, BOP_PG_LIST(&alter, options), false));
   edit_.put(std::move(sequence));

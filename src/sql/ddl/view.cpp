@@ -81,6 +81,9 @@ Status DdlRun::create_schema(const PgQuery__CreateSchemaStmt& create) {
     schema.owner = owner;
     if (schema.name.empty()) schema.name = std::string(pg::text(create.authrole->rolename));
   }
+  if (!context_.superuser && !context_.owns_database) {
+    return fail(ErrorCode::kInsufficientPrivilege, "permission denied for database {}", context_.bind.database);
+  }
   if (schema.name.starts_with("pg_")) {
     return std::unexpected(error(ErrorCode::kReservedName, "unacceptable schema name \"{}\"", schema.name)
                                .detail("The prefix \"pg_\" is reserved for system schemas."));

@@ -15,10 +15,10 @@ void write_field(MessageWriter& message, char code, std::string_view text) {
   if (!text.empty()) message.byte(code).string(text);
 }
 
-void write_report(std::string& out, Backend type, std::string_view severity, const Error& e) {
+void write_report(std::string& out, Backend type, std::string_view severity, const Error& e, std::string_view sqlstate) {
   const ErrorFields& f = e.fields();
   MessageWriter message(out, type);
-  message.byte('S').string(severity).byte('V').string(severity).byte('C').string(e.sqlstate());
+  message.byte('S').string(severity).byte('V').string(severity).byte('C').string(sqlstate);
   message.byte('M').string(e.what());
   write_field(message, 'D', f.detail);
   write_field(message, 'H', f.hint);
@@ -30,6 +30,20 @@ void write_report(std::string& out, Backend type, std::string_view severity, con
   write_field(message, 'd', f.data_type);
   write_field(message, 'n', f.constraint);
   message.byte('\0');
+}
+
+// What is absent or goes along with something else is told with 00000: as a notice it is no failure.
+std::string_view notice_state(session::Severity severity, const Error& e) {
+  if (severity == session::Severity::kWarning) return e.sqlstate();
+  switch (e.code()) {
+    case ErrorCode::kUndefinedTable:
+    case ErrorCode::kUndefinedColumn:
+    case ErrorCode::kUndefinedObject:
+    case ErrorCode::kUndefinedSchema:
+    case ErrorCode::kUndefinedDatabase:
+    case ErrorCode::kDependentObjectsStillExist: return "00000";
+    default: return e.sqlstate();
+  }
 }
 
 std::string_view severity_name(session::Severity severity) {
@@ -91,11 +105,11 @@ void set_result_columns(std::vector<ResultColumn>& out, std::span<const session:
 }
 
 void write_error(std::string& out, ErrorSeverity severity, const Error& e) {
-  write_report(out, Backend::kErrorResponse, severity == ErrorSeverity::kFatal ? "FATAL" : "ERROR", e);
+  write_report(out, Backend::kErrorResponse, severity == ErrorSeverity::kFatal ? "FATAL" : "ERROR", e, e.sqlstate());
 }
 
 void write_notice(std::string& out, session::Severity severity, const Error& e) {
-  write_report(out, Backend::kNoticeResponse, severity_name(severity), e);
+  write_report(out, Backend::kNoticeResponse, severity_name(severity), e, notice_state(severity, e));
 }
 
 void write_row_description(std::string& out, std::span<const session::OutputColumn> columns,
