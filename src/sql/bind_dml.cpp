@@ -186,7 +186,7 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt) {
       missing.push_back(&column);
     }
   }
-  if (named.empty() && missing.empty()) {
+  if (named.empty() && missing.empty() && live_columns(*table) > 0) {
     missing.push_back(&*std::ranges::find_if(table->columns, [](const Column& c) { return !c.dropped; }));
   }
   change.insert_columns = named;

@@ -79,10 +79,11 @@ ExprRef Binder::make_call(std::string_view schema, std::string_view name, std::v
       if (wanted == 0) {
         wanted = type_of(*args[i]) == types::kUnknown ? Oid{types::kText} : type_of(*args[i]);
       }
+      const bool told = kernel.name == "pg_typeof" && type_of(*args[i]) == types::kUnknown;
+      made->arg_types.push_back(told ? Oid{types::kUnknown} : wanted);
       ExprRef arg = type_of(*args[i]) == wanted
                         ? std::move(args[i])
                         : coerce(std::move(args[i]), wanted, -1, CastContext::kImplicit);
-      made->arg_types.push_back(wanted);
       made->args.push_back(std::move(arg));
     }
     needs_writer = needs_writer || writes(name);
@@ -281,7 +282,11 @@ ExprRef Binder::set_returning(ExprRef call, Scope& scope, std::string_view name)
   const Oid type = call->type;
   const int location = call->location;
   entry->function = std::move(call);
-  entry->columns.push_back({.name = std::string(name), .type = type, .sql = "value"});
+  // The table of a function with named results calls its columns so.
+  const auto& results = entry->function->kernel->columns;
+  entry->columns.push_back({.name = std::string(name),
+                            .type = type,
+                            .sql = results.empty() ? "value" : fmt::format("\"{}\"", results.front().name)});
   scope.expanded.push_back(entry);
   return column_of(entry, 0, location);
 }

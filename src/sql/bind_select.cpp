@@ -259,6 +259,12 @@ ExprRef Binder::output_or_expression(const pg::Node& node, Query& query, Scope& 
     return query.targets[static_cast<std::size_t>(number - 1)].expr;
   }
   if (output_only) {
+    if (node.node_case == PG_QUERY__NODE__NODE_COLUMN_REF && node.column_ref->n_fields == 1 &&
+        node.column_ref->fields[0]->node_case == PG_QUERY__NODE__NODE_STRING) {
+      raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" does not exist",
+                  pg::string_of(node.column_ref->fields[0])),
+            node.column_ref->location);
+    }
     raise(error(ErrorCode::kNotImplemented, "invalid UNION/INTERSECT/EXCEPT ORDER BY clause")
               .detail("Only result column names can be used, not expressions or functions.")
               .hint("Add the expression/function to every SELECT, or move the UNION into a FROM clause."));

@@ -36,6 +36,18 @@ bool Binder::can_coerce(Oid from, Oid to, CastContext context) const {
   return needed != CastContext::kNone && needed >= context;
 }
 
+// Where an expression begins: an operator's own location is its sign.
+static int leftmost(const Expr& e) {
+  int found = e.location;
+  if (e.kind == ExprKind::kCall || e.kind == ExprKind::kCast) {
+    for (const ExprRef& arg : e.args) {
+      const int begin = leftmost(*arg);
+      found = begin >= 0 && (found < 0 || begin < found) ? begin : found;
+    }
+  }
+  return found;
+}
+
 ExprRef Binder::try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext context, int location) {
   if (location < 0) {
     location = e->location;
@@ -126,7 +138,7 @@ ExprRef Binder::coerce_assignment(ExprRef e, const Column& column, int location)
     raise(error(ErrorCode::kDatatypeMismatch, "column \"{}\" is of type {} but expression is of type {}",
                 column.name, format_type(column.type), format_type(from))
               .hint("You will need to rewrite or cast the expression."),
-          e->location >= 0 ? e->location : location);
+          e->location >= 0 ? leftmost(*e) : location);
   }
   return made;
 }

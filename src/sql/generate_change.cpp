@@ -68,8 +68,13 @@ std::string Generator::row_check(Change& c) {
 }
 
 std::string Generator::insert(Change& c) {
-  std::string out = fmt::format("INSERT INTO {} AS r{}({}) ", table_name(c.target->relation->oid),
-                                c.target->id, column_list(c.insert_columns));
+  const std::string target = fmt::format("INSERT INTO {} AS r{}", table_name(c.target->relation->oid), c.target->id);
+  if (c.insert_columns.empty()) {  // a table without columns still has rows
+    return c.source->kind == QueryKind::kValues
+               ? target + " DEFAULT VALUES" + returning(c)
+               : fmt::format("{}(c0) SELECT NULL FROM ({}) WHERE 1{}", target, query(*c.source), returning(c));
+  }
+  std::string out = fmt::format("{}({}) ", target, column_list(c.insert_columns));
   const std::size_t count = c.insert_columns.size();
   const bool plain_values = c.source->kind == QueryKind::kValues;
   if (c.new_row == nullptr) {
@@ -195,7 +200,7 @@ std::string Generator::returning(const Change& c) {
   for (RangeColumn& column : c.target->columns) {
     column.sql = fmt::format("{}.{}", table_name(c.target->relation->oid), column.sql);
   }
-  std::string out = " RETURNING ";
+  std::string out = c.returning.empty() ? " RETURNING NULL" : " RETURNING ";
   for (std::size_t i = 0; i < c.returning.size(); ++i) {
     out += (i == 0 ? "" : ", ") + expression(*c.returning[i].expr);
   }

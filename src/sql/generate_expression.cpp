@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
@@ -187,11 +189,17 @@ std::string Generator::aggregate(const Expr& e) {
                                         : std::string_view(e.text));
   out += "(";
   const bool typed = e.kernel != nullptr && e.kernel->typed && !native;
-  if (e.distinct) {
-    if (e.args.size() + (typed ? 1 : 0) > 1) {
-      throw BindFailure{error(ErrorCode::kNotImplemented,
-                              "DISTINCT is not implemented for the aggregate function {}", e.kernel->name)};
+  // SQLite's DISTINCT takes one argument; for more the kernel drops equal neighbours of the sorted rows.
+  const bool neighbours = e.distinct && e.args.size() + (typed ? 1 : 0) > 1;
+  std::vector<SortKey> order_by = e.order;
+  if (neighbours) {
+    out.insert(out.size() - 1, "_distinct");
+    for (const ExprRef& arg : e.args) {
+      if (std::ranges::none_of(order_by, [&](const SortKey& key) { return same_expr(*key.expr, *arg); })) {
+        order_by.push_back({.expr = arg});
+      }
     }
+  } else if (e.distinct) {
     out += "DISTINCT ";
   }
   if (e.star || (e.args.empty() && e.kernel != nullptr)) {
@@ -204,8 +212,8 @@ std::string Generator::aggregate(const Expr& e) {
       out += i == 0 ? "" : ", ";
       out += i == 0 && (e.distinct || native) ? collated(*e.args[i]) : expression(*e.args[i]);
     }
-    if (!e.order.empty()) {
-      out += " ORDER BY " + order(e.order, nullptr);
+    if (!order_by.empty()) {
+      out += " ORDER BY " + order(order_by, nullptr);
     }
   }
   out += ")";

@@ -54,7 +54,20 @@ void find_parameters(const ProtobufCMessage* message, int& highest) {
 Error syntax_error(const PgQueryError& e) {
   const std::string_view what = e.message == nullptr ? "syntax error" : e.message;
   const bool missing = what.ends_with("not implemented") || what.ends_with("not yet implemented");
-  Error error(missing ? ErrorCode::kNotImplemented : ErrorCode::kSyntaxError, std::string(what));
+  const bool bad_text = what.starts_with("invalid byte sequence for encoding");
+  Error error(missing    ? ErrorCode::kNotImplemented
+              : bad_text ? ErrorCode::kCharacterNotInRepertoire
+                         : ErrorCode::kSyntaxError,
+              std::string(what));
+  // The parser's library hands over no hints; these are the ones of its grammar.
+  if (what == "subquery in FROM must have an alias") {
+    error = std::move(error).hint("For example, FROM (SELECT ...) [AS] foo.");
+  } else if (what == "VALUES in FROM must have an alias") {
+    error = std::move(error).hint("For example, FROM (VALUES ...) [AS] foo.");
+  }
+  if (bad_text) {
+    return error;
+  }
   return std::move(error).at(e.cursorpos);
 }
 

@@ -26,6 +26,7 @@ const std::vector<ProcRow> kProcs = {
 #define BOP_PROC(oid, name, key, kind, strict, volatility, returns_set, variadic, defaults, result, args, columns) \
   {oid, name, key, kind, strict, volatility, returns_set, variadic, defaults, result, args, columns},
 #include "sql/functions/proc_table.def"
+#include "sql/functions/bop_proc_table.def"
 #undef BOP_PROC
 };
 
@@ -162,6 +163,8 @@ const Implementations& all_implementations() {
     add_array_functions(v);
     add_set_functions(v);
     add_aggregates(v);
+    add_datetime_formats(v);
+    add_number_formats(v);
     add_session_functions(v);
     return v;
   }();

@@ -77,6 +77,8 @@ void add_pattern_functions(Implementations& all);   // pattern_functions.cpp
 void add_encoding_functions(Implementations& all);  // encoding_functions.cpp
 void add_datetime_functions(Implementations& all);  // datetime_functions.cpp
 void add_interval_functions(Implementations& all);  // interval_functions.cpp
+void add_datetime_formats(Implementations& all);    // format_datetime.cpp
+void add_number_formats(Implementations& all);      // format_number.cpp
 void add_json_functions(Implementations& all);      // json_functions.cpp
 void add_json_building(Implementations& all);       // json_building.cpp
 void add_array_functions(Implementations& all);     // array_functions.cpp

@@ -93,6 +93,8 @@ void add_set_functions(Implementations& all) {
   all.push_back(rows("generate_series_timestamptz", [](Call& c) { return timestamps(c, true); }));
   all.push_back(rows("generate_subscripts", subscripts));
   all.push_back(rows("generate_subscripts_nodir", subscripts));
+  // No table is a partition of another.
+  all.push_back(rows("pg_partition_ancestors", [](Call&) { return items({}); }));
   all.push_back(rows("array_unnest", [](Call& c) {
     return items(parse_stored_array(c.types.empty() ? types::kTextArray : c.types[0], c.text(0)).elements);
   }));

@@ -79,6 +79,30 @@ void run_helper(sqlite3_context* sc, int n, sqlite3_value** v) {
   set_result(sc, *result);
 }
 
+// DISTINCT of aggregates with several arguments: the rows arrive sorted by all of them.
+class DistinctNeighbours : public Aggregate {
+ public:
+  explicit DistinctNeighbours(std::unique_ptr<Aggregate> inner) : inner_(std::move(inner)) {}
+  Status step(Call& call) override {
+    bool same = !last_.empty();
+    for (std::size_t i = 0; same && i < call.size(); ++i) {
+      const Oid type = i < call.types.size() ? call.types[i] : call.kernel.args[i];
+      const Value last = last_[i];
+      same = call[i].is_null() || last.is_null() ? call[i].is_null() && last.is_null()
+                                                 : compare(type, call[i], last) == 0;
+    }
+    if (same) return {};
+    last_.clear();
+    for (const Value& v : call.args) last_.emplace_back(v);
+    return inner_->step(call);
+  }
+  Returned value(FunctionContext& context) const override { return inner_->value(context); }
+
+ private:
+  std::unique_ptr<Aggregate> inner_;
+  std::vector<OwnedValue> last_;
+};
+
 // SQLite keeps this zeroed memory for a group.
 struct Group {
   Aggregate* aggregate;
@@ -92,7 +116,9 @@ void step_or_undo(sqlite3_context* sc, int n, sqlite3_value** v, bool undo) {
   const Arguments arguments(n, v);
   std::span<const Value> args = arguments.span();
   if (group->aggregate == nullptr) {
-    group->aggregate = slot.implementation->aggregate().release();
+    std::unique_ptr<Aggregate> made = slot.implementation->aggregate();
+    if (slot.distinct) made = std::make_unique<DistinctNeighbours>(std::move(made));
+    group->aggregate = made.release();
     if (slot.kernel->typed) {
       group->types = new ArgTypes;
       parse_arg_types(args[0].bytes, group->types->oids, group->types->variadic_array);
@@ -203,6 +229,11 @@ Status register_functions(sqlite3* connection, FunctionContext* context) {
       continue;
     }
     const int flags = SQLITE_UTF8 | (k.volatility == 'v' ? 0 : SQLITE_DETERMINISTIC);
+    if (i.aggregate && (k.typed || k.args.size() > 1)) {
+      Slot* distinct = binding->slots.emplace_back(std::make_unique<Slot>(Slot{binding, &k, &i, true})).get();
+      BOP_TRY(checked(connection, sqlite3_create_function_v2(connection, (k.sqlite_name + "_distinct").c_str(), -1, flags,
+                                                             distinct, nullptr, run_step, run_final, nullptr)));
+    }
     BOP_TRY(checked(connection,
                     i.aggregate ? sqlite3_create_window_function(connection, k.sqlite_name.c_str(), -1, flags, slot, run_step,
                                                                  run_final, run_value, run_inverse, nullptr)

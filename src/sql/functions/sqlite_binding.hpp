@@ -16,6 +16,7 @@ struct Slot {
   Binding* binding;
   const Kernel* kernel;
   const Implementation* implementation;
+  bool distinct = false;  // an aggregate that drops equal neighbours
 };
 struct HelperSlot {
   Binding* binding;

@@ -317,7 +317,11 @@ Returned overlay(Call& c) {
 }
 
 Returned any_to_text_pair(Call& c) {
-  const auto piece = [&c](std::size_t i) { return text_of(i < c.types.size() ? c.types[i] : types::kText, c[i], c.codec()); };
+  const auto piece = [&c](std::size_t i) {
+    const Oid type = i < c.types.size() ? c.types[i] : types::kText;
+    // A cast to text, which writes booleans whole, not the type's output.
+    return type == types::kBool ? std::string(c[i].as_bool() ? "true" : "false") : text_of(type, c[i], c.codec());
+  };
   return text_result(piece(0) + piece(1));
 }
 
@@ -380,6 +384,18 @@ void add_text_functions(Implementations& all) {
     if (c[0].is_null()) return OwnedValue::null();
     return concat_with(c, c.text(0), 1);
   }));
+  const auto count_nulls = [](Call& c, bool nulls) -> Returned {
+    std::int64_t n = 0;
+    if (c.variadic_array) {
+      if (c[0].is_null()) return OwnedValue::null();
+      for (const OwnedValue& e : parse_stored_array(c.types[0], c.text(0)).elements) n += e.is_null() == nulls ? 1 : 0;
+    } else {
+      for (const Value& v : c.args) n += v.is_null() == nulls ? 1 : 0;
+    }
+    return int_result(n);
+  };
+  all.push_back(scalar("pg_num_nulls", [count_nulls](Call& c) { return count_nulls(c, true); }));
+  all.push_back(scalar("pg_num_nonnulls", [count_nulls](Call& c) { return count_nulls(c, false); }));
   all.push_back(scalar("text_format", format));
   all.push_back(scalar("text_format_nv", format));
   all.push_back(scalar("textoverlay", overlay));

@@ -196,7 +196,8 @@ Result<OwnedValue> cast(Oid from, Oid to, const Value& v, bool explicit_cast, co
   if ((from == types::kJsonb && to == types::kJson) || (from == types::kJson && to == types::kJsonb)) {
     return parse_text(to, -1, v.bytes, context);
   }
-  if (is_true_array(from) && is_true_array(to) && cast_context(from, to) != CastContext::kNone) {
+  const bool from_array = is_true_array(from) || from == types::kInt2Vector || from == types::kOidVector;
+  if (from_array && is_true_array(to) && cast_context(from, to) != CastContext::kNone) {
     Array a = parse_stored_array(from, v.bytes);
     for (OwnedValue& e : a.elements) {
       BOP_LET(converted, cast(element_of(from), element_of(to), e, explicit_cast, context));

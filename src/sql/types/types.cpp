@@ -155,7 +155,9 @@ CastContext cast_context(Oid from, Oid to) noexcept {
            : row->context == 'a' ? CastContext::kAssignment
                                  : CastContext::kExplicit;
   }
-  if (is_true_array(from) && is_true_array(to)) return cast_context(element_of(from), element_of(to));
+  // int2vector and oidvector are arrays as sources of a cast, but nothing is cast to them.
+  const bool from_array = is_true_array(from) || from == types::kInt2Vector || from == types::kOidVector;
+  if (from_array && is_true_array(to)) return cast_context(element_of(from), element_of(to));
   if (is_pseudo(from) || is_pseudo(to)) {
     return from == types::kRecord && is_text_category(to) ? CastContext::kAssignment : CastContext::kNone;
   }
