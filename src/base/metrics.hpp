@@ -1,7 +1,7 @@
 // What a node counts and measures, declared once in metrics.def, and its text for Prometheus.
 //
 //   metrics().commits_total.add();
-//   metrics().log_write_seconds.record(elapsed_ns);
+//   metrics().statement_seconds.record(elapsed_ns);
 //
 // All operations are lock-free and relaxed: each number is exact, together they are not one moment's state.
 //

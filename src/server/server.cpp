@@ -198,6 +198,7 @@ Status serve(Settings settings, std::function<Result<Settings>()> read_again) {
   if (const Status written = directory.write_address(format_address(address)); !written) {
     log_error("clients will not find this node by its data directory", written.error());
   }
+  metrics().start_time_seconds.set(system_clock().wall_us() / 1'000'000);
   log_info("serving", {{"address", host}, {"pg_port", address.pg_port}, {"http_port", address.http_port}});
   print_ready(address, known_password(storage->node(), password), directory.path());
 

@@ -37,6 +37,7 @@ session::NodeOptions node_options(const Settings& settings) {
   options.random = &system_random();
   options.max_connections = static_cast<std::uint32_t>(settings.max_connections());
   options.lock_timeout_ms = settings.lock_timeout_ms();
+  options.writer_idle_ms = settings.idle_in_transaction_timeout_ms();
   options.statement_timeout_ms = settings.statement_timeout_ms();
   options.statement_budget_ms = settings.statement_budget_ms();
   // A text that is a verifier already is kept, as PostgreSQL keeps what pg_dumpall wrote.

@@ -71,7 +71,13 @@ Status Node::start(std::string_view admin_password) {
   return {};
 }
 
+void Node::limit_idle_writers(database::Database& database) const {
+  const std::int64_t limit = options_.writer_idle_ms;
+  database.lane().set_idle_limit(limit > 0 ? std::chrono::milliseconds(limit) : std::chrono::hours(24 * 365));
+}
+
 Status Node::load_catalog(database::Database& database) {
+  limit_idle_writers(database);
   auto& rows = rows_of(database);
   BOP_LET(reader, rows.try_borrow_reader());
   if (!reader) return fail(ErrorCode::kInternal, "database \"{}\": no connection to load its catalog", database.name());

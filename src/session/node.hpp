@@ -32,6 +32,7 @@ struct NodeOptions {
   std::uint32_t max_connections = 10000;
   std::int64_t lock_timeout_ms = 0;
   std::int64_t statement_timeout_ms = 0;
+  std::int64_t writer_idle_ms = 10'000;  // a writing transaction idle for longer ends when others wait; 0 never
   std::int64_t statement_budget_ms = 5;  // a statement that runs longer hands its reactor to another thread
   // Verifier of a new password ("SCRAM-SHA-256$..."), of the layer that knows passwords.
   std::function<Result<std::string>(std::string_view password)> make_verifier;
@@ -62,6 +63,8 @@ class Node final : public SessionFactory {
   [[nodiscard]] Csn released() const override;
   bool when_released(Csn csn, Executor& executor, std::move_only_function<void(Status)> run) override;
 
+  // Applies writer_idle_ms to a database that was opened or created.
+  void limit_idle_writers(database::Database& database) const;
   // Refuses new sessions from now on (57P03).
   void stop_accepting();
 

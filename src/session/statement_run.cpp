@@ -140,6 +140,7 @@ Result<Progress> PgSession::step_plan(Run& run) {
   run.connection = &transaction_.connection();
   catalog_session_.catalog = run.plan->catalog;
   catalog_session_.connection = run.connection->handle();
+  catalog_session_.snapshot = run.connection->snapshot();
   switch (run.plan->kind) {
     case sql::PlanKind::kSelect: return step_select(run);
     case sql::PlanKind::kInsert:

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "base/metrics.hpp"
 #include "sql/plan.hpp"
 
 namespace bop::session {
@@ -12,6 +13,7 @@ struct Transaction::LaneWait {
   database::WriterLane::Ticket ticket = 0;
   bool granted = false;
   bool abandoned = false;
+  std::int64_t since_ns = 0;  // when the waiting began; 0: it does not wait, or its end has been counted
   std::optional<Error> error;
 };
 
@@ -125,8 +127,16 @@ Result<bool> Transaction::want_writer() {
             wake();
           });
       lane_wait_->ticket = entered.ticket;
-      if (!entered.granted) return false;
+      if (!entered.granted) {
+        lane_wait_->since_ns = system_clock().steady_ns();
+        metrics().writer_lane_waiting.add(1);
+        return false;
+      }
       lane_wait_->granted = true;
+    }
+    if (lane_wait_->since_ns != 0 && (lane_wait_->error || lane_wait_->granted)) {
+      metrics().writer_lane_waiting.add(-1);
+      metrics().writer_lane_wait_seconds.record(system_clock().steady_ns() - std::exchange(lane_wait_->since_ns, 0));
     }
     if (lane_wait_->error) {
       Error why = *lane_wait_->error;
@@ -232,6 +242,7 @@ Result<Csn> Transaction::commit() {
       return std::unexpected(committed.error());
     }
     gate = std::max(gate, *committed);
+    metrics().commits_total.add();
     for (const Oid sequence : dropped_sequences_) {
       if (auto dropped = database_->sequences().drop(sequence)) gate = std::max(gate, *dropped);
     }
@@ -244,6 +255,7 @@ void Transaction::rollback() {
   if (writer_ != nullptr) {
     writer_->rollback();
     writer_ = nullptr;
+    metrics().rollbacks_total.add();
   }
   forget();
 }
@@ -254,6 +266,7 @@ void Transaction::fail() {
     writer_->rollback();
     writer_ = nullptr;
     own_catalog_.reset();
+    metrics().rollbacks_total.add();
     leave_lane();
   }
   reader_ = {};
@@ -273,6 +286,7 @@ void Transaction::give_up(const Error& why) {
 void Transaction::forget() {
   if (lane_wait_) {
     lane_wait_->abandoned = true;
+    if (std::exchange(lane_wait_->since_ns, 0) != 0) metrics().writer_lane_waiting.add(-1);
     const auto ticket = lane_wait_->ticket;
     if (lane_wait_->granted) {
       database_->lane().leave(ticket);

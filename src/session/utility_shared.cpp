@@ -210,6 +210,7 @@ Status PgSession::start_shared_change(Run& run) {
       };
       after = [this, created]() -> Status {
         BOP_LET(database, node_.databases().create_database(created->id, created->name));
+        node_.limit_idle_writers(*database);
         database->publish_attachment(
             static_cast<rowstore::RowStore&>(database->rows()).tip(),
             std::make_shared<const sql::Catalog>(sql::builtin_relations()));

@@ -98,6 +98,11 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
                                      column->name, table.name)
                                    .hint("Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead."));
       }
+      // SQLite's table knows the default of a column that ON DELETE SET DEFAULT can set.
+      for (const Constraint& key : table.constraints) {
+        const bool sets = key.type == 'f' && (key.on_delete == 'd' || key.on_update == 'd');
+        if (sets && std::ranges::find(key.columns, column->number) != key.columns.end()) alteration.rebuild = true;
+      }
       if (command.def == nullptr) {
         column->default_text.reset();
         return {};

@@ -78,6 +78,8 @@ class DdlRun {
   void notice(Error what) const {
     if (context_.notice) context_.notice(false, what);
   }
+  // The text of a query with the schema of each relation (qualify.cpp).
+  [[nodiscard]] Result<std::string> qualified_text(const PgQuery__Node* query) const;
   // The schema and table fields of an error about `table`.
   [[nodiscard]] Error about(const Relation& table, Error what) const;
   [[nodiscard]] Status check_name_free(Oid schema, std::string_view name) const;
@@ -103,6 +105,7 @@ class DdlRun {
                                        const std::vector<Index>& indexes);
   [[nodiscard]] Status verify_check(const Relation& table, const Constraint& constraint);
   [[nodiscard]] Status verify_not_null(const Relation& table, const Column& column);
+  [[nodiscard]] Error duplicate_key(const Index& index, const Relation& table);
   [[nodiscard]] Status make_index(const Index& index, const Relation& table);
 
   // ---- ALTER TABLE (alter_table.cpp, alter_column.cpp, rebuild.cpp)
@@ -131,6 +134,8 @@ class DdlRun {
   // Collects what depends on what is in `dropped`; on RESTRICT the first dependency is the error.
   [[nodiscard]] Status collect(Dropped& dropped, bool cascade, std::string_view what);
   [[nodiscard]] Status remove(const Dropped& dropped);
+  // The sequences that the default names in nextval.
+  [[nodiscard]] std::set<Oid> sequences_of_default(const Column& column) const;
   [[nodiscard]] std::set<Oid> view_reads(const Relation& view) const;
 
   // ---- sequences (sequence.cpp)

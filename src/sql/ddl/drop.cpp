@@ -15,6 +15,25 @@ std::set<Oid> DdlRun::view_reads(const Relation& view) const {
   return {(*plan)->relations.begin(), (*plan)->relations.end()};
 }
 
+// Stored defaults are deparsed text, so that nextval has one spelling: nextval('name') with or without a cast.
+std::set<Oid> DdlRun::sequences_of_default(const Column& column) const {
+  std::set<Oid> found;
+  if (column.sequence != 0) found.insert(column.sequence);
+  if (!column.default_text) return found;
+  constexpr std::string_view kCall = "nextval('";
+  for (std::size_t at = column.default_text->find(kCall); at != std::string::npos;
+       at = column.default_text->find(kCall, at + 1)) {
+    const std::size_t begin = at + kCall.size();
+    std::string name = column.default_text->substr(begin, column.default_text->find('\'', begin) - begin);
+    std::erase(name, '"');
+    const std::size_t dot = name.rfind('.');
+    const std::string schema = dot == std::string::npos ? std::string() : name.substr(0, dot);
+    const auto named = now().find(context_.bind.search_path, schema, dot == std::string::npos ? name : name.substr(dot + 1));
+    if (named && now().sequence(named.oid) != nullptr) found.insert(named.oid);
+  }
+  return found;
+}
+
 Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what) {
   std::vector<std::string> dependents;  // "view v depends on table t"
   std::vector<std::string> taken;       // "view v"
@@ -69,14 +88,17 @@ Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what) {
       if (!points || dropped.constraints.contains({oid, constraint.oid})) continue;
       dropped.constraints.insert({oid, constraint.oid});
       const auto source = now().relation(constraint.foreign_table);
+      const auto key = dropped.relations.contains(constraint.foreign_table) ? nullptr : now().index(constraint.index);
       dependents.push_back(fmt::format("constraint {} on table {} depends on {}", constraint.name, relation->name,
-                                       describe('r', source->name)));
+                                       key ? describe('i', key->name) : describe('r', source->name)));
       taken.push_back(fmt::format("constraint {} on table {}", constraint.name, relation->name));
     }
     for (const Column& column : relation->columns) {
-      if (column.dropped || column.identity != 0 || column.sequence == 0) continue;
-      if (!dropped.sequences.contains(column.sequence)) continue;
-      const auto sequence = now().sequence(column.sequence);
+      if (column.dropped || column.identity != 0) continue;
+      const std::set<Oid> used = sequences_of_default(column);
+      const auto gone = std::ranges::find_if(used, [&](Oid s) { return dropped.sequences.contains(s); });
+      if (gone == used.end()) continue;
+      const auto sequence = now().sequence(*gone);
       dependents.push_back(fmt::format("default value for column {} of table {} depends on {}", column.name,
                                        relation->name, describe('S', sequence->name)));
       taken.push_back(fmt::format("default value for column {} of table {}", column.name, relation->name));
@@ -118,7 +140,8 @@ Status DdlRun::remove(const Dropped& dropped) {
     bool changed = false;
     Relation after = *relation;
     for (Column& column : after.columns) {
-      if (column.sequence != 0 && column.identity == 0 && dropped.sequences.contains(column.sequence)) {
+      if (column.dropped || column.identity != 0) continue;
+      if (std::ranges::any_of(sequences_of_default(column), [&](Oid s) { return dropped.sequences.contains(s); })) {
         column.sequence = 0;
         column.default_text.reset();
         changed = true;
@@ -189,6 +212,7 @@ Status DdlRun::drop(const PgQuery__DropStmt& drop) {
         return fail(ErrorCode::kDependentObjectsStillExist,
                     "cannot drop schema {} because it is required by the database system", name);
       }
+      BOP_TRY(must_own(schema->owner, describe('n', name)));
       dropped.schemas.insert(schema->oid);
       what = describe('n', name);
       ++count;
@@ -230,6 +254,7 @@ Status DdlRun::drop(const PgQuery__DropStmt& drop) {
     if (const auto relation = now().relation(found.oid); relation && relation->is_virtual()) {
       return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog", name);
     }
+    BOP_TRY(must_own(found));
     switch (kind->kind) {
       case 'r':
       case 'v': dropped.relations.insert(found.oid); break;
@@ -277,6 +302,9 @@ Status DdlRun::truncate(const PgQuery__TruncateStmt& truncate) {
     const auto relation = now().relation(found.oid);
     if (!relation || relation->kind != 'r' || relation->is_virtual()) {
       return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a table", item->range_var->relname);
+    }
+    if (!must_own(found)) {
+      return fail(ErrorCode::kInsufficientPrivilege, "permission denied for table {}", relation->name);
     }
     tables.insert(found.oid);
   }

@@ -5,6 +5,7 @@
 
 #include "sql/ddl/ddl_run.hpp"
 #include "sql/functions/kernels.hpp"
+#include "sql/sqlite_value.hpp"
 #include "sql/types/types.hpp"
 
 namespace bop::sql {
@@ -40,6 +41,7 @@ Status DdlRun::create_index(const PgQuery__IndexStmt& create) {
   if (table->is_virtual()) {
     return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog", table->name);
   }
+  BOP_TRY(must_own(found));
   const std::string_view method = pg::text(create.access_method);
   if (!method.empty() && method != "btree") {
     if (method != "hash") {
@@ -136,6 +138,11 @@ Status DdlRun::make_index(const Index& index, const Relation& table) {
   if (sql.empty()) return {};
   if (sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK) return {};
   if ((sqlite3_errcode(db_) & 0xff) != SQLITE_CONSTRAINT) return std::unexpected(sqlite_error("CREATE INDEX"));
+  return std::unexpected(duplicate_key(index, table));
+}
+
+// The refusal of a unique index, with the first key that stands more than once, when its parts are plain columns.
+Error DdlRun::duplicate_key(const Index& index, const Relation& table) {
   Error duplicate = error(ErrorCode::kUniqueViolation, "could not create unique index \"{}\"", index.name);
   std::string columns;
   std::string names;
@@ -146,23 +153,25 @@ Status DdlRun::make_index(const Index& index, const Relation& table) {
     columns += fmt::format("{}{}", columns.empty() ? "" : ", ", column_name(key.column));
     names += fmt::format("{}{}", names.empty() ? "" : ", ", table.find_column(key.column)->name);
   }
-  if (plain) {
-    // The first duplicate, for the DETAIL: its values as text.
-    std::string shown;
-    for (const IndexKey& key : index.keys) {
-      const Column* column = table.find_column(key.column);
-      const std::string value = cast_sql(column->type, 25, -1, true, column_name(key.column));
-      shown += fmt::format("{}{}", shown.empty() ? "" : " || ', ' || ", value.empty() ? column_name(key.column) : value);
-    }
-    std::string present;
-    for (const IndexKey& key : index.keys) {
-      present += fmt::format("{}{} IS NOT NULL", present.empty() ? "" : " AND ", column_name(key.column));
-    }
-    auto values = first(fmt::format("SELECT {} FROM {} WHERE {} GROUP BY {} HAVING count(*) > 1 LIMIT 1", shown,
-                                    table_name(table.oid), present, columns));
-    if (values && *values) duplicate.mut().detail = fmt::format("Key ({})=({}) is duplicated.", names, **values);
+  if (!plain) return about(table, std::move(duplicate)).constraint(index.name);
+  std::string present;
+  for (const IndexKey& key : index.keys) {
+    present += fmt::format("{}{} IS NOT NULL", present.empty() ? "" : " AND ", column_name(key.column));
   }
-  return std::unexpected(about(table, std::move(duplicate)).constraint(index.name));
+  const std::string sql = fmt::format("SELECT {0} FROM {1} WHERE {2} GROUP BY {0} HAVING count(*) > 1 LIMIT 1", columns,
+                                      table_name(table.oid), present);
+  sqlite3_stmt* statement = nullptr;
+  if (sqlite3_prepare_v2(db_, sql.c_str(), -1, &statement, nullptr) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
+    std::string values;
+    for (std::size_t i = 0; i < index.keys.size(); ++i) {
+      const Column* column = table.find_column(index.keys[i].column);
+      if (i > 0) values += ", ";
+      encode_text(column->type, column->typmod, column_value(statement, static_cast<int>(i)), CodecContext{}, values);
+    }
+    duplicate.mut().detail = fmt::format("Key ({})=({}) is duplicated.", names, values);
+  }
+  sqlite3_finalize(statement);
+  return about(table, std::move(duplicate)).constraint(index.name);
 }
 
 }  // namespace bop::sql

@@ -18,7 +18,7 @@ Status DdlRun::create_view(const PgQuery__ViewStmt& create) {
   if (!plan->parameters.empty()) {
     return fail(ErrorCode::kUndefinedParameter, "there is no parameter $1");
   }
-  BOP_LET(text, deparse_statement(create.query));
+  BOP_LET(text, qualified_text(create.query));
   Relation view;
   view.kind = 'v';
   view.schema = schema->oid;

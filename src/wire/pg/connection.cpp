@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "base/metrics.hpp"
 
 namespace bop::wire::pg {
 
@@ -164,6 +165,7 @@ void Connection::abort(const Error& reason) {
 }
 
 void Connection::fatal(const Error& e) {
+  if (!is_authenticated()) metrics().connections_refused_total.add();
   write_error(out(), ErrorSeverity::kFatal, e);
   close();
 }
