@@ -1,4 +1,6 @@
 // SQLite's text for tables and indexes of the catalog.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "sql/bind.hpp"
@@ -26,6 +28,13 @@ std::string_view action(char letter) {
   }
 }
 
+bool is_set_to_default(const Relation& table, const Column& column) {
+  return std::ranges::any_of(table.constraints, [&](const Constraint& c) {
+    return c.type == 'f' && (c.on_delete == 'd' || c.on_update == 'd') &&
+           std::ranges::find(c.columns, column.number) != c.columns.end();
+  });
+}
+
 }  // namespace
 
 Result<std::string> create_table_sql(const Relation& table, const Catalog& catalog) {
@@ -45,6 +54,14 @@ Result<std::string> create_table_sql(const Relation& table, const Catalog& catal
       body += " INTEGER PRIMARY KEY";
     } else if (!type->collation.empty()) {
       body += fmt::format(" COLLATE {}", type->collation);
+    }
+    // Inserts bring their defaults along; SQLite needs one only for what its own ON DELETE SET DEFAULT stores.
+    if (column.default_text && is_set_to_default(table, column)) {
+      BOP_LET(parsed, parse_expression(*column.default_text));
+      const BindContext context{.catalog = std::make_shared<const Catalog>(catalog)};
+      BOP_LET(bound, bind_expression(parsed, nullptr, ExpressionUse::kDefault, context, column.type, column.typmod,
+                                     column.name));
+      body += fmt::format(" DEFAULT ({})", bound.sql);
     }
   }
   if (body.empty()) {

@@ -67,6 +67,23 @@ class Node(unittest.TestCase):
         with open(path, encoding="utf-8") as file:
             self.assertEqual(file.read().strip(), self.node.password)
 
+    def test_current_csn_moves_with_commits_and_locks_show_the_writer(self):
+        self.node.start()
+        self.ask("CREATE TABLE written (a int)")
+        before = int(self.ask("SELECT bop_current_csn()")[0][0])
+        self.ask("INSERT INTO written VALUES (1)")
+        after = int(self.ask("SELECT bop_current_csn()")[0][0])
+        self.assertGreater(after, before)
+        self.assertEqual(self.ask("SELECT pg_typeof(bop_current_csn())")[0][0], "bigint")
+        writer = self.node.connect()
+        self.ask("BEGIN", writer)
+        self.ask("INSERT INTO written VALUES (2)", writer)
+        self.assertEqual(self.ask("SELECT granted FROM bop_locks"), [["t"]])
+        self.assertEqual(int(self.ask("SELECT bop_current_csn()")[0][0]), after)
+        self.ask("COMMIT", writer)
+        writer.close()
+        self.assertEqual(self.ask("SELECT count(*) FROM bop_locks"), [["0"]])
+
     def test_restart_keeps_url_and_data(self):
         self.node.start()
         self.ask("CREATE TABLE kept (a int PRIMARY KEY, b text)")

@@ -56,6 +56,10 @@ Status DdlRun::rebuild(const Relation& before, const Relation& after,
     const std::string copy = fmt::format("INSERT INTO {}({}) SELECT {} FROM {}", beside, columns, values, name);
     if (sqlite3_exec(db_, copy.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
       if ((sqlite3_errcode(db_) & 0xff) == SQLITE_CONSTRAINT && after.primary_key() != nullptr) {
+        // The rows are still in the old table.
+        if (const auto index = now().index(after.primary_key()->index)) {
+          return std::unexpected(duplicate_key(*index, after));
+        }
         return std::unexpected(about(after, error(ErrorCode::kUniqueViolation, "could not create unique index \"{}\"",
                                                   after.primary_key()->name))
                                    .constraint(after.primary_key()->name));

@@ -168,7 +168,7 @@ void add_session_functions(Implementations& all) {
         "pg_indexam_has_property", "pg_sequence_parameters", "pg_sequence_last_value", "pg_describe_object",
         "pg_identify_object", "pg_blocking_pids", "pg_advisory_lock_int8", "pg_try_advisory_lock_int8",
         "pg_advisory_unlock_int8", "pg_advisory_xact_lock_int8", "pg_advisory_unlock_all", "pg_column_is_updatable",
-        "pg_relation_is_updatable", "pg_char_to_encoding", "pg_export_snapshot", "pg_jit_available"}) {
+        "pg_relation_is_updatable", "pg_char_to_encoding", "pg_export_snapshot", "pg_jit_available", "bop_current_csn"}) {
     all.push_back(scalar(k, catalog));
   }
 }

@@ -202,6 +202,7 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
     const auto found = resolve(types::kRegtype, args[0].bytes);
     return found ? OwnedValue::of_int(*found) : OwnedValue::null();
   }
+  if (name == "bop_current_csn") return OwnedValue::of_int(static_cast<std::int64_t>(session.snapshot.value));
   if (name == "pg_my_temp_schema") return OwnedValue::of_int(0);
   if (name == "pg_is_other_temp_schema") return OwnedValue::of_bool(false);
   if (name == "pg_is_in_recovery") return OwnedValue::of_bool(false);

@@ -82,6 +82,7 @@ struct CatalogSession {
   std::string user_name;
   const ClusterView* cluster = nullptr;
   sqlite3* connection = nullptr;  // of the running statement, for sizes and row counts
+  Csn snapshot;                   // of the running statement
   CodecContext codec;
 };
 struct CatalogSlot {

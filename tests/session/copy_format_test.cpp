@@ -1,0 +1,156 @@
+#include "session/copy_format.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace bop::session {
+namespace {
+
+using Row = std::vector<std::optional<std::string>>;
+constexpr auto kNull = std::nullopt;
+
+struct Reading {
+  std::vector<Row> rows;
+  std::optional<Error> error;
+  std::uint64_t line = 0;
+};
+
+// Feeds `parts` one after the other.
+Reading read(const CopyOptions& options, std::size_t columns, const std::vector<std::string_view>& parts) {
+  Reading out;
+  CopyReader reader(options, columns, [&](std::span<const CopyField> fields) -> Status {
+    Row row;
+    for (const CopyField& field : fields) row.push_back(field ? std::optional<std::string>(*field) : kNull);
+    out.rows.push_back(std::move(row));
+    return {};
+  });
+  const auto done = [&]() -> Status {
+    for (const std::string_view part : parts) BOP_TRY(reader.feed(part));
+    return reader.finish();
+  }();
+  if (!done) out.error = done.error();
+  out.line = reader.line();
+  return out;
+}
+
+// The same rows and the same error however the bytes are cut in two, and one byte at a time.
+Reading read_every_way(const CopyOptions& options, std::size_t columns, std::string_view text) {
+  const Reading whole = read(options, columns, {text});
+  const auto same = [&](const std::vector<std::string_view>& parts, std::size_t cut) {
+    const Reading other = read(options, columns, parts);
+    EXPECT_EQ(other.rows, whole.rows) << "cut at " << cut;
+    EXPECT_EQ(other.error.has_value(), whole.error.has_value()) << "cut at " << cut;
+    EXPECT_EQ(other.error ? other.error->what() : "", whole.error ? whole.error->what() : "") << "cut at " << cut;
+    EXPECT_EQ(other.line, whole.line) << "cut at " << cut;
+  };
+  for (std::size_t cut = 0; cut <= text.size(); ++cut) same({text.substr(0, cut), text.substr(cut)}, cut);
+  std::vector<std::string_view> bytes;
+  for (std::size_t i = 0; i < text.size(); ++i) bytes.push_back(text.substr(i, 1));
+  same(bytes, 1);
+  return whole;
+}
+
+CopyOptions csv() {
+  CopyOptions options;
+  options.csv = true;
+  options.delimiter = ',';
+  options.null_text = "";
+  return options;
+}
+
+TEST(CopyText, EscapesNullsAndTheEndMark) {
+  const Reading out = read_every_way({}, 2, "1\ta\\tb\\\\\\n\n\\N\t\\x41\\101\\q\n3\t\n\\.\nnot read\n");
+  ASSERT_FALSE(out.error) << out.error->what();
+  EXPECT_EQ(out.rows, (std::vector<Row>{{"1", "a\tb\\\n"}, {kNull, "AAq"}, {"3", ""}}));
+}
+
+TEST(CopyText, LineEndsOfAllThreeKindsAndAMissingLastOne) {
+  for (const std::string end : {"\n", "\r\n", "\r"}) {
+    const Reading out = read_every_way({}, 2, "1\ta" + end + "2\tb" + end + "3\tc");
+    ASSERT_FALSE(out.error) << out.error->what();
+    EXPECT_EQ(out.rows, (std::vector<Row>{{"1", "a"}, {"2", "b"}, {"3", "c"}}));
+  }
+}
+
+TEST(CopyText, MissingAndExtraColumnsAreRefused) {
+  const Reading few = read_every_way({}, 2, "1\ta\n2\n");
+  ASSERT_TRUE(few.error);
+  EXPECT_EQ(few.error->sqlstate(), "22P04");
+  EXPECT_EQ(few.rows.size(), 1u);
+  const Reading many = read_every_way({}, 2, "1\ta\tx\n");
+  ASSERT_TRUE(many.error);
+  EXPECT_EQ(many.error->what(), "extra data after last expected column");
+}
+
+TEST(CopyCsv, QuotesProtectDelimitersAndLineEnds) {
+  const Reading out = read_every_way(csv(), 3, "1,\"a,\"\"b\"\"\n\",\n2,\"\",c\n");
+  ASSERT_FALSE(out.error) << out.error->what();
+  EXPECT_EQ(out.rows, (std::vector<Row>{{"1", "a,\"b\"\n", kNull}, {"2", "", "c"}}));
+}
+
+TEST(CopyCsv, AnUnfinishedQuoteIsRefused) {
+  const Reading out = read_every_way(csv(), 1, "1\n\"two\n");
+  ASSERT_TRUE(out.error);
+  EXPECT_EQ(out.error->what(), "unterminated CSV quoted field");
+}
+
+TEST(CopyCsv, TheHeaderIsSkipped) {
+  CopyOptions options = csv();
+  options.header = true;
+  const Reading out = read_every_way(options, 2, "a,b\n1,2\n");
+  ASSERT_FALSE(out.error) << out.error->what();
+  EXPECT_EQ(out.rows, (std::vector<Row>{{"1", "2"}}));
+}
+
+// What is written is read back, in both formats, for values made of the bytes that the formats treat in their own way.
+TEST(CopyRoundTrip, RandomValues) {
+  std::mt19937_64 random(20240817);
+  constexpr std::string_view kBytes = "\t\n\r\\\"',;N.abx01 \b\f\v";
+  for (int round = 0; round < 2000; ++round) {
+    const CopyOptions options = round % 2 == 0 ? CopyOptions{} : csv();
+    const std::size_t columns = 1 + random() % 4;
+    std::vector<Row> rows(1 + random() % 4, Row(columns));
+    std::string text;
+    for (Row& row : rows) {
+      std::vector<CopyField> fields;
+      for (auto& value : row) {
+        if (random() % 5 != 0) {
+          value.emplace();
+          for (std::size_t n = random() % 6; n > 0; --n) value->push_back(kBytes[random() % kBytes.size()]);
+        }
+        fields.push_back(value ? CopyField(*value) : CopyField{});
+      }
+      write_copy_row(options, fields, text);
+    }
+    const std::size_t cut = random() % (text.size() + 1);
+    const Reading out = read(options, columns, {std::string_view(text).substr(0, cut), std::string_view(text).substr(cut)});
+    ASSERT_FALSE(out.error) << out.error->what() << " in " << text;
+    ASSERT_EQ(out.rows, rows) << text;
+  }
+}
+
+// Bytes from outside: any of them is rows or an error, never a crash, and cutting them elsewhere changes nothing.
+TEST(CopyFuzz, MutatedInputs) {
+  std::mt19937_64 random(7);
+  const std::string corpus[] = {"1\ta\\tb\n\\N\t\\x41\n\\.\n", "1,\"a,\"\"b\"\n2,\n", "x\r\ny\r\n", "\"\n\"\",\"\r"};
+  constexpr std::string_view kBytes = "\t\n\r\\\",.xN0\xff";
+  for (int round = 0; round < 3000; ++round) {
+    std::string text = corpus[random() % std::size(corpus)];
+    for (std::size_t n = 1 + random() % 6; n > 0; --n) {
+      const std::size_t at = random() % (text.size() + 1);
+      switch (random() % 3) {
+        case 0: text.insert(at, 1, kBytes[random() % kBytes.size()]); break;
+        case 1: text.erase(at, 1); break;
+        default:
+          if (at < text.size()) text[at] = kBytes[random() % kBytes.size()];
+      }
+    }
+    const CopyOptions options = random() % 2 == 0 ? CopyOptions{} : csv();
+    (void)read_every_way(options, 1 + random() % 2, text);
+    ASSERT_FALSE(HasFailure()) << "round " << round << ": " << text;
+  }
+}
+
+}  // namespace
+}  // namespace bop::session
