@@ -73,11 +73,11 @@ TEST(CopyText, LineEndsOfAllThreeKindsAndAMissingLastOne) {
   }
 }
 
-TEST(CopyText, MissingAndExtraColumnsAreRefused) {
+// A short row is handed on as it is: the session knows the columns' names and refuses it.
+TEST(CopyText, ExtraColumnsAreRefusedAndShortRowsHandedOn) {
   const Reading few = read_every_way({}, 2, "1\ta\n2\n");
-  ASSERT_TRUE(few.error);
-  EXPECT_EQ(few.error->sqlstate(), "22P04");
-  EXPECT_EQ(few.rows.size(), 1u);
+  ASSERT_FALSE(few.error) << few.error->what();
+  EXPECT_EQ(few.rows, (std::vector<Row>{{"1", "a"}, {"2"}}));
   const Reading many = read_every_way({}, 2, "1\ta\tx\n");
   ASSERT_TRUE(many.error);
   EXPECT_EQ(many.error->what(), "extra data after last expected column");
