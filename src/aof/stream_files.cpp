@@ -147,10 +147,9 @@ bool decode_heads(std::span<const std::byte> payload, DatabaseHeads& heads) {
 
 Result<bool> has_heads(Disk& disk, const SegmentFile& segment) {
   BOP_LET(file, disk.open(segment.path, OpenMode::kRead));
-  SegmentWalk walk(*file, segment.header,
-                   {.last = segment.header.previous,
-                    .limit = segment.header.bytes,
-                    .window_bytes = kHeadsWindowBytes});
+  SegmentWalk walk(
+      *file, segment.header,
+      {.last = segment.header.previous, .limit = segment.header.bytes, .window_bytes = kHeadsWindowBytes});
   const auto first = walk.next();
   return first.has_value() && first->kind == RecordKind::kHeads &&
          walk.record_offset() == kSegmentHeaderBytes;

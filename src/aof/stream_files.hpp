@@ -36,8 +36,9 @@ using DatabaseHeads = std::map<DatabaseId, RecordLink>;
 [[nodiscard]] std::vector<std::byte> encode_heads(const DatabaseHeads& heads);
 [[nodiscard]] bool decode_heads(std::span<const std::byte> payload, DatabaseHeads& heads);
 
-// True when the first record of the segment is a valid heads record. A segment with entries may lack it: a first
-// write of marks alone can be lost in a power cut that a second write, which was in flight with it, survives.
+// True when the first record of the segment is a valid heads record. A segment with entries may lack it: a
+// first write of marks alone can be lost in a power cut that a second write, which was in flight with it,
+// survives.
 [[nodiscard]] Result<bool> has_heads(Disk& disk, const SegmentFile& segment);
 
 // Follows the records of the newest segments up to the end of the log.

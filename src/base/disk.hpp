@@ -86,8 +86,8 @@ class Disk {
   [[nodiscard]] virtual std::string_view kind() const noexcept = 0;
 };
 
-// `prefer` is "io_uring", "pwritev" (on a few threads) or "auto", which is pwritev. The choice and its reason are
-// logged; io_uring fails with kNotImplemented where the kernel does not allow it.
+// `prefer` is "io_uring", "pwritev" (on a few threads) or "auto", which is pwritev. The choice and its reason
+// are logged; io_uring fails with kNotImplemented where the kernel does not allow it.
 [[nodiscard]] Result<std::unique_ptr<Disk>> open_system_disk(std::string_view prefer);
 
 }  // namespace bop

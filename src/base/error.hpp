@@ -51,15 +51,42 @@ class Error {
   [[nodiscard]] std::string_view sqlstate() const noexcept { return info(code_).sqlstate; }
   [[nodiscard]] const ErrorFields& fields() const noexcept;
 
-  Error&& detail(std::string text) && { mut().detail = std::move(text); return std::move(*this); }
-  Error&& hint(std::string text) && { mut().hint = std::move(text); return std::move(*this); }
-  Error&& context(std::string text) && { mut().context = std::move(text); return std::move(*this); }
-  Error&& at(int position) && { mut().position = position; return std::move(*this); }
-  Error&& schema(std::string n) && { mut().schema = std::move(n); return std::move(*this); }
-  Error&& table(std::string n) && { mut().table = std::move(n); return std::move(*this); }
-  Error&& column(std::string n) && { mut().column = std::move(n); return std::move(*this); }
-  Error&& data_type(std::string n) && { mut().data_type = std::move(n); return std::move(*this); }
-  Error&& constraint(std::string n) && { mut().constraint = std::move(n); return std::move(*this); }
+  Error&& detail(std::string text) && {
+    mut().detail = std::move(text);
+    return std::move(*this);
+  }
+  Error&& hint(std::string text) && {
+    mut().hint = std::move(text);
+    return std::move(*this);
+  }
+  Error&& context(std::string text) && {
+    mut().context = std::move(text);
+    return std::move(*this);
+  }
+  Error&& at(int position) && {
+    mut().position = position;
+    return std::move(*this);
+  }
+  Error&& schema(std::string n) && {
+    mut().schema = std::move(n);
+    return std::move(*this);
+  }
+  Error&& table(std::string n) && {
+    mut().table = std::move(n);
+    return std::move(*this);
+  }
+  Error&& column(std::string n) && {
+    mut().column = std::move(n);
+    return std::move(*this);
+  }
+  Error&& data_type(std::string n) && {
+    mut().data_type = std::move(n);
+    return std::move(*this);
+  }
+  Error&& constraint(std::string n) && {
+    mut().constraint = std::move(n);
+    return std::move(*this);
+  }
   ErrorFields& mut();
 
  private:
@@ -88,15 +115,15 @@ template <class... Args>
 // BOP_LET(name, call): the same, and names the value.
 #define BOP_CONCAT_INNER(a, b) a##b
 #define BOP_CONCAT(a, b) BOP_CONCAT_INNER(a, b)
-#define BOP_TRY(call)                                                  \
-  do {                                                                 \
-    if (auto bop_try_result = (call); !bop_try_result.has_value()) {   \
-      return std::unexpected(std::move(bop_try_result).error());       \
-    }                                                                  \
+#define BOP_TRY(call)                                                \
+  do {                                                               \
+    if (auto bop_try_result = (call); !bop_try_result.has_value()) { \
+      return std::unexpected(std::move(bop_try_result).error());     \
+    }                                                                \
   } while (false)
-#define BOP_LET(name, call)                                                              \
-  auto BOP_CONCAT(bop_let_, name) = (call);                                              \
-  if (!BOP_CONCAT(bop_let_, name).has_value()) {                                         \
-    return std::unexpected(std::move(BOP_CONCAT(bop_let_, name)).error());               \
-  }                                                                                      \
+#define BOP_LET(name, call)                                                \
+  auto BOP_CONCAT(bop_let_, name) = (call);                                \
+  if (!BOP_CONCAT(bop_let_, name).has_value()) {                           \
+    return std::unexpected(std::move(BOP_CONCAT(bop_let_, name)).error()); \
+  }                                                                        \
   auto name = std::move(*BOP_CONCAT(bop_let_, name))

@@ -68,7 +68,8 @@ class UringQueue final : public DurableQueue {
       const std::lock_guard guard(reap_mutex_);
       io_uring_cqe* entry = nullptr;
       while (io_uring_peek_cqe(&ring_, &entry) == 0) {
-        // The kernel orders the submitter before us, which neither the language nor the thread sanitizer knows.
+        // The kernel orders the submitter before us, which neither the language nor the thread sanitizer
+        // knows.
         (void)handed_over_.load(std::memory_order_acquire);
         auto* write = static_cast<DurableWrite*>(io_uring_cqe_get_data(entry));
         const int result = entry->res;

@@ -21,7 +21,8 @@ rowstore::RowStoreOptions row_store_options(const Settings& settings, Disk& disk
   options.max_readers = static_cast<std::size_t>(settings.reader_pool());
   const std::int64_t half_cache_kib = settings.page_cache() / 2048;
   options.writer_cache_kib = static_cast<int>(half_cache_kib);
-  options.reader_cache_kib = static_cast<int>(std::max<std::int64_t>(half_cache_kib / settings.reader_pool(), 256));
+  options.reader_cache_kib =
+      static_cast<int>(std::max<std::int64_t>(half_cache_kib / settings.reader_pool(), 256));
   options.wal_memory = static_cast<std::uint64_t>(settings.wal_memory());
   options.wal_limit = static_cast<std::uint64_t>(settings.wal_limit());
   options.max_transaction_bytes = static_cast<std::uint64_t>(settings.max_transaction_bytes());

@@ -132,20 +132,22 @@ Status CopyReader::feed(std::string_view bytes) {
       if (line_end_ == LineEnd::kUnknown) line_end_ = pair ? LineEnd::kCrLf : LineEnd::kCr;
       if ((line_end_ == LineEnd::kCrLf) != pair) {
         ++line_;
-        return fail(ErrorCode::kBadCopyFormat, "{} carriage return found in {}", options_.csv ? "unquoted" : "literal",
-                    options_.csv ? "CSV data" : "data");
+        return fail(ErrorCode::kBadCopyFormat, "{} carriage return found in {}",
+                    options_.csv ? "unquoted" : "literal", options_.csv ? "CSV data" : "data");
       }
       const std::size_t end = i;
       i += pair ? 2 : 1;
       BOP_TRY(take_line(std::string_view(pending_).substr(start, end - start)));
     } else if (c == '\r') {
       ++line_;
-      return fail(ErrorCode::kBadCopyFormat, "{} carriage return found in data", options_.csv ? "unquoted" : "literal");
+      return fail(ErrorCode::kBadCopyFormat, "{} carriage return found in data",
+                  options_.csv ? "unquoted" : "literal");
     } else {
       if (line_end_ == LineEnd::kUnknown) line_end_ = LineEnd::kLf;
       if (line_end_ != LineEnd::kLf) {
         ++line_;
-        return fail(ErrorCode::kBadCopyFormat, "{} newline found in data", options_.csv ? "unquoted" : "literal");
+        return fail(ErrorCode::kBadCopyFormat, "{} newline found in data",
+                    options_.csv ? "unquoted" : "literal");
       }
       const std::size_t end = i++;
       BOP_TRY(take_line(std::string_view(pending_).substr(start, end - start)));
@@ -156,8 +158,8 @@ Status CopyReader::feed(std::string_view bytes) {
   pending_.erase(0, start);
   scanned_ = i - start;
   if (pending_.size() > kMaxCopyLineBytes) {
-    return fail(ErrorCode::kProgramLimitExceeded, "line {} of the COPY data is longer than {} bytes", line_ + 1,
-                kMaxCopyLineBytes);
+    return fail(ErrorCode::kProgramLimitExceeded, "line {} of the COPY data is longer than {} bytes",
+                line_ + 1, kMaxCopyLineBytes);
   }
   return {};
 }
@@ -187,20 +189,22 @@ Status CopyReader::take_line(std::string_view raw) {
   }
   BOP_TRY(options_.csv ? split_csv(raw) : split_text(raw));
   if (options_.header && line_ == 1) return check_header();
-  if (fields_.size() > columns_) return fail(ErrorCode::kBadCopyFormat, "extra data after last expected column");
+  if (fields_.size() > columns_)
+    return fail(ErrorCode::kBadCopyFormat, "extra data after last expected column");
   return sink_(fields_);
 }
 
 Status CopyReader::check_header() {
   if (!options_.header_match) return {};
   if (fields_.size() != header_names_.size()) {
-    return fail(ErrorCode::kBadCopyFormat, "wrong number of fields in header line: got {}, expected {}", fields_.size(),
-                header_names_.size());
+    return fail(ErrorCode::kBadCopyFormat, "wrong number of fields in header line: got {}, expected {}",
+                fields_.size(), header_names_.size());
   }
   for (std::size_t i = 0; i < fields_.size(); ++i) {
     if (fields_[i] != header_names_[i]) {
-      return fail(ErrorCode::kBadCopyFormat, "column name mismatch in header line field {}: got \"{}\", expected \"{}\"",
-                  i + 1, fields_[i].value_or("null"), header_names_[i]);
+      return fail(ErrorCode::kBadCopyFormat,
+                  "column name mismatch in header line field {}: got \"{}\", expected \"{}\"", i + 1,
+                  fields_[i].value_or("null"), header_names_[i]);
     }
   }
   return {};
@@ -232,7 +236,8 @@ Status CopyReader::split_text(std::string_view raw) {
     start = i + 1;
   }
   for (const auto& [begin, length] : places_) {
-    fields_.push_back(begin == kNull ? CopyField{} : CopyField(std::string_view(unescaped_).substr(begin, length)));
+    fields_.push_back(begin == kNull ? CopyField{}
+                                     : CopyField(std::string_view(unescaped_).substr(begin, length)));
   }
   return {};
 }
@@ -271,13 +276,15 @@ Status CopyReader::split_csv(std::string_view raw) {
     const std::size_t column = places_.size();
     places_.emplace_back(begin, unescaped_.size() - begin);
     const bool matches = std::string_view(unescaped_).substr(begin) == options_.null_text;
-    nulls.push_back(matches && (quoted ? at(options_.force_null, column) : !at(options_.force_not_null, column)));
+    nulls.push_back(matches &&
+                    (quoted ? at(options_.force_null, column) : !at(options_.force_not_null, column)));
     if (i >= raw.size()) break;
     ++i;  // the delimiter
   }
   for (std::size_t k = 0; k < places_.size(); ++k) {
-    fields_.push_back(nulls[k] ? CopyField{}
-                               : CopyField(std::string_view(unescaped_).substr(places_[k].first, places_[k].second)));
+    fields_.push_back(
+        nulls[k] ? CopyField{}
+                 : CopyField(std::string_view(unescaped_).substr(places_[k].first, places_[k].second)));
   }
   return {};
 }
@@ -291,7 +298,8 @@ void write_copy_row(const CopyOptions& options, std::span<const CopyField> field
       escape_into(*fields[i], options.delimiter, out);
     } else {
       const std::string_view text = *fields[i];
-      const bool special = text.find_first_of("\r\n") != text.npos || text.find(options.delimiter) != text.npos ||
+      const bool special = text.find_first_of("\r\n") != text.npos ||
+                           text.find(options.delimiter) != text.npos ||
                            text.find(options.quote) != text.npos || text.find(options.escape) != text.npos;
       const bool lone_end = fields.size() == 1 && text == "\\.";
       if (special || lone_end || text == options.null_text || at(options.force_quote, i)) {

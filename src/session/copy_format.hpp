@@ -1,10 +1,10 @@
 // The text and CSV formats of COPY, apart from any table.
 //
 // Text: one row a line (\n, \r\n or \r, the first line decides), fields between delimiters, backslash escapes
-// \b \f \n \r \t \v, \ooo (octal), \xhh (hexadecimal), any other \c is c; a field whose raw text equals the null
-// string is NULL; a line of "\." alone ends the data. CSV: fields may stand in quotes, in which delimiters and
-// line ends are data and the escape character protects itself and the quote; an unquoted field that equals the
-// null string is NULL. As PostgreSQL 15, "COPY", section "File Formats".
+// \b \f \n \r \t \v, \ooo (octal), \xhh (hexadecimal), any other \c is c; a field whose raw text equals the
+// null string is NULL; a line of "\." alone ends the data. CSV: fields may stand in quotes, in which
+// delimiters and line ends are data and the escape character protects itself and the quote; an unquoted field
+// that equals the null string is NULL. As PostgreSQL 15, "COPY", section "File Formats".
 #pragma once
 
 #include <cstdint>

@@ -39,20 +39,22 @@ Result<char> option_character(const PgQuery__DefElem& option) {
   return value.front();
 }
 
-Result<std::vector<bool>> option_columns(const PgQuery__DefElem& option, const std::vector<std::string>& columns) {
+Result<std::vector<bool>> option_columns(const PgQuery__DefElem& option,
+                                         const std::vector<std::string>& columns) {
   std::vector<bool> chosen(columns.size(), false);
   if (option.arg != nullptr && option.arg->node_case == PG_QUERY__NODE__NODE_A_STAR) {
     chosen.assign(columns.size(), true);
     return chosen;
   }
   if (option.arg == nullptr || option.arg->node_case != PG_QUERY__NODE__NODE_LIST) {
-    return fail(ErrorCode::kInvalidArgument, "argument to option \"{}\" must be a list of column names", option.defname);
+    return fail(ErrorCode::kInvalidArgument, "argument to option \"{}\" must be a list of column names",
+                option.defname);
   }
   for (const pg::Node* item : BOP_PG_LIST(option.arg->list, items)) {
     const auto found = std::ranges::find(columns, pg::string_of(item));
     if (found == columns.end()) {
-      return fail(ErrorCode::kInvalidColumnReference, "{} column \"{}\" not referenced by COPY", option.defname,
-                  pg::string_of(item));
+      return fail(ErrorCode::kInvalidColumnReference, "{} column \"{}\" not referenced by COPY",
+                  option.defname, pg::string_of(item));
     }
     chosen[static_cast<std::size_t>(found - columns.begin())] = true;
   }
@@ -91,7 +93,8 @@ Result<ParsedOptions> copy_options(const PgQuery__CopyStmt& copy, const std::vec
       null_text = option_text(option);
     } else if (name == "header") {
       if (option_text(option) == "match") {
-        if (copy.is_from == 0) return fail(ErrorCode::kNotImplemented, "cannot use \"match\" with HEADER in COPY TO");
+        if (copy.is_from == 0)
+          return fail(ErrorCode::kNotImplemented, "cannot use \"match\" with HEADER in COPY TO");
         options.header = options.header_match = true;
       } else {
         BOP_LET(flag, option_flag(option));
@@ -105,7 +108,7 @@ Result<ParsedOptions> copy_options(const PgQuery__CopyStmt& copy, const std::vec
       escape = character;
     } else if (name == "force_quote" || name == "force_not_null" || name == "force_null") {
       BOP_LET(chosen, option_columns(option, columns));
-      (name == "force_quote" ? options.force_quote
+      (name == "force_quote"  ? options.force_quote
        : name == "force_null" ? options.force_null
                               : options.force_not_null) = chosen;
       force = true;
@@ -116,7 +119,8 @@ Result<ParsedOptions> copy_options(const PgQuery__CopyStmt& copy, const std::vec
       std::string encoding = option_text(option);
       std::ranges::transform(encoding, encoding.begin(), [](unsigned char c) { return std::tolower(c); });
       if (encoding != "utf8" && encoding != "utf-8") {
-        return fail(ErrorCode::kNotImplemented, "COPY encoding \"{}\" is not implemented; only UTF8 is", encoding);
+        return fail(ErrorCode::kNotImplemented, "COPY encoding \"{}\" is not implemented; only UTF8 is",
+                    encoding);
       }
     } else {
       return fail(ErrorCode::kSyntaxError, "option \"{}\" not recognized", name);
@@ -127,7 +131,8 @@ Result<ParsedOptions> copy_options(const PgQuery__CopyStmt& copy, const std::vec
   options.quote = quote.value_or('"');
   options.escape = escape.value_or(options.quote);
   if (!options.csv && (quote || escape || force)) {
-    return fail(ErrorCode::kNotImplemented, "COPY quote, escape and force options are available only in CSV mode");
+    return fail(ErrorCode::kNotImplemented,
+                "COPY quote, escape and force options are available only in CSV mode");
   }
   if (options.delimiter == '\n' || options.delimiter == '\r') {
     return fail(ErrorCode::kInvalidArgument, "COPY delimiter cannot be newline or carriage return");
@@ -189,7 +194,8 @@ Result<Target> copy_target(const PgQuery__CopyStmt& copy, const sql::Catalog& ca
     const std::string_view name = pg::string_of(item);
     const sql::Column* column = table->find_column(name);
     if (column == nullptr) {
-      return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name, table->name);
+      return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name,
+                  table->name);
     }
     if (std::ranges::find(target.columns, name) != target.columns.end()) {
       return fail(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", name);
@@ -217,15 +223,17 @@ bool PgSession::in_copy() const {
 
 Result<Progress> PgSession::step_copy(Run& run) {
   const PgQuery__CopyStmt& copy = *run.statement->node->copy_stmt;
-  if (run.copy_in && run.stage == Run::Stage::kCopyIn) return Progress::kSuspended;  // data comes through copy_input
+  if (run.copy_in && run.stage == Run::Stage::kCopyIn)
+    return Progress::kSuspended;  // data comes through copy_input
   if (run.copy_out) {
     BOP_LET(ready, get_connection(run));
     if (!ready) return Progress::kWaiting;
     return step_plan(run);
   }
   if (pg::text(copy.filename).size() > 0 || copy.is_program != 0) {
-    return std::unexpected(error(ErrorCode::kNotImplemented, "COPY with a file or program of the server is not implemented")
-                               .hint("Use COPY ... FROM STDIN or TO STDOUT; psql's \\copy does."));
+    return std::unexpected(
+        error(ErrorCode::kNotImplemented, "COPY with a file or program of the server is not implemented")
+            .hint("Use COPY ... FROM STDIN or TO STDOUT; psql's \\copy does."));
   }
   ensure_transaction();
   if (copy.is_from == 0) {
@@ -257,19 +265,20 @@ Result<Progress> PgSession::step_copy(Run& run) {
   }
   BOP_LET(ready, transaction_.want_writer());
   if (!ready) return Progress::kWaiting;
-  if (copy.where_clause != nullptr) return fail(ErrorCode::kNotImplemented, "COPY FROM ... WHERE is not implemented");
+  if (copy.where_clause != nullptr)
+    return fail(ErrorCode::kNotImplemented, "COPY FROM ... WHERE is not implemented");
   BOP_LET(target, copy_target(copy, *catalog(), path_));
   BOP_LET(parsed, copy_options(copy, target.columns));
   if (parsed.freeze) {
     notice(Severity::kNotice, Error(ErrorCode::kNotImplemented, "COPY FREEZE is accepted and has no effect"));
   }
   std::string values;
-  for (std::size_t i = 1; i <= target.columns.size(); ++i) values += fmt::format("{}${}", i > 1 ? ", " : "", i);
-  const std::string insert =
-      target.columns.empty()
-          ? fmt::format("INSERT INTO {} DEFAULT VALUES", target.name)
-          : fmt::format("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES ({})", target.name,
-                        column_list(target.columns), values);
+  for (std::size_t i = 1; i <= target.columns.size(); ++i)
+    values += fmt::format("{}${}", i > 1 ? ", " : "", i);
+  const std::string insert = target.columns.empty()
+                                 ? fmt::format("INSERT INTO {} DEFAULT VALUES", target.name)
+                                 : fmt::format("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES ({})",
+                                               target.name, column_list(target.columns), values);
   BOP_LET(statements, sql::parse(insert));
   auto in = std::make_unique<CopyIn>();
   BOP_LET(plan, sql::bind(statements.front(), bind_context(), target.types));
@@ -310,7 +319,8 @@ Status PgSession::copy_row(Run& run, std::span<const CopyField> fields) {
       continue;
     }
     in.in_column = true;
-    BOP_LET(value, parse_text(in.types[in.column], in.typmods[in.column], *fields[in.column], functions_.codec));
+    BOP_LET(value,
+            parse_text(in.types[in.column], in.typmods[in.column], *fields[in.column], functions_.codec));
     BOP_LET(fitted, apply_typmod(in.types[in.column], in.typmods[in.column], std::move(value), false));
     in.values[in.column] = std::move(fitted);
     in.in_column = false;
@@ -381,7 +391,8 @@ Progress PgSession::copy_input_done() {
   if (in.insert->check_foreign_keys) {
     transaction_.table_changed(in.insert->target);
     const Oid target = in.insert->target;
-    if (Status held = sql::check_foreign_keys(*in.insert->catalog, run.connection->handle(), std::span(&target, 1), false);
+    if (Status held = sql::check_foreign_keys(*in.insert->catalog, run.connection->handle(),
+                                              std::span(&target, 1), false);
         !held) {
       statement_failed(held.error());
       finish_operation();

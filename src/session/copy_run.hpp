@@ -1,7 +1,7 @@
 // COPY in progress: a statement's table side of the COPY formats.
 //
-// COPY FROM is the INSERT of the same columns, bound once and stepped for each line, in the statement's transaction.
-// COPY TO is a SELECT whose rows are encoded as lines.
+// COPY FROM is the INSERT of the same columns, bound once and stepped for each line, in the statement's
+// transaction. COPY TO is a SELECT whose rows are encoded as lines.
 #pragma once
 
 #include <memory>

@@ -36,8 +36,8 @@ Node::Node(NodeOptions options, database::DatabaseSet& databases, raft::Group& g
 
 Node::~Node() { BOP_ASSERT(sessions_.empty()); }
 
-Result<std::unique_ptr<Node>> Node::open(NodeOptions options, database::DatabaseSet& databases, raft::Group& group,
-                                         std::string_view admin_password) {
+Result<std::unique_ptr<Node>> Node::open(NodeOptions options, database::DatabaseSet& databases,
+                                         raft::Group& group, std::string_view admin_password) {
   std::unique_ptr<Node> node(new Node(std::move(options), databases, group));
   BOP_TRY(node->start(admin_password));
   return node;
@@ -80,7 +80,8 @@ Status Node::load_catalog(database::Database& database) {
   limit_idle_writers(database);
   auto& rows = rows_of(database);
   BOP_LET(reader, rows.try_borrow_reader());
-  if (!reader) return fail(ErrorCode::kInternal, "database \"{}\": no connection to load its catalog", database.name());
+  if (!reader)
+    return fail(ErrorCode::kInternal, "database \"{}\": no connection to load its catalog", database.name());
   BOP_LET(csn, reader->begin_read());
   BOP_LET(catalog, sql::Catalog::load(reader->handle(), sql::builtin_relations()));
   database.publish_attachment(csn, std::move(catalog));
@@ -127,7 +128,8 @@ Result<std::unique_ptr<Session>> Node::connect(const ConnectRequest& request, Ex
   const auto database = entry != nullptr ? databases_.find(entry->id) : nullptr;
   if (!database) return fail(ErrorCode::kUndefinedDatabase, "database \"{}\" does not exist", name);
   if (!entry->allow_connections) {
-    return fail(ErrorCode::kNotInPrerequisiteState, "database \"{}\" is not currently accepting connections", name);
+    return fail(ErrorCode::kNotInPrerequisiteState, "database \"{}\" is not currently accepting connections",
+                name);
   }
   if (session_count() >= options_.max_connections && !role->superuser) {
     return fail(ErrorCode::kTooManyConnections, "sorry, too many clients already: max_connections is {}",
@@ -179,9 +181,8 @@ void Node::change_shared(Executor& executor, std::function<Status(sqlite3*)> cha
     };
     if (system->gate().when(*csn, executor, publish)) publish({});
   };
-  const auto entered = system->lane().enter({.session = 0, .description = "shared catalog", .timeout = std::nullopt,
-                                             .evict = {}},
-                                            executor, run);
+  const auto entered = system->lane().enter(
+      {.session = 0, .description = "shared catalog", .timeout = std::nullopt, .evict = {}}, executor, run);
   job->ticket = entered.ticket;
   if (entered.granted) run({});
 }

@@ -1,7 +1,7 @@
 // The node as sessions see it: its databases, roles, settings and the sessions themselves.
 //
-// Implements SessionFactory for the wires. Owns nothing of the storage below (server does); owns the shared catalog's
-// snapshot and the table of sessions. Threads: all calls from any thread, unless said otherwise.
+// Implements SessionFactory for the wires. Owns nothing of the storage below (server does); owns the shared
+// catalog's snapshot and the table of sessions. Threads: all calls from any thread, unless said otherwise.
 #pragma once
 
 #include <atomic>
@@ -32,7 +32,8 @@ struct NodeOptions {
   std::uint32_t max_connections = 10000;
   std::int64_t lock_timeout_ms = 0;
   std::int64_t statement_timeout_ms = 0;
-  std::int64_t writer_idle_ms = 10'000;  // a writing transaction idle for longer ends when others wait; 0 never
+  std::int64_t writer_idle_ms =
+      10'000;  // a writing transaction idle for longer ends when others wait; 0 never
   std::int64_t statement_budget_ms = 5;  // a statement that runs longer hands its reactor to another thread
   // Verifier of a new password ("SCRAM-SHA-256$..."), of the layer that knows passwords.
   std::function<Result<std::string>(std::string_view password)> make_verifier;
@@ -40,7 +41,7 @@ struct NodeOptions {
 
 // What every connection of a row store carries for the SQL layer (Connection::user_context).
 struct ConnectionContext {
-  FunctionContext idle;      // of connections that no session holds
+  FunctionContext idle;  // of connections that no session holds
   sql::CatalogSlot slot;
 };
 
@@ -50,10 +51,12 @@ class Node final : public SessionFactory {
   [[nodiscard]] static Status on_open(rowstore::Connection& connection);
   static void on_close(rowstore::Connection& connection);
 
-  // `databases` is open. Makes the system database's tables and the database `bop` when they are missing, with
-  // `admin_password` for the role `bop`; reconciles; loads every catalog. Waits for the log (start-up).
-  [[nodiscard]] static Result<std::unique_ptr<Node>> open(NodeOptions options, database::DatabaseSet& databases,
-                                                          raft::Group& group, std::string_view admin_password);
+  // `databases` is open. Makes the system database's tables and the database `bop` when they are missing,
+  // with `admin_password` for the role `bop`; reconciles; loads every catalog. Waits for the log (start-up).
+  [[nodiscard]] static Result<std::unique_ptr<Node>> open(NodeOptions options,
+                                                          database::DatabaseSet& databases,
+                                                          raft::Group& group,
+                                                          std::string_view admin_password);
   ~Node() override;
 
   // SessionFactory
@@ -74,8 +77,8 @@ class Node final : public SessionFactory {
   [[nodiscard]] std::size_t session_count() const;
   [[nodiscard]] ParseCache& parse_cache() noexcept { return parse_cache_; }
 
-  // One change of the system database: `change` runs in a write transaction of it as soon as its lane is free;
-  // `done` runs on `executor` once the commit is durable and `shared()` shows it, or with the error.
+  // One change of the system database: `change` runs in a write transaction of it as soon as its lane is
+  // free; `done` runs on `executor` once the commit is durable and `shared()` shows it, or with the error.
   void change_shared(Executor& executor, std::function<Status(sqlite3*)> change,
                      std::move_only_function<void(Status)> done);
 

@@ -1,9 +1,9 @@
-// Parsed messages by their text, shared by all sessions of a node: applications send the same few texts over and
-// over, and the grammar costs more than running a small statement.
+// Parsed messages by their text, shared by all sessions of a node: applications send the same few texts over
+// and over, and the grammar costs more than running a small statement.
 //
-// Two generations: a hit in the old one moves it to the young one; when the young one is full it becomes the old one
-// and what was old is forgotten. So at most twice kEntries messages are kept, none longer than kLongestText.
-// Thread-safe: one short mutex; parsing happens outside of it.
+// Two generations: a hit in the old one moves it to the young one; when the young one is full it becomes the
+// old one and what was old is forgotten. So at most twice kEntries messages are kept, none longer than
+// kLongestText. Thread-safe: one short mutex; parsing happens outside of it.
 #pragma once
 
 #include <atomic>
@@ -31,7 +31,9 @@ class ParseCache {
  private:
   struct Hash {
     using is_transparent = void;
-    std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>{}(text); }
+    std::size_t operator()(std::string_view text) const noexcept {
+      return std::hash<std::string_view>{}(text);
+    }
   };
   using Generation = std::unordered_map<std::string, Statements, Hash, std::equal_to<>>;
   void keep(std::string text, const Statements& statements);

@@ -8,29 +8,39 @@ namespace bop::session {
 
 PgSession::PgSession(Node& node, std::shared_ptr<database::Database> database, DatabaseEntry entry, Role role,
                      const ConnectRequest& request, Executor& executor, std::int32_t backend_pid)
-    : node_(node), database_(database), entry_(std::move(entry)), role_(std::move(role)), executor_(executor),
-      pid_(backend_pid), client_address_(request.client_address), catalog_kernels_(catalog_session_),
-      transaction_(std::move(database), executor,
-                   {.wake = [this, alive = alive_] { if (*alive && sink_ != nullptr) sink_->wake(); },
-                    .connected = [this](rowstore::Connection& connection) { connected(connection); },
-                    .evicted =
-                        [this](Error why) {
-                          evicted_ = std::move(why);
-                          failed_ = in_block_;
-                          drop_portals();
-                        },
-                    .lane_request =
-                        [this] {
-                          database::LaneRequest wanted;
-                          wanted.session = static_cast<std::uint64_t>(pid_);
-                          wanted.description = fmt::format("user {}, {}", role_.name,
-                                                            variables_.get("application_name").empty()
-                                                                ? std::string("pid ") + std::to_string(pid_)
-                                                                : variables_.get("application_name"));
-                          if (lock_timeout_ms_ > 0) wanted.timeout = std::chrono::milliseconds(lock_timeout_ms_);
-                          return wanted;
-                        },
-                    .empty_catalog = [] { return std::make_shared<const sql::Catalog>(sql::builtin_relations()); }}) {
+    : node_(node),
+      database_(database),
+      entry_(std::move(entry)),
+      role_(std::move(role)),
+      executor_(executor),
+      pid_(backend_pid),
+      client_address_(request.client_address),
+      catalog_kernels_(catalog_session_),
+      transaction_(
+          std::move(database), executor,
+          {.wake =
+               [this, alive = alive_] {
+                 if (*alive && sink_ != nullptr) sink_->wake();
+               },
+           .connected = [this](rowstore::Connection& connection) { connected(connection); },
+           .evicted =
+               [this](Error why) {
+                 evicted_ = std::move(why);
+                 failed_ = in_block_;
+                 drop_portals();
+               },
+           .lane_request =
+               [this] {
+                 database::LaneRequest wanted;
+                 wanted.session = static_cast<std::uint64_t>(pid_);
+                 wanted.description = fmt::format("user {}, {}", role_.name,
+                                                  variables_.get("application_name").empty()
+                                                      ? std::string("pid ") + std::to_string(pid_)
+                                                      : variables_.get("application_name"));
+                 if (lock_timeout_ms_ > 0) wanted.timeout = std::chrono::milliseconds(lock_timeout_ms_);
+                 return wanted;
+               },
+           .empty_catalog = [] { return std::make_shared<const sql::Catalog>(sql::builtin_relations()); }}) {
   functions_.session = this;
   functions_.sequences = this;
   functions_.catalog = &catalog_kernels_;
@@ -198,8 +208,9 @@ Progress PgSession::drive_query() {
 
 Progress PgSession::start_execute(const std::string& portal, std::uint64_t max_rows, ReplySink& sink) {
   const auto found = portals_.find(portal);
-  begin_operation(Operation::kExecute, sink,
-                  found != portals_.end() ? std::string_view(found->second->prepared.text) : std::string_view());
+  begin_operation(
+      Operation::kExecute, sink,
+      found != portals_.end() ? std::string_view(found->second->prepared.text) : std::string_view());
   const auto refuse = [&](Error why) {
     statement_failed(std::move(why));
     finish_operation();
@@ -328,7 +339,8 @@ void PgSession::end_block() {
 }
 
 void PgSession::report_changes() {
-  for (const std::string& name : variables_.take_reports()) sink_->parameter_status(name, variables_.get(name));
+  for (const std::string& name : variables_.take_reports())
+    sink_->parameter_status(name, variables_.get(name));
 }
 
 void PgSession::notice(Severity severity, Error what) {
@@ -387,7 +399,8 @@ Result<PreparedDescription> PgSession::describe_statement(const std::string& nam
 
 Result<std::optional<std::vector<OutputColumn>>> PgSession::describe_portal(const std::string& name) {
   const auto found = portals_.find(name);
-  if (found == portals_.end()) return fail(ErrorCode::kInvalidCursorName, "portal \"{}\" does not exist", name);
+  if (found == portals_.end())
+    return fail(ErrorCode::kInvalidCursorName, "portal \"{}\" does not exist", name);
   const Prepared& prepared = found->second->prepared;
   if (!prepared.statement) return std::nullopt;
   if (prepared.plan->kind == sql::PlanKind::kUtility) {
@@ -401,7 +414,8 @@ Status PgSession::bind(std::string portal, const std::string& statement, std::ve
                        std::vector<Format> formats) {
   const auto found = prepared_.find(statement);
   if (found == prepared_.end()) {
-    if (statement.empty()) return fail(ErrorCode::kInvalidStatementName, "unnamed prepared statement does not exist");
+    if (statement.empty())
+      return fail(ErrorCode::kInvalidStatementName, "unnamed prepared statement does not exist");
     return fail(ErrorCode::kInvalidStatementName, "prepared statement \"{}\" does not exist", statement);
   }
   Prepared& prepared = found->second;
@@ -413,8 +427,8 @@ Status PgSession::bind(std::string portal, const std::string& statement, std::ve
     const auto& types = prepared.plan->parameters;
     if (parameters.size() != types.size()) {
       return fail(ErrorCode::kProtocolViolation,
-                  "bind message supplies {} parameters, but prepared statement \"{}\" requires {}", parameters.size(),
-                  statement, types.size());
+                  "bind message supplies {} parameters, but prepared statement \"{}\" requires {}",
+                  parameters.size(), statement, types.size());
     }
     next->run = std::make_unique<Run>();
     next->run->statement = prepared.statement;
@@ -439,8 +453,9 @@ Status PgSession::bind(std::string portal, const std::string& statement, std::ve
     }
     if (next->formats.size() > 1 && prepared.plan->returns_rows &&
         next->formats.size() != prepared.plan->columns.size()) {
-      return fail(ErrorCode::kProtocolViolation, "bind message has {} result formats but query has {} columns",
-                  next->formats.size(), prepared.plan->columns.size());
+      return fail(ErrorCode::kProtocolViolation,
+                  "bind message has {} result formats but query has {} columns", next->formats.size(),
+                  prepared.plan->columns.size());
     }
   }
   next->prepared = prepared;
@@ -448,7 +463,8 @@ Status PgSession::bind(std::string portal, const std::string& statement, std::ve
     return fail(ErrorCode::kDuplicateCursor, "cursor \"{}\" already exists", portal);
   }
   if (portals_.size() >= kMaxPortals) {
-    return fail(ErrorCode::kConfigurationLimitExceeded, "more than {} open portals in one session", kMaxPortals);
+    return fail(ErrorCode::kConfigurationLimitExceeded, "more than {} open portals in one session",
+                kMaxPortals);
   }
   portals_.insert_or_assign(std::move(portal), std::move(next));
   return {};
@@ -456,7 +472,8 @@ Status PgSession::bind(std::string portal, const std::string& statement, std::ve
 
 Result<std::span<const Format>> PgSession::portal_formats(const std::string& portal) {
   const auto found = portals_.find(portal);
-  if (found == portals_.end()) return fail(ErrorCode::kInvalidCursorName, "portal \"{}\" does not exist", portal);
+  if (found == portals_.end())
+    return fail(ErrorCode::kInvalidCursorName, "portal \"{}\" does not exist", portal);
   return std::span<const Format>(found->second->formats);
 }
 

@@ -1,8 +1,8 @@
 // The session of PostgreSQL-like wires: statements, portals, transactions and settings of one connection.
 //
-// Life of a statement (Run): bind to a plan -> get its connection (reader snapshot or writer lane) -> step it in
-// batches -> end it (constraint checks, commit when it stands alone). Every wait leaves the Run where it is;
-// `resume` goes on. A portal that is not exhausted keeps its Run.
+// Life of a statement (Run): bind to a plan -> get its connection (reader snapshot or writer lane) -> step it
+// in batches -> end it (constraint checks, commit when it stands alone). Every wait leaves the Run where it
+// is; `resume` goes on. A portal that is not exhausted keeps its Run.
 //
 // Owned by the wire's connection, used on its executor; `cancel` and `activity` from any thread.
 #pragma once
@@ -50,9 +50,9 @@ struct Run {
   sql::PlanPtr plan;
   std::vector<Oid> hints;
   std::vector<OwnedValue> parameters;
-  bool describe = false;         // the sink wants a row description before rows
-  bool commit_at_end = false;    // it stands alone: commit before its completion is told
-  std::uint64_t max_rows = 0;    // of this call; 0 = all
+  bool describe = false;       // the sink wants a row description before rows
+  bool commit_at_end = false;  // it stands alone: commit before its completion is told
+  std::uint64_t max_rows = 0;  // of this call; 0 = all
 
   Stage stage = Stage::kStart;
   rowstore::CachedStatement sqlite;
@@ -64,11 +64,11 @@ struct Run {
   std::uint64_t rows = 0;
   std::uint64_t rows_this_call = 0;
   std::uint64_t changed = 0;
-  std::vector<ResultBatch> held;   // rows of a change that is not committed yet
-  std::size_t held_sent = 0;       // batches
-  bool ended = false;              // checked, and committed if it stands alone
-  std::string tag;                 // command tag, when made
-  std::optional<Csn> end_gate;     // of the commit that ended it
+  std::vector<ResultBatch> held;  // rows of a change that is not committed yet
+  std::size_t held_sent = 0;      // batches
+  bool ended = false;             // checked, and committed if it stands alone
+  std::string tag;                // command tag, when made
+  std::optional<Csn> end_gate;    // of the commit that ended it
   std::unique_ptr<CopyIn> copy_in;
   std::unique_ptr<CopyOut> copy_out;
   std::optional<Status> shared_result;  // of a change of the shared catalog
@@ -83,23 +83,29 @@ struct Portal {
   std::string complete_tag;
 };
 
-class PgSession final : public Session, private SessionInfo, private bop::Sequences, private sql::ClusterView {
+class PgSession final : public Session,
+                        private SessionInfo,
+                        private bop::Sequences,
+                        private sql::ClusterView {
  public:
-  [[nodiscard]] static Result<std::unique_ptr<Session>> open(Node& node, std::shared_ptr<database::Database> database,
+  [[nodiscard]] static Result<std::unique_ptr<Session>> open(Node& node,
+                                                             std::shared_ptr<database::Database> database,
                                                              const DatabaseEntry& entry, const Role& role,
-                                                             const ConnectRequest& request, Executor& executor,
-                                                             std::int32_t backend_pid);
+                                                             const ConnectRequest& request,
+                                                             Executor& executor, std::int32_t backend_pid);
   ~PgSession() override;
 
   // Session
   [[nodiscard]] Progress start_query(std::string text, ReplySink& sink) override;
   [[nodiscard]] Status parse(std::string name, std::string text, std::span<const Oid> type_hints) override;
   [[nodiscard]] Result<PreparedDescription> describe_statement(const std::string& name) override;
-  [[nodiscard]] Result<std::optional<std::vector<OutputColumn>>> describe_portal(const std::string& name) override;
-  [[nodiscard]] Status bind(std::string portal, const std::string& statement, std::vector<Parameter> parameters,
-                            std::vector<Format> formats) override;
+  [[nodiscard]] Result<std::optional<std::vector<OutputColumn>>> describe_portal(
+      const std::string& name) override;
+  [[nodiscard]] Status bind(std::string portal, const std::string& statement,
+                            std::vector<Parameter> parameters, std::vector<Format> formats) override;
   [[nodiscard]] Result<std::span<const Format>> portal_formats(const std::string& portal) override;
-  [[nodiscard]] Progress start_execute(const std::string& portal, std::uint64_t max_rows, ReplySink& sink) override;
+  [[nodiscard]] Progress start_execute(const std::string& portal, std::uint64_t max_rows,
+                                       ReplySink& sink) override;
   void close_statement(const std::string& name) override;
   void close_portal(const std::string& name) override;
   [[nodiscard]] Progress start_sync(ReplySink& sink) override;
@@ -176,7 +182,8 @@ class PgSession final : public Session, private SessionInfo, private bop::Sequen
   [[nodiscard]] Status start_shared_change(Run& run);  // roles and databases
   [[nodiscard]] Status maintain(Run& run);             // VACUUM, ANALYZE, CHECKPOINT
   void answer_text(Run& run, std::string column, std::span<const std::string> lines);
-  [[nodiscard]] Result<std::vector<OutputColumn>> utility_columns(const sql::ParsedStatement& statement) const;
+  [[nodiscard]] Result<std::vector<OutputColumn>> utility_columns(
+      const sql::ParsedStatement& statement) const;
   [[nodiscard]] bool utility_needs_writer(const sql::ParsedStatement& statement) const;
 
   // ---- COPY (copy_run.cpp)
@@ -202,7 +209,8 @@ class PgSession final : public Session, private SessionInfo, private bop::Sequen
   [[nodiscard]] std::vector<std::string> current_schemas(bool include_implicit) const override;
   [[nodiscard]] std::uint64_t transaction_id() override;
   [[nodiscard]] std::optional<std::string> setting(std::string_view name) const override;
-  [[nodiscard]] Result<std::string> set_setting(std::string_view name, std::string_view value, bool local) override;
+  [[nodiscard]] Result<std::string> set_setting(std::string_view name, std::string_view value,
+                                                bool local) override;
   [[nodiscard]] Status check_interrupt() override;
   [[nodiscard]] Status sleep_us(std::int64_t microseconds) override;
   // Sequences
@@ -233,15 +241,15 @@ class PgSession final : public Session, private SessionInfo, private bop::Sequen
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 
   Transaction transaction_;
-  bool in_block_ = false;      // BEGIN was given
-  bool failed_ = false;        // the block is aborted (25P02)
+  bool in_block_ = false;  // BEGIN was given
+  bool failed_ = false;    // the block is aborted (25P02)
   std::optional<Error> evicted_;
 
   Operation operation_ = Operation::kNone;
   ReplySink* sink_ = nullptr;
   std::vector<sql::ParsedStatementPtr> query_;
   std::size_t query_next_ = 0;
-  std::unique_ptr<Run> run_;   // of the simple protocol
+  std::unique_ptr<Run> run_;  // of the simple protocol
   std::shared_ptr<Portal> executing_;
 
   std::map<std::string, Prepared, std::less<>> prepared_;
@@ -252,8 +260,8 @@ class PgSession final : public Session, private SessionInfo, private bop::Sequen
 
   std::atomic<bool> cancelled_{false};
   std::atomic<bool> parked_{false};  // an operation waits: not on any thread
-  std::int64_t deadline_ns_ = 0;  // of the statement; 0 = none
-  std::int64_t budget_ns_ = 0;    // when the reactor is handed off
+  std::int64_t deadline_ns_ = 0;     // of the statement; 0 = none
+  std::int64_t budget_ns_ = 0;       // when the reactor is handed off
   bool handed_off_ = false;
   std::int64_t statement_timeout_ms_ = 0;
   std::int64_t lock_timeout_ms_ = 0;

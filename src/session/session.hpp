@@ -1,12 +1,14 @@
 // A session: what every wire protocol speaks to. One connected user of one database.
 //
-// The wire decodes messages and calls `start_*`; the session answers into the wire's `ReplySink`. Work that has
-// to wait (the writer lane, the output gate, a full output buffer) does not block the thread: the call returns
-// Progress::kWaiting and the session calls `ReplySink::wake` on the session's executor when `resume` can go on.
-// At most one operation is in progress; `cancel` and `terminate` alone may be called from any thread.
+// The wire decodes messages and calls `start_*`; the session answers into the wire's `ReplySink`. Work that
+// has to wait (the writer lane, the output gate, a full output buffer) does not block the thread: the call
+// returns Progress::kWaiting and the session calls `ReplySink::wake` on the session's executor when `resume`
+// can go on. At most one operation is in progress; `cancel` and `terminate` alone may be called from any
+// thread.
 //
 // Output gate (promise 2): the sink's `gate(csn)` says that nothing written after this call may leave the
-// process before the log is committed up to `csn`. The wire keeps bytes back per gate; the session only says it.
+// process before the log is committed up to `csn`. The wire keeps bytes back per gate; the session only says
+// it.
 #pragma once
 
 #include <cstdint>
@@ -88,13 +90,15 @@ class Session {
   // transaction block); the wire then skips to Sync. An empty name is the unnamed statement or portal.
   [[nodiscard]] virtual Status parse(std::string name, std::string text, std::span<const Oid> type_hints) = 0;
   [[nodiscard]] virtual Result<PreparedDescription> describe_statement(const std::string& name) = 0;
-  [[nodiscard]] virtual Result<std::optional<std::vector<OutputColumn>>> describe_portal(const std::string& name) = 0;
+  [[nodiscard]] virtual Result<std::optional<std::vector<OutputColumn>>> describe_portal(
+      const std::string& name) = 0;
   // `formats` of results: none (all text), one (for all) or one a column.
   [[nodiscard]] virtual Status bind(std::string portal, const std::string& statement,
                                     std::vector<Parameter> parameters, std::vector<Format> formats) = 0;
   [[nodiscard]] virtual Result<std::span<const Format>> portal_formats(const std::string& portal) = 0;
   // `max_rows` 0 is no limit. kSuspended: portal_suspended() was called, execute again for more.
-  [[nodiscard]] virtual Progress start_execute(const std::string& portal, std::uint64_t max_rows, ReplySink& sink) = 0;
+  [[nodiscard]] virtual Progress start_execute(const std::string& portal, std::uint64_t max_rows,
+                                               ReplySink& sink) = 0;
   virtual void close_statement(const std::string& name) = 0;
   virtual void close_portal(const std::string& name) = 0;
   // Ends the implicit transaction (commits, or rolls back after an error).
@@ -125,7 +129,8 @@ struct ConnectRequest {
   std::string user;
   std::string database;  // empty: same as user
   std::string application_name;
-  std::vector<std::pair<std::string, std::string>> settings;  // further start-up settings ("options" expanded)
+  std::vector<std::pair<std::string, std::string>>
+      settings;  // further start-up settings ("options" expanded)
   std::string client_address;
 };
 
@@ -139,10 +144,12 @@ struct Verifier {
 class SessionFactory {
  public:
   virtual ~SessionFactory() = default;
-  // Verifiers of a role that may log in; empty when there is no such role (the wire then acts a mock exchange).
+  // Verifiers of a role that may log in; empty when there is no such role (the wire then acts a mock
+  // exchange).
   [[nodiscard]] virtual std::vector<Verifier> verifiers(std::string_view user) const = 0;
   // After authentication. Errors: no such role, database, too many connections, stopping.
-  [[nodiscard]] virtual Result<std::unique_ptr<Session>> connect(const ConnectRequest& request, Executor& executor,
+  [[nodiscard]] virtual Result<std::unique_ptr<Session>> connect(const ConnectRequest& request,
+                                                                 Executor& executor,
                                                                  std::int32_t backend_pid) = 0;
   // Commit watermark of the log, for the wire's output gate. `when` as database::OutputGate::when.
   [[nodiscard]] virtual Csn released() const = 0;

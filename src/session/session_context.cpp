@@ -1,4 +1,5 @@
-// What a session gives to the layers below: names, settings, interrupts, sequences, the node's rows of pg_catalog.
+// What a session gives to the layers below: names, settings, interrupts, sequences, the node's rows of
+// pg_catalog.
 #include <algorithm>
 #include <thread>
 
@@ -77,7 +78,9 @@ void PgSession::refresh_settings() {
   CodecContext& codec = functions_.codec;
   codec.zone = TimeZone::find(variables_.get("TimeZone"));
   const std::string& style = variables_.get("DateStyle");
-  codec.date_order = style.ends_with("DMY") ? DateOrder::kDmy : style.ends_with("YMD") ? DateOrder::kYmd : DateOrder::kMdy;
+  codec.date_order = style.ends_with("DMY")   ? DateOrder::kDmy
+                     : style.ends_with("YMD") ? DateOrder::kYmd
+                                              : DateOrder::kMdy;
   const std::string& interval = variables_.get("IntervalStyle");
   codec.interval_style = interval == "postgres"           ? IntervalStyle::kPostgres
                          : interval == "postgres_verbose" ? IntervalStyle::kPostgresVerbose
@@ -89,8 +92,9 @@ void PgSession::refresh_settings() {
   catalog_session_.codec = codec;
   default_isolation_ = isolation_of(variables_.get("default_transaction_isolation"));
   default_read_only_ = variables_.get_bool("default_transaction_read_only");
-  plain_defaults_ = variables_.get("transaction_isolation") == variables_.get("default_transaction_isolation") &&
-                    variables_.get_bool("transaction_read_only") == default_read_only_;
+  plain_defaults_ =
+      variables_.get("transaction_isolation") == variables_.get("default_transaction_isolation") &&
+      variables_.get_bool("transaction_read_only") == default_read_only_;
   if (transaction_.active()) {
     transaction_.set_isolation(isolation_of(variables_.get("transaction_isolation")));
     transaction_.set_read_only(variables_.get_bool("transaction_read_only"));
@@ -103,8 +107,10 @@ void PgSession::ensure_transaction() {
   if (transaction_.active()) return;
   if (!plain_defaults_) {
     // What the last transaction said of itself does not hold for the next.
-    (void)variables_.set("transaction_isolation", variables_.get("default_transaction_isolation"), true, true);
-    (void)variables_.set("transaction_read_only", variables_.get("default_transaction_read_only"), true, true);
+    (void)variables_.set("transaction_isolation", variables_.get("default_transaction_isolation"), true,
+                         true);
+    (void)variables_.set("transaction_read_only", variables_.get("default_transaction_read_only"), true,
+                         true);
   }
   transaction_.begin(default_isolation_, default_read_only_);
   functions_.codec.transaction_timestamp = functions_.codec.statement_timestamp;
@@ -159,7 +165,8 @@ Status PgSession::refuse_in_block(std::string_view command) const {
 std::vector<std::string> PgSession::current_schemas(bool include_implicit) const {
   std::vector<std::string> schemas;
   const auto now = catalog();
-  if (include_implicit && std::ranges::find(path_, "pg_catalog") == path_.end()) schemas.emplace_back("pg_catalog");
+  if (include_implicit && std::ranges::find(path_, "pg_catalog") == path_.end())
+    schemas.emplace_back("pg_catalog");
   for (const std::string& name : path_) {
     if (now->schema(std::string_view(name)) != nullptr) schemas.push_back(name);
   }
@@ -212,9 +219,13 @@ namespace {
 Result<database::SequenceSpec> sequence_spec(const sql::Catalog& catalog, Oid oid) {
   const auto sequence = catalog.sequence(oid);
   if (!sequence) return fail(ErrorCode::kUndefinedTable, "sequence with OID {} does not exist", oid);
-  return database::SequenceSpec{.start = sequence->start, .increment = sequence->increment, .min = sequence->min,
-                                .max = sequence->max, .cycle = sequence->cycle,
-                                .block = static_cast<std::uint32_t>(std::clamp<std::int64_t>(sequence->cache, 32, 65536))};
+  return database::SequenceSpec{
+      .start = sequence->start,
+      .increment = sequence->increment,
+      .min = sequence->min,
+      .max = sequence->max,
+      .cycle = sequence->cycle,
+      .block = static_cast<std::uint32_t>(std::clamp<std::int64_t>(sequence->cache, 32, 65536))};
 }
 
 Error named(Error why, const sql::Catalog& catalog, Oid oid) {
@@ -245,7 +256,8 @@ Result<std::int64_t> PgSession::currval(Oid sequence) {
   const auto found = currvals_.find(sequence);
   if (found != currvals_.end()) return found->second;
   const auto known = catalog()->sequence(sequence);
-  return fail(ErrorCode::kNotInPrerequisiteState, "currval of sequence \"{}\" is not yet defined in this session",
+  return fail(ErrorCode::kNotInPrerequisiteState,
+              "currval of sequence \"{}\" is not yet defined in this session",
               known ? known->name : std::to_string(sequence));
 }
 
@@ -253,7 +265,8 @@ Result<std::int64_t> PgSession::setval(Oid sequence, std::int64_t value, bool is
   const auto now = catalog();
   BOP_LET(spec, sequence_spec(*now, sequence));
   if (value < spec.min || value > spec.max) {
-    return fail(ErrorCode::kNumericOutOfRange, "setval: value {} is out of bounds for sequence \"{}\" ({}..{})", value,
+    return fail(ErrorCode::kNumericOutOfRange,
+                "setval: value {} is out of bounds for sequence \"{}\" ({}..{})", value,
                 now->sequence(sequence)->name, spec.min, spec.max);
   }
   BOP_LET(gate, database_->sequences().setval(sequence, spec, value, is_called));
@@ -272,9 +285,16 @@ Result<std::int64_t> PgSession::lastval() {
 std::vector<sql::ClusterView::RoleRow> PgSession::roles() const {
   std::vector<RoleRow> rows;
   for (const auto& [name, role] : node_.shared()->roles()) {
-    rows.push_back({.oid = role.oid, .name = name, .superuser = role.superuser, .inherit = role.inherit,
-                    .createrole = role.createrole, .createdb = role.createdb, .login = role.login,
-                    .connection_limit = role.connection_limit, .valid_until = role.valid_until, .member_of = {}});
+    rows.push_back({.oid = role.oid,
+                    .name = name,
+                    .superuser = role.superuser,
+                    .inherit = role.inherit,
+                    .createrole = role.createrole,
+                    .createdb = role.createdb,
+                    .login = role.login,
+                    .connection_limit = role.connection_limit,
+                    .valid_until = role.valid_until,
+                    .member_of = {}});
   }
   return rows;
 }
@@ -287,8 +307,12 @@ std::vector<sql::ClusterView::DatabaseRow> PgSession::databases() const {
         database ? static_cast<std::int64_t>(
                        static_cast<rowstore::RowStore&>(database->rows()).numbers().database_pages)
                  : 0;
-    rows.push_back({.oid = entry.oid, .name = name, .owner = entry.owner, .is_template = entry.is_template,
-                    .allow_connections = entry.allow_connections, .connection_limit = entry.connection_limit,
+    rows.push_back({.oid = entry.oid,
+                    .name = name,
+                    .owner = entry.owner,
+                    .is_template = entry.is_template,
+                    .allow_connections = entry.allow_connections,
+                    .connection_limit = entry.connection_limit,
                     .size_bytes = pages * static_cast<std::int64_t>(kPageBytes)});
   }
   return rows;
@@ -325,8 +349,11 @@ std::vector<sql::ClusterView::LockRow> PgSession::locks() const {
   for (const auto& database : node_.databases().all()) {
     const auto lane = database->lane().snapshot();
     const auto add = [&](const database::WriterLane::Entry& entry, bool granted) {
-      rows.push_back({.database = database->name(), .pid = static_cast<std::int32_t>(entry.session),
-                      .user_name = {}, .granted = granted, .waited_us = (now - entry.since_ns) / 1000,
+      rows.push_back({.database = database->name(),
+                      .pid = static_cast<std::int32_t>(entry.session),
+                      .user_name = {},
+                      .granted = granted,
+                      .waited_us = (now - entry.since_ns) / 1000,
                       .query = entry.description});
     };
     if (lane.holder) add(*lane.holder, true);

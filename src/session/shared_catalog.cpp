@@ -94,7 +94,8 @@ std::string verifier_lines(const Role& role) {
 }
 
 Result<std::int64_t> take_number(sqlite3* system, std::string_view key) {
-  BOP_LET(query, Query::prepare(system, "UPDATE bop_shared SET value = value + 1 WHERE key = ?1 RETURNING value - 1"));
+  BOP_LET(query, Query::prepare(
+                     system, "UPDATE bop_shared SET value = value + 1 WHERE key = ?1 RETURNING value - 1"));
   BOP_LET(found, query.bind(key).step());
   if (!found) return fail(ErrorCode::kCorrupt, "system database: bop_shared has no row \"{}\"", key);
   const std::int64_t number = query.integer(0);
@@ -116,15 +117,16 @@ CREATE TABLE bop_database(oid INTEGER PRIMARY KEY, id INTEGER NOT NULL UNIQUE, n
 )sql";
 
 Status put_role(sqlite3* system, const Role& role) {
-  BOP_LET(query, Query::prepare(system,
-                                "INSERT INTO bop_role(oid, name, superuser, inherit, createrole, createdb, login, "
-                                "connection_limit, valid_until, verifiers, settings) "
-                                "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) "
-                                "ON CONFLICT(oid) DO UPDATE SET name = excluded.name, superuser = excluded.superuser, "
-                                "inherit = excluded.inherit, createrole = excluded.createrole, "
-                                "createdb = excluded.createdb, login = excluded.login, "
-                                "connection_limit = excluded.connection_limit, valid_until = excluded.valid_until, "
-                                "verifiers = excluded.verifiers, settings = excluded.settings"));
+  BOP_LET(query, Query::prepare(
+                     system,
+                     "INSERT INTO bop_role(oid, name, superuser, inherit, createrole, createdb, login, "
+                     "connection_limit, valid_until, verifiers, settings) "
+                     "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) "
+                     "ON CONFLICT(oid) DO UPDATE SET name = excluded.name, superuser = excluded.superuser, "
+                     "inherit = excluded.inherit, createrole = excluded.createrole, "
+                     "createdb = excluded.createdb, login = excluded.login, "
+                     "connection_limit = excluded.connection_limit, valid_until = excluded.valid_until, "
+                     "verifiers = excluded.verifiers, settings = excluded.settings"));
   query.bind(role.oid).bind(role.name).bind(std::int64_t{role.superuser}).bind(std::int64_t{role.inherit});
   query.bind(std::int64_t{role.createrole}).bind(std::int64_t{role.createdb}).bind(std::int64_t{role.login});
   query.bind(role.connection_limit).bind(role.valid_until).bind(verifier_lines(role));
@@ -132,12 +134,13 @@ Status put_role(sqlite3* system, const Role& role) {
 }
 
 Status put_database(sqlite3* system, const DatabaseEntry& entry) {
-  BOP_LET(query, Query::prepare(system,
-                                "INSERT INTO bop_database(oid, id, name, owner, template, allow_connections, "
-                                "connection_limit) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) "
-                                "ON CONFLICT(oid) DO UPDATE SET name = excluded.name, owner = excluded.owner, "
-                                "template = excluded.template, allow_connections = excluded.allow_connections, "
-                                "connection_limit = excluded.connection_limit"));
+  BOP_LET(query,
+          Query::prepare(system,
+                         "INSERT INTO bop_database(oid, id, name, owner, template, allow_connections, "
+                         "connection_limit) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+                         "ON CONFLICT(oid) DO UPDATE SET name = excluded.name, owner = excluded.owner, "
+                         "template = excluded.template, allow_connections = excluded.allow_connections, "
+                         "connection_limit = excluded.connection_limit"));
   query.bind(entry.oid).bind(entry.id.value).bind(entry.name).bind(entry.owner);
   query.bind(std::int64_t{entry.is_template}).bind(std::int64_t{entry.allow_connections});
   return query.bind(entry.connection_limit).run();
@@ -175,8 +178,15 @@ Status SharedCatalog::initialise(sqlite3* system, DatabaseId first, const Verifi
                                  "INSERT INTO bop_shared(key, value) VALUES('format', ?1), ('next_oid', ?2), "
                                  "('next_database_id', ?3)"));
   BOP_TRY(shared.bind(kSharedFormat).bind(kFirstSharedOid).bind(first.value).run());
-  Role bop{.oid = kBootstrapRole, .name = "bop", .superuser = true, .createrole = true, .createdb = true,
-           .login = true, .valid_until = std::nullopt, .verifiers = {admin}, .settings = {}};
+  Role bop{.oid = kBootstrapRole,
+           .name = "bop",
+           .superuser = true,
+           .createrole = true,
+           .createdb = true,
+           .login = true,
+           .valid_until = std::nullopt,
+           .verifiers = {admin},
+           .settings = {}};
   BOP_TRY(put_role(system, bop));
   BOP_TRY(insert_database(system, DatabaseEntry{.oid = 0, .id = {}, .name = "bop"}));
   return {};
@@ -187,33 +197,45 @@ Result<std::shared_ptr<const SharedCatalog>> SharedCatalog::load(sqlite3* system
   BOP_LET(format, Query::prepare(system, "SELECT value FROM bop_shared WHERE key = 'format'"));
   BOP_LET(known, format.step());
   if (known && format.integer(0) > kSharedFormat) {
-    return fail(ErrorCode::kFormatTooNew, "the system database has format {}; this program reads up to {}: use a newer bop",
+    return fail(ErrorCode::kFormatTooNew,
+                "the system database has format {}; this program reads up to {}: use a newer bop",
                 format.integer(0), kSharedFormat);
   }
-  BOP_LET(roles, Query::prepare(system,
-                                "SELECT oid, name, superuser, inherit, createrole, createdb, login, connection_limit, "
-                                "valid_until, verifiers, settings FROM bop_role"));
+  BOP_LET(roles, Query::prepare(
+                     system,
+                     "SELECT oid, name, superuser, inherit, createrole, createdb, login, connection_limit, "
+                     "valid_until, verifiers, settings FROM bop_role"));
   for (;;) {
     BOP_LET(more, roles.step());
     if (!more) break;
-    Role role{.oid = static_cast<Oid>(roles.integer(0)), .name = roles.text(1), .superuser = roles.flag(2),
-              .inherit = roles.flag(3), .createrole = roles.flag(4), .createdb = roles.flag(5),
-              .login = roles.flag(6), .connection_limit = roles.integer(7), .valid_until = std::nullopt,
-              .verifiers = {}, .settings = split_lines(roles.text(10), '=')};
+    Role role{.oid = static_cast<Oid>(roles.integer(0)),
+              .name = roles.text(1),
+              .superuser = roles.flag(2),
+              .inherit = roles.flag(3),
+              .createrole = roles.flag(4),
+              .createdb = roles.flag(5),
+              .login = roles.flag(6),
+              .connection_limit = roles.integer(7),
+              .valid_until = std::nullopt,
+              .verifiers = {},
+              .settings = split_lines(roles.text(10), '=')};
     if (!roles.null(8)) role.valid_until = roles.integer(8);
     for (auto& [method, text] : split_lines(roles.text(9), ' ')) role.verifiers.push_back({method, text});
     catalog->roles_.emplace(role.name, std::move(role));
   }
-  BOP_LET(databases, Query::prepare(system,
-                                    "SELECT oid, id, name, owner, template, allow_connections, connection_limit "
-                                    "FROM bop_database"));
+  BOP_LET(databases,
+          Query::prepare(system,
+                         "SELECT oid, id, name, owner, template, allow_connections, connection_limit "
+                         "FROM bop_database"));
   for (;;) {
     BOP_LET(more, databases.step());
     if (!more) break;
     DatabaseEntry entry{.oid = static_cast<Oid>(databases.integer(0)),
                         .id = DatabaseId(static_cast<std::uint32_t>(databases.integer(1))),
-                        .name = databases.text(2), .owner = static_cast<Oid>(databases.integer(3)),
-                        .is_template = databases.flag(4), .allow_connections = databases.flag(5),
+                        .name = databases.text(2),
+                        .owner = static_cast<Oid>(databases.integer(3)),
+                        .is_template = databases.flag(4),
+                        .allow_connections = databases.flag(5),
                         .connection_limit = databases.integer(6)};
     catalog->databases_.emplace(entry.name, std::move(entry));
   }

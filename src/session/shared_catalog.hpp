@@ -1,11 +1,14 @@
 // What all databases of a node share: roles and the list of databases. Rows of the `system` database.
 //
-// Tables of the system database (SQLite, written through its writer lane, so every change is a record of the log):
-//   bop_role(oid INTEGER PRIMARY KEY, name TEXT UNIQUE, superuser, inherit, createrole, createdb, login INTEGER 0/1,
+// Tables of the system database (SQLite, written through its writer lane, so every change is a record of the
+// log):
+//   bop_role(oid INTEGER PRIMARY KEY, name TEXT UNIQUE, superuser, inherit, createrole, createdb, login
+//   INTEGER 0/1,
 //            connection_limit INTEGER (-1 none), valid_until INTEGER NULL (microseconds since 2000-01-01),
 //            verifiers TEXT ("method text" lines), settings TEXT ("name=value" lines), comment TEXT NULL)
 //   bop_role_member(role INTEGER, member INTEGER, admin INTEGER, PRIMARY KEY(role, member))
-//   bop_database(oid INTEGER PRIMARY KEY, id INTEGER UNIQUE, name TEXT UNIQUE, owner INTEGER, template INTEGER,
+//   bop_database(oid INTEGER PRIMARY KEY, id INTEGER UNIQUE, name TEXT UNIQUE, owner INTEGER, template
+//   INTEGER,
 //                allow_connections INTEGER, connection_limit INTEGER, comment TEXT NULL)
 //   bop_shared(key TEXT PRIMARY KEY, value): "format" = 1, "next_oid", "next_database_id"
 // OIDs and database ids are never reused.
@@ -29,7 +32,7 @@ struct sqlite3;
 
 namespace bop::session {
 
-inline constexpr Oid kBootstrapRole = 10;        // the role `bop`, as PostgreSQL's bootstrap superuser
+inline constexpr Oid kBootstrapRole = 10;  // the role `bop`, as PostgreSQL's bootstrap superuser
 inline constexpr Oid kFirstSharedOid = 16384;
 inline constexpr std::int64_t kSharedFormat = 1;
 
@@ -63,7 +66,9 @@ class SharedCatalog {
   [[nodiscard]] const Role* role(Oid oid) const;
   [[nodiscard]] const DatabaseEntry* database(std::string_view name) const;
   [[nodiscard]] const std::map<std::string, Role, std::less<>>& roles() const { return roles_; }
-  [[nodiscard]] const std::map<std::string, DatabaseEntry, std::less<>>& databases() const { return databases_; }
+  [[nodiscard]] const std::map<std::string, DatabaseEntry, std::less<>>& databases() const {
+    return databases_;
+  }
 
   // Creates the tables, the role `bop` and the database `bop` (with id `first`) in an empty system database.
   [[nodiscard]] static Status initialise(sqlite3* system, DatabaseId first, const Verifier& admin);

@@ -111,8 +111,8 @@ bool PgSession::drop_stale_plan(Run& run) const {
   return true;
 }
 
-// There are no grants: a relation is its owner's and superusers'. Views are read with their owner's rights, which
-// must then cover what they read; the built-in relations are everybody's.
+// There are no grants: a relation is its owner's and superusers'. Views are read with their owner's rights,
+// which must then cover what they read; the built-in relations are everybody's.
 Status PgSession::check_privileges(const sql::Plan& plan) const {
   if (role_.superuser) return {};
   for (const Oid oid : plan.relations) {
@@ -158,7 +158,8 @@ Status PgSession::bind_values(Run& run) {
     for (const OwnedValue& value : values) {
       const int code = sql::bind_value(run.sqlite.get(), ++index, value);
       // SQLite leaves out what its text does not mention at the end.
-      if (code != SQLITE_OK && code != SQLITE_RANGE) return std::unexpected(run.connection->sqlite_error(code));
+      if (code != SQLITE_OK && code != SQLITE_RANGE)
+        return std::unexpected(run.connection->sqlite_error(code));
     }
     return {};
   };
@@ -205,8 +206,9 @@ void PgSession::send(Run& run, const ResultBatch& batch) {
     }
     for (std::size_t column = 0; column < batch.columns(); ++column) {
       const auto [begin, length] = places[column];
-      fields[column] = begin == std::string::npos ? CopyField{}
-                                                  : CopyField(std::string_view(copy.scratch).substr(begin, length));
+      fields[column] = begin == std::string::npos
+                           ? CopyField{}
+                           : CopyField(std::string_view(copy.scratch).substr(begin, length));
     }
     write_copy_row(copy.options, fields, copy.line);
     sink_->copy_data(copy.line);
@@ -303,7 +305,8 @@ Result<Progress> PgSession::step_change(Run& run) {
     transaction_.table_changed(run.plan->target);
     if (deferred_violations(run.connection->handle()) > 0) {
       const Oid target = run.plan->target;
-      BOP_TRY(sql::check_foreign_keys(*run.plan->catalog, run.connection->handle(), std::span(&target, 1), false));
+      BOP_TRY(sql::check_foreign_keys(*run.plan->catalog, run.connection->handle(), std::span(&target, 1),
+                                      false));
     }
   }
   run.tag = fmt::format("{} {}", run.plan->tag, run.changed);
@@ -356,8 +359,9 @@ Result<Progress> PgSession::end_statement(Run& run) {
       transaction_.end_statement(portals_read);
     }
     sink_->gate(run.end_gate.value_or(transaction_.gate()));
-    if (!run.held.empty() || (run.plan && run.plan->returns_rows && run.plan->kind != sql::PlanKind::kSelect &&
-                              run.plan->kind != sql::PlanKind::kExplain)) {
+    if (!run.held.empty() ||
+        (run.plan && run.plan->returns_rows && run.plan->kind != sql::PlanKind::kSelect &&
+         run.plan->kind != sql::PlanKind::kExplain)) {
       if (run.describe) sink_->row_description(run.plan->columns);
     }
   }

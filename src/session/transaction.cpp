@@ -24,7 +24,9 @@ struct Transaction::ReaderWait {
 };
 
 Transaction::Transaction(std::shared_ptr<database::Database> database, Executor& executor, Hooks hooks)
-    : database_(std::move(database)), executor_(executor), hooks_(std::move(hooks)),
+    : database_(std::move(database)),
+      executor_(executor),
+      hooks_(std::move(hooks)),
       alive_(std::make_shared<bool>(true)) {}
 
 Transaction::~Transaction() {
@@ -70,11 +72,12 @@ Result<bool> Transaction::want_reader() {
         reader_ = std::move(lease);
       } else {
         reader_wait_ = std::make_shared<ReaderWait>();
-        rows().borrow_reader(executor_, [wait = reader_wait_, wake = hooks_.wake](Result<rowstore::ReaderLease> lent) {
-          if (wait->abandoned) return;  // the lease goes back by itself
-          wait->lease = std::move(lent);
-          wake();
-        });
+        rows().borrow_reader(executor_,
+                             [wait = reader_wait_, wake = hooks_.wake](Result<rowstore::ReaderLease> lent) {
+                               if (wait->abandoned) return;  // the lease goes back by itself
+                               wait->lease = std::move(lent);
+                               wake();
+                             });
         return false;
       }
     } else {
@@ -136,7 +139,8 @@ Result<bool> Transaction::want_writer() {
     }
     if (lane_wait_->since_ns != 0 && (lane_wait_->error || lane_wait_->granted)) {
       metrics().writer_lane_waiting.add(-1);
-      metrics().writer_lane_wait_seconds.record(system_clock().steady_ns() - std::exchange(lane_wait_->since_ns, 0));
+      metrics().writer_lane_wait_seconds.record(system_clock().steady_ns() -
+                                                std::exchange(lane_wait_->since_ns, 0));
     }
     if (lane_wait_->error) {
       Error why = *lane_wait_->error;
@@ -152,7 +156,8 @@ Result<bool> Transaction::want_writer() {
   return started;
 }
 
-// The lane is ours: opens the tip on the writer. False while the log has to catch up before the WAL can restart.
+// The lane is ours: opens the tip on the writer. False while the log has to catch up before the WAL can
+// restart.
 Result<bool> Transaction::start_writing() {
   BOP_LET(writer, rows().writer());
   BOP_LET(csn, writer->begin_write());
@@ -261,7 +266,8 @@ void Transaction::rollback() {
 }
 
 void Transaction::fail() {
-  if (!savepoints_.empty() && writer_ != nullptr) return;  // what lies behind the savepoint may be wanted again
+  if (!savepoints_.empty() && writer_ != nullptr)
+    return;  // what lies behind the savepoint may be wanted again
   if (writer_ != nullptr) {
     writer_->rollback();
     writer_ = nullptr;

@@ -1,12 +1,12 @@
 // The transaction of one session: its snapshot, its place in the writer lane, its savepoints.
 //
-// States: inactive -> reading (a reader connection, maybe none between statements) -> writing (the lane and the
-// database's one writer connection) -> inactive. Isolation (rule 8): READ COMMITTED takes a fresh snapshot for each
-// statement until the first write, then reads the tip; REPEATABLE READ and SERIALIZABLE keep their first snapshot
-// and answer 40001 when a write finds the tip elsewhere.
+// States: inactive -> reading (a reader connection, maybe none between statements) -> writing (the lane and
+// the database's one writer connection) -> inactive. Isolation (rule 8): READ COMMITTED takes a fresh
+// snapshot for each statement until the first write, then reads the tip; REPEATABLE READ and SERIALIZABLE
+// keep their first snapshot and answer 40001 when a write finds the tip elsewhere.
 //
-// Waiting: `want_reader` and `want_writer` answer true when the connection is there, false when the session has to
-// be resumed later: `wake` then runs on the executor and the same call is to be made again.
+// Waiting: `want_reader` and `want_writer` answer true when the connection is there, false when the session
+// has to be resumed later: `wake` then runs on the executor and the same call is to be made again.
 //
 // Gate: `gate()` is the newest state that anything computed in this transaction came from.
 //
@@ -35,10 +35,12 @@ enum class Isolation : std::uint8_t { kReadCommitted, kRepeatableRead, kSerializ
 class Transaction {
  public:
   struct Hooks {
-    std::function<void()> wake;                              // on the executor
-    std::function<void(rowstore::Connection&)> connected;    // a connection came: bind the session's context to it
-    std::function<void(Error)> evicted;                      // the lane ended this transaction; already rolled back
-    std::function<database::LaneRequest()> lane_request;     // session, description, lock_timeout (evict is ours)
+    std::function<void()> wake;  // on the executor
+    std::function<void(rowstore::Connection&)>
+        connected;                       // a connection came: bind the session's context to it
+    std::function<void(Error)> evicted;  // the lane ended this transaction; already rolled back
+    std::function<database::LaneRequest()>
+        lane_request;  // session, description, lock_timeout (evict is ours)
     std::function<std::shared_ptr<const sql::Catalog>()> empty_catalog;  // before the first DDL
   };
   Transaction(std::shared_ptr<database::Database> database, Executor& executor, Hooks hooks);

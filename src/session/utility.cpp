@@ -61,9 +61,7 @@ Result<Progress> PgSession::step_utility(Run& run) {
       break;
     case StatementKind::kShow: BOP_TRY(answer_show(run)); break;
     case StatementKind::kPrepare: BOP_TRY(prepare_sql(run.statement)); break;
-    case StatementKind::kExecute:
-      BOP_TRY(start_execute_sql(run));
-      return step(run);
+    case StatementKind::kExecute: BOP_TRY(start_execute_sql(run)); return step(run);
     case StatementKind::kDeallocate: BOP_TRY(deallocate(statement)); break;
     case StatementKind::kDiscard: BOP_TRY(discard(statement)); break;
     case StatementKind::kCopy: {
@@ -125,7 +123,8 @@ Result<Progress> PgSession::step_utility(Run& run) {
   return end_statement(run);
 }
 
-// ------------------------------------------------------------------------------------------------ SET and SHOW
+// ------------------------------------------------------------------------------------------------ SET and
+// SHOW
 
 Status PgSession::set_variable(const sql::ParsedStatement& statement) {
   const PgQuery__VariableSetStmt& set = *statement.node->variable_set_stmt;
@@ -140,12 +139,14 @@ Status PgSession::set_variable(const sql::ParsedStatement& statement) {
       return fail(ErrorCode::kInvalidArgument, "invalid value for parameter \"TimeZone\": \"{}\"", *value);
     }
     if (variable == "transaction_isolation" && transaction_.has_snapshot()) {
-      return fail(ErrorCode::kActiveTransaction, "SET TRANSACTION ISOLATION LEVEL must be called before any query");
+      return fail(ErrorCode::kActiveTransaction,
+                  "SET TRANSACTION ISOLATION LEVEL must be called before any query");
     }
     BOP_LET(changed, variables_.set(variable, value, local));
     if (changed.inert) {
-      notice(Severity::kNotice, error(ErrorCode::kNotImplemented, "setting \"{}\" is accepted and has no effect: {}",
-                                      changed.info->name, changed.info->meaning));
+      notice(Severity::kNotice,
+             error(ErrorCode::kNotImplemented, "setting \"{}\" is accepted and has no effect: {}",
+                   changed.info->name, changed.info->meaning));
     }
     return {};
   };
@@ -170,8 +171,8 @@ Status PgSession::set_variable(const sql::ParsedStatement& statement) {
         return fail(ErrorCode::kNotImplemented, "SET {} is not implemented", name);
       }
       if (!session && !in_block_) {
-        notice(Severity::kWarning,
-               Error(ErrorCode::kNoActiveTransaction, "SET TRANSACTION can only be used in transaction blocks"));
+        notice(Severity::kWarning, Error(ErrorCode::kNoActiveTransaction,
+                                         "SET TRANSACTION can only be used in transaction blocks"));
       }
       for (const pg::Node* item : BOP_PG_LIST(&set, args)) {
         if (item->node_case != PG_QUERY__NODE__NODE_DEF_ELEM) {
@@ -179,7 +180,8 @@ Status PgSession::set_variable(const sql::ParsedStatement& statement) {
         }
         const PgQuery__DefElem& option = *item->def_elem;
         BOP_LET(text, constant_text(option.arg));
-        if (pg::text(option.defname) == "transaction_read_only" || pg::text(option.defname) == "transaction_deferrable") {
+        if (pg::text(option.defname) == "transaction_read_only" ||
+            pg::text(option.defname) == "transaction_deferrable") {
           text = text == "0" || text == "off" ? "off" : "on";
         }
         const std::string variable = fmt::format("{}{}", session ? "default_" : "", option.defname);
@@ -214,8 +216,8 @@ Result<std::vector<OutputColumn>> PgSession::utility_columns(const sql::ParsedSt
   if (statement.kind == sql::StatementKind::kShow) {
     const std::string name = variable_name(pg::text(statement.node->variable_show_stmt->name));
     if (name == "all") {
-      return std::vector<OutputColumn>{{.name = "name", .type = 25}, {.name = "setting", .type = 25},
-                                       {.name = "description", .type = 25}};
+      return std::vector<OutputColumn>{
+          {.name = "name", .type = 25}, {.name = "setting", .type = 25}, {.name = "description", .type = 25}};
     }
     const VariableInfo* info = find_variable(name);
     return text_column(info != nullptr ? std::string(info->name) : name);
@@ -253,7 +255,8 @@ Status PgSession::answer_show(Run& run) {
   return {};
 }
 
-// ------------------------------------------------------------------------------------------ PREPARE and EXECUTE
+// ------------------------------------------------------------------------------------------ PREPARE and
+// EXECUTE
 
 Status PgSession::prepare_sql(const sql::ParsedStatementPtr& statement) {
   const PgQuery__PrepareStmt& prepare = *statement->node->prepare_stmt;
@@ -292,7 +295,8 @@ Status PgSession::start_execute_sql(Run& run) {
         error(ErrorCode::kSyntaxError, "wrong number of parameters for prepared statement \"{}\"", name)
             .detail(fmt::format("Expected {} parameters but got {}.", types.size(), execute.n_params)));
   }
-  // Each argument is an expression of its own: evaluated as SELECT <argument>, assigned to the parameter's type.
+  // Each argument is an expression of its own: evaluated as SELECT <argument>, assigned to the parameter's
+  // type.
   sqlite3* scratch = nullptr;
   if (sqlite3_open(":memory:", &scratch) != SQLITE_OK) return fail(ErrorCode::kOutOfMemory, "out of memory");
   const std::unique_ptr<sqlite3, int (*)(sqlite3*)> closer(scratch, &sqlite3_close);
@@ -302,8 +306,8 @@ Status PgSession::start_execute_sql(Run& run) {
   for (std::size_t i = 0; i < types.size(); ++i) {
     BOP_LET(text, sql::deparse_expression(execute.params[i]));
     BOP_LET(expression, sql::parse_expression(text));
-    BOP_LET(bound, sql::bind_expression(expression, nullptr, sql::ExpressionUse::kDefault, bind_context(), types[i], -1,
-                                        fmt::format("${}", i + 1)));
+    BOP_LET(bound, sql::bind_expression(expression, nullptr, sql::ExpressionUse::kDefault, bind_context(),
+                                        types[i], -1, fmt::format("${}", i + 1)));
     sqlite3_stmt* statement = nullptr;
     const std::string select = "SELECT " + bound.sql;
     if (sqlite3_prepare_v2(scratch, select.c_str(), -1, &statement, nullptr) != SQLITE_OK) {
@@ -359,7 +363,8 @@ Status PgSession::discard(const sql::ParsedStatement& statement) {
   return {};
 }
 
-// ------------------------------------------------------------------------------------------ DDL and maintenance
+// ------------------------------------------------------------------------------------------ DDL and
+// maintenance
 
 Status PgSession::run_ddl(Run& run) {
   run.connection = &transaction_.connection();
@@ -398,8 +403,8 @@ Status PgSession::run_ddl(Run& run) {
   return {};
 }
 
-// VACUUM frees pages at the end of the file and refreshes statistics, ANALYZE refreshes them, CHECKPOINT moves the
-// base forward in the background.
+// VACUUM frees pages at the end of the file and refreshes statistics, ANALYZE refreshes them, CHECKPOINT
+// moves the base forward in the background.
 Status PgSession::maintain(Run& run) {
   if (run.statement->kind == sql::StatementKind::kCheckpoint) {
     database_->rows().checkpoint(executor_, [](const Result<Lsn>&) {});

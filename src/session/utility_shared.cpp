@@ -1,5 +1,5 @@
-// Roles and databases: CREATE, ALTER and DROP ROLE (USER, GROUP), CREATE and DROP DATABASE. They change the system
-// database, in a transaction of their own: not part of a transaction block.
+// Roles and databases: CREATE, ALTER and DROP ROLE (USER, GROUP), CREATE and DROP DATABASE. They change the
+// system database, in a transaction of their own: not part of a transaction block.
 #include <algorithm>
 
 #include "session/pg_session.hpp"
@@ -14,7 +14,8 @@ namespace {
 std::string text_of(const pg::Node* node) {
   if (node == nullptr) return {};
   if (node->node_case == PG_QUERY__NODE__NODE_STRING) return std::string(pg::text(node->string->sval));
-  if (node->node_case == PG_QUERY__NODE__NODE_A_CONST && node->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL) {
+  if (node->node_case == PG_QUERY__NODE__NODE_A_CONST &&
+      node->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL) {
     return std::string(pg::text(node->a_const->sval->sval));
   }
   return {};
@@ -80,10 +81,13 @@ Status PgSession::start_shared_change(Run& run) {
   const sql::ParsedStatement& statement = *run.statement;
   const pg::Node& node = *statement.node;
   if (in_block_ || transaction_.active()) {
-    if (node.node_case == PG_QUERY__NODE__NODE_CREATEDB_STMT || node.node_case == PG_QUERY__NODE__NODE_DROPDB_STMT) {
-      return fail(ErrorCode::kActiveTransaction, "{} cannot run inside a transaction block", statement.command);
+    if (node.node_case == PG_QUERY__NODE__NODE_CREATEDB_STMT ||
+        node.node_case == PG_QUERY__NODE__NODE_DROPDB_STMT) {
+      return fail(ErrorCode::kActiveTransaction, "{} cannot run inside a transaction block",
+                  statement.command);
     }
-    return fail(ErrorCode::kNotImplemented, "{} inside a transaction block is not implemented", statement.command);
+    return fail(ErrorCode::kNotImplemented, "{} inside a transaction block is not implemented",
+                statement.command);
   }
   const auto shared = node_.shared();
   const Role* self = shared->role(role_.oid);
@@ -96,7 +100,9 @@ Status PgSession::start_shared_change(Run& run) {
     case PG_QUERY__NODE__NODE_CREATE_ROLE_STMT: {
       const PgQuery__CreateRoleStmt& create = *node.create_role_stmt;
       BOP_TRY(refuse_unless(may_roles, "create role"));
-      Role role{.name = std::string(pg::text(create.role)), .valid_until = std::nullopt, .verifiers = {},
+      Role role{.name = std::string(pg::text(create.role)),
+                .valid_until = std::nullopt,
+                .verifiers = {},
                 .settings = {}};
       if (role.name.starts_with("pg_")) {
         return std::unexpected(error(ErrorCode::kReservedName, "role name \"{}\" is reserved", role.name)
@@ -106,7 +112,8 @@ Status PgSession::start_shared_change(Run& run) {
         return fail(ErrorCode::kDuplicateObject, "role \"{}\" already exists", role.name);
       }
       role.login = create.stmt_type == PG_QUERY__ROLE_STMT_TYPE__ROLESTMT_USER;
-      BOP_TRY(apply_role_options(BOP_PG_LIST(&create, options), role, functions_.codec, node_.options().make_verifier));
+      BOP_TRY(apply_role_options(BOP_PG_LIST(&create, options), role, functions_.codec,
+                                 node_.options().make_verifier));
       if (role.superuser) BOP_TRY(refuse_unless(self->superuser, "create superusers"));
       change = [role](sqlite3* system) -> Status {
         BOP_TRY(SharedCatalog::insert_role(system, role));
@@ -121,14 +128,14 @@ Status PgSession::start_shared_change(Run& run) {
       const std::string name = me ? role_.name : std::string(pg::text(alter.role->rolename));
       const Role* known = shared->role(name);
       if (known == nullptr) return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", name);
-      const bool only_password =
-          std::ranges::all_of(BOP_PG_LIST(&alter, options), [](const pg::Node* option) {
-            return pg::text(option->def_elem->defname) == "password";
-          });
+      const bool only_password = std::ranges::all_of(
+          BOP_PG_LIST(&alter, options),
+          [](const pg::Node* option) { return pg::text(option->def_elem->defname) == "password"; });
       BOP_TRY(refuse_unless(may_roles || (known->oid == role_.oid && only_password), "alter role"));
       if (known->superuser) BOP_TRY(refuse_unless(self->superuser, "alter superusers"));
       Role role = *known;
-      BOP_TRY(apply_role_options(BOP_PG_LIST(&alter, options), role, functions_.codec, node_.options().make_verifier));
+      BOP_TRY(apply_role_options(BOP_PG_LIST(&alter, options), role, functions_.codec,
+                                 node_.options().make_verifier));
       if (role.superuser) BOP_TRY(refuse_unless(self->superuser, "alter superusers"));
       change = [role](sqlite3* system) { return SharedCatalog::update_role(system, role); };
       break;
@@ -143,8 +150,10 @@ Status PgSession::start_shared_change(Run& run) {
         const std::string name(pg::text(item->role_spec->rolename));
         const Role* known = shared->role(name);
         if (known == nullptr) {
-          if (drop.missing_ok == 0) return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", name);
-          notice(Severity::kNotice, error(ErrorCode::kUndefinedObject, "role \"{}\" does not exist, skipping", name));
+          if (drop.missing_ok == 0)
+            return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", name);
+          notice(Severity::kNotice,
+                 error(ErrorCode::kUndefinedObject, "role \"{}\" does not exist, skipping", name));
           continue;
         }
         if (known->oid == role_.oid) return fail(ErrorCode::kObjectInUse, "current user cannot be dropped");
@@ -155,7 +164,8 @@ Status PgSession::start_shared_change(Run& run) {
         for (const auto& [database, entry] : shared->databases()) {
           if (entry.owner == known->oid) {
             return std::unexpected(error(ErrorCode::kDependentObjectsStillExist,
-                                         "role \"{}\" cannot be dropped because some objects depend on it", name)
+                                         "role \"{}\" cannot be dropped because some objects depend on it",
+                                         name)
                                        .detail(fmt::format("owner of database {}", database)));
           }
         }
@@ -170,7 +180,8 @@ Status PgSession::start_shared_change(Run& run) {
     case PG_QUERY__NODE__NODE_CREATEDB_STMT: {
       const PgQuery__CreatedbStmt& create = *node.createdb_stmt;
       BOP_TRY(refuse_unless(may_databases, "create database"));
-      DatabaseEntry entry{.oid = 0, .id = {}, .name = std::string(pg::text(create.dbname)), .owner = role_.oid};
+      DatabaseEntry entry{
+          .oid = 0, .id = {}, .name = std::string(pg::text(create.dbname)), .owner = role_.oid};
       if (shared->database(entry.name) != nullptr) {
         return fail(ErrorCode::kDuplicateDatabase, "database \"{}\" already exists", entry.name);
       }
@@ -187,12 +198,15 @@ Status PgSession::start_shared_change(Run& run) {
         } else if (name == "allow_connections") {
           entry.allow_connections = flag_of(option.arg);
         } else if (name == "encoding") {
-          if (value != "UTF8" && value != "utf8" && value != "UTF-8" && value != "utf-8" && option.arg != nullptr) {
-            return fail(ErrorCode::kNotImplemented, "encoding \"{}\" is not implemented; only UTF8 is", value);
+          if (value != "UTF8" && value != "utf8" && value != "UTF-8" && value != "utf-8" &&
+              option.arg != nullptr) {
+            return fail(ErrorCode::kNotImplemented, "encoding \"{}\" is not implemented; only UTF8 is",
+                        value);
           }
         } else if (name == "template") {
           if (value != "template0" && value != "template1" && option.arg != nullptr) {
-            return fail(ErrorCode::kNotImplemented, "CREATE DATABASE from template \"{}\" is not implemented", value);
+            return fail(ErrorCode::kNotImplemented, "CREATE DATABASE from template \"{}\" is not implemented",
+                        value);
           }
         } else if (name == "locale" || name == "lc_collate" || name == "lc_ctype") {
           if (value != "C" && value != "POSIX" && option.arg != nullptr) {
@@ -211,9 +225,8 @@ Status PgSession::start_shared_change(Run& run) {
       after = [this, created]() -> Status {
         BOP_LET(database, node_.databases().create_database(created->id, created->name));
         node_.limit_idle_writers(*database);
-        database->publish_attachment(
-            static_cast<rowstore::RowStore&>(database->rows()).tip(),
-            std::make_shared<const sql::Catalog>(sql::builtin_relations()));
+        database->publish_attachment(static_cast<rowstore::RowStore&>(database->rows()).tip(),
+                                     std::make_shared<const sql::Catalog>(sql::builtin_relations()));
         return {};
       };
       break;
@@ -223,22 +236,25 @@ Status PgSession::start_shared_change(Run& run) {
       const std::string name(pg::text(drop.dbname));
       const DatabaseEntry* known = shared->database(name);
       if (known == nullptr) {
-        if (drop.missing_ok == 0) return fail(ErrorCode::kUndefinedDatabase, "database \"{}\" does not exist", name);
+        if (drop.missing_ok == 0)
+          return fail(ErrorCode::kUndefinedDatabase, "database \"{}\" does not exist", name);
         notice(Severity::kNotice,
                error(ErrorCode::kUndefinedDatabase, "database \"{}\" does not exist, skipping", name));
         run.shared_result = Status{};
         return {};
       }
-      BOP_TRY(refuse_unless(self != nullptr && (self->superuser || known->owner == role_.oid), "drop database"));
-      if (name == entry_.name) return fail(ErrorCode::kObjectInUse, "cannot drop the currently open database");
+      BOP_TRY(
+          refuse_unless(self != nullptr && (self->superuser || known->owner == role_.oid), "drop database"));
+      if (name == entry_.name)
+        return fail(ErrorCode::kObjectInUse, "cannot drop the currently open database");
       if (BOP_PG_LIST(&drop, options).size() > 0) {
         return fail(ErrorCode::kNotImplemented, "DROP DATABASE ... WITH (FORCE) is not implemented");
       }
       if (const std::size_t others = node_.sessions_of(name, this); others > 0) {
         return std::unexpected(
             error(ErrorCode::kObjectInUse, "database \"{}\" is being accessed by other users", name)
-                .detail(fmt::format("There {} {} other session{} using the database.", others == 1 ? "is" : "are",
-                                    others, others == 1 ? "" : "s")));
+                .detail(fmt::format("There {} {} other session{} using the database.",
+                                    others == 1 ? "is" : "are", others, others == 1 ? "" : "s")));
       }
       change = [oid = known->oid](sqlite3* system) { return SharedCatalog::delete_database(system, oid); };
       after = [this, id = known->id] { return node_.databases().drop_database(id); };

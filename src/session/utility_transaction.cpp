@@ -11,7 +11,8 @@ namespace {
 std::string constant(const pg::Node* node) {
   if (node == nullptr || node->node_case != PG_QUERY__NODE__NODE_A_CONST) return {};
   if (node->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL) return node->a_const->sval->sval;
-  if (node->a_const->val_case == PG_QUERY__A__CONST__VAL_IVAL) return std::to_string(node->a_const->ival->ival);
+  if (node->a_const->val_case == PG_QUERY__A__CONST__VAL_IVAL)
+    return std::to_string(node->a_const->ival->ival);
   return {};
 }
 
@@ -35,8 +36,9 @@ Result<Progress> PgSession::step_transaction(Run& run) {
                                                    "transaction_deferrable"};
   std::vector<std::string> chained;
   if (statement.chain != 0) {
-    BOP_TRY(need_block(statement.kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT ? "COMMIT AND CHAIN"
-                                                                                            : "ROLLBACK AND CHAIN"));
+    BOP_TRY(need_block(statement.kind == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT
+                           ? "COMMIT AND CHAIN"
+                           : "ROLLBACK AND CHAIN"));
     for (const std::string_view variable : kCharacteristics) chained.push_back(variables_.get(variable));
   }
   switch (statement.kind) {
@@ -44,7 +46,8 @@ Result<Progress> PgSession::step_transaction(Run& run) {
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_START: {
       if (failed_) return aborted();
       if (in_block_) {
-        notice(Severity::kWarning, Error(ErrorCode::kActiveTransaction, "there is already a transaction in progress"));
+        notice(Severity::kWarning,
+               Error(ErrorCode::kActiveTransaction, "there is already a transaction in progress"));
         break;
       }
       ensure_transaction();
@@ -61,7 +64,8 @@ Result<Progress> PgSession::step_transaction(Run& run) {
     }
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT: {
       if (!in_block_) {
-        notice(Severity::kWarning, Error(ErrorCode::kNoActiveTransaction, "there is no transaction in progress"));
+        notice(Severity::kWarning,
+               Error(ErrorCode::kNoActiveTransaction, "there is no transaction in progress"));
         if (transaction_.active()) BOP_TRY(commit_now(run));
         break;
       }
@@ -82,7 +86,8 @@ Result<Progress> PgSession::step_transaction(Run& run) {
     }
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK:
       if (!in_block_) {
-        notice(Severity::kWarning, Error(ErrorCode::kNoActiveTransaction, "there is no transaction in progress"));
+        notice(Severity::kWarning,
+               Error(ErrorCode::kNoActiveTransaction, "there is no transaction in progress"));
       }
       evicted_.reset();
       drop_portals();

@@ -13,7 +13,8 @@ namespace {
 
 std::string lower(std::string_view text) {
   std::string out(text);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::ranges::transform(out, out.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return out;
 }
 
@@ -63,9 +64,11 @@ Result<std::string> normalise_number(const VariableInfo& info, std::string_view 
     const auto units = units_of(info);
     const auto unit = std::ranges::find(units, suffix, &Unit::name);
     if (unit == units.end()) {
-      Error wrong = error(ErrorCode::kInvalidArgument, "invalid value for parameter \"{}\": \"{}\"", info.name, value);
+      Error wrong =
+          error(ErrorCode::kInvalidArgument, "invalid value for parameter \"{}\": \"{}\"", info.name, value);
       if (info.unit == "ms") {
-        wrong.mut().hint = "Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".";
+        wrong.mut().hint =
+            "Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".";
       } else if (!units.empty()) {
         wrong.mut().hint = "Valid units for this parameter are \"B\", \"kB\", \"MB\", \"GB\", and \"TB\".";
       }
@@ -76,8 +79,10 @@ Result<std::string> normalise_number(const VariableInfo& info, std::string_view 
   }
   if (info.kind == VariableKind::kInt) number = std::rint(number);
   if (number < info.minimum || number > info.maximum) {
-    return fail(ErrorCode::kInvalidArgument, "{}{} is outside the valid range for parameter \"{}\" ({} .. {})", number,
-                info.unit.empty() ? "" : fmt::format(" {}", info.unit), info.name, info.minimum, info.maximum);
+    return fail(ErrorCode::kInvalidArgument,
+                "{}{} is outside the valid range for parameter \"{}\" ({} .. {})", number,
+                info.unit.empty() ? "" : fmt::format(" {}", info.unit), info.name, info.minimum,
+                info.maximum);
   }
   if (info.kind == VariableKind::kInt) return fmt::format("{}", static_cast<std::int64_t>(number));
   return fmt::format("{}", number);
@@ -155,7 +160,8 @@ const std::vector<VariableInfo>& variable_table() {
 const VariableInfo* find_variable(std::string_view name) {
   const std::string key = lower(name);
   const auto& table = variable_table();
-  const auto row = std::ranges::lower_bound(table, key, {}, [](const VariableInfo& r) { return lower(r.name); });
+  const auto row =
+      std::ranges::lower_bound(table, key, {}, [](const VariableInfo& r) { return lower(r.name); });
   return row != table.end() && lower(row->name) == key ? &*row : nullptr;
 }
 
@@ -206,8 +212,8 @@ Result<std::string> Variables::show(std::string_view name) const {
   return info != nullptr ? with_unit(*info, slot->second.current()) : slot->second.current();
 }
 
-Result<Variables::Change> Variables::set(std::string_view name, std::optional<std::string_view> value, bool local,
-                                         bool internal) {
+Result<Variables::Change> Variables::set(std::string_view name, std::optional<std::string_view> value,
+                                         bool local, bool internal) {
   const std::string key = lower(name);
   const VariableInfo* info = find_variable(name);
   if (info == nullptr && key.find('.') == key.npos) {

@@ -1,8 +1,9 @@
 // The session's variables: SET, SET LOCAL, SHOW, RESET and their life through transactions and savepoints.
 //
-// A variable has a session value and, inside a transaction, maybe a local one that hides it. Every change inside
-// a transaction is journalled: a rollback (to a savepoint) undoes the journal to its mark, a commit keeps the
-// session values and drops the local ones. As PostgreSQL 15, "SET". Not thread-safe: owned by one session.
+// A variable has a session value and, inside a transaction, maybe a local one that hides it. Every change
+// inside a transaction is journalled: a rollback (to a savepoint) undoes the journal to its mark, a commit
+// keeps the session values and drops the local ones. As PostgreSQL 15, "SET". Not thread-safe: owned by one
+// session.
 #pragma once
 
 #include <cstdint>
@@ -61,7 +62,7 @@ class Variables {
 
   [[nodiscard]] Mark mark() const noexcept { return journal_.size(); }
   void undo_to(Mark mark);
-  void commit();    // keeps session values, drops local ones, empties the journal
+  void commit();  // keeps session values, drops local ones, empties the journal
   void rollback() { undo_to(0); }
   // Changed since the last call, canonical names of reported ones.
   [[nodiscard]] std::vector<std::string> take_reports();

@@ -55,12 +55,13 @@ Result<std::string> create_table_sql(const Relation& table, const Catalog& catal
     } else if (!type->collation.empty()) {
       body += fmt::format(" COLLATE {}", type->collation);
     }
-    // Inserts bring their defaults along; SQLite needs one only for what its own ON DELETE SET DEFAULT stores.
+    // Inserts bring their defaults along; SQLite needs one only for what its own ON DELETE SET DEFAULT
+    // stores.
     if (column.default_text && is_set_to_default(table, column)) {
       BOP_LET(parsed, parse_expression(*column.default_text));
       const BindContext context{.catalog = std::make_shared<const Catalog>(catalog)};
-      BOP_LET(bound, bind_expression(parsed, nullptr, ExpressionUse::kDefault, context, column.type, column.typmod,
-                                     column.name));
+      BOP_LET(bound, bind_expression(parsed, nullptr, ExpressionUse::kDefault, context, column.type,
+                                     column.typmod, column.name));
       body += fmt::format(" DEFAULT ({})", bound.sql);
     }
   }

@@ -68,11 +68,12 @@ std::string Generator::row_check(Change& c) {
 }
 
 std::string Generator::insert(Change& c) {
-  const std::string target = fmt::format("INSERT INTO {} AS r{}", table_name(c.target->relation->oid), c.target->id);
+  const std::string target =
+      fmt::format("INSERT INTO {} AS r{}", table_name(c.target->relation->oid), c.target->id);
   if (c.insert_columns.empty()) {  // a table without columns still has rows
-    return c.source->kind == QueryKind::kValues
-               ? target + " DEFAULT VALUES" + returning(c)
-               : fmt::format("{}(c0) SELECT NULL FROM ({}) WHERE 1{}", target, query(*c.source), returning(c));
+    return c.source->kind == QueryKind::kValues ? target + " DEFAULT VALUES" + returning(c)
+                                                : fmt::format("{}(c0) SELECT NULL FROM ({}) WHERE 1{}",
+                                                              target, query(*c.source), returning(c));
   }
   std::string out = fmt::format("{}({}) ", target, column_list(c.insert_columns));
   const std::size_t count = c.insert_columns.size();

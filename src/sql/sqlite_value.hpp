@@ -1,5 +1,5 @@
-// Stored values to and from SQLite's statements. The bytes of a bound value belong to the caller and must outlive the
-// statement's execution; those of a column are SQLite's and valid until the next step.
+// Stored values to and from SQLite's statements. The bytes of a bound value belong to the caller and must
+// outlive the statement's execution; those of a column are SQLite's and valid until the next step.
 #pragma once
 
 #include "sql/types/value.hpp"

@@ -231,8 +231,8 @@ TEST(Rot, ASegmentOfAnotherLogOrPlaceIsRefused) {
   EXPECT_EQ(world.open().error().code(), ErrorCode::kCorrupt);
 }
 
-// A log whose second segment begins with a write of marks alone. LSN 1 to 3 lie before it; what `then` does to the
-// stream comes behind it.
+// A log whose second segment begins with a write of marks alone. LSN 1 to 3 lie before it; what `then` does
+// to the stream comes behind it.
 void begin_second_segment_with_marks(World& world, const std::function<void(CommitStream&)>& then) {
   {
     auto stream = world.open().value();

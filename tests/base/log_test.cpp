@@ -26,12 +26,11 @@ TEST(Log, TextQuotesOnlyWhatNeedsIt) {
 }
 
 TEST(Log, JsonIsJsonWhateverTheFieldsHold) {
-  EXPECT_EQ(
-      format_log_line(LogFormat::kJson, LogLevel::kWarning, kNow, "m",
-                      {{"n", -1}, {"s", "a\"b"}, {"t", true}}),
-      "{\"time\":\"2026-01-01T00:00:00.123Z\",\"level\":\"warning\",\"message\":\"m\",\"n\":-1,"
-      "\"s\":\"a\\\"b\","
-      "\"t\":true}");
+  EXPECT_EQ(format_log_line(LogFormat::kJson, LogLevel::kWarning, kNow, "m",
+                            {{"n", -1}, {"s", "a\"b"}, {"t", true}}),
+            "{\"time\":\"2026-01-01T00:00:00.123Z\",\"level\":\"warning\",\"message\":\"m\",\"n\":-1,"
+            "\"s\":\"a\\\"b\","
+            "\"t\":true}");
   simdjson::dom::parser parser;
   SimRandom random(1);
   for (int round = 0; round < 2000; ++round) {

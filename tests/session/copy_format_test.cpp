@@ -41,7 +41,8 @@ Reading read_every_way(const CopyOptions& options, std::size_t columns, std::str
     const Reading other = read(options, columns, parts);
     EXPECT_EQ(other.rows, whole.rows) << "cut at " << cut;
     EXPECT_EQ(other.error.has_value(), whole.error.has_value()) << "cut at " << cut;
-    EXPECT_EQ(other.error ? other.error->what() : "", whole.error ? whole.error->what() : "") << "cut at " << cut;
+    EXPECT_EQ(other.error ? other.error->what() : "", whole.error ? whole.error->what() : "")
+        << "cut at " << cut;
     EXPECT_EQ(other.line, whole.line) << "cut at " << cut;
   };
   for (std::size_t cut = 0; cut <= text.size(); ++cut) same({text.substr(0, cut), text.substr(cut)}, cut);
@@ -103,7 +104,8 @@ TEST(CopyCsv, TheHeaderIsSkipped) {
   EXPECT_EQ(out.rows, (std::vector<Row>{{"1", "2"}}));
 }
 
-// What is written is read back, in both formats, for values made of the bytes that the formats treat in their own way.
+// What is written is read back, in both formats, for values made of the bytes that the formats treat in their
+// own way.
 TEST(CopyRoundTrip, RandomValues) {
   std::mt19937_64 random(20240817);
   constexpr std::string_view kBytes = "\t\n\r\\\"',;N.abx01 \b\f\v";
@@ -124,16 +126,19 @@ TEST(CopyRoundTrip, RandomValues) {
       write_copy_row(options, fields, text);
     }
     const std::size_t cut = random() % (text.size() + 1);
-    const Reading out = read(options, columns, {std::string_view(text).substr(0, cut), std::string_view(text).substr(cut)});
+    const Reading out =
+        read(options, columns, {std::string_view(text).substr(0, cut), std::string_view(text).substr(cut)});
     ASSERT_FALSE(out.error) << out.error->what() << " in " << text;
     ASSERT_EQ(out.rows, rows) << text;
   }
 }
 
-// Bytes from outside: any of them is rows or an error, never a crash, and cutting them elsewhere changes nothing.
+// Bytes from outside: any of them is rows or an error, never a crash, and cutting them elsewhere changes
+// nothing.
 TEST(CopyFuzz, MutatedInputs) {
   std::mt19937_64 random(7);
-  const std::string corpus[] = {"1\ta\\tb\n\\N\t\\x41\n\\.\n", "1,\"a,\"\"b\"\n2,\n", "x\r\ny\r\n", "\"\n\"\",\"\r"};
+  const std::string corpus[] = {"1\ta\\tb\n\\N\t\\x41\n\\.\n", "1,\"a,\"\"b\"\n2,\n", "x\r\ny\r\n",
+                                "\"\n\"\",\"\r"};
   constexpr std::string_view kBytes = "\t\n\r\\\",.xN0\xff";
   for (int round = 0; round < 3000; ++round) {
     std::string text = corpus[random() % std::size(corpus)];

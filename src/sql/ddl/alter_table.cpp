@@ -8,16 +8,19 @@
 namespace bop::sql {
 
 Status DdlRun::alter_table(const PgQuery__AlterTableStmt& alter) {
-  if (alter.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_INDEX || alter.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_VIEW ||
+  if (alter.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_INDEX ||
+      alter.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_VIEW ||
       alter.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE) {
     const bool only_owner = std::ranges::all_of(BOP_PG_LIST(&alter, cmds), [](const pg::Node* c) {
       return c->alter_table_cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner;
     });
-    if (!only_owner) return fail(ErrorCode::kNotImplemented, "this form of {} is not implemented", statement_->command);
+    if (!only_owner)
+      return fail(ErrorCode::kNotImplemented, "this form of {} is not implemented", statement_->command);
   }
   BOP_LET(found, find_relation(*alter.relation, alter.missing_ok != 0));
   if (!found) {
-    notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping", alter.relation->relname));
+    notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping",
+                 alter.relation->relname));
     return {};
   }
   const bool owner_only = alter.n_cmds == 1 && alter.cmds[0]->alter_table_cmd->subtype ==
@@ -27,7 +30,8 @@ Status DdlRun::alter_table(const PgQuery__AlterTableStmt& alter) {
     BOP_LET(owner, role_oid(*alter.cmds[0]->alter_table_cmd->newowner));
     if (const auto relation = now().relation(found.oid)) {
       if (relation->is_virtual()) {
-        return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog", relation->name);
+        return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog",
+                    relation->name);
       }
       Relation changed = *relation;
       changed.owner = owner;
@@ -56,8 +60,8 @@ Status DdlRun::alter_table(const PgQuery__AlterTableStmt& alter) {
       const TypeInfo* type = find_type(column.type);
       const std::string collation =
           type != nullptr && !type->collation.empty() ? fmt::format(" COLLATE {}", type->collation) : "";
-      BOP_TRY(run(fmt::format("ALTER TABLE {} ADD COLUMN {}{}", table_name(after.oid), column_name(column.number),
-                              collation)));
+      BOP_TRY(run(fmt::format("ALTER TABLE {} ADD COLUMN {}{}", table_name(after.oid),
+                              column_name(column.number), collation)));
     }
     std::string sets;
     for (const auto& [number, value] : alteration.expressions) {
@@ -65,7 +69,8 @@ Status DdlRun::alter_table(const PgQuery__AlterTableStmt& alter) {
     }
     if (!sets.empty()) BOP_TRY(run(fmt::format("UPDATE {} SET {}", table_name(after.oid), sets)));
   }
-  for (const std::int16_t number : alteration.not_null) BOP_TRY(verify_not_null(after, *after.find_column(number)));
+  for (const std::int16_t number : alteration.not_null)
+    BOP_TRY(verify_not_null(after, *after.find_column(number)));
   for (const Index& index : alteration.new_indexes) BOP_TRY(make_index(index, after));
   for (const Constraint& check : alteration.checks) BOP_TRY(verify_check(after, check));
   if (alteration.foreign_keys_added) BOP_TRY(check_table_foreign_keys(after.oid));
@@ -78,9 +83,11 @@ Status DdlRun::check_table_foreign_keys(Oid table) {
 }
 
 Result<Column*> DdlRun::column_of(Relation& table, std::string_view name) const {
-  const auto column = std::ranges::find_if(table.columns, [&](const Column& c) { return !c.dropped && c.name == name; });
+  const auto column =
+      std::ranges::find_if(table.columns, [&](const Column& c) { return !c.dropped && c.name == name; });
   if (column == table.columns.end()) {
-    return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name, table.name);
+    return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name,
+                table.name);
   }
   return &*column;
 }
@@ -94,14 +101,16 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
     case PG_QUERY__ALTER_TABLE_TYPE__AT_ColumnDefault: {
       BOP_LET(column, column_of(table, pg::text(command.name)));
       if (column->identity != 0) {
-        return std::unexpected(error(ErrorCode::kSyntaxError, "column \"{}\" of relation \"{}\" is an identity column",
-                                     column->name, table.name)
+        return std::unexpected(error(ErrorCode::kSyntaxError,
+                                     "column \"{}\" of relation \"{}\" is an identity column", column->name,
+                                     table.name)
                                    .hint("Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead."));
       }
       // SQLite's table knows the default of a column that ON DELETE SET DEFAULT can set.
       for (const Constraint& key : table.constraints) {
         const bool sets = key.type == 'f' && (key.on_delete == 'd' || key.on_update == 'd');
-        if (sets && std::ranges::find(key.columns, column->number) != key.columns.end()) alteration.rebuild = true;
+        if (sets && std::ranges::find(key.columns, column->number) != key.columns.end())
+          alteration.rebuild = true;
       }
       if (command.def == nullptr) {
         column->default_text.reset();
@@ -112,8 +121,8 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
     case PG_QUERY__ALTER_TABLE_TYPE__AT_DropNotNull: {
       BOP_LET(column, column_of(table, pg::text(command.name)));
       if (column->identity != 0) {
-        return fail(ErrorCode::kSyntaxError, "column \"{}\" of relation \"{}\" is an identity column", column->name,
-                    table.name);
+        return fail(ErrorCode::kSyntaxError, "column \"{}\" of relation \"{}\" is an identity column",
+                    column->name, table.name);
       }
       const Constraint* key = table.primary_key();
       if (key != nullptr && std::ranges::find(key->columns, column->number) != key->columns.end()) {
@@ -135,7 +144,8 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
       if (node.is_no_inherit != 0 && node.contype != PG_QUERY__CONSTR_TYPE__CONSTR_CHECK) {
         return fail(ErrorCode::kNotImplemented, "NO INHERIT is not implemented here");
       }
-      BOP_TRY(add_constraint(table, {&node, {}, node.deferrable != 0, node.initdeferred != 0}, alteration.new_indexes));
+      BOP_TRY(add_constraint(table, {&node, {}, node.deferrable != 0, node.initdeferred != 0},
+                             alteration.new_indexes));
       (void)indexes_before;
       Constraint& added = table.constraints[constraints_before];
       const bool skip = node.skip_validation != 0;
@@ -164,8 +174,8 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
     case PG_QUERY__ALTER_TABLE_TYPE__AT_ValidateConstraint: {
       const auto constraint = std::ranges::find(table.constraints, pg::text(command.name), &Constraint::name);
       if (constraint == table.constraints.end()) {
-        return fail(ErrorCode::kUndefinedObject, "constraint \"{}\" of relation \"{}\" does not exist", command.name,
-                    table.name);
+        return fail(ErrorCode::kUndefinedObject, "constraint \"{}\" of relation \"{}\" does not exist",
+                    command.name, table.name);
       }
       if (!constraint->validated) alteration.checks.push_back(*constraint);
       constraint->validated = true;
@@ -191,12 +201,13 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
                     column->name, table.name);
       }
       if (column->identity != 0) {
-        return fail(ErrorCode::kNotInPrerequisiteState, "column \"{}\" of relation \"{}\" is already an identity column",
-                    column->name, table.name);
+        return fail(ErrorCode::kNotInPrerequisiteState,
+                    "column \"{}\" of relation \"{}\" is already an identity column", column->name,
+                    table.name);
       }
       if (column->default_text) {
-        return fail(ErrorCode::kNotInPrerequisiteState, "column \"{}\" of relation \"{}\" already has a default value",
-                    column->name, table.name);
+        return fail(ErrorCode::kNotInPrerequisiteState,
+                    "column \"{}\" of relation \"{}\" already has a default value", column->name, table.name);
       }
       return add_sequence_column(table, *column, pg::text(node.generated_when).front(), column->type,
                                  BOP_PG_LIST(&node, options));
@@ -206,11 +217,12 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
       if (column->identity == 0) {
         if (command.missing_ok != 0) {
           notice(error(ErrorCode::kNotInPrerequisiteState,
-                       "column \"{}\" of relation \"{}\" is not an identity column, skipping", column->name, table.name));
+                       "column \"{}\" of relation \"{}\" is not an identity column, skipping", column->name,
+                       table.name));
           return {};
         }
-        return fail(ErrorCode::kNotInPrerequisiteState, "column \"{}\" of relation \"{}\" is not an identity column",
-                    column->name, table.name);
+        return fail(ErrorCode::kNotInPrerequisiteState,
+                    "column \"{}\" of relation \"{}\" is not an identity column", column->name, table.name);
       }
       outcome_.dropped_sequences.push_back(column->sequence);
       edit_.drop_sequence(column->sequence);
@@ -228,11 +240,12 @@ Status DdlRun::drop_constraint(Alteration& alteration, const PgQuery__AlterTable
   const auto constraint = std::ranges::find(table.constraints, name, &Constraint::name);
   if (constraint == table.constraints.end()) {
     if (command.missing_ok != 0) {
-      notice(error(ErrorCode::kUndefinedObject, "constraint \"{}\" of relation \"{}\" does not exist, skipping", name,
-                   table.name));
+      notice(error(ErrorCode::kUndefinedObject,
+                   "constraint \"{}\" of relation \"{}\" does not exist, skipping", name, table.name));
       return {};
     }
-    return fail(ErrorCode::kUndefinedObject, "constraint \"{}\" of relation \"{}\" does not exist", name, table.name);
+    return fail(ErrorCode::kUndefinedObject, "constraint \"{}\" of relation \"{}\" does not exist", name,
+                table.name);
   }
   if (constraint->type == 'f') alteration.rebuild = true;
   if (constraint->type == 'p' || constraint->type == 'u') {
@@ -242,8 +255,10 @@ Status DdlRun::drop_constraint(Alteration& alteration, const PgQuery__AlterTable
     BOP_TRY(collect(dropped, command.behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE,
                     fmt::format("constraint {} on table {}", name, table.name)));
     if (constraint->type == 'p' && table.rowid_column() != nullptr) alteration.rebuild = true;
-    const bool own = std::ranges::any_of(dropped.constraints, [&](const auto& c) { return c.first == table.oid; });
-    std::erase_if(table.constraints, [&](const Constraint& c) { return dropped.constraints.contains({table.oid, c.oid}); });
+    const bool own =
+        std::ranges::any_of(dropped.constraints, [&](const auto& c) { return c.first == table.oid; });
+    std::erase_if(table.constraints,
+                  [&](const Constraint& c) { return dropped.constraints.contains({table.oid, c.oid}); });
     if (own) alteration.rebuild = true;
     std::erase_if(dropped.constraints, [&](const auto& c) { return c.first == table.oid; });
     BOP_TRY(remove(dropped));
@@ -258,11 +273,12 @@ Status DdlRun::add_column(Alteration& alteration, const PgQuery__AlterTableCmd& 
   const std::string name(pg::text(definition.colname));
   if (table.find_column(name) != nullptr) {
     if (command.missing_ok != 0) {
-      notice(error(ErrorCode::kDuplicateColumn, "column \"{}\" of relation \"{}\" already exists, skipping", name,
-                   table.name));
+      notice(error(ErrorCode::kDuplicateColumn, "column \"{}\" of relation \"{}\" already exists, skipping",
+                   name, table.name));
       return {};
     }
-    return fail(ErrorCode::kDuplicateColumn, "column \"{}\" of relation \"{}\" already exists", name, table.name);
+    return fail(ErrorCode::kDuplicateColumn, "column \"{}\" of relation \"{}\" already exists", name,
+                table.name);
   }
   std::vector<PendingConstraint> pending;
   BOP_LET(column, make_column(table, definition, pending));
@@ -275,8 +291,8 @@ Status DdlRun::add_column(Alteration& alteration, const PgQuery__AlterTableCmd& 
           fmt::format("{}({})", lookup("nextval", 1).front()->sqlite_name, column.sequence);
     } else {
       BOP_LET(parsed, parse_expression(text));
-      BOP_LET(bound, bind_expression(parsed, nullptr, ExpressionUse::kDefault, bind_now(), column.type, column.typmod,
-                                     column.name));
+      BOP_LET(bound, bind_expression(parsed, nullptr, ExpressionUse::kDefault, bind_now(), column.type,
+                                     column.typmod, column.name));
       alteration.expressions[column.number] = bound.sql;
     }
   }
@@ -295,14 +311,16 @@ Status DdlRun::add_column(Alteration& alteration, const PgQuery__AlterTableCmd& 
 Status DdlRun::drop_column(Alteration& alteration, const PgQuery__AlterTableCmd& command) {
   Relation& table = alteration.table;
   const std::string name(pg::text(command.name));
-  auto column = std::ranges::find_if(table.columns, [&](const Column& c) { return !c.dropped && c.name == name; });
+  auto column =
+      std::ranges::find_if(table.columns, [&](const Column& c) { return !c.dropped && c.name == name; });
   if (column == table.columns.end()) {
     if (command.missing_ok != 0) {
-      notice(error(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist, skipping", name,
-                   table.name));
+      notice(error(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist, skipping",
+                   name, table.name));
       return {};
     }
-    return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name, table.name);
+    return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name,
+                table.name);
   }
   const bool cascade = command.behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE;
   const std::int16_t number = column->number;
@@ -319,11 +337,12 @@ Status DdlRun::drop_column(Alteration& alteration, const PgQuery__AlterTableCmd&
     const auto parsed = parse(relation->view_text);
     if (!parsed || sql::bind(parsed->front(), context)) continue;
     if (!cascade) {
-      return std::unexpected(
-          error(ErrorCode::kDependentObjectsStillExist, "cannot drop column {} of table {} because other objects depend on it",
-                name, table.name)
-              .detail(fmt::format("view {} depends on column {} of table {}", relation->name, name, table.name))
-              .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+      return std::unexpected(error(ErrorCode::kDependentObjectsStillExist,
+                                   "cannot drop column {} of table {} because other objects depend on it",
+                                   name, table.name)
+                                 .detail(fmt::format("view {} depends on column {} of table {}",
+                                                     relation->name, name, table.name))
+                                 .hint("Use DROP ... CASCADE to drop the dependent objects too."));
     }
     notice(error(ErrorCode::kDependentObjectsStillExist, "drop cascades to view {}", relation->name));
     dropped.relations.insert(oid);
@@ -334,7 +353,8 @@ Status DdlRun::drop_column(Alteration& alteration, const PgQuery__AlterTableCmd&
   const Column* rowid = table.rowid_column();
   if (rowid != nullptr && rowid->number == number) alteration.rebuild = true;
   for (const auto& index : now().indexes_of(table.oid)) {
-    const bool keyed = std::ranges::any_of(index->keys, [&](const IndexKey& key) { return key.column == number; });
+    const bool keyed =
+        std::ranges::any_of(index->keys, [&](const IndexKey& key) { return key.column == number; });
     bool expressed = uses(index->include);
     for (const IndexKey& key : index->keys) {
       if (key.column != 0) continue;
@@ -385,34 +405,39 @@ Status DdlRun::alter_type(Alteration& alteration, const PgQuery__AlterTableCmd& 
   BOP_LET(type, resolve_type(&type_node, *statement_));
   for (const auto& [oid, relation] : now().relations()) {
     if (relation->kind == 'v' && view_reads(*relation).contains(table.oid)) {
-      return std::unexpected(error(ErrorCode::kNotImplemented, "cannot alter type of a column used by a view or rule")
-                                 .detail(fmt::format("rule _RETURN on view {} depends on column \"{}\"", relation->name,
-                                                     column->name)));
+      return std::unexpected(
+          error(ErrorCode::kNotImplemented, "cannot alter type of a column used by a view or rule")
+              .detail(fmt::format("rule _RETURN on view {} depends on column \"{}\"", relation->name,
+                                  column->name)));
     }
   }
   const Relation old = table;
   if (definition.raw_default != nullptr) {
     BOP_LET(text, deparse_expression(definition.raw_default));
     BOP_LET(parsed, parse_expression(text));
-    BOP_LET(bound, bind_expression(parsed, &old, ExpressionUse::kGenerated, bind_now(), type.type, type.typmod,
-                                   column->name));
+    BOP_LET(bound, bind_expression(parsed, &old, ExpressionUse::kGenerated, bind_now(), type.type,
+                                   type.typmod, column->name));
     alteration.expressions[column->number] = bound.sql;
   } else {
     const CastContext context = cast_context(column->type, type.type);
-    if (context != CastContext::kImplicit && context != CastContext::kAssignment && column->type != type.type) {
-      return std::unexpected(error(ErrorCode::kDatatypeMismatch, "column \"{}\" cannot be cast automatically to type {}",
-                                   column->name, format_type(type.type, -1))
-                                 .hint(fmt::format("You might need to specify \"USING {}::{}\".", quote_name(column->name),
-                                                   format_type(type.type, type.typmod))));
+    if (context != CastContext::kImplicit && context != CastContext::kAssignment &&
+        column->type != type.type) {
+      return std::unexpected(
+          error(ErrorCode::kDatatypeMismatch, "column \"{}\" cannot be cast automatically to type {}",
+                column->name, format_type(type.type, -1))
+              .hint(fmt::format("You might need to specify \"USING {}::{}\".", quote_name(column->name),
+                                format_type(type.type, type.typmod))));
     }
     alteration.expressions[column->number] =
         cast_sql(column->type, type.type, type.typmod, false, column_name(column->number));
   }
   if (column->default_text && column->sequence == 0) {
     BOP_LET(parsed, parse_expression(*column->default_text));
-    if (!bind_expression(parsed, nullptr, ExpressionUse::kDefault, bind_now(), type.type, type.typmod, column->name)) {
-      return fail(ErrorCode::kDatatypeMismatch, "default for column \"{}\" cannot be cast automatically to type {}",
-                  column->name, format_type(type.type, -1));
+    if (!bind_expression(parsed, nullptr, ExpressionUse::kDefault, bind_now(), type.type, type.typmod,
+                         column->name)) {
+      return fail(ErrorCode::kDatatypeMismatch,
+                  "default for column \"{}\" cannot be cast automatically to type {}", column->name,
+                  format_type(type.type, -1));
     }
   }
   column->type = type.type;

@@ -8,7 +8,8 @@ namespace bop::sql {
 
 namespace {
 
-std::string joined_names(const Relation& table, std::span<const std::int16_t> columns, std::string_view separator) {
+std::string joined_names(const Relation& table, std::span<const std::int16_t> columns,
+                         std::string_view separator) {
   std::string names;
   for (const std::int16_t number : columns) {
     if (!names.empty()) names += separator;
@@ -21,11 +22,13 @@ char action_of(const char* text) { return pg::text(text).empty() ? 'a' : *text; 
 
 }  // namespace
 
-Status DdlRun::add_constraint(Relation& table, const PendingConstraint& pending, std::vector<Index>& indexes) {
+Status DdlRun::add_constraint(Relation& table, const PendingConstraint& pending,
+                              std::vector<Index>& indexes) {
   const PgQuery__Constraint& node = *pending.node;
   const std::string_view name = pg::text(node.conname);
   if (!name.empty() && table.find_constraint(name) != nullptr) {
-    return fail(ErrorCode::kDuplicateObject, "constraint \"{}\" for relation \"{}\" already exists", name, table.name);
+    return fail(ErrorCode::kDuplicateObject, "constraint \"{}\" for relation \"{}\" already exists", name,
+                table.name);
   }
   switch (node.contype) {
     case PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY:
@@ -41,15 +44,17 @@ Status DdlRun::add_constraint(Relation& table, const PendingConstraint& pending,
 Status DdlRun::add_key(Relation& table, const PendingConstraint& pending, std::vector<Index>& indexes) {
   const PgQuery__Constraint& node = *pending.node;
   const bool primary = node.contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY;
-  if (node.nulls_not_distinct != 0) return fail(ErrorCode::kNotImplemented, "NULLS NOT DISTINCT is not implemented");
-  if (pending.deferrable) return fail(ErrorCode::kNotImplemented, "DEFERRABLE unique constraints are not implemented");
+  if (node.nulls_not_distinct != 0)
+    return fail(ErrorCode::kNotImplemented, "NULLS NOT DISTINCT is not implemented");
+  if (pending.deferrable)
+    return fail(ErrorCode::kNotImplemented, "DEFERRABLE unique constraints are not implemented");
   if (!pg::text(node.indexname).empty()) {
     return fail(ErrorCode::kNotImplemented, "ADD CONSTRAINT ... USING INDEX is not implemented");
   }
   if (primary && table.primary_key() != nullptr) {
-    return std::unexpected(
-        error(ErrorCode::kInvalidTableDefinition, "multiple primary keys for table \"{}\" are not allowed", table.name)
-            .at(position(node.location)));
+    return std::unexpected(error(ErrorCode::kInvalidTableDefinition,
+                                 "multiple primary keys for table \"{}\" are not allowed", table.name)
+                               .at(position(node.location)));
   }
   Constraint constraint;
   constraint.type = primary ? 'p' : 'u';
@@ -57,19 +62,23 @@ Status DdlRun::add_key(Relation& table, const PendingConstraint& pending, std::v
   index.primary = primary;
   index.unique = true;
   const auto add = [&](std::string_view name) -> Status {
-    const auto column = std::ranges::find_if(table.columns, [&](const Column& c) { return !c.dropped && c.name == name; });
+    const auto column =
+        std::ranges::find_if(table.columns, [&](const Column& c) { return !c.dropped && c.name == name; });
     if (column == table.columns.end()) {
-      return std::unexpected(error(ErrorCode::kUndefinedColumn, "column \"{}\" named in key does not exist", name)
-                                 .at(position(node.location)));
+      return std::unexpected(
+          error(ErrorCode::kUndefinedColumn, "column \"{}\" named in key does not exist", name)
+              .at(position(node.location)));
     }
     if (std::ranges::find(constraint.columns, column->number) != constraint.columns.end()) {
-      return std::unexpected(error(ErrorCode::kDuplicateColumn, "column \"{}\" appears twice in {} constraint", name,
+      return std::unexpected(error(ErrorCode::kDuplicateColumn,
+                                   "column \"{}\" appears twice in {} constraint", name,
                                    primary ? "primary key" : "unique")
                                  .at(position(node.location)));
     }
     if (primary) column->not_null = true;
     constraint.columns.push_back(column->number);
-    index.keys.push_back({.column = column->number, .expression = {}, .type = column->type, .collation = {}, .opclass = {}});
+    index.keys.push_back(
+        {.column = column->number, .expression = {}, .type = column->type, .collation = {}, .opclass = {}});
     return {};
   };
   if (!pending.column.empty()) {
@@ -80,7 +89,8 @@ Status DdlRun::add_key(Relation& table, const PendingConstraint& pending, std::v
   for (const pg::Node* item : BOP_PG_LIST(&node, including)) {
     const Column* column = table.find_column(pg::string_of(item));
     if (column == nullptr) {
-      return fail(ErrorCode::kUndefinedColumn, "column \"{}\" named in key does not exist", pg::string_of(item));
+      return fail(ErrorCode::kUndefinedColumn, "column \"{}\" named in key does not exist",
+                  pg::string_of(item));
     }
     index.include.push_back(column->number);
   }
@@ -88,9 +98,11 @@ Status DdlRun::add_key(Relation& table, const PendingConstraint& pending, std::v
   std::string name(pg::text(node.conname));
   if (name.empty()) {
     name = primary ? free_name(table.schema, table.name, "", "pkey", &table)
-                   : free_name(table.schema, table.name, joined_names(table, constraint.columns, "_"), "key", &table);
+                   : free_name(table.schema, table.name, joined_names(table, constraint.columns, "_"), "key",
+                               &table);
     // Names of this statement's other indexes are taken as well.
-    for (int number = 1; std::ranges::any_of(indexes, [&](const Index& other) { return other.name == name; }); ++number) {
+    for (int number = 1; std::ranges::any_of(indexes, [&](const Index& other) { return other.name == name; });
+         ++number) {
       name = free_name(table.schema, table.name, primary ? "" : joined_names(table, constraint.columns, "_"),
                        fmt::format("{}{}", primary ? "pkey" : "key", number), &table);
     }
@@ -118,7 +130,8 @@ Status DdlRun::add_check(Relation& table, const PendingConstraint& pending) {
   BOP_LET(bound, bind_expression(parsed, &table, ExpressionUse::kCheck, bind_now()));
   if (bound.type != 16) {
     return std::unexpected(error(ErrorCode::kDatatypeMismatch,
-                                 "argument of CHECK must be type boolean, not type {}", format_type(bound.type, -1)));
+                                 "argument of CHECK must be type boolean, not type {}",
+                                 format_type(bound.type, -1)));
   }
   Constraint constraint;
   constraint.type = 'c';
@@ -127,7 +140,8 @@ Status DdlRun::add_check(Relation& table, const PendingConstraint& pending) {
   constraint.no_inherit = node.is_no_inherit != 0;
   constraint.name = std::string(pg::text(node.conname));
   if (constraint.name.empty()) {
-    const std::string column = bound.columns.size() == 1 ? table.find_column(bound.columns.front())->name : "";
+    const std::string column =
+        bound.columns.size() == 1 ? table.find_column(bound.columns.front())->name : "";
     for (int number = 0;; ++number) {
       constraint.name = free_name(table.schema, table.name, column,
                                   number == 0 ? "check" : fmt::format("check{}", number), &table);
@@ -139,14 +153,16 @@ Status DdlRun::add_check(Relation& table, const PendingConstraint& pending) {
   return {};
 }
 
-Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending, const std::vector<Index>& indexes) {
+Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending,
+                               const std::vector<Index>& indexes) {
   const PgQuery__Constraint& node = *pending.node;
   Constraint constraint;
   constraint.type = 'f';
   const auto local = [&](std::string_view name) -> Status {
     const Column* column = table.find_column(name);
     if (column == nullptr) {
-      return fail(ErrorCode::kUndefinedColumn, "column \"{}\" referenced in foreign key constraint does not exist", name);
+      return fail(ErrorCode::kUndefinedColumn,
+                  "column \"{}\" referenced in foreign key constraint does not exist", name);
     }
     constraint.columns.push_back(column->number);
     return {};
@@ -165,7 +181,8 @@ Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending
     BOP_LET(found, find_relation(*node.pktable));
     const auto relation = now().relation(found.oid);
     if (!relation || relation->kind != 'r' || relation->is_virtual()) {
-      return fail(ErrorCode::kWrongObjectType, "referenced relation \"{}\" is not a table", node.pktable->relname);
+      return fail(ErrorCode::kWrongObjectType, "referenced relation \"{}\" is not a table",
+                  node.pktable->relname);
     }
     referenced = *relation;
   }
@@ -173,25 +190,28 @@ Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending
   if (node.n_pk_attrs == 0) {
     const Constraint* key = referenced.primary_key();
     if (key == nullptr) {
-      return fail(ErrorCode::kUndefinedObject, "there is no primary key for referenced table \"{}\"", referenced.name);
+      return fail(ErrorCode::kUndefinedObject, "there is no primary key for referenced table \"{}\"",
+                  referenced.name);
     }
     constraint.foreign_columns = key->columns;
   } else {
     for (const pg::Node* item : BOP_PG_LIST(&node, pk_attrs)) {
       const Column* column = referenced.find_column(pg::string_of(item));
       if (column == nullptr) {
-        return fail(ErrorCode::kUndefinedColumn, "column \"{}\" referenced in foreign key constraint does not exist",
-                    pg::string_of(item));
+        return fail(ErrorCode::kUndefinedColumn,
+                    "column \"{}\" referenced in foreign key constraint does not exist", pg::string_of(item));
       }
       constraint.foreign_columns.push_back(column->number);
     }
   }
   if (constraint.columns.size() != constraint.foreign_columns.size()) {
-    return fail(ErrorCode::kInvalidForeignKey, "number of referencing and referenced columns for foreign key disagree");
+    return fail(ErrorCode::kInvalidForeignKey,
+                "number of referencing and referenced columns for foreign key disagree");
   }
   // A unique key over exactly the referenced columns.
   const auto fits = [&](const Index& index) {
-    if (!index.unique || !index.predicate.empty() || index.keys.size() != constraint.foreign_columns.size()) return false;
+    if (!index.unique || !index.predicate.empty() || index.keys.size() != constraint.foreign_columns.size())
+      return false;
     return std::ranges::all_of(index.keys, [&](const IndexKey& key) {
       return key.column != 0 &&
              std::ranges::find(constraint.foreign_columns, key.column) != constraint.foreign_columns.end();
@@ -207,7 +227,8 @@ Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending
   }
   if (constraint.index == 0) {
     return fail(ErrorCode::kInvalidForeignKey,
-                "there is no unique constraint matching given keys for referenced table \"{}\"", referenced.name);
+                "there is no unique constraint matching given keys for referenced table \"{}\"",
+                referenced.name);
   }
   std::string name(pg::text(node.conname));
   if (name.empty()) {
@@ -226,13 +247,15 @@ Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending
       const bool comparable = find_type(from->type) != nullptr && find_type(to->type) != nullptr &&
                               find_type(from->type)->category == find_type(to->type)->category;
       if (comparable) {
-        return fail(ErrorCode::kNotImplemented, "a foreign key from {} to {} is not implemented: declare both alike",
+        return fail(ErrorCode::kNotImplemented,
+                    "a foreign key from {} to {} is not implemented: declare both alike",
                     format_type(from->type, -1), format_type(to->type, -1));
       }
       return std::unexpected(
           error(ErrorCode::kDatatypeMismatch, "foreign key constraint \"{}\" cannot be implemented", name)
-              .detail(fmt::format("Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.", from->name,
-                                  to->name, format_type(from->type, -1), format_type(to->type, -1))));
+              .detail(fmt::format("Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
+                                  from->name, to->name, format_type(from->type, -1),
+                                  format_type(to->type, -1))));
     }
   }
   constraint.on_update = action_of(node.fk_upd_action);
@@ -255,22 +278,24 @@ Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending
 Status DdlRun::verify_check(const Relation& table, const Constraint& constraint) {
   BOP_LET(parsed, parse_expression(constraint.check_text));
   BOP_LET(bound, bind_expression(parsed, &table, ExpressionUse::kCheck, bind_now()));
-  BOP_LET(violation, first(fmt::format("SELECT 1 FROM {} WHERE NOT ({}) LIMIT 1", table_name(table.oid), bound.sql)));
+  BOP_LET(violation,
+          first(fmt::format("SELECT 1 FROM {} WHERE NOT ({}) LIMIT 1", table_name(table.oid), bound.sql)));
   if (!violation) return {};
-  return std::unexpected(about(table, error(ErrorCode::kCheckViolation,
-                                            "check constraint \"{}\" of relation \"{}\" is violated by some row",
-                                            constraint.name, table.name))
-                             .constraint(constraint.name));
+  return std::unexpected(
+      about(table, error(ErrorCode::kCheckViolation,
+                         "check constraint \"{}\" of relation \"{}\" is violated by some row",
+                         constraint.name, table.name))
+          .constraint(constraint.name));
 }
 
 Status DdlRun::verify_not_null(const Relation& table, const Column& column) {
   BOP_LET(violation, first(fmt::format("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", table_name(table.oid),
                                        column_name(column.number))));
   if (!violation) return {};
-  return std::unexpected(about(table, error(ErrorCode::kNotNullViolation,
-                                            "column \"{}\" of relation \"{}\" contains null values", column.name,
-                                            table.name))
-                             .column(column.name));
+  return std::unexpected(
+      about(table, error(ErrorCode::kNotNullViolation,
+                         "column \"{}\" of relation \"{}\" contains null values", column.name, table.name))
+          .column(column.name));
 }
 
 }  // namespace bop::sql

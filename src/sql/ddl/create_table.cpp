@@ -33,13 +33,15 @@ Status DdlRun::create_table(const PgQuery__CreateStmt& create) {
     return fail(ErrorCode::kNotImplemented, "temporary tables are not implemented");
   }
   if (pg::text(create.relation->relpersistence) == "u") {
-    notice(Error(ErrorCode::kNotImplemented, "UNLOGGED is accepted and has no effect: every commit is in the log"));
+    notice(Error(ErrorCode::kNotImplemented,
+                 "UNLOGGED is accepted and has no effect: every commit is in the log"));
   }
   if (create.partspec != nullptr || create.partbound != nullptr) {
     return fail(ErrorCode::kNotImplemented, "partitioned tables are not implemented");
   }
   if (create.n_inh_relations > 0) return fail(ErrorCode::kNotImplemented, "INHERITS is not implemented");
-  if (create.of_typename != nullptr) return fail(ErrorCode::kNotImplemented, "CREATE TABLE OF is not implemented");
+  if (create.of_typename != nullptr)
+    return fail(ErrorCode::kNotImplemented, "CREATE TABLE OF is not implemented");
   if (!pg::text(create.tablespacename).empty()) {
     return fail(ErrorCode::kNotImplemented, "TABLESPACE is not implemented");
   }
@@ -68,7 +70,9 @@ Status DdlRun::create_table(const PgQuery__CreateStmt& create) {
         break;
       }
       case PG_QUERY__NODE__NODE_CONSTRAINT:
-        pending.push_back({element->constraint, {}, element->constraint->deferrable != 0,
+        pending.push_back({element->constraint,
+                           {},
+                           element->constraint->deferrable != 0,
                            element->constraint->initdeferred != 0});
         break;
       case PG_QUERY__NODE__NODE_TABLE_LIKE_CLAUSE:
@@ -103,7 +107,8 @@ Result<Column> DdlRun::make_column(Relation& table, const PgQuery__ColumnDef& de
     return fail(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", column.name);
   }
   if (is_reserved(column.name)) {
-    return fail(ErrorCode::kDuplicateColumn, "column name \"{}\" conflicts with a system column name", column.name);
+    return fail(ErrorCode::kDuplicateColumn, "column name \"{}\" conflicts with a system column name",
+                column.name);
   }
   if (definition.type_name == nullptr) {
     return fail(ErrorCode::kInvalidTableDefinition, "column \"{}\" has no type", column.name);
@@ -113,8 +118,8 @@ Result<Column> DdlRun::make_column(Relation& table, const PgQuery__ColumnDef& de
   type_node.type_name = definition.type_name;
   BOP_LET(type, resolve_type(&type_node, *statement_, true));
   if (const TypeInfo* info = find_type(type.type); info != nullptr && info->typtype == 'p') {
-    return std::unexpected(error(ErrorCode::kInvalidTableDefinition, "column \"{}\" has pseudo-type {}", column.name,
-                                 format_type(type.type, -1))
+    return std::unexpected(error(ErrorCode::kInvalidTableDefinition, "column \"{}\" has pseudo-type {}",
+                                 column.name, format_type(type.type, -1))
                                .at(position(definition.type_name->location)));
   }
   column.type = type.type;
@@ -138,19 +143,21 @@ Result<Column> DdlRun::make_column(Relation& table, const PgQuery__ColumnDef& de
     switch (constraint.contype) {
       case PG_QUERY__CONSTR_TYPE__CONSTR_NULL:
         if (column.not_null) {
-          return std::unexpected(error(ErrorCode::kSyntaxError,
-                                       "conflicting NULL/NOT NULL declarations for column \"{}\" of table \"{}\"",
-                                       column.name, table.name)
-                                     .at(position(constraint.location)));
+          return std::unexpected(
+              error(ErrorCode::kSyntaxError,
+                    "conflicting NULL/NOT NULL declarations for column \"{}\" of table \"{}\"", column.name,
+                    table.name)
+                  .at(position(constraint.location)));
         }
         null_said = true;
         break;
       case PG_QUERY__CONSTR_TYPE__CONSTR_NOTNULL:
         if (null_said) {
-          return std::unexpected(error(ErrorCode::kSyntaxError,
-                                       "conflicting NULL/NOT NULL declarations for column \"{}\" of table \"{}\"",
-                                       column.name, table.name)
-                                     .at(position(constraint.location)));
+          return std::unexpected(
+              error(ErrorCode::kSyntaxError,
+                    "conflicting NULL/NOT NULL declarations for column \"{}\" of table \"{}\"", column.name,
+                    table.name)
+                  .at(position(constraint.location)));
         }
         column.not_null = true;
         break;
@@ -171,13 +178,15 @@ Result<Column> DdlRun::make_column(Relation& table, const PgQuery__ColumnDef& de
                                      .at(position(constraint.location)));
         }
         if (column.default_text) {
-          return std::unexpected(error(ErrorCode::kSyntaxError,
-                                       "both default and identity specified for column \"{}\" of table \"{}\"",
-                                       column.name, table.name)
-                                     .at(position(constraint.location)));
+          return std::unexpected(
+              error(ErrorCode::kSyntaxError,
+                    "both default and identity specified for column \"{}\" of table \"{}\"", column.name,
+                    table.name)
+                  .at(position(constraint.location)));
         }
         if (column.type != 20 && column.type != 21 && column.type != 23) {
-          return fail(ErrorCode::kInvalidArgument, "identity column type must be smallint, integer, or bigint");
+          return fail(ErrorCode::kInvalidArgument,
+                      "identity column type must be smallint, integer, or bigint");
         }
         column.not_null = true;
         BOP_TRY(add_sequence_column(table, column, pg::text(constraint.generated_when).front(), column.type,
@@ -204,7 +213,8 @@ Result<Column> DdlRun::make_column(Relation& table, const PgQuery__ColumnDef& de
       }
       default:
         if (constraint.contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY) column.not_null = true;
-        pending.push_back({&constraint, column.name, constraint.deferrable != 0, constraint.initdeferred != 0});
+        pending.push_back(
+            {&constraint, column.name, constraint.deferrable != 0, constraint.initdeferred != 0});
         last = &pending.back();
     }
   }
@@ -254,8 +264,10 @@ Status DdlRun::add_sequence_column(const Relation& table, Column& column, char i
 Status DdlRun::copy_like(Relation& table, const PgQuery__TableLikeClause& like, std::vector<Index>&) {
   BOP_LET(found, find_relation(*like.relation));
   const auto source = now().relation(found.oid);
-  if (!source) return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a table or view", like.relation->relname);
-  constexpr std::uint32_t kConstraints = 1u << 2, kDefaults = 1u << 3, kIdentity = 1u << 5, kIndexes = 1u << 6;
+  if (!source)
+    return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a table or view", like.relation->relname);
+  constexpr std::uint32_t kConstraints = 1u << 2, kDefaults = 1u << 3, kIdentity = 1u << 5,
+                          kIndexes = 1u << 6;
   if ((like.options & (kIndexes | kIdentity)) != 0) {
     return fail(ErrorCode::kNotImplemented, "LIKE ... INCLUDING INDEXES or IDENTITY is not implemented");
   }
@@ -322,7 +334,8 @@ Status DdlRun::create_table_as(const PgQuery__CreateTableAsStmt& create) {
   for (std::size_t i = 0; i < plan->columns.size(); ++i) {
     Column column;
     column.number = static_cast<std::int16_t>(i + 1);
-    column.name = i < into.n_col_names ? std::string(pg::string_of(into.col_names[i])) : plan->columns[i].name;
+    column.name =
+        i < into.n_col_names ? std::string(pg::string_of(into.col_names[i])) : plan->columns[i].name;
     column.type = plan->columns[i].type == 705 ? 25 : plan->columns[i].type;
     column.typmod = plan->columns[i].typmod;
     if (table.find_column(column.name) != nullptr) {

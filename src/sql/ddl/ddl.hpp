@@ -1,9 +1,10 @@
-// Statements that change the catalog of one database: CREATE, ALTER, DROP, COMMENT, TRUNCATE, CREATE TABLE AS,
-// REINDEX, GRANT and REVOKE on objects.
+// Statements that change the catalog of one database: CREATE, ALTER, DROP, COMMENT, TRUNCATE, CREATE TABLE
+// AS, REINDEX, GRANT and REVOKE on objects.
 //
-// Runs inside the write transaction of the caller, on its writer connection: changes SQLite's objects, stores the
-// rows of bop_catalog and answers the next version of the catalog. On an error the caller's transaction is failed
-// and must be rolled back (to a savepoint); nothing else is needed. One thread; no state between calls.
+// Runs inside the write transaction of the caller, on its writer connection: changes SQLite's objects, stores
+// the rows of bop_catalog and answers the next version of the catalog. On an error the caller's transaction
+// is failed and must be rolled back (to a savepoint); nothing else is needed. One thread; no state between
+// calls.
 #pragma once
 
 #include <functional>
@@ -25,12 +26,12 @@ struct FunctionContext;
 namespace bop::sql {
 
 struct DdlContext {
-  BindContext bind;               // catalog, search path, codec
-  Oid user = kBootstrapRole;      // owner of what is created
+  BindContext bind;           // catalog, search path, codec
+  Oid user = kBootstrapRole;  // owner of what is created
   std::string user_name = "bop";
   bool superuser = true;
-  bool owns_database = true;      // owners of the database may create in it and in its schema public
-  bool in_block = false;          // inside BEGIN...COMMIT (CREATE INDEX CONCURRENTLY and the like refuse)
+  bool owns_database = true;  // owners of the database may create in it and in its schema public
+  bool in_block = false;      // inside BEGIN...COMMIT (CREATE INDEX CONCURRENTLY and the like refuse)
   FunctionContext* functions = nullptr;
   // A NOTICE or WARNING for the client, in order. `code` of the Error is its SQLSTATE where it has one.
   std::function<void(bool warning, const Error&)> notice;
@@ -42,13 +43,14 @@ struct DdlOutcome {
   std::shared_ptr<const Catalog> catalog;  // the next version; the same pointer if nothing changed
   std::string tag;                         // "CREATE TABLE", "SELECT 3" for CREATE TABLE AS
   std::vector<Oid> dropped_sequences;      // their runtime state is forgotten at commit
-  std::vector<Oid> restarted_sequences;    // TRUNCATE ... RESTART IDENTITY, ALTER SEQUENCE RESTART without a value
+  std::vector<Oid>
+      restarted_sequences;  // TRUNCATE ... RESTART IDENTITY, ALTER SEQUENCE RESTART without a value
   struct Restart {
     Oid sequence;
     std::int64_t value;
   };
-  std::vector<Restart> restarts;           // ALTER SEQUENCE ... RESTART WITH
-  std::vector<Oid> changed_tables;         // rows of which were changed (foreign keys are to be checked)
+  std::vector<Restart> restarts;    // ALTER SEQUENCE ... RESTART WITH
+  std::vector<Oid> changed_tables;  // rows of which were changed (foreign keys are to be checked)
 };
 
 // True if `statement` is one that execute_ddl knows (others answer 0A000 there).

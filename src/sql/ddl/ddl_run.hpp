@@ -1,7 +1,7 @@
 // One DDL statement in the making: the next catalog, the connection it changes, and what all statements need.
 //
-// Statements are member functions, each in the file of its noun (create_table.cpp, index.cpp, drop.cpp...). One
-// thread, one statement; nothing outlives it but the DdlOutcome.
+// Statements are member functions, each in the file of its noun (create_table.cpp, index.cpp, drop.cpp...).
+// One thread, one statement; nothing outlives it but the DdlOutcome.
 #pragma once
 
 #include <functional>
@@ -65,11 +65,14 @@ class DdlRun {
   [[nodiscard]] BindContext bind_now() const;
   [[nodiscard]] Result<const Schema*> schema_for_creation(std::string_view name) const;
   [[nodiscard]] Result<const Schema*> may_create_in(const Schema& schema) const;
-  [[nodiscard]] Result<Catalog::Named> find_relation(const PgQuery__RangeVar& name, bool missing_ok = false) const;
-  [[nodiscard]] Result<Catalog::Named> find_qualified(pg::NodeList names, std::string& schema, std::string& name) const;
+  [[nodiscard]] Result<Catalog::Named> find_relation(const PgQuery__RangeVar& name,
+                                                     bool missing_ok = false) const;
+  [[nodiscard]] Result<Catalog::Named> find_qualified(pg::NodeList names, std::string& schema,
+                                                      std::string& name) const;
   // A table that can be changed; views and built-in relations are refused.
   [[nodiscard]] Result<Relation> table_to_change(const PgQuery__RangeVar& name, std::string_view doing) const;
-  // "t_a_b_suffix", cut to 63 bytes, numbered until free in the schema (relations) or the table (constraints).
+  // "t_a_b_suffix", cut to 63 bytes, numbered until free in the schema (relations) or the table
+  // (constraints).
   [[nodiscard]] std::string free_name(Oid schema, std::string_view first, std::string_view second,
                                       std::string_view suffix, const Relation* constraints_of) const;
   [[nodiscard]] std::string describe(char kind, const std::string& name) const;  // "table t"
@@ -97,9 +100,12 @@ class DdlRun {
   [[nodiscard]] Status add_sequence_column(const Relation& table, Column& column, char identity, Oid type,
                                            std::span<pg::Node* const> options);
   [[nodiscard]] Status check_table_options(pg::NodeList options);
-  // Adds the constraint to `table`; indexes that it needs are put into `indexes` (made in SQLite by the caller).
-  [[nodiscard]] Status add_constraint(Relation& table, const PendingConstraint& pending, std::vector<Index>& indexes);
-  [[nodiscard]] Status add_key(Relation& table, const PendingConstraint& pending, std::vector<Index>& indexes);
+  // Adds the constraint to `table`; indexes that it needs are put into `indexes` (made in SQLite by the
+  // caller).
+  [[nodiscard]] Status add_constraint(Relation& table, const PendingConstraint& pending,
+                                      std::vector<Index>& indexes);
+  [[nodiscard]] Status add_key(Relation& table, const PendingConstraint& pending,
+                               std::vector<Index>& indexes);
   [[nodiscard]] Status add_check(Relation& table, const PendingConstraint& pending);
   [[nodiscard]] Status add_foreign_key(Relation& table, const PendingConstraint& pending,
                                        const std::vector<Index>& indexes);
@@ -115,8 +121,8 @@ class DdlRun {
     bool rebuild = false;
     std::map<std::int16_t, std::string> expressions;  // column -> SQLite text of its new value
     std::vector<Index> new_indexes;
-    std::vector<Constraint> checks;     // to verify
-    std::vector<std::int16_t> not_null; // to verify
+    std::vector<Constraint> checks;      // to verify
+    std::vector<std::int16_t> not_null;  // to verify
     bool foreign_keys_added = false;
   };
   [[nodiscard]] Status alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& command);

@@ -15,7 +15,8 @@ std::set<Oid> DdlRun::view_reads(const Relation& view) const {
   return {(*plan)->relations.begin(), (*plan)->relations.end()};
 }
 
-// Stored defaults are deparsed text, so that nextval has one spelling: nextval('name') with or without a cast.
+// Stored defaults are deparsed text, so that nextval has one spelling: nextval('name') with or without a
+// cast.
 std::set<Oid> DdlRun::sequences_of_default(const Column& column) const {
   std::set<Oid> found;
   if (column.sequence != 0) found.insert(column.sequence);
@@ -28,7 +29,8 @@ std::set<Oid> DdlRun::sequences_of_default(const Column& column) const {
     std::erase(name, '"');
     const std::size_t dot = name.rfind('.');
     const std::string schema = dot == std::string::npos ? std::string() : name.substr(0, dot);
-    const auto named = now().find(context_.bind.search_path, schema, dot == std::string::npos ? name : name.substr(dot + 1));
+    const auto named =
+        now().find(context_.bind.search_path, schema, dot == std::string::npos ? name : name.substr(dot + 1));
     if (named && now().sequence(named.oid) != nullptr) found.insert(named.oid);
   }
   return found;
@@ -88,8 +90,10 @@ Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what) {
       if (!points || dropped.constraints.contains({oid, constraint.oid})) continue;
       dropped.constraints.insert({oid, constraint.oid});
       const auto source = now().relation(constraint.foreign_table);
-      const auto key = dropped.relations.contains(constraint.foreign_table) ? nullptr : now().index(constraint.index);
-      dependents.push_back(fmt::format("constraint {} on table {} depends on {}", constraint.name, relation->name,
+      const auto key =
+          dropped.relations.contains(constraint.foreign_table) ? nullptr : now().index(constraint.index);
+      dependents.push_back(fmt::format("constraint {} on table {} depends on {}", constraint.name,
+                                       relation->name,
                                        key ? describe('i', key->name) : describe('r', source->name)));
       taken.push_back(fmt::format("constraint {} on table {}", constraint.name, relation->name));
     }
@@ -117,7 +121,8 @@ Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what) {
     notice(error(ErrorCode::kDependentObjectsStillExist, "drop cascades to {}", taken.front()));
   } else {
     std::string detail;
-    for (const std::string& line : taken) detail += (detail.empty() ? "drop cascades to " : "\ndrop cascades to ") + line;
+    for (const std::string& line : taken)
+      detail += (detail.empty() ? "drop cascades to " : "\ndrop cascades to ") + line;
     notice(error(ErrorCode::kDependentObjectsStillExist, "drop cascades to {} other objects", taken.size())
                .detail(std::move(detail)));
   }
@@ -141,7 +146,8 @@ Status DdlRun::remove(const Dropped& dropped) {
     Relation after = *relation;
     for (Column& column : after.columns) {
       if (column.dropped || column.identity != 0) continue;
-      if (std::ranges::any_of(sequences_of_default(column), [&](Oid s) { return dropped.sequences.contains(s); })) {
+      if (std::ranges::any_of(sequences_of_default(column),
+                              [&](Oid s) { return dropped.sequences.contains(s); })) {
         column.sequence = 0;
         column.default_text.reset();
         changed = true;
@@ -153,7 +159,8 @@ Status DdlRun::remove(const Dropped& dropped) {
     BOP_TRY(run(fmt::format("DROP INDEX IF EXISTS {}", index_name(oid))));
     edit_.drop_index(oid);
   }
-  // A table whose own foreign keys point to another doomed one must go first; rows without foreign keys go silently.
+  // A table whose own foreign keys point to another doomed one must go first; rows without foreign keys go
+  // silently.
   std::vector<Oid> tables;
   for (const Oid oid : dropped.relations) {
     if (now().relation(oid)->kind == 'r') tables.push_back(oid);
@@ -195,7 +202,8 @@ Status DdlRun::drop(const PgQuery__DropStmt& drop) {
                              {PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE, 'S', "sequence"},
                              {PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA, 'n', "schema"}};
   const auto* kind = std::ranges::find(kKinds, static_cast<int>(drop.remove_type), &Kind::type);
-  if (kind == std::end(kKinds)) return fail(ErrorCode::kNotImplemented, "{} is not implemented", statement_->command);
+  if (kind == std::end(kKinds))
+    return fail(ErrorCode::kNotImplemented, "{} is not implemented", statement_->command);
   Dropped dropped;
   std::string what;
   std::size_t count = 0;
@@ -204,7 +212,8 @@ Status DdlRun::drop(const PgQuery__DropStmt& drop) {
       const std::string name(pg::string_of(object));
       const Schema* schema = now().schema(std::string_view(name));
       if (schema == nullptr) {
-        if (drop.missing_ok == 0) return fail(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist", name);
+        if (drop.missing_ok == 0)
+          return fail(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist", name);
         notice(error(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist, skipping", name));
         continue;
       }
@@ -243,13 +252,14 @@ Status DdlRun::drop(const PgQuery__DropStmt& drop) {
                                       : found.kind == 'i' ? "index"
                                                           : "sequence";
       const char* article = kind->kind == 'i' ? "an" : "a";
-      return std::unexpected(error(ErrorCode::kWrongObjectType, "\"{}\" is not {} {}", name, article, kind->word)
-                                 .hint(fmt::format("Use DROP {} to remove {} {}.",
-                                                   actual == "table"   ? "TABLE"
-                                                   : actual == "view"  ? "VIEW"
-                                                   : actual == "index" ? "INDEX"
-                                                                       : "SEQUENCE",
-                                                   actual == "index" ? "an" : "a", actual)));
+      return std::unexpected(
+          error(ErrorCode::kWrongObjectType, "\"{}\" is not {} {}", name, article, kind->word)
+              .hint(fmt::format("Use DROP {} to remove {} {}.",
+                                actual == "table"   ? "TABLE"
+                                : actual == "view"  ? "VIEW"
+                                : actual == "index" ? "INDEX"
+                                                    : "SEQUENCE",
+                                actual == "index" ? "an" : "a", actual)));
     }
     if (const auto relation = now().relation(found.oid); relation && relation->is_virtual()) {
       return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog", name);
@@ -265,10 +275,10 @@ Status DdlRun::drop(const PgQuery__DropStmt& drop) {
           const Column* column = owner ? owner->find_column(sequence->owned_by_column) : nullptr;
           if (column != nullptr && column->identity != 0) {
             return std::unexpected(error(ErrorCode::kDependentObjectsStillExist,
-                                         "cannot drop sequence {} because column {} of table {} requires it", name,
-                                         column->name, owner->name)
-                                       .hint(fmt::format("You can drop column {} of table {} instead.", column->name,
-                                                         owner->name)));
+                                         "cannot drop sequence {} because column {} of table {} requires it",
+                                         name, column->name, owner->name)
+                                       .hint(fmt::format("You can drop column {} of table {} instead.",
+                                                         column->name, owner->name)));
           }
         }
         dropped.sequences.insert(found.oid);
@@ -280,7 +290,8 @@ Status DdlRun::drop(const PgQuery__DropStmt& drop) {
           const auto owner = now().relation(index->table);
           return std::unexpected(
               error(ErrorCode::kDependentObjectsStillExist,
-                    "cannot drop index {} because constraint {} on table {} requires it", name, name, owner->name)
+                    "cannot drop index {} because constraint {} on table {} requires it", name, name,
+                    owner->name)
                   .hint(fmt::format("You can drop constraint {} on table {} instead.", name, owner->name)));
         }
         dropped.indexes.insert(found.oid);
@@ -316,20 +327,23 @@ Status DdlRun::truncate(const PgQuery__TruncateStmt& truncate) {
         if (tables.contains(reference.table->oid)) continue;
         if (!cascade) {
           return std::unexpected(
-              error(ErrorCode::kNotImplemented, "cannot truncate a table referenced in a foreign key constraint")
-                  .detail(fmt::format("Table \"{}\" references \"{}\".", reference.table->name, now().relation(oid)->name))
+              error(ErrorCode::kNotImplemented,
+                    "cannot truncate a table referenced in a foreign key constraint")
+                  .detail(fmt::format("Table \"{}\" references \"{}\".", reference.table->name,
+                                      now().relation(oid)->name))
                   .hint(fmt::format("Truncate table \"{}\" at the same time, or use TRUNCATE ... CASCADE.",
                                     reference.table->name)));
         }
-        notice(error(ErrorCode::kDependentObjectsStillExist, "truncate cascades to table \"{}\"", reference.table->name));
+        notice(error(ErrorCode::kDependentObjectsStillExist, "truncate cascades to table \"{}\"",
+                     reference.table->name));
         tables.insert(reference.table->oid);
         grew = true;
       }
     }
   }
   for (const Oid oid : tables) {
-    // ON DELETE actions must not run: a table without rows in its referencing tables has none. Those are in the
-    // list as well; their rows go first.
+    // ON DELETE actions must not run: a table without rows in its referencing tables has none. Those are in
+    // the list as well; their rows go first.
     for (const Catalog::Reference& reference : now().references_to(oid)) {
       BOP_TRY(run(fmt::format("DELETE FROM {}", table_name(reference.table->oid))));
     }

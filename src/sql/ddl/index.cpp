@@ -15,8 +15,10 @@ namespace {
 // What PostgreSQL calls an index column of an expression: the function's name, else "expr".
 std::string expression_name(const pg::Node* node) {
   switch (node->node_case) {
-    case PG_QUERY__NODE__NODE_FUNC_CALL: return std::string(pg::last_name(BOP_PG_LIST(node->func_call, funcname)));
-    case PG_QUERY__NODE__NODE_COLUMN_REF: return std::string(pg::last_name(BOP_PG_LIST(node->column_ref, fields)));
+    case PG_QUERY__NODE__NODE_FUNC_CALL:
+      return std::string(pg::last_name(BOP_PG_LIST(node->func_call, funcname)));
+    case PG_QUERY__NODE__NODE_COLUMN_REF:
+      return std::string(pg::last_name(BOP_PG_LIST(node->column_ref, fields)));
     case PG_QUERY__NODE__NODE_COALESCE_EXPR: return "coalesce";
     case PG_QUERY__NODE__NODE_CASE_EXPR: return "case";
     case PG_QUERY__NODE__NODE_TYPE_CAST: return expression_name(node->type_cast->arg);
@@ -28,29 +30,35 @@ std::string expression_name(const pg::Node* node) {
 
 Status DdlRun::create_index(const PgQuery__IndexStmt& create) {
   if (create.concurrent != 0 && context_.in_block) {
-    return fail(ErrorCode::kActiveTransaction, "CREATE INDEX CONCURRENTLY cannot run inside a transaction block");
+    return fail(ErrorCode::kActiveTransaction,
+                "CREATE INDEX CONCURRENTLY cannot run inside a transaction block");
   }
   BOP_LET(found, find_relation(*create.relation));
   const auto table = now().relation(found.oid);
   if (!table || table->kind != 'r') {
-    return std::unexpected(error(ErrorCode::kWrongObjectType, "cannot create index on relation \"{}\"",
-                                 create.relation->relname)
-                               .detail(found.kind == 'v' ? "This operation is not supported for views."
-                                                         : "This operation is not supported for this kind of relation."));
+    return std::unexpected(
+        error(ErrorCode::kWrongObjectType, "cannot create index on relation \"{}\"", create.relation->relname)
+            .detail(found.kind == 'v' ? "This operation is not supported for views."
+                                      : "This operation is not supported for this kind of relation."));
   }
   if (table->is_virtual()) {
-    return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog", table->name);
+    return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog",
+                table->name);
   }
   BOP_TRY(must_own(found));
   const std::string_view method = pg::text(create.access_method);
   if (!method.empty() && method != "btree") {
     if (method != "hash") {
-      return fail(ErrorCode::kNotImplemented, "access method \"{}\" is not implemented; only btree is", method);
+      return fail(ErrorCode::kNotImplemented, "access method \"{}\" is not implemented; only btree is",
+                  method);
     }
-    notice(error(ErrorCode::kNotImplemented, "access method \"{}\" is accepted; the index is a btree", method));
+    notice(
+        error(ErrorCode::kNotImplemented, "access method \"{}\" is accepted; the index is a btree", method));
   }
-  if (!pg::text(create.table_space).empty()) return fail(ErrorCode::kNotImplemented, "TABLESPACE is not implemented");
-  if (create.nulls_not_distinct != 0) return fail(ErrorCode::kNotImplemented, "NULLS NOT DISTINCT is not implemented");
+  if (!pg::text(create.table_space).empty())
+    return fail(ErrorCode::kNotImplemented, "TABLESPACE is not implemented");
+  if (create.nulls_not_distinct != 0)
+    return fail(ErrorCode::kNotImplemented, "NULLS NOT DISTINCT is not implemented");
   BOP_TRY(check_table_options(BOP_PG_LIST(&create, options)));
 
   Index index;
@@ -92,13 +100,15 @@ Status DdlRun::create_index(const PgQuery__IndexStmt& create) {
     if (element.n_opclass > 0) {
       const std::string_view name = pg::last_name(BOP_PG_LIST(&element, opclass));
       if (!name.ends_with("_ops")) {
-        return fail(ErrorCode::kUndefinedObject, "operator class \"{}\" does not exist for access method \"btree\"", name);
+        return fail(ErrorCode::kUndefinedObject,
+                    "operator class \"{}\" does not exist for access method \"btree\"", name);
       }
       key.opclass = std::string(name);
     }
     key.descending = element.ordering == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
-    key.nulls_first = element.nulls_ordering == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST ||
-                      (element.nulls_ordering == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT && key.descending);
+    key.nulls_first =
+        element.nulls_ordering == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST ||
+        (element.nulls_ordering == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT && key.descending);
     index.keys.push_back(std::move(key));
   }
   if (index.keys.size() > 32) {
@@ -106,7 +116,8 @@ Status DdlRun::create_index(const PgQuery__IndexStmt& create) {
   }
   for (const pg::Node* item : BOP_PG_LIST(&create, index_including_params)) {
     const Column* column = table->find_column(pg::text(item->index_elem->name));
-    if (column == nullptr) return fail(ErrorCode::kUndefinedColumn, "column \"{}\" does not exist", item->index_elem->name);
+    if (column == nullptr)
+      return fail(ErrorCode::kUndefinedColumn, "column \"{}\" does not exist", item->index_elem->name);
     index.include.push_back(column->number);
   }
   if (create.where_clause != nullptr) {
@@ -137,11 +148,13 @@ Status DdlRun::make_index(const Index& index, const Relation& table) {
   BOP_LET(sql, create_index_sql(index, table, bind_now()));
   if (sql.empty()) return {};
   if (sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK) return {};
-  if ((sqlite3_errcode(db_) & 0xff) != SQLITE_CONSTRAINT) return std::unexpected(sqlite_error("CREATE INDEX"));
+  if ((sqlite3_errcode(db_) & 0xff) != SQLITE_CONSTRAINT)
+    return std::unexpected(sqlite_error("CREATE INDEX"));
   return std::unexpected(duplicate_key(index, table));
 }
 
-// The refusal of a unique index, with the first key that stands more than once, when its parts are plain columns.
+// The refusal of a unique index, with the first key that stands more than once, when its parts are plain
+// columns.
 Error DdlRun::duplicate_key(const Index& index, const Relation& table) {
   Error duplicate = error(ErrorCode::kUniqueViolation, "could not create unique index \"{}\"", index.name);
   std::string columns;
@@ -158,15 +171,18 @@ Error DdlRun::duplicate_key(const Index& index, const Relation& table) {
   for (const IndexKey& key : index.keys) {
     present += fmt::format("{}{} IS NOT NULL", present.empty() ? "" : " AND ", column_name(key.column));
   }
-  const std::string sql = fmt::format("SELECT {0} FROM {1} WHERE {2} GROUP BY {0} HAVING count(*) > 1 LIMIT 1", columns,
-                                      table_name(table.oid), present);
+  const std::string sql =
+      fmt::format("SELECT {0} FROM {1} WHERE {2} GROUP BY {0} HAVING count(*) > 1 LIMIT 1", columns,
+                  table_name(table.oid), present);
   sqlite3_stmt* statement = nullptr;
-  if (sqlite3_prepare_v2(db_, sql.c_str(), -1, &statement, nullptr) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
+  if (sqlite3_prepare_v2(db_, sql.c_str(), -1, &statement, nullptr) == SQLITE_OK &&
+      sqlite3_step(statement) == SQLITE_ROW) {
     std::string values;
     for (std::size_t i = 0; i < index.keys.size(); ++i) {
       const Column* column = table.find_column(index.keys[i].column);
       if (i > 0) values += ", ";
-      encode_text(column->type, column->typmod, column_value(statement, static_cast<int>(i)), CodecContext{}, values);
+      encode_text(column->type, column->typmod, column_value(statement, static_cast<int>(i)), CodecContext{},
+                  values);
     }
     duplicate.mut().detail = fmt::format("Key ({})=({}) is duplicated.", names, values);
   }

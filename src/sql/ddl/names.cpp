@@ -23,7 +23,8 @@ std::string object_name(std::string_view first, std::string_view second, std::st
     }
   }
   const auto clip = [](std::string_view text, std::size_t length) {
-    while (length > 0 && length < text.size() && (static_cast<unsigned char>(text[length]) & 0xC0) == 0x80) --length;
+    while (length > 0 && length < text.size() && (static_cast<unsigned char>(text[length]) & 0xC0) == 0x80)
+      --length;
     return text.substr(0, length);
   };
   std::string name(clip(first, a));
@@ -89,8 +90,10 @@ Result<Catalog::Named> DdlRun::find_relation(const PgQuery__RangeVar& name, bool
   return found;
 }
 
-Result<Catalog::Named> DdlRun::find_qualified(pg::NodeList names, std::string& schema, std::string& name) const {
-  if (names.size() > 3) return fail(ErrorCode::kSyntaxError, "improper qualified name (too many dotted names)");
+Result<Catalog::Named> DdlRun::find_qualified(pg::NodeList names, std::string& schema,
+                                              std::string& name) const {
+  if (names.size() > 3)
+    return fail(ErrorCode::kSyntaxError, "improper qualified name (too many dotted names)");
   name = std::string(pg::last_name(names));
   schema = names.size() > 1 ? std::string(pg::string_of(names[names.size() - 2])) : std::string();
   return now().find(context_.bind.search_path, schema, name);
@@ -100,20 +103,22 @@ Result<Relation> DdlRun::table_to_change(const PgQuery__RangeVar& name, std::str
   BOP_LET(found, find_relation(name));
   const auto relation = now().relation(found.oid);
   if (!relation || relation->kind != 'r') {
-    return std::unexpected(error(ErrorCode::kWrongObjectType, "{} action cannot be performed on relation \"{}\"", doing,
-                                 name.relname)
-                               .detail(found.kind == 'v' ? "This operation is not supported for views."
-                                                         : "This operation is not supported for this kind of relation."));
+    return std::unexpected(error(ErrorCode::kWrongObjectType,
+                                 "{} action cannot be performed on relation \"{}\"", doing, name.relname)
+                               .detail(found.kind == 'v'
+                                           ? "This operation is not supported for views."
+                                           : "This operation is not supported for this kind of relation."));
   }
   if (relation->is_virtual()) {
-    return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog", relation->name);
+    return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog",
+                relation->name);
   }
   BOP_TRY(must_own(found));
   return *relation;
 }
 
-std::string DdlRun::free_name(Oid schema, std::string_view first, std::string_view second, std::string_view suffix,
-                              const Relation* constraints_of) const {
+std::string DdlRun::free_name(Oid schema, std::string_view first, std::string_view second,
+                              std::string_view suffix, const Relation* constraints_of) const {
   for (int number = 0;; ++number) {
     const std::string label = number == 0 ? std::string(suffix) : fmt::format("{}{}", suffix, number);
     std::string name = object_name(first, second, label);
@@ -141,7 +146,8 @@ Error DdlRun::about(const Relation& table, Error what) const {
 }
 
 Status DdlRun::check_name_free(Oid schema, std::string_view name) const {
-  if (now().find(schema, name)) return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", name);
+  if (now().find(schema, name))
+    return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", name);
   return {};
 }
 

@@ -1,4 +1,5 @@
-// Names in stored queries: a view means the relations that it meant when it was made, whatever the reader's search_path.
+// Names in stored queries: a view means the relations that it meant when it was made, whatever the reader's
+// search_path.
 #include <protobuf-c/protobuf-c.h>
 
 #include <algorithm>
@@ -10,8 +11,9 @@ namespace bop::sql {
 
 namespace {
 
-// Walks a parse tree by its message descriptors and writes the schema of each relation into its name. Names of WITH
-// queries, seen in the statement that has the WITH, after the query itself (before it when RECURSIVE), stay bare.
+// Walks a parse tree by its message descriptors and writes the schema of each relation into its name. Names
+// of WITH queries, seen in the statement that has the WITH, after the query itself (before it when
+// RECURSIVE), stay bare.
 class Qualifier {
  public:
   // Answers the schema of a bare name; empty leaves it alone.
@@ -19,7 +21,8 @@ class Qualifier {
   explicit Qualifier(SchemaOf schema_of) : schema_of_(std::move(schema_of)) {}
 
   void walk(ProtobufCMessage* message) {
-    if (message->descriptor == &pg_query__range_var__descriptor) return name(*reinterpret_cast<PgQuery__RangeVar*>(message));
+    if (message->descriptor == &pg_query__range_var__descriptor)
+      return name(*reinterpret_cast<PgQuery__RangeVar*>(message));
     const std::size_t outer = with_names_.size();
     PgQuery__WithClause* with = nullptr;
     if (message->descriptor == &pg_query__select_stmt__descriptor) {
@@ -53,7 +56,9 @@ class Qualifier {
 
  private:
   void enter(PgQuery__WithClause& with) {
-    const auto add = [&](const PgQuery__Node* item) { with_names_.push_back(item->common_table_expr->ctename); };
+    const auto add = [&](const PgQuery__Node* item) {
+      with_names_.push_back(item->common_table_expr->ctename);
+    };
     if (with.recursive != 0) std::ranges::for_each(BOP_PG_LIST(&with, ctes), add);
     for (PgQuery__Node* item : BOP_PG_LIST(&with, ctes)) {
       walk(reinterpret_cast<ProtobufCMessage*>(item));
@@ -62,7 +67,9 @@ class Qualifier {
   }
 
   void name(PgQuery__RangeVar& range) {
-    if (!pg::text(range.schemaname).empty() || std::ranges::find(with_names_, range.relname) != with_names_.end()) return;
+    if (!pg::text(range.schemaname).empty() ||
+        std::ranges::find(with_names_, range.relname) != with_names_.end())
+      return;
     std::string schema = schema_of_(range.relname);
     if (schema.empty()) return;
     changed_.emplace_back(&range, range.schemaname);

@@ -1,9 +1,9 @@
 // Making a table anew in place: what SQLite's own ALTER TABLE cannot change.
 //
-// The new table is filled beside the old one, then the two swap their roots in sqlite_schema, so that the name (which
-// foreign keys of other tables point to) never goes away and DROP TABLE's implicit DELETE, with its foreign key
-// actions, only ever meets the old rows under a name that nobody references. All of it is part of the caller's
-// transaction; sqlite_schema is writable only inside.
+// The new table is filled beside the old one, then the two swap their roots in sqlite_schema, so that the
+// name (which foreign keys of other tables point to) never goes away and DROP TABLE's implicit DELETE, with
+// its foreign key actions, only ever meets the old rows under a name that nobody references. All of it is
+// part of the caller's transaction; sqlite_schema is writable only inside.
 #include <sqlite3.h>
 
 #include "sql/ddl/ddl_run.hpp"
@@ -46,23 +46,26 @@ Status DdlRun::rebuild(const Relation& before, const Relation& after,
   for (const Column& column : after.columns) {
     if (column.dropped) continue;
     const auto given = expressions.find(column.number);
-    const bool existed = before.find_column(column.number) != nullptr && !before.find_column(column.number)->dropped;
+    const bool existed =
+        before.find_column(column.number) != nullptr && !before.find_column(column.number)->dropped;
     if (given == expressions.end() && !existed) continue;
     columns += fmt::format("{}{}", columns.empty() ? "" : ", ", column_name(column.number));
     values += fmt::format("{}{}", values.empty() ? "" : ", ",
                           given != expressions.end() ? given->second : column_name(column.number));
   }
   if (!columns.empty()) {
-    const std::string copy = fmt::format("INSERT INTO {}({}) SELECT {} FROM {}", beside, columns, values, name);
+    const std::string copy =
+        fmt::format("INSERT INTO {}({}) SELECT {} FROM {}", beside, columns, values, name);
     if (sqlite3_exec(db_, copy.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
       if ((sqlite3_errcode(db_) & 0xff) == SQLITE_CONSTRAINT && after.primary_key() != nullptr) {
         // The rows are still in the old table.
         if (const auto index = now().index(after.primary_key()->index)) {
           return std::unexpected(duplicate_key(*index, after));
         }
-        return std::unexpected(about(after, error(ErrorCode::kUniqueViolation, "could not create unique index \"{}\"",
-                                                  after.primary_key()->name))
-                                   .constraint(after.primary_key()->name));
+        return std::unexpected(
+            about(after, error(ErrorCode::kUniqueViolation, "could not create unique index \"{}\"",
+                               after.primary_key()->name))
+                .constraint(after.primary_key()->name));
       }
       return std::unexpected(sqlite_error("rebuilding " + name));
     }
@@ -75,11 +78,12 @@ Status DdlRun::rebuild(const Relation& before, const Relation& after,
       for (const char c : definition) out += c == '\'' ? std::string("''") : std::string(1, c);
       return out;
     }();
-    BOP_TRY(run(fmt::format("UPDATE sqlite_schema SET rootpage = (SELECT sum(rootpage) FROM sqlite_schema WHERE type = "
-                            "'table' AND name IN ('{0}', '{1}')) - rootpage, sql = CASE name WHEN '{0}' THEN '{2}' ELSE "
-                            "'CREATE TABLE {1}(' || (SELECT group_concat(quote(p.name)) FROM pragma_table_info('{0}') p) "
-                            "|| ')' END WHERE type = 'table' AND name IN ('{0}', '{1}')",
-                            name, beside, escaped)));
+    BOP_TRY(run(fmt::format(
+        "UPDATE sqlite_schema SET rootpage = (SELECT sum(rootpage) FROM sqlite_schema WHERE type = "
+        "'table' AND name IN ('{0}', '{1}')) - rootpage, sql = CASE name WHEN '{0}' THEN '{2}' ELSE "
+        "'CREATE TABLE {1}(' || (SELECT group_concat(quote(p.name)) FROM pragma_table_info('{0}') p) "
+        "|| ')' END WHERE type = 'table' AND name IN ('{0}', '{1}')",
+        name, beside, escaped)));
   }
   // This connection reads the schema again now, all others when the DROP has moved the schema's cookie.
   BOP_TRY(run("PRAGMA writable_schema=RESET"));

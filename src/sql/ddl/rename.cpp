@@ -1,7 +1,7 @@
 // ALTER ... RENAME, SET SCHEMA, OWNER TO and COMMENT ON: what changes names and owners, never rows.
 //
-// Expressions in the catalog are PostgreSQL text: a renamed table or column is renamed in them too (views, CHECK,
-// defaults, index expressions), or the rename is refused when the text cannot be carried over safely.
+// Expressions in the catalog are PostgreSQL text: a renamed table or column is renamed in them too (views,
+// CHECK, defaults, index expressions), or the rename is refused when the text cannot be carried over safely.
 #include <algorithm>
 
 #include "sql/ddl/ddl_run.hpp"
@@ -19,15 +19,16 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
   switch (rename.rename_type) {
     case PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA: {
       const Schema* schema = now().schema(pg::text(rename.subname));
-      if (schema == nullptr) return fail(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist", rename.subname);
+      if (schema == nullptr)
+        return fail(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist", rename.subname);
       if (now().schema(std::string_view(to)) != nullptr) {
         return fail(ErrorCode::kDuplicateSchema, "schema \"{}\" already exists", to);
       }
       for (const auto& [oid, relation] : now().relations()) {
         if (relation->schema != schema->oid) continue;
         if (const auto view = views_on(oid)) {
-          return fail(ErrorCode::kNotImplemented, "renaming a schema whose tables a view (\"{}\") reads is not implemented",
-                      *view);
+          return fail(ErrorCode::kNotImplemented,
+                      "renaming a schema whose tables a view (\"{}\") reads is not implemented", *view);
         }
       }
       BOP_TRY(must_own(schema->owner, describe('n', schema->name)));
@@ -42,17 +43,20 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
     case PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE: {
       BOP_LET(found, find_relation(*rename.relation, rename.missing_ok != 0));
       if (!found) {
-        notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping", rename.relation->relname));
+        notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping",
+                     rename.relation->relname));
         return {};
       }
       BOP_TRY(must_own(found));
       if (const auto relation = now().relation(found.oid)) {
         if (relation->is_virtual()) {
-          return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog", relation->name);
+          return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog",
+                      relation->name);
         }
         BOP_TRY(check_name_free(relation->schema, to));
         if (const auto view = views_on(found.oid)) {
-          return fail(ErrorCode::kNotImplemented, "renaming a relation that a view (\"{}\") reads is not implemented", *view);
+          return fail(ErrorCode::kNotImplemented,
+                      "renaming a relation that a view (\"{}\") reads is not implemented", *view);
         }
         Relation changed = *relation;
         changed.name = to;
@@ -80,8 +84,8 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
             if (column.sequence != changed.oid || column.identity != 0) continue;
             const Schema* schema = now().schema(changed.schema);
             column.default_text =
-                fmt::format("nextval('{}{}'::regclass)", schema->name == "public" ? "" : quote_name(schema->name) + ".",
-                            quote_name(to));
+                fmt::format("nextval('{}{}'::regclass)",
+                            schema->name == "public" ? "" : quote_name(schema->name) + ".", quote_name(to));
           }
           edit_.put(std::move(table));
         }
@@ -92,7 +96,8 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
     case PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN: {
       BOP_LET(found, find_relation(*rename.relation, rename.missing_ok != 0));
       if (!found) {
-        notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping", rename.relation->relname));
+        notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping",
+                     rename.relation->relname));
         return {};
       }
       const auto relation = now().relation(found.oid);
@@ -102,29 +107,37 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
       BOP_TRY(must_own(found));
       Relation changed = *relation;
       const std::string from(pg::text(rename.subname));
-      const auto column = std::ranges::find_if(changed.columns, [&](const Column& c) { return !c.dropped && c.name == from; });
-      if (column == changed.columns.end()) return fail(ErrorCode::kUndefinedColumn, "column \"{}\" does not exist", from);
+      const auto column = std::ranges::find_if(changed.columns,
+                                               [&](const Column& c) { return !c.dropped && c.name == from; });
+      if (column == changed.columns.end())
+        return fail(ErrorCode::kUndefinedColumn, "column \"{}\" does not exist", from);
       if (changed.find_column(to) != nullptr) {
-        return fail(ErrorCode::kDuplicateColumn, "column \"{}\" of relation \"{}\" already exists", to, changed.name);
+        return fail(ErrorCode::kDuplicateColumn, "column \"{}\" of relation \"{}\" already exists", to,
+                    changed.name);
       }
       if (const auto view = views_on(found.oid)) {
-        return fail(ErrorCode::kNotImplemented, "renaming a column of a relation that a view (\"{}\") reads is not implemented",
-                    *view);
+        return fail(ErrorCode::kNotImplemented,
+                    "renaming a column of a relation that a view (\"{}\") reads is not implemented", *view);
       }
       const std::int16_t number = column->number;
       for (const Constraint& constraint : changed.constraints) {
-        if (constraint.type == 'c' && std::ranges::find(constraint.columns, number) != constraint.columns.end()) {
-          return fail(ErrorCode::kNotImplemented,
-                      "renaming a column of check constraint \"{}\" is not implemented: drop the constraint first",
-                      constraint.name);
+        if (constraint.type == 'c' &&
+            std::ranges::find(constraint.columns, number) != constraint.columns.end()) {
+          return fail(
+              ErrorCode::kNotImplemented,
+              "renaming a column of check constraint \"{}\" is not implemented: drop the constraint first",
+              constraint.name);
         }
       }
       for (const auto& index : now().indexes_of(changed.oid)) {
-        const bool text = !index->predicate.empty() ||
-                          std::ranges::any_of(index->keys, [](const IndexKey& key) { return key.column == 0; });
+        const bool text =
+            !index->predicate.empty() ||
+            std::ranges::any_of(index->keys, [](const IndexKey& key) { return key.column == 0; });
         if (text) {
-          return fail(ErrorCode::kNotImplemented,
-                      "renaming a column of a table with expression or partial index \"{}\" is not implemented", index->name);
+          return fail(
+              ErrorCode::kNotImplemented,
+              "renaming a column of a table with expression or partial index \"{}\" is not implemented",
+              index->name);
         }
       }
       column->name = to;
@@ -136,10 +149,12 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
       const std::string from(pg::text(rename.subname));
       const auto constraint = std::ranges::find(table.constraints, from, &Constraint::name);
       if (constraint == table.constraints.end()) {
-        return fail(ErrorCode::kUndefinedObject, "constraint \"{}\" for table \"{}\" does not exist", from, table.name);
+        return fail(ErrorCode::kUndefinedObject, "constraint \"{}\" for table \"{}\" does not exist", from,
+                    table.name);
       }
       if (table.find_constraint(to) != nullptr) {
-        return fail(ErrorCode::kDuplicateObject, "constraint \"{}\" for relation \"{}\" already exists", to, table.name);
+        return fail(ErrorCode::kDuplicateObject, "constraint \"{}\" for relation \"{}\" already exists", to,
+                    table.name);
       }
       constraint->name = to;
       if (constraint->type == 'p' || constraint->type == 'u') {
@@ -151,7 +166,9 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
       edit_.put(std::move(table));
       return {};
     }
-    default: return fail(ErrorCode::kNotImplemented, "{} of this kind of object is not implemented", statement_->command);
+    default:
+      return fail(ErrorCode::kNotImplemented, "{} of this kind of object is not implemented",
+                  statement_->command);
   }
 }
 
@@ -161,7 +178,8 @@ Status DdlRun::set_schema(const PgQuery__AlterObjectSchemaStmt& alter) {
   }
   BOP_LET(found, find_relation(*alter.relation, alter.missing_ok != 0));
   if (!found) {
-    notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping", alter.relation->relname));
+    notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping",
+                 alter.relation->relname));
     return {};
   }
   BOP_TRY(must_own(found));
@@ -182,12 +200,14 @@ Status DdlRun::set_schema(const PgQuery__AlterObjectSchemaStmt& alter) {
   }
   const auto relation = now().relation(found.oid);
   if (!relation || relation->is_virtual()) {
-    return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a table, view or sequence", alter.relation->relname);
+    return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a table, view or sequence",
+                alter.relation->relname);
   }
   BOP_TRY(check_name_free(target, relation->name));
   for (const auto& [oid, other] : now().relations()) {
     if (other->kind == 'v' && oid != found.oid && view_reads(*other).contains(found.oid)) {
-      return fail(ErrorCode::kNotImplemented, "moving a relation that a view (\"{}\") reads is not implemented", other->name);
+      return fail(ErrorCode::kNotImplemented,
+                  "moving a relation that a view (\"{}\") reads is not implemented", other->name);
     }
   }
   Relation changed = *relation;
@@ -262,7 +282,8 @@ Status DdlRun::comment(const PgQuery__CommentStmt& comment) {
       BOP_TRY(must_own(found));
       if (const auto relation = now().relation(found.oid)) {
         if (relation->is_virtual()) {
-          return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog", name);
+          return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog",
+                      name);
         }
         Relation changed = *relation;
         changed.comment = text;
@@ -284,7 +305,8 @@ Status DdlRun::comment(const PgQuery__CommentStmt& comment) {
       std::string name;
       BOP_LET(found, find_qualified(names.first(names.size() - 1), schema, name));
       const auto relation = now().relation(found.oid);
-      if (!found || !relation) return fail(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", name);
+      if (!found || !relation)
+        return fail(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", name);
       BOP_TRY(must_own(found));
       Relation changed = *relation;
       BOP_LET(column, column_of(changed, pg::string_of(names.back())));

@@ -1,4 +1,5 @@
-// CREATE and ALTER SEQUENCE, and the options of identity columns. The values themselves are not in the catalog.
+// CREATE and ALTER SEQUENCE, and the options of identity columns. The values themselves are not in the
+// catalog.
 #include <charconv>
 
 #include "sql/ddl/ddl_run.hpp"
@@ -91,7 +92,8 @@ Status DdlRun::sequence_options(Sequence& sequence, pg::NodeList options, bool c
       std::string relation;
       BOP_LET(found, find_qualified(names.first(names.size() - 1), schema, relation));
       const auto table = now().relation(found.oid);
-      if (!found || !table) return fail(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", relation);
+      if (!found || !table)
+        return fail(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", relation);
       const Column* column = table->find_column(pg::string_of(names.back()));
       if (column == nullptr) {
         return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist",
@@ -110,25 +112,26 @@ Status DdlRun::sequence_options(Sequence& sequence, pg::NodeList options, bool c
   if (min) sequence.min = *min;
   if (max) sequence.max = *max;
   if (sequence.min < low || sequence.min > high) {
-    return fail(ErrorCode::kInvalidArgument, "MINVALUE ({}) is out of range for sequence data type {}", sequence.min,
-                format_type(sequence.type));
+    return fail(ErrorCode::kInvalidArgument, "MINVALUE ({}) is out of range for sequence data type {}",
+                sequence.min, format_type(sequence.type));
   }
   if (sequence.max < low || sequence.max > high) {
-    return fail(ErrorCode::kInvalidArgument, "MAXVALUE ({}) is out of range for sequence data type {}", sequence.max,
-                format_type(sequence.type));
+    return fail(ErrorCode::kInvalidArgument, "MAXVALUE ({}) is out of range for sequence data type {}",
+                sequence.max, format_type(sequence.type));
   }
   if (sequence.min >= sequence.max) {
-    return fail(ErrorCode::kInvalidArgument, "MINVALUE ({}) must be less than MAXVALUE ({})", sequence.min, sequence.max);
+    return fail(ErrorCode::kInvalidArgument, "MINVALUE ({}) must be less than MAXVALUE ({})", sequence.min,
+                sequence.max);
   }
   if (create) sequence.start = sequence.increment > 0 ? sequence.min : sequence.max;
   if (start) sequence.start = *start;
   if (sequence.start < sequence.min) {
-    return fail(ErrorCode::kInvalidArgument, "START value ({}) cannot be less than MINVALUE ({})", sequence.start,
-                sequence.min);
+    return fail(ErrorCode::kInvalidArgument, "START value ({}) cannot be less than MINVALUE ({})",
+                sequence.start, sequence.min);
   }
   if (sequence.start > sequence.max) {
-    return fail(ErrorCode::kInvalidArgument, "START value ({}) cannot be greater than MAXVALUE ({})", sequence.start,
-                sequence.max);
+    return fail(ErrorCode::kInvalidArgument, "START value ({}) cannot be greater than MAXVALUE ({})",
+                sequence.start, sequence.max);
   }
   if (restart) {
     const std::int64_t value = restart->value_or(sequence.start);
@@ -168,7 +171,8 @@ Status DdlRun::create_sequence(const PgQuery__CreateSeqStmt& create) {
 Status DdlRun::alter_sequence(const PgQuery__AlterSeqStmt& alter) {
   BOP_LET(found, find_relation(*alter.sequence, alter.missing_ok != 0));
   if (!found) {
-    notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping", alter.sequence->relname));
+    notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping",
+                 alter.sequence->relname));
     return {};
   }
   const auto known = now().sequence(found.oid);

@@ -31,7 +31,8 @@ Status DdlRun::create_view(const PgQuery__ViewStmt& create) {
   for (std::size_t i = 0; i < plan->columns.size(); ++i) {
     Column column;
     column.number = static_cast<std::int16_t>(i + 1);
-    column.name = i < create.n_aliases ? std::string(pg::string_of(create.aliases[i])) : plan->columns[i].name;
+    column.name =
+        i < create.n_aliases ? std::string(pg::string_of(create.aliases[i])) : plan->columns[i].name;
     column.type = plan->columns[i].type == 705 ? 25 : plan->columns[i].type;
     column.typmod = plan->columns[i].typmod;
     if (view.find_column(column.name) != nullptr) {
@@ -41,21 +42,23 @@ Status DdlRun::create_view(const PgQuery__ViewStmt& create) {
   }
   if (const auto existing = now().find(view.schema, view.name)) {
     const auto old = now().relation(existing.oid);
-    if (create.replace == 0) return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", view.name);
+    if (create.replace == 0)
+      return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", view.name);
     if (!old || old->kind != 'v') return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a view", view.name);
     if (view.columns.size() < old->columns.size()) {
       return fail(ErrorCode::kInvalidTableDefinition, "cannot drop columns from view");
     }
     for (std::size_t i = 0; i < old->columns.size(); ++i) {
       if (old->columns[i].name != view.columns[i].name) {
-        return std::unexpected(error(ErrorCode::kInvalidTableDefinition,
-                                     "cannot change name of view column \"{}\" to \"{}\"", old->columns[i].name,
-                                     view.columns[i].name)
-                                   .hint("Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead."));
+        return std::unexpected(
+            error(ErrorCode::kInvalidTableDefinition, "cannot change name of view column \"{}\" to \"{}\"",
+                  old->columns[i].name, view.columns[i].name)
+                .hint("Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead."));
       }
       if (old->columns[i].type != view.columns[i].type || old->columns[i].typmod != view.columns[i].typmod) {
-        return fail(ErrorCode::kInvalidTableDefinition, "cannot change data type of view column \"{}\" from {} to {}",
-                    old->columns[i].name, format_type(old->columns[i].type, old->columns[i].typmod),
+        return fail(ErrorCode::kInvalidTableDefinition,
+                    "cannot change data type of view column \"{}\" from {} to {}", old->columns[i].name,
+                    format_type(old->columns[i].type, old->columns[i].typmod),
                     format_type(view.columns[i].type, view.columns[i].typmod));
       }
     }
@@ -82,7 +85,8 @@ Status DdlRun::create_schema(const PgQuery__CreateSchemaStmt& create) {
     if (schema.name.empty()) schema.name = std::string(pg::text(create.authrole->rolename));
   }
   if (!context_.superuser && !context_.owns_database) {
-    return fail(ErrorCode::kInsufficientPrivilege, "permission denied for database {}", context_.bind.database);
+    return fail(ErrorCode::kInsufficientPrivilege, "permission denied for database {}",
+                context_.bind.database);
   }
   if (schema.name.starts_with("pg_")) {
     return std::unexpected(error(ErrorCode::kReservedName, "unacceptable schema name \"{}\"", schema.name)

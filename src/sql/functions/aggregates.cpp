@@ -1,16 +1,16 @@
-// Aggregates with PostgreSQL's result types. `undo` makes them exact over moving window frames where taking a row out
-// is exact (sums of integers and numerics); others keep their rows.
+// Aggregates with PostgreSQL's result types. `undo` makes them exact over moving window frames where taking a
+// row out is exact (sums of integers and numerics); others keep their rows.
 #include <cmath>
 #include <deque>
 #include <optional>
 
+#include "sql/functions/json_convert.hpp"
 #include "sql/functions/registry.hpp"
 #include "sql/types/array.hpp"
 #include "sql/types/datetime.hpp"
 #include "sql/types/float.hpp"
 #include "sql/types/interval.hpp"
 #include "sql/types/json.hpp"
-#include "sql/functions/json_convert.hpp"
 #include "sql/types/numeric.hpp"
 
 namespace bop {
@@ -33,17 +33,20 @@ class NumericSum : public Aggregate {
   Returned value(FunctionContext&) const override {
     if (count_ == 0) return OwnedValue::null();
     if (answer_ == Answer::kSumBigint) {
-      if (int_sum_ < INT64_MIN || int_sum_ > INT64_MAX) return fail(ErrorCode::kNumericOutOfRange, "bigint out of range");
+      if (int_sum_ < INT64_MIN || int_sum_ > INT64_MAX)
+        return fail(ErrorCode::kNumericOutOfRange, "bigint out of range");
       return OwnedValue::of_int(static_cast<std::int64_t>(int_sum_));
     }
     Numeric sum = integers_ ? Numeric::of_int128(int_sum_) : finite_sum();
     if (!integers_) {
       const bool special = nan_ > 0 || infinity_ > 0 || minus_infinity_ > 0;
       if (special) {
-        sum = Numeric::of(nan_ > 0 || (infinity_ > 0 && minus_infinity_ > 0) || answer_ > Answer::kAverage ? Numeric::Kind::kNan
-                          : infinity_ > 0                                                                  ? Numeric::Kind::kInfinity
-                                                                                                           : Numeric::Kind::kNegativeInfinity);
-        if ((answer_ == Answer::kVarSamp || answer_ == Answer::kStddevSamp) && count_ == 1) return OwnedValue::null();
+        sum = Numeric::of(nan_ > 0 || (infinity_ > 0 && minus_infinity_ > 0) || answer_ > Answer::kAverage
+                              ? Numeric::Kind::kNan
+                          : infinity_ > 0 ? Numeric::Kind::kInfinity
+                                          : Numeric::Kind::kNegativeInfinity);
+        if ((answer_ == Answer::kVarSamp || answer_ == Answer::kStddevSamp) && count_ == 1)
+          return OwnedValue::null();
         return OwnedValue::of_text(sum.to_text());
       }
     }
@@ -148,7 +151,8 @@ class FloatSum : public Aggregate {
       case Answer::kStddevPop: return stored_float(std::sqrt(deviation_ / n_));
       default:
         if (n_ <= 1) return OwnedValue::null();
-        return stored_float(answer_ == Answer::kVarSamp ? deviation_ / (n_ - 1) : std::sqrt(deviation_ / (n_ - 1)));
+        return stored_float(answer_ == Answer::kVarSamp ? deviation_ / (n_ - 1)
+                                                        : std::sqrt(deviation_ / (n_ - 1)));
     }
   }
 
@@ -156,7 +160,9 @@ class FloatSum : public Aggregate {
   void accumulate(double x) const {
     infinite_input_ = infinite_input_ || !std::isfinite(x);
     n_ += 1;
-    sum_ = single_ && answer_ == Answer::kSum ? static_cast<double>(static_cast<float>(sum_) + static_cast<float>(x)) : sum_ + x;
+    sum_ = single_ && answer_ == Answer::kSum
+               ? static_cast<double>(static_cast<float>(sum_) + static_cast<float>(x))
+               : sum_ + x;
     if (n_ > 1) {
       const double t = x * n_ - sum_;
       deviation_ += t * t / (n_ * (n_ - 1));
@@ -219,12 +225,15 @@ class ArrayAgg final : public Rows {
       for (const auto& row : rows_) {
         if (row[0].is_null()) return fail(ErrorCode::kNullNotAllowed, "cannot accumulate null arrays");
         Array a = parse_stored_array(type(0), row[0].bytes());
-        if (a.elements.empty()) return fail(ErrorCode::kArraySubscriptError, "cannot accumulate empty arrays");
+        if (a.elements.empty())
+          return fail(ErrorCode::kArraySubscriptError, "cannot accumulate empty arrays");
         if (all.dimensions.empty()) {
           all.dimensions = a.dimensions;
           all.dimensions.insert(all.dimensions.begin(), {1, 0});
-        } else if (!std::equal(a.dimensions.begin(), a.dimensions.end(), all.dimensions.begin() + 1, all.dimensions.end())) {
-          return fail(ErrorCode::kArraySubscriptError, "cannot accumulate arrays of different dimensionality");
+        } else if (!std::equal(a.dimensions.begin(), a.dimensions.end(), all.dimensions.begin() + 1,
+                               all.dimensions.end())) {
+          return fail(ErrorCode::kArraySubscriptError,
+                      "cannot accumulate arrays of different dimensionality");
         }
         ++all.dimensions[0].count;
         for (OwnedValue& e : a.elements) all.elements.push_back(std::move(e));
@@ -305,7 +314,8 @@ class Extreme final : public Rows {
     const OwnedValue* best = nullptr;
     for (const auto& row : rows_) {
       const Oid t = type_ != 0 ? type_ : type(0);
-      if (best == nullptr || (largest_ ? compare(t, row[0], *best) > 0 : compare(t, row[0], *best) < 0)) best = &row[0];
+      if (best == nullptr || (largest_ ? compare(t, row[0], *best) > 0 : compare(t, row[0], *best) < 0))
+        best = &row[0];
     }
     return best == nullptr ? OwnedValue::null() : *best;
   }
@@ -345,10 +355,12 @@ void add_aggregates(Implementations& all) {
   using N = NumericSum::Answer;
   using F = FloatSum::Answer;
   const auto numeric = [&all](std::string key, N answer, bool integers) {
-    all.push_back(aggregate(std::move(key), [answer, integers] { return std::make_unique<NumericSum>(answer, integers); }));
+    all.push_back(aggregate(std::move(key),
+                            [answer, integers] { return std::make_unique<NumericSum>(answer, integers); }));
   };
   const auto floating = [&all](std::string key, F answer, bool single = false) {
-    all.push_back(aggregate(std::move(key), [answer, single] { return std::make_unique<FloatSum>(answer, single); }));
+    all.push_back(
+        aggregate(std::move(key), [answer, single] { return std::make_unique<FloatSum>(answer, single); }));
   };
   all.push_back(native("count()", "count(*)"));
   all.push_back(native("count(\"any\")", "count({0})"));
@@ -375,14 +387,17 @@ void add_aggregates(Implementations& all) {
     floating("stddev_samp" + in, F::kStddevSamp);
     floating("stddev" + in, F::kStddevSamp);
   }
-  for (const char* t : {"smallint", "integer", "bigint", "real", "double precision", "text", "character", "date",
-                        "time without time zone", "timestamp without time zone", "timestamp with time zone", "oid"}) {
+  for (const char* t :
+       {"smallint", "integer", "bigint", "real", "double precision", "text", "character", "date",
+        "time without time zone", "timestamp without time zone", "timestamp with time zone", "oid"}) {
     all.push_back(native(fmt::format("min({})", t), "min({0})"));
     all.push_back(native(fmt::format("max({})", t), "max({0})"));
   }
   const auto extreme = [&all](const char* name, Oid type) {
-    all.push_back(aggregate(fmt::format("min({})", name), [type] { return std::make_unique<Extreme>(type, false); }));
-    all.push_back(aggregate(fmt::format("max({})", name), [type] { return std::make_unique<Extreme>(type, true); }));
+    all.push_back(
+        aggregate(fmt::format("min({})", name), [type] { return std::make_unique<Extreme>(type, false); }));
+    all.push_back(
+        aggregate(fmt::format("max({})", name), [type] { return std::make_unique<Extreme>(type, true); }));
   };
   extreme("numeric", types::kNumeric);
   extreme("interval", types::kInterval);
@@ -390,7 +405,8 @@ void add_aggregates(Implementations& all) {
   extreme("anyarray", 0);
   extreme("anyenum", types::kInt8);
   for (const bool average : {false, true}) {
-    all.push_back(aggregate(average ? "avg(interval)" : "sum(interval)", [average] { return std::make_unique<IntervalSum>(average); }));
+    all.push_back(aggregate(average ? "avg(interval)" : "sum(interval)",
+                            [average] { return std::make_unique<IntervalSum>(average); }));
   }
   all.push_back(aggregate("string_agg(text, text)", [] { return std::make_unique<StringAgg>(false); }));
   all.push_back(aggregate("string_agg(bytea, bytea)", [] { return std::make_unique<StringAgg>(true); }));
@@ -398,8 +414,10 @@ void add_aggregates(Implementations& all) {
   all.push_back(aggregate_of<ArrayAgg>("array_agg(anyarray)"));
   all.push_back(aggregate("json_agg(anyelement)", [] { return std::make_unique<JsonAgg>(false); }));
   all.push_back(aggregate("jsonb_agg(anyelement)", [] { return std::make_unique<JsonAgg>(true); }));
-  all.push_back(aggregate("json_object_agg(\"any\", \"any\")", [] { return std::make_unique<JsonObjectAgg>(false); }));
-  all.push_back(aggregate("jsonb_object_agg(\"any\", \"any\")", [] { return std::make_unique<JsonObjectAgg>(true); }));
+  all.push_back(
+      aggregate("json_object_agg(\"any\", \"any\")", [] { return std::make_unique<JsonObjectAgg>(false); }));
+  all.push_back(
+      aggregate("jsonb_object_agg(\"any\", \"any\")", [] { return std::make_unique<JsonObjectAgg>(true); }));
   const auto fold = [&all](std::string key, char op) {
     all.push_back(aggregate(std::move(key), [op] { return std::make_unique<Fold>(op); }));
   };

@@ -19,14 +19,48 @@ std::string_view canonical(std::string_view u) {
     std::string_view from, to;
   };
   static constexpr Alias kAliases[] = {
-      {"years", "year"}, {"y", "year"}, {"yr", "year"}, {"yrs", "year"}, {"months", "month"}, {"mon", "month"}, {"mons", "month"},
-      {"days", "day"}, {"d", "day"}, {"hours", "hour"}, {"h", "hour"}, {"hr", "hour"}, {"hrs", "hour"},
-      {"minutes", "minute"}, {"m", "minute"}, {"min", "minute"}, {"mins", "minute"}, {"seconds", "second"},
-      {"s", "second"}, {"sec", "second"}, {"secs", "second"}, {"millisecond", "milliseconds"}, {"ms", "milliseconds"},
-      {"msec", "milliseconds"}, {"msecs", "milliseconds"}, {"microsecond", "microseconds"}, {"us", "microseconds"},
-      {"usec", "microseconds"}, {"usecs", "microseconds"}, {"weeks", "week"}, {"w", "week"}, {"quarters", "quarter"},
-      {"qtr", "quarter"}, {"decades", "decade"}, {"dec", "decade"}, {"decs", "decade"}, {"centuries", "century"},
-      {"c", "century"}, {"cent", "century"}, {"millennia", "millennium"}, {"mil", "millennium"}, {"mils", "millennium"},
+      {"years", "year"},
+      {"y", "year"},
+      {"yr", "year"},
+      {"yrs", "year"},
+      {"months", "month"},
+      {"mon", "month"},
+      {"mons", "month"},
+      {"days", "day"},
+      {"d", "day"},
+      {"hours", "hour"},
+      {"h", "hour"},
+      {"hr", "hour"},
+      {"hrs", "hour"},
+      {"minutes", "minute"},
+      {"m", "minute"},
+      {"min", "minute"},
+      {"mins", "minute"},
+      {"seconds", "second"},
+      {"s", "second"},
+      {"sec", "second"},
+      {"secs", "second"},
+      {"millisecond", "milliseconds"},
+      {"ms", "milliseconds"},
+      {"msec", "milliseconds"},
+      {"msecs", "milliseconds"},
+      {"microsecond", "microseconds"},
+      {"us", "microseconds"},
+      {"usec", "microseconds"},
+      {"usecs", "microseconds"},
+      {"weeks", "week"},
+      {"w", "week"},
+      {"quarters", "quarter"},
+      {"qtr", "quarter"},
+      {"decades", "decade"},
+      {"dec", "decade"},
+      {"decs", "decade"},
+      {"centuries", "century"},
+      {"c", "century"},
+      {"cent", "century"},
+      {"millennia", "millennium"},
+      {"mil", "millennium"},
+      {"mils", "millennium"},
   };
   for (const Alias& a : kAliases) {
     if (a.from == u) return a.to;
@@ -50,7 +84,8 @@ std::string_view type_name(FieldSource s) {
   return "";
 }
 
-std::optional<Numeric> clock_field(std::string_view u, std::int64_t us_of_minute, std::int64_t minute, std::int64_t hour) {
+std::optional<Numeric> clock_field(std::string_view u, std::int64_t us_of_minute, std::int64_t minute,
+                                   std::int64_t hour) {
   if (u == "microseconds") return Numeric::of_int(us_of_minute);
   if (u == "milliseconds") return decimal(us_of_minute, 3);
   if (u == "second") return decimal(us_of_minute, 6);
@@ -83,7 +118,9 @@ std::optional<Numeric> date_field(std::string_view u, const Broken& b, std::int6
 bool is_clock_unit(std::string_view u) {
   return u == "microseconds" || u == "milliseconds" || u == "second" || u == "minute" || u == "hour";
 }
-bool is_zone_unit(std::string_view u) { return u == "timezone" || u == "timezone_hour" || u == "timezone_minute"; }
+bool is_zone_unit(std::string_view u) {
+  return u == "timezone" || u == "timezone_hour" || u == "timezone_minute";
+}
 bool is_date_unit(std::string_view u) {
   return date_field(u, break_down_date(0), 0).has_value() || u == "julian";
 }
@@ -103,12 +140,17 @@ Result<std::optional<Numeric>> extract_field(std::string_view unit, const Value&
   const std::string_view u = canonical(unit);
   const bool known = is_clock_unit(u) || is_zone_unit(u) || is_date_unit(u) || u == "epoch";
   const auto refuse = [&]() -> Result<std::optional<Numeric>> {
-    if (known) return fail(ErrorCode::kNotImplemented, "unit \"{}\" not supported for type {}", unit, type_name(source));
-    return fail(ErrorCode::kInvalidArgument, "unit \"{}\" not recognized for type {}", unit, type_name(source));
+    if (known)
+      return fail(ErrorCode::kNotImplemented, "unit \"{}\" not supported for type {}", unit,
+                  type_name(source));
+    return fail(ErrorCode::kInvalidArgument, "unit \"{}\" not recognized for type {}", unit,
+                type_name(source));
   };
   if (source == FieldSource::kInterval) {
     const Interval i = Interval::of_stored(v.bytes);
-    if (auto f = clock_field(u, i.us % (60 * kUsPerSecond), i.us / (60 * kUsPerSecond) % 60, i.us / (3600 * kUsPerSecond))) return f;
+    if (auto f = clock_field(u, i.us % (60 * kUsPerSecond), i.us / (60 * kUsPerSecond) % 60,
+                             i.us / (3600 * kUsPerSecond)))
+      return f;
     const std::int32_t year = i.months / 12;
     if (u == "day") return Numeric::of_int(i.days);
     if (u == "month") return Numeric::of_int(i.months % 12);
@@ -118,7 +160,8 @@ Result<std::optional<Numeric>> extract_field(std::string_view unit, const Value&
     if (u == "century") return Numeric::of_int(year / 100);
     if (u == "millennium") return Numeric::of_int(year / 1000);
     if (u == "epoch") {  // a year is 365.25 days, a month 30
-      const __int128 quarter_days = static_cast<__int128>(year) * 1461 + static_cast<__int128>(i.months % 12) * 120 +
+      const __int128 quarter_days = static_cast<__int128>(year) * 1461 +
+                                    static_cast<__int128>(i.months % 12) * 120 +
                                     static_cast<__int128>(i.days) * 4;
       return decimal(quarter_days * (kUsPerDay / 4) + i.us, 6);
     }
@@ -126,7 +169,9 @@ Result<std::optional<Numeric>> extract_field(std::string_view unit, const Value&
   }
   if (source == FieldSource::kTime) {
     const std::int64_t us = v.integer;
-    if (auto f = clock_field(u, us % (60 * kUsPerSecond), us / (60 * kUsPerSecond) % 60, us / (3600 * kUsPerSecond))) return f;
+    if (auto f = clock_field(u, us % (60 * kUsPerSecond), us / (60 * kUsPerSecond) % 60,
+                             us / (3600 * kUsPerSecond)))
+      return f;
     if (u == "epoch") return decimal(us, 6);
     return refuse();
   }
@@ -134,8 +179,8 @@ Result<std::optional<Numeric>> extract_field(std::string_view unit, const Value&
     const std::int64_t date = v.integer;
     if (is_infinite_date(date)) {
       if (!known || is_clock_unit(u) || is_zone_unit(u)) return refuse();
-      const bool endless = u == "year" || u == "decade" || u == "century" || u == "millennium" || u == "isoyear" ||
-                           u == "epoch" || u == "julian";
+      const bool endless = u == "year" || u == "decade" || u == "century" || u == "millennium" ||
+                           u == "isoyear" || u == "epoch" || u == "julian";
       if (!endless) return std::optional<Numeric>();
       return Numeric::of(date == kDateInfinity ? Numeric::Kind::kInfinity : Numeric::Kind::kNegativeInfinity);
     }
@@ -146,13 +191,15 @@ Result<std::optional<Numeric>> extract_field(std::string_view unit, const Value&
   }
   std::int64_t t = v.integer;
   if (source == FieldSource::kDatePart) {
-    t = t == kDateInfinity ? kTimestampInfinity : t == kDateMinusInfinity ? kTimestampMinusInfinity : t * kUsPerDay;
+    t = t == kDateInfinity        ? kTimestampInfinity
+        : t == kDateMinusInfinity ? kTimestampMinusInfinity
+                                  : t * kUsPerDay;
   }
   const bool with_zone = source == FieldSource::kTimestamptz;
   if (is_infinite_timestamp(t)) {
     if (!known || (is_zone_unit(u) && !with_zone)) return refuse();
-    const bool endless = u == "year" || u == "decade" || u == "century" || u == "millennium" || u == "isoyear" ||
-                         u == "epoch" || u == "julian";
+    const bool endless = u == "year" || u == "decade" || u == "century" || u == "millennium" ||
+                         u == "isoyear" || u == "epoch" || u == "julian";
     if (!endless) return std::optional<Numeric>();
     return Numeric::of(t > 0 ? Numeric::Kind::kInfinity : Numeric::Kind::kNegativeInfinity);
   }
@@ -162,7 +209,8 @@ Result<std::optional<Numeric>> extract_field(std::string_view unit, const Value&
   const std::int64_t date = floor_div64(local, kUsPerDay);
   if (auto f = clock_field(u, b.second * kUsPerSecond + b.microsecond, b.minute, b.hour)) return f;
   if (auto f = date_field(u, b, date)) return f;
-  if (u == "epoch") return decimal(static_cast<__int128>(t) + static_cast<__int128>(kPgEpochDays) * kUsPerDay, 6);
+  if (u == "epoch")
+    return decimal(static_cast<__int128>(t) + static_cast<__int128>(kPgEpochDays) * kUsPerDay, 6);
   if (u == "julian") {
     const std::int64_t us = local - date * kUsPerDay;
     const Numeric whole = Numeric::of_int(date + 2451545);

@@ -28,7 +28,8 @@ Returned stored(Result<Interval> v) {
 Result<std::int64_t> date_to_timestamp(std::int64_t d) {
   if (d == kDateInfinity) return kTimestampInfinity;
   if (d == kDateMinusInfinity) return kTimestampMinusInfinity;
-  if (d > kEndTimestamp / kUsPerDay - 1) return fail(ErrorCode::kDatetimeOutOfRange, "date out of range for timestamp");
+  if (d > kEndTimestamp / kUsPerDay - 1)
+    return fail(ErrorCode::kDatetimeOutOfRange, "date out of range for timestamp");
   return d * kUsPerDay;
 }
 
@@ -58,19 +59,32 @@ Returned truncated_interval(Call& c) {
   const std::string unit = lower_ascii(c.text(0));
   const auto months = [&](std::int32_t n) { i = {i.months / n * n, 0, 0}; };
   const auto us = [&](std::int64_t n) { i.us = i.us / n * n; };
-  if (unit == "millennium" || unit == "millennia") months(12000);
-  else if (unit == "century" || unit == "centuries") months(1200);
-  else if (unit == "decade" || unit == "decades") months(120);
-  else if (unit == "year" || unit == "years") months(12);
-  else if (unit == "quarter") months(3);
-  else if (unit == "month" || unit == "months") months(1);
-  else if (unit == "day" || unit == "days") i.us = 0;
-  else if (unit == "hour" || unit == "hours") us(3600 * kUsPerSecond);
-  else if (unit == "minute" || unit == "minutes") us(60 * kUsPerSecond);
-  else if (unit == "second" || unit == "seconds") us(kUsPerSecond);
-  else if (unit == "milliseconds" || unit == "millisecond") us(1000);
-  else if (unit == "microseconds" || unit == "microsecond") us(1);
-  else return fail(ErrorCode::kInvalidArgument, "unit \"{}\" not recognized for type interval", c.text(0));
+  if (unit == "millennium" || unit == "millennia")
+    months(12000);
+  else if (unit == "century" || unit == "centuries")
+    months(1200);
+  else if (unit == "decade" || unit == "decades")
+    months(120);
+  else if (unit == "year" || unit == "years")
+    months(12);
+  else if (unit == "quarter")
+    months(3);
+  else if (unit == "month" || unit == "months")
+    months(1);
+  else if (unit == "day" || unit == "days")
+    i.us = 0;
+  else if (unit == "hour" || unit == "hours")
+    us(3600 * kUsPerSecond);
+  else if (unit == "minute" || unit == "minutes")
+    us(60 * kUsPerSecond);
+  else if (unit == "second" || unit == "seconds")
+    us(kUsPerSecond);
+  else if (unit == "milliseconds" || unit == "millisecond")
+    us(1000);
+  else if (unit == "microseconds" || unit == "microsecond")
+    us(1);
+  else
+    return fail(ErrorCode::kInvalidArgument, "unit \"{}\" not recognized for type interval", c.text(0));
   return OwnedValue::of_text(i.stored());
 }
 
@@ -87,17 +101,21 @@ Implementation part(std::string key, bool as_numeric, FieldSource source) {
 Returned make_date(Call& c) {
   std::int64_t year = c.integer(0);
   const std::int64_t month = c.integer(1), day = c.integer(2);
-  if (year < 0) year += 1;
-  else if (year == 0) year = INT64_MIN;
+  if (year < 0)
+    year += 1;
+  else if (year == 0)
+    year = INT64_MIN;
   if (year == INT64_MIN || month < 1 || month > 12 || day < 1 || year > 5874897 || year < -4713 ||
       day > days_in_month(year, static_cast<int>(month))) {
-    return fail(ErrorCode::kDatetimeOutOfRange, "date field value out of range: {}-{:02}-{:02}", c.integer(0), month, day);
+    return fail(ErrorCode::kDatetimeOutOfRange, "date field value out of range: {}-{:02}-{:02}", c.integer(0),
+                month, day);
   }
   return OwnedValue::of_int(date_of(year, static_cast<int>(month), static_cast<int>(day)));
 }
 
 Result<std::int64_t> clock_time(std::int64_t h, std::int64_t m, double s) {
-  if (h < 0 || m < 0 || m > 59 || s < 0 || s > 60 || h > 24 || (h == 24 && (m > 0 || s > 0)) || std::isnan(s)) {
+  if (h < 0 || m < 0 || m > 59 || s < 0 || s > 60 || h > 24 || (h == 24 && (m > 0 || s > 0)) ||
+      std::isnan(s)) {
     return fail(ErrorCode::kDatetimeOutOfRange, "time field value out of range: {}:{:02}:{:02g}", h, m, s);
   }
   return (h * 3600 + m * 60) * kUsPerSecond + static_cast<std::int64_t>(std::rint(s * 1e6));
@@ -138,7 +156,8 @@ Returned bin(Call& c) {
   if (is_infinite_timestamp(t)) return OwnedValue::of_int(t);
   if (is_infinite_timestamp(origin)) return fail(ErrorCode::kDatetimeOutOfRange, "origin out of range");
   if (stride.months != 0) {
-    return fail(ErrorCode::kNotImplemented, "timestamps cannot be binned into intervals containing months or years");
+    return fail(ErrorCode::kNotImplemented,
+                "timestamps cannot be binned into intervals containing months or years");
   }
   const std::int64_t us = stride.days * kUsPerDay + stride.us;
   if (us <= 0) return fail(ErrorCode::kDatetimeOutOfRange, "stride must be greater than zero");
@@ -149,7 +168,8 @@ Returned bin(Call& c) {
 
 void add_datetime_functions(Implementations& all) {
   all.push_back(scalar("now", [](Call& c) { return int_result(c.codec().transaction_timestamp); }));
-  all.push_back(scalar("statement_timestamp", [](Call& c) { return int_result(c.codec().statement_timestamp); }));
+  all.push_back(
+      scalar("statement_timestamp", [](Call& c) { return int_result(c.codec().statement_timestamp); }));
   all.push_back(scalar("clock_timestamp", [](Call& c) { return int_result(clock_now(c.context)); }));
   all.push_back(scalar("timeofday", [](Call& c) {
     CodecContext style = c.codec();
@@ -160,7 +180,8 @@ void add_datetime_functions(Implementations& all) {
   }));
   all.push_back(scalar("date_pli", [](Call& c) { return date_plus(c.integer(0), c.integer(1)); }));
   all.push_back(scalar("date_mii", [](Call& c) { return date_plus(c.integer(0), -c.integer(1)); }));
-  all.push_back(scalar("integer_pl_date(integer, date)", [](Call& c) { return date_plus(c.integer(1), c.integer(0)); }));
+  all.push_back(scalar("integer_pl_date(integer, date)",
+                       [](Call& c) { return date_plus(c.integer(1), c.integer(0)); }));
   all.push_back(scalar("integer_pl_date", [](Call& c) { return date_plus(c.integer(1), c.integer(0)); }));
   all.push_back(scalar("date_mi", [](Call& c) -> Returned {
     if (is_infinite_date(c.integer(0)) || is_infinite_date(c.integer(1))) {
@@ -213,7 +234,8 @@ void add_datetime_functions(Implementations& all) {
   all.push_back(scalar("interval_pl_timestamptz(interval, timestamp with time zone)", [](Call& c) {
     return stored(add_interval_tz(c.integer(1), Interval::of_stored(c.text(0)), c.codec()));
   }));
-  all.push_back(scalar("timestamp_mi", [](Call& c) { return stored(timestamp_difference(c.integer(0), c.integer(1))); }));
+  all.push_back(scalar("timestamp_mi",
+                       [](Call& c) { return stored(timestamp_difference(c.integer(0), c.integer(1))); }));
   const auto time_shift = [](int sign) {
     return [sign](Call& c) {
       const std::int64_t t = c.integer(0) + sign * (Interval::of_stored(c.text(1)).us % kUsPerDay);
@@ -222,13 +244,19 @@ void add_datetime_functions(Implementations& all) {
   };
   all.push_back(scalar("time_pl_interval", time_shift(1)));
   all.push_back(scalar("time_mi_interval", time_shift(-1)));
-  all.push_back(scalar("time_mi_time", [](Call& c) { return text_result(Interval{0, 0, c.integer(0) - c.integer(1)}.stored()); }));
-  all.push_back(scalar("timestamp_age", [](Call& c) { return stored(timestamp_age(c.integer(0), c.integer(1))); }));
+  all.push_back(scalar("time_mi_time", [](Call& c) {
+    return text_result(Interval{0, 0, c.integer(0) - c.integer(1)}.stored());
+  }));
+  all.push_back(
+      scalar("timestamp_age", [](Call& c) { return stored(timestamp_age(c.integer(0), c.integer(1))); }));
   all.push_back(scalar("timestamptz_age", [](Call& c) {
     return stored(timestamp_age(to_local(c.integer(0), c.codec()), to_local(c.integer(1), c.codec())));
   }));
-  const auto today = [](Call& c) { return floor_div64(to_local(c.codec().transaction_timestamp, c.codec()), kUsPerDay) * kUsPerDay; };
-  all.push_back(scalar("age(timestamp without time zone)", [today](Call& c) { return stored(timestamp_age(today(c), c.integer(0))); }));
+  const auto today = [](Call& c) {
+    return floor_div64(to_local(c.codec().transaction_timestamp, c.codec()), kUsPerDay) * kUsPerDay;
+  };
+  all.push_back(scalar("age(timestamp without time zone)",
+                       [today](Call& c) { return stored(timestamp_age(today(c), c.integer(0))); }));
   all.push_back(scalar("age(timestamp with time zone)", [today](Call& c) {
     return stored(timestamp_age(today(c), to_local(c.integer(0), c.codec())));
   }));
@@ -249,7 +277,8 @@ void add_datetime_functions(Implementations& all) {
   all.push_back(part("extract_time", true, FieldSource::kTime));
   all.push_back(part("extract_interval", true, FieldSource::kInterval));
   all.push_back(scalar("make_date", make_date));
-  all.push_back(scalar("make_time", [](Call& c) { return stored(clock_time(c.integer(0), c.integer(1), float_of(c[2]))); }));
+  all.push_back(scalar(
+      "make_time", [](Call& c) { return stored(clock_time(c.integer(0), c.integer(1), float_of(c[2]))); }));
   all.push_back(scalar("make_timestamp", make_timestamp));
   all.push_back(scalar("make_timestamptz", make_timestamptz));
   all.push_back(scalar("make_timestamptz_at_timezone", make_timestamptz));
@@ -262,9 +291,12 @@ void add_datetime_functions(Implementations& all) {
     BOP_LET(zone, choose_zone(c.text(0)));
     return OwnedValue::of_int(zone.local(c.integer(1)));
   }));
-  all.push_back(scalar("timestamp_izone", [](Call& c) { return int_result(c.integer(1) - Interval::of_stored(c.text(0)).us); }));
-  all.push_back(scalar("timestamptz_izone", [](Call& c) { return int_result(c.integer(1) + Interval::of_stored(c.text(0)).us); }));
-  all.push_back(scalar("timestamp_finite", [](Call& c) { return bool_result(!is_infinite_timestamp(c.integer(0))); }));
+  all.push_back(scalar("timestamp_izone",
+                       [](Call& c) { return int_result(c.integer(1) - Interval::of_stored(c.text(0)).us); }));
+  all.push_back(scalar("timestamptz_izone",
+                       [](Call& c) { return int_result(c.integer(1) + Interval::of_stored(c.text(0)).us); }));
+  all.push_back(
+      scalar("timestamp_finite", [](Call& c) { return bool_result(!is_infinite_timestamp(c.integer(0))); }));
   all.push_back(scalar("date_finite", [](Call& c) { return bool_result(!is_infinite_date(c.integer(0))); }));
   all.push_back(scalar("interval_finite", [](Call&) { return bool_result(true); }));
 }

@@ -17,7 +17,8 @@ std::string digest(const EVP_MD* kind, std::string_view bytes) {
 }
 
 Implementation sha(std::string key, const EVP_MD* (*kind)()) {
-  return scalar(std::move(key), [kind](Call& c) -> Returned { return OwnedValue::of_blob(digest(kind(), c.text(0))); });
+  return scalar(std::move(key),
+                [kind](Call& c) -> Returned { return OwnedValue::of_blob(digest(kind(), c.text(0))); });
 }
 
 Returned md5(Call& c) {
@@ -54,13 +55,15 @@ Result<std::string> decode_base64(std::string_view in) {
     if (c == ' ' || c == '\t' || c == '\n' || c == '\r') continue;
     const char* at = c == '\0' ? nullptr : std::strchr(kBase64, c);
     if (c == '=') {
-      if (padding == 0 && have < 2) return fail(ErrorCode::kInvalidArgument, "unexpected \"=\" while decoding base64 sequence");
+      if (padding == 0 && have < 2)
+        return fail(ErrorCode::kInvalidArgument, "unexpected \"=\" while decoding base64 sequence");
       ++padding;
       v <<= 6;
     } else if (at != nullptr && padding == 0) {
       v = v << 6 | static_cast<std::uint32_t>(at - kBase64);
     } else {
-      return fail(ErrorCode::kInvalidArgument, "invalid symbol \"{}\" found while decoding base64 sequence", in.substr(i, utf8_length(c)));
+      return fail(ErrorCode::kInvalidArgument, "invalid symbol \"{}\" found while decoding base64 sequence",
+                  in.substr(i, utf8_length(c)));
     }
     if (++have == 4) {
       out += static_cast<char>(v >> 16);
@@ -70,8 +73,9 @@ Result<std::string> decode_base64(std::string_view in) {
     }
   }
   if (have != 0) {
-    return std::unexpected(Error(ErrorCode::kInvalidArgument, "invalid base64 end sequence")
-                               .hint("Input data is missing padding, is truncated, or is otherwise corrupted."));
+    return std::unexpected(
+        Error(ErrorCode::kInvalidArgument, "invalid base64 end sequence")
+            .hint("Input data is missing padding, is truncated, or is otherwise corrupted."));
   }
   return out;
 }
@@ -79,16 +83,22 @@ Result<std::string> decode_base64(std::string_view in) {
 Returned encode(Call& c) {
   const std::string kind = lower_ascii(c.text(1));
   std::string out;
-  if (kind == "hex") encode_hex(c.text(0), out);
-  else if (kind == "base64") out = encode_base64(c.text(0));
+  if (kind == "hex")
+    encode_hex(c.text(0), out);
+  else if (kind == "base64")
+    out = encode_base64(c.text(0));
   else if (kind == "escape") {
     for (const char ch : c.text(0)) {
       const auto b = static_cast<unsigned char>(ch);
-      if (b == 0 || b >= 0x80) out += fmt::format("\\{:03o}", b);
-      else if (ch == '\\') out += "\\\\";
-      else out += ch;
+      if (b == 0 || b >= 0x80)
+        out += fmt::format("\\{:03o}", b);
+      else if (ch == '\\')
+        out += "\\\\";
+      else
+        out += ch;
     }
-  } else return fail(ErrorCode::kInvalidArgument, "unrecognized encoding: \"{}\"", c.text(1));
+  } else
+    return fail(ErrorCode::kInvalidArgument, "unrecognized encoding: \"{}\"", c.text(1));
   return text_result(std::move(out));
 }
 
@@ -97,7 +107,9 @@ Returned decode(Call& c) {
   if (kind != "hex" && kind != "base64" && kind != "escape") {
     return fail(ErrorCode::kInvalidArgument, "unrecognized encoding: \"{}\"", c.text(1));
   }
-  BOP_LET(bytes, kind == "hex" ? decode_hex(c.text(0)) : kind == "base64" ? decode_base64(c.text(0)) : decode_escape(c.text(0)));
+  BOP_LET(bytes, kind == "hex"      ? decode_hex(c.text(0))
+                 : kind == "base64" ? decode_base64(c.text(0))
+                                    : decode_escape(c.text(0)));
   return OwnedValue::of_blob(std::move(bytes));
 }
 
@@ -134,14 +146,20 @@ void add_encoding_functions(Implementations& all) {
   all.push_back(sha("sha512_bytea", EVP_sha512));
   all.push_back(scalar("binary_encode", encode));
   all.push_back(scalar("binary_decode", decode));
-  all.push_back(scalar("to_hex32", [](Call& c) { return text_result(fmt::format("{:x}", static_cast<std::uint32_t>(c.integer(0)))); }));
-  all.push_back(scalar("to_hex64", [](Call& c) { return text_result(fmt::format("{:x}", static_cast<std::uint64_t>(c.integer(0)))); }));
+  all.push_back(scalar("to_hex32", [](Call& c) {
+    return text_result(fmt::format("{:x}", static_cast<std::uint32_t>(c.integer(0))));
+  }));
+  all.push_back(scalar("to_hex64", [](Call& c) {
+    return text_result(fmt::format("{:x}", static_cast<std::uint64_t>(c.integer(0))));
+  }));
   all.push_back(scalar("gen_random_uuid", random_uuid));
   all.push_back(scalar("pg_convert_from", convert_from));
-  all.push_back(scalar("pg_convert_to", [](Call& c) -> Returned { return OwnedValue::of_blob(std::string(c.text(0))); }));
+  all.push_back(scalar("pg_convert_to",
+                       [](Call& c) -> Returned { return OwnedValue::of_blob(std::string(c.text(0))); }));
   all.push_back(scalar("byteaGetByte", [](Call& c) -> Returned {
     const std::int64_t i = c.integer(1), n = static_cast<std::int64_t>(c.text(0).size());
-    if (i < 0 || i >= n) return fail(ErrorCode::kArraySubscriptError, "index {} out of valid range, 0..{}", i, n - 1);
+    if (i < 0 || i >= n)
+      return fail(ErrorCode::kArraySubscriptError, "index {} out of valid range, 0..{}", i, n - 1);
     return int_result(static_cast<unsigned char>(c.text(0)[static_cast<std::size_t>(i)]));
   }));
 }

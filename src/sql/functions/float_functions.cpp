@@ -15,7 +15,8 @@ Error overflow() { return {ErrorCode::kNumericOutOfRange, "value out of range: o
 Error underflow() { return {ErrorCode::kNumericOutOfRange, "value out of range: underflow"}; }
 Error division_by_zero() { return {ErrorCode::kDivisionByZero, "division by zero"}; }
 
-// The rules of both widths: an infinite result from finite operands is an overflow, a zero that is not exact an underflow.
+// The rules of both widths: an infinite result from finite operands is an overflow, a zero that is not exact
+// an underflow.
 template <class T>
 Returned arithmetic(Call& c, char op) {
   const T a = static_cast<T>(arg(c, 0)), b = static_cast<T>(arg(c, 1));
@@ -55,7 +56,8 @@ Implementation bounded(std::string key, Unary f, double low, double high) {
   return scalar(std::move(key), [f, low, high](Call& c) -> Returned {
     const double x = arg(c, 0);
     if (std::isnan(x)) return stored_float(x);
-    if (x < low || x > high || (std::isinf(x) && std::isinf(low) && low != high && std::isfinite(f(0)) && !std::isfinite(f(x)))) {
+    if (x < low || x > high ||
+        (std::isinf(x) && std::isinf(low) && low != high && std::isfinite(f(0)) && !std::isfinite(f(x)))) {
       return fail(ErrorCode::kNumericOutOfRange, "input is out of range");
     }
     const double r = f(x);
@@ -68,7 +70,8 @@ Returned power(Call& c) {
   const double x = arg(c, 0), y = arg(c, 1);
   if (std::isnan(x)) return stored_float(y == 0 ? 1.0 : x);
   if (std::isnan(y)) return stored_float(x == 1 ? 1.0 : y);
-  if (x == 0 && y < 0) return fail(ErrorCode::kInvalidArgumentForPower, "zero raised to a negative power is undefined");
+  if (x == 0 && y < 0)
+    return fail(ErrorCode::kInvalidArgumentForPower, "zero raised to a negative power is undefined");
   if (x < 0 && std::floor(y) != y) {
     return fail(ErrorCode::kInvalidArgumentForPower,
                 "a negative number raised to a non-integer power yields a complex result");
@@ -137,13 +140,16 @@ void add_float_functions(Implementations& all) {
   add_arithmetic<double>(all, "float48");
   add_arithmetic<double>(all, "float84");
   for (const char* p : {"float4", "float8"}) {
-    all.push_back(scalar(std::string(p) + "um", [](Call& c) -> Returned { return stored_float(-arg(c, 0)); }));
+    all.push_back(
+        scalar(std::string(p) + "um", [](Call& c) -> Returned { return stored_float(-arg(c, 0)); }));
     all.push_back(native(std::string(p) + "up", "({0})"));
-    all.push_back(scalar(std::string(p) + "abs", [](Call& c) -> Returned { return stored_float(std::fabs(arg(c, 0))); }));
+    all.push_back(scalar(std::string(p) + "abs",
+                         [](Call& c) -> Returned { return stored_float(std::fabs(arg(c, 0))); }));
   }
   all.push_back(scalar("dsqrt", [](Call& c) -> Returned {
     const double x = arg(c, 0);
-    if (x < 0) return fail(ErrorCode::kInvalidArgumentForPower, "cannot take square root of a negative number");
+    if (x < 0)
+      return fail(ErrorCode::kInvalidArgumentForPower, "cannot take square root of a negative number");
     return stored_float(std::sqrt(x));
   }));
   all.push_back(plain("dcbrt", std::cbrt));
@@ -169,7 +175,8 @@ void add_float_functions(Implementations& all) {
   all.push_back(bounded("dasin", std::asin, -1, 1));
   all.push_back(bounded("dacos", std::acos, -1, 1));
   all.push_back(bounded("datan", std::atan, -kInf, kInf));
-  all.push_back(scalar("datan2", [](Call& c) -> Returned { return stored_float(std::atan2(arg(c, 0), arg(c, 1))); }));
+  all.push_back(
+      scalar("datan2", [](Call& c) -> Returned { return stored_float(std::atan2(arg(c, 0), arg(c, 1))); }));
   all.push_back(scalar("dsinh", [](Call& c) -> Returned { return stored_float(std::sinh(arg(c, 0))); }));
   all.push_back(scalar("dcosh", [](Call& c) -> Returned { return stored_float(std::cosh(arg(c, 0))); }));
   all.push_back(scalar("dtanh", [](Call& c) -> Returned { return stored_float(std::tanh(arg(c, 0))); }));

@@ -1,4 +1,5 @@
-// to_char of dates, times and intervals, to_date and to_timestamp: patterns of fields ("YYYY-MM-DD HH24:MI:SS").
+// to_char of dates, times and intervals, to_date and to_timestamp: patterns of fields ("YYYY-MM-DD
+// HH24:MI:SS").
 #include <array>
 #include <cctype>
 #include <cstdlib>
@@ -13,26 +14,29 @@
 namespace bop {
 namespace {
 
-constexpr std::array<std::string_view, 12> kMonths{"January", "February", "March",     "April",   "May",      "June",
-                                                   "July",    "August",   "September", "October", "November", "December"};
-constexpr std::array<std::string_view, 7> kDays{"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
-constexpr std::array<std::string_view, 12> kRoman{"I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"};
+constexpr std::array<std::string_view, 12> kMonths{"January",   "February", "March",    "April",
+                                                   "May",       "June",     "July",     "August",
+                                                   "September", "October",  "November", "December"};
+constexpr std::array<std::string_view, 7> kDays{"Sunday",   "Monday", "Tuesday", "Wednesday",
+                                                "Thursday", "Friday", "Saturday"};
+constexpr std::array<std::string_view, 12> kRoman{"I",   "II",   "III", "IV", "V",  "VI",
+                                                  "VII", "VIII", "IX",  "X",  "XI", "XII"};
 
-// Longest first among those that share a beginning. Names of months and days and the marks of halves and eras take
-// the case they are written in; all others are the same in either case.
+// Longest first among those that share a beginning. Names of months and days and the marks of halves and eras
+// take the case they are written in; all others are the same in either case.
 constexpr std::array<std::string_view, 47> kFields{
-    "SSSSS", "SSSS", "MONTH", "Y,YYY", "YYYY", "IYYY", "IDDD", "HH24", "HH12", "A.M.", "P.M.", "B.C.", "A.D.", "DDD",
-    "DAY",   "IYY",  "YYY",   "MON",   "TZH",  "TZM",  "FF1",  "FF2",  "FF3",  "FF4",  "FF5",  "FF6",  "DD",   "DY",
-    "ID",    "IW",   "IY",    "YY",    "HH",   "MI",   "MM",   "MS",   "SS",   "US",   "WW",   "CC",   "AM",   "PM",
-    "BC",    "AD",   "RM",    "TZ",    "OF"};
+    "SSSSS", "SSSS", "MONTH", "Y,YYY", "YYYY", "IYYY", "IDDD", "HH24", "HH12", "A.M.", "P.M.", "B.C.",
+    "A.D.",  "DDD",  "DAY",   "IYY",   "YYY",  "MON",  "TZH",  "TZM",  "FF1",  "FF2",  "FF3",  "FF4",
+    "FF5",   "FF6",  "DD",    "DY",    "ID",   "IW",   "IY",   "YY",   "HH",   "MI",   "MM",   "MS",
+    "SS",    "US",   "WW",    "CC",    "AM",   "PM",   "BC",   "AD",   "RM",   "TZ",   "OF"};
 constexpr std::string_view kSingleFields = "YIDWJQ";
 
 struct Part {
   std::string field;    // in upper case; empty: `literal`
   std::string written;  // as the pattern has it
   std::string literal;
-  bool fill = true;     // no FM
-  int ordinal = 0;      // 1 TH, 2 th
+  bool fill = true;  // no FM
+  int ordinal = 0;   // 1 TH, 2 th
 };
 
 bool equal_upper(std::string_view text, std::string_view upper) {
@@ -78,7 +82,8 @@ std::vector<Part> parts_of(std::string_view pattern) {
       }
     }
     if (field.empty()) {
-      const auto at = kSingleFields.find(static_cast<char>(std::toupper(static_cast<unsigned char>(pattern[0]))));
+      const auto at =
+          kSingleFields.find(static_cast<char>(std::toupper(static_cast<unsigned char>(pattern[0]))));
       if (at != kSingleFields.npos) field = kSingleFields.substr(at, 1);
     }
     if (field.empty()) {
@@ -87,7 +92,8 @@ std::vector<Part> parts_of(std::string_view pattern) {
       pattern.remove_prefix(1);
       continue;
     }
-    Part part{.field = std::string(field), .written = std::string(pattern.substr(0, field.size())), .fill = fill};
+    Part part{
+        .field = std::string(field), .written = std::string(pattern.substr(0, field.size())), .fill = fill};
     fill = true;
     pattern.remove_prefix(field.size());
     if (pattern.starts_with("TH")) part.ordinal = 1;
@@ -139,15 +145,22 @@ Result<std::string> write(const Part& part, const Moment& m) {
   const std::int64_t year = m.interval || t.year > 0 ? t.year : 1 - t.year;  // of its era
   const auto calendar_only = [&]() -> Status {
     if (!m.interval) return {};
-    return std::unexpected(Error(ErrorCode::kInvalidDatetimeFormat, "invalid format specification for an interval value")
-                               .hint("Intervals are not tied to specific calendar dates."));
+    return std::unexpected(
+        Error(ErrorCode::kInvalidDatetimeFormat, "invalid format specification for an interval value")
+            .hint("Intervals are not tied to specific calendar dates."));
   };
-  if (f == "HH24") number = t.hour, width = 2;
-  else if (f == "HH12" || f == "HH") number = t.hour % 12 == 0 ? 12 : t.hour % 12, width = 2;
-  else if (f == "MI") number = t.minute, width = 2;
-  else if (f == "SS") number = t.second, width = 2;
-  else if (f == "MS" || f == "FF3") number = t.microsecond / 1000, width = 3;
-  else if (f == "US" || f == "FF6") number = t.microsecond, width = 6;
+  if (f == "HH24")
+    number = t.hour, width = 2;
+  else if (f == "HH12" || f == "HH")
+    number = t.hour % 12 == 0 ? 12 : t.hour % 12, width = 2;
+  else if (f == "MI")
+    number = t.minute, width = 2;
+  else if (f == "SS")
+    number = t.second, width = 2;
+  else if (f == "MS" || f == "FF3")
+    number = t.microsecond / 1000, width = 3;
+  else if (f == "US" || f == "FF6")
+    number = t.microsecond, width = 6;
   else if (f.starts_with("FF")) {
     width = f[2] - '0';
     number = t.microsecond;
@@ -157,7 +170,8 @@ Result<std::string> write(const Part& part, const Moment& m) {
   } else if (f == "AM" || f == "PM") {
     return in_case_of(part.written, t.hour % 24 >= 12 ? "PM" : "AM");
   } else if (f == "A.M." || f == "P.M.") {
-    return std::string(part.written[0] >= 'a' ? (t.hour % 24 >= 12 ? "p.m." : "a.m.") : (t.hour % 24 >= 12 ? "P.M." : "A.M."));
+    return std::string(part.written[0] >= 'a' ? (t.hour % 24 >= 12 ? "p.m." : "a.m.")
+                                              : (t.hour % 24 >= 12 ? "P.M." : "A.M."));
   } else if (f == "BC" || f == "AD" || f == "B.C." || f == "A.D.") {
     BOP_TRY(calendar_only());
     const bool dots = f.size() == 4, small = part.written[0] >= 'a';
@@ -168,7 +182,8 @@ Result<std::string> write(const Part& part, const Moment& m) {
     if (t.month == 0) return std::string();
     const auto month = static_cast<std::size_t>(t.month - 1);
     if (f == "RM") {
-      return padded(part.written[0] >= 'a' ? in_case_of("r", kRoman[month]) : std::string(kRoman[month]), 4, part.fill);
+      return padded(part.written[0] >= 'a' ? in_case_of("r", kRoman[month]) : std::string(kRoman[month]), 4,
+                    part.fill);
     }
     if (f == "MON") return in_case_of(part.written, kMonths[month].substr(0, 3));
     return padded(in_case_of(part.written, kMonths[month]), 9, part.fill);
@@ -217,12 +232,18 @@ Result<std::string> write(const Part& part, const Moment& m) {
     const IsoWeek week = iso_week(m.date);
     constexpr std::int64_t kModulo[] = {10, 100, 1000};
     const int iso_day = t.weekday == 0 ? 7 : t.weekday;
-    if (f == "D") number = t.weekday + 1;
-    else if (f == "ID") number = iso_day;
-    else if (f == "IW") number = week.week, width = 2;
-    else if (f == "IDDD") number = (week.week - 1) * 7 + iso_day, width = 3;
-    else if (f == "J") number = m.date + 2451545;
-    else width = static_cast<int>(f.size()), number = width == 4 ? week.year : week.year % kModulo[width - 1];
+    if (f == "D")
+      number = t.weekday + 1;
+    else if (f == "ID")
+      number = iso_day;
+    else if (f == "IW")
+      number = week.week, width = 2;
+    else if (f == "IDDD")
+      number = (week.week - 1) * 7 + iso_day, width = 3;
+    else if (f == "J")
+      number = m.date + 2451545;
+    else
+      width = static_cast<int>(f.size()), number = width == 4 ? week.year : week.year % kModulo[width - 1];
   }
   // A sign takes a place of its own in front of the digits.
   std::string out = !part.fill || width == 0 ? std::to_string(number)
@@ -279,51 +300,70 @@ struct Read {
   bool bc = false, twelve = false, has_julian = false;
 };
 
-bool is_name(std::string_view f) { return f == "MONTH" || f == "MON" || f == "DAY" || f == "DY" || f == "RM"; }
+bool is_name(std::string_view f) {
+  return f == "MONTH" || f == "MON" || f == "DAY" || f == "DY" || f == "RM";
+}
 bool is_mark(std::string_view f) {
-  return f == "AM" || f == "PM" || f == "A.M." || f == "P.M." || f == "BC" || f == "AD" || f == "B.C." || f == "A.D.";
+  return f == "AM" || f == "PM" || f == "A.M." || f == "P.M." || f == "BC" || f == "AD" || f == "B.C." ||
+         f == "A.D.";
 }
 
 Error invalid_value(std::string_view text, std::string_view field) {
-  return Error(ErrorCode::kInvalidDatetimeFormat, fmt::format("invalid value \"{}\" for \"{}\"", text, field));
+  return Error(ErrorCode::kInvalidDatetimeFormat,
+               fmt::format("invalid value \"{}\" for \"{}\"", text, field));
 }
 
 Status read_number(const Part& part, bool bounded, std::string_view& in, Read& r) {
   const std::string& f = part.field;
-  std::size_t width = f == "YYYY" || f == "SSSS"  ? 4
-                      : f == "SSSSS" || f == "J" ? 7
+  std::size_t width = f == "YYYY" || f == "SSSS"                            ? 4
+                      : f == "SSSSS" || f == "J"                            ? 7
                       : f == "MS" || f == "FF3" || f == "DDD" || f == "YYY" ? 3
-                      : f == "US" || f == "FF6"  ? 6
-                      : f.starts_with("FF")      ? static_cast<std::size_t>(f[2] - '0')
-                      : f.size() == 1            ? 1
-                                                 : 2;
+                      : f == "US" || f == "FF6"                             ? 6
+                      : f.starts_with("FF") ? static_cast<std::size_t>(f[2] - '0')
+                      : f.size() == 1       ? 1
+                                            : 2;
   const bool fraction = f == "MS" || f == "US" || f.starts_with("FF");
   std::size_t end = 0;
   const bool negative = !in.empty() && (in[0] == '-' || in[0] == '+') && !bounded;
   if (negative) end = 1;
-  while (end < in.size() && std::isdigit(static_cast<unsigned char>(in[end])) != 0 && (!bounded || end < width) && end < 10) ++end;
+  while (end < in.size() && std::isdigit(static_cast<unsigned char>(in[end])) != 0 &&
+         (!bounded || end < width) && end < 10)
+    ++end;
   if (end == (negative ? 1U : 0U)) {
-    return std::unexpected(invalid_value(in.substr(0, width), part.written).detail("Value must be an integer."));
+    return std::unexpected(
+        invalid_value(in.substr(0, width), part.written).detail("Value must be an integer."));
   }
   if (bounded && end < width && !fraction && end < in.size() && in.size() < width) {
-    return std::unexpected(invalid_value(in, part.written)
-                               .detail(fmt::format("Field requires {} characters, but only {} remain.", width, in.size())));
+    return std::unexpected(
+        invalid_value(in, part.written)
+            .detail(fmt::format("Field requires {} characters, but only {} remain.", width, in.size())));
   }
   std::int64_t n = std::strtoll(std::string(in.substr(0, end)).c_str(), nullptr, 10);
   const std::size_t digits = end;
   in.remove_prefix(end);
   if (part.ordinal != 0 && in.size() >= 2) in.remove_prefix(2);
-  if (f == "YYYY") r.year = n;
-  else if (f == "YYY") r.year = digits < 4 ? (n < 520 ? n + 2000 : n < 1000 ? n + 1000 : n) : n;
-  else if (f == "YY" || f == "Y") r.year = digits < 3 ? (n < 70 ? n + 2000 : n + 1900) : n;
-  else if (f == "MM") r.month = static_cast<int>(n);
-  else if (f == "DD") r.day = static_cast<int>(n);
-  else if (f == "DDD") r.yearday = n;
-  else if (f == "HH24") r.hour = static_cast<int>(n);
-  else if (f == "HH12" || f == "HH") r.hour = static_cast<int>(n), r.twelve = true;
-  else if (f == "MI") r.minute = static_cast<int>(n);
-  else if (f == "SS") r.second = static_cast<int>(n);
-  else if (f == "J") r.julian = n, r.has_julian = true;
+  if (f == "YYYY")
+    r.year = n;
+  else if (f == "YYY")
+    r.year = digits < 4 ? (n < 520 ? n + 2000 : n < 1000 ? n + 1000 : n) : n;
+  else if (f == "YY" || f == "Y")
+    r.year = digits < 3 ? (n < 70 ? n + 2000 : n + 1900) : n;
+  else if (f == "MM")
+    r.month = static_cast<int>(n);
+  else if (f == "DD")
+    r.day = static_cast<int>(n);
+  else if (f == "DDD")
+    r.yearday = n;
+  else if (f == "HH24")
+    r.hour = static_cast<int>(n);
+  else if (f == "HH12" || f == "HH")
+    r.hour = static_cast<int>(n), r.twelve = true;
+  else if (f == "MI")
+    r.minute = static_cast<int>(n);
+  else if (f == "SS")
+    r.second = static_cast<int>(n);
+  else if (f == "J")
+    r.julian = n, r.has_julian = true;
   else if (f.starts_with("SSSS")) {
     r.hour = static_cast<int>(n / 3600);
     r.minute = static_cast<int>(n / 60 % 60);
@@ -349,7 +389,8 @@ Status read_name(const Part& part, std::string_view& in, Read& r) {
     std::size_t best_size = 0;
     for (std::size_t i = 0; i < names.size(); ++i) {
       const std::string upper = in_case_of("XX", length == 0 ? names[i] : names[i].substr(0, length));
-      if (equal_upper(in, upper) && upper.size() > best_size) best = static_cast<int>(i), best_size = upper.size();
+      if (equal_upper(in, upper) && upper.size() > best_size)
+        best = static_cast<int>(i), best_size = upper.size();
     }
     in.remove_prefix(best_size);
     return best;
@@ -361,8 +402,10 @@ Status read_name(const Part& part, std::string_view& in, Read& r) {
                                  : match(kDays, 3);
   if (found < 0) {
     const std::size_t end = std::min(in.find(' '), in.size());
-    return std::unexpected(invalid_value(in.substr(0, f == "MON" || f == "DY" ? std::min<std::size_t>(3, end) : end), part.written)
-                               .detail("The given value did not match any of the allowed values for this field."));
+    return std::unexpected(
+        invalid_value(in.substr(0, f == "MON" || f == "DY" ? std::min<std::size_t>(3, end) : end),
+                      part.written)
+            .detail("The given value did not match any of the allowed values for this field."));
   }
   if (f == "MONTH" || f == "MON" || f == "RM") r.month = found + 1;
   return {};
@@ -385,8 +428,11 @@ Result<Read> read_all(std::string_view in, std::string_view pattern) {
         }
         // A separator stands for any separator, and for none.
         skip_spaces();
-        if (c != ' ' && !in.empty() && std::ispunct(static_cast<unsigned char>(in[0])) != 0) in.remove_prefix(1);
-        else if (c == ' ' && in.size() > 1 && std::ispunct(static_cast<unsigned char>(in[0])) != 0 && in[0] != '-' && in[0] != '+') in.remove_prefix(1);
+        if (c != ' ' && !in.empty() && std::ispunct(static_cast<unsigned char>(in[0])) != 0)
+          in.remove_prefix(1);
+        else if (c == ' ' && in.size() > 1 && std::ispunct(static_cast<unsigned char>(in[0])) != 0 &&
+                 in[0] != '-' && in[0] != '+')
+          in.remove_prefix(1);
       }
       continue;
     }
@@ -402,19 +448,27 @@ Result<Read> read_all(std::string_view in, std::string_view pattern) {
         return true;
       };
       const bool half = part.field[0] == 'P' || part.field == "AM" || part.field == "A.M.";
-      if (half && mark(dots ? "A.M." : "AM")) r.half = 0, r.twelve = true;
-      else if (half && mark(dots ? "P.M." : "PM")) r.half = 1, r.twelve = true;
-      else if (!half && mark(dots ? "B.C." : "BC")) r.bc = true;
+      if (half && mark(dots ? "A.M." : "AM"))
+        r.half = 0, r.twelve = true;
+      else if (half && mark(dots ? "P.M." : "PM"))
+        r.half = 1, r.twelve = true;
+      else if (!half && mark(dots ? "B.C." : "BC"))
+        r.bc = true;
       else if (half || !mark(dots ? "A.D." : "AD")) {
-        return std::unexpected(invalid_value(in.substr(0, part.field.size()), part.written)
-                                   .detail("The given value did not match any of the allowed values for this field."));
+        return std::unexpected(
+            invalid_value(in.substr(0, part.field.size()), part.written)
+                .detail("The given value did not match any of the allowed values for this field."));
       }
     } else if (part.field == "TZ" || part.field == "OF") {
-      return fail(ErrorCode::kNotImplemented, "formatting field \"{}\" is only supported in to_char", part.field);
+      return fail(ErrorCode::kNotImplemented, "formatting field \"{}\" is only supported in to_char",
+                  part.field);
     } else {
-      const bool followed = i + 1 < parts.size() && (!parts[i + 1].field.empty() ||
-                            std::isdigit(static_cast<unsigned char>(parts[i + 1].literal[0])) != 0);
-      BOP_TRY(read_number(part, followed && part.fill && !is_name(parts[i + 1].field) && !is_mark(parts[i + 1].field), in, r));
+      const bool followed =
+          i + 1 < parts.size() && (!parts[i + 1].field.empty() ||
+                                   std::isdigit(static_cast<unsigned char>(parts[i + 1].literal[0])) != 0);
+      BOP_TRY(read_number(
+          part, followed && part.fill && !is_name(parts[i + 1].field) && !is_mark(parts[i + 1].field), in,
+          r));
     }
   }
   return r;
@@ -422,7 +476,8 @@ Result<Read> read_all(std::string_view in, std::string_view pattern) {
 
 Result<std::int64_t> timestamp_of(std::string_view text, Read r) {
   const auto out_of_range = [&] {
-    return Error(ErrorCode::kDatetimeOutOfRange, fmt::format("date/time field value out of range: \"{}\"", text));
+    return Error(ErrorCode::kDatetimeOutOfRange,
+                 fmt::format("date/time field value out of range: \"{}\"", text));
   };
   if (r.twelve) {
     if (r.hour < 1 || r.hour > 12) {
@@ -433,14 +488,18 @@ Result<std::int64_t> timestamp_of(std::string_view text, Read r) {
     if (r.half == 1 && r.hour < 12) r.hour += 12;
     if (r.half == 0 && r.hour == 12) r.hour = 0;
   }
-  if (r.bc) r.year = 1 - r.year;
-  else if (r.year < 0) r.year += 1;
+  if (r.bc)
+    r.year = 1 - r.year;
+  else if (r.year < 0)
+    r.year += 1;
   std::int64_t date = 0;
   if (r.has_julian) {
     date = r.julian - 2451545;
   } else {
-    if (r.month < 1 || r.month > 12 || r.day < 1 || r.day > days_in_month(r.year, r.month)) return std::unexpected(out_of_range());
-    if (r.yearday < 0 || r.yearday > (is_leap_year(r.year) ? 366 : 365)) return std::unexpected(out_of_range());
+    if (r.month < 1 || r.month > 12 || r.day < 1 || r.day > days_in_month(r.year, r.month))
+      return std::unexpected(out_of_range());
+    if (r.yearday < 0 || r.yearday > (is_leap_year(r.year) ? 366 : 365))
+      return std::unexpected(out_of_range());
     date = r.yearday > 0 ? date_of(r.year, 1, 1) + r.yearday - 1 : date_of(r.year, r.month, r.day);
   }
   if (r.hour < 0 || r.hour > 24 || r.minute < 0 || r.minute > 59 || r.second < 0 || r.second > 59 ||

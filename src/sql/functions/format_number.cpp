@@ -12,18 +12,19 @@ namespace bop {
 namespace {
 
 struct Place {
-  // 9 0 . , m(inus at this place) s(ign at this place) p(lus at this place) t(H) T(H upper) l(iteral) L(currency)
+  // 9 0 . , m(inus at this place) s(ign at this place) p(lus at this place) t(H) T(H upper) l(iteral)
+  // L(currency)
   char kind;
   char literal = 0;
 };
 
 struct NumberPattern {
   std::vector<Place> places;
-  int before = 0, after = 0;     // digits around the point
-  int first_zero = -1;           // place before the point from which zeros are written
-  int last_zero = 0;             // how many digits behind the point are written whatever they are
+  int before = 0, after = 0;  // digits around the point
+  int first_zero = -1;        // place before the point from which zeros are written
+  int last_zero = 0;          // how many digits behind the point are written whatever they are
   bool fill = true, point = false, brackets = false;
-  char sign = 0;                 // 0 in front, 'S' anchored in front with plus, 'E' at the end, 'P' placed by the pattern
+  char sign = 0;  // 0 in front, 'S' anchored in front with plus, 'E' at the end, 'P' placed by the pattern
 };
 
 Result<NumberPattern> pattern_of(std::string_view in) {
@@ -37,14 +38,21 @@ Result<NumberPattern> pattern_of(std::string_view in) {
   };
   while (!in.empty()) {
     std::size_t used = 2;
-    if (starts("FM")) p.fill = false;
-    else if (starts("MI")) p.places.push_back({'m'}), p.sign = 'P';
-    else if (starts("SG")) p.places.push_back({'s'}), p.sign = 'P';
-    else if (starts("PL")) p.places.push_back({'p'});
-    else if (starts("PR")) p.brackets = true;
-    else if (starts("TH")) p.places.push_back({in[0] == 'T' ? 'T' : 't'});
+    if (starts("FM"))
+      p.fill = false;
+    else if (starts("MI"))
+      p.places.push_back({'m'}), p.sign = 'P';
+    else if (starts("SG"))
+      p.places.push_back({'s'}), p.sign = 'P';
+    else if (starts("PL"))
+      p.places.push_back({'p'});
+    else if (starts("PR"))
+      p.brackets = true;
+    else if (starts("TH"))
+      p.places.push_back({in[0] == 'T' ? 'T' : 't'});
     else if (starts("RN") || starts("EEEE")) {
-      return fail(ErrorCode::kNotImplemented, "the number format \"{}\" is not implemented", in.substr(0, starts("RN") ? 2 : 4));
+      return fail(ErrorCode::kNotImplemented, "the number format \"{}\" is not implemented",
+                  in.substr(0, starts("RN") ? 2 : 4));
     } else {
       used = 1;
       const char c = static_cast<char>(std::toupper(static_cast<unsigned char>(in[0])));
@@ -123,9 +131,12 @@ Returned write_number(const Numeric& value, std::string_view text) {
   const auto begin = [&] {
     if (begun) return;
     begun = true;
-    if (p.brackets) out += negative ? "<" : p.fill ? " " : "";
-    else if (p.sign == 'S') out += negative ? '-' : '+';
-    else if (p.sign == 0) out += negative ? "-" : p.fill ? " " : "";
+    if (p.brackets)
+      out += negative ? "<" : p.fill ? " " : "";
+    else if (p.sign == 'S')
+      out += negative ? '-' : '+';
+    else if (p.sign == 0)
+      out += negative ? "-" : p.fill ? " " : "";
   };
   int at = 0;
   std::size_t behind = 0;
@@ -156,17 +167,23 @@ Returned write_number(const Numeric& value, std::string_view text) {
         out += '.';
         break;
       case ',':
-        if (begun && at > 0) out += ',';
-        else if (p.fill) out += ' ';
+        if (begun && at > 0)
+          out += ',';
+        else if (p.fill)
+          out += ' ';
         break;
       case 'm':
-        if (negative) out += '-';
-        else if (p.fill) out += ' ';
+        if (negative)
+          out += '-';
+        else if (p.fill)
+          out += ' ';
         break;
       case 's': out += negative ? '-' : '+'; break;
       case 'p':
-        if (!negative) out += '+';
-        else if (p.fill) out += ' ';
+        if (!negative)
+          out += '+';
+        else if (p.fill)
+          out += ' ';
         break;
       case 'L':
         if (p.fill) out += ' ';

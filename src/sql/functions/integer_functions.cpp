@@ -13,7 +13,9 @@ std::unexpected<Error> out_of_range(std::string_view type) {
 }
 
 template <class T>
-constexpr std::string_view kName = sizeof(T) == 2 ? "smallint" : sizeof(T) == 4 ? "integer" : "bigint";
+constexpr std::string_view kName = sizeof(T) == 2   ? "smallint"
+                                   : sizeof(T) == 4 ? "integer"
+                                                    : "bigint";
 
 template <class T>
 Returned checked(__int128 v) {
@@ -24,9 +26,12 @@ Returned checked(__int128 v) {
 // `p` is the prefix of PostgreSQL's names for this pair of widths; T the wider one.
 template <class T>
 void add_arithmetic(Implementations& all, const std::string& p) {
-  all.push_back(scalar(p + "pl", [](Call& c) { return checked<T>(static_cast<__int128>(c.integer(0)) + c.integer(1)); }));
-  all.push_back(scalar(p + "mi", [](Call& c) { return checked<T>(static_cast<__int128>(c.integer(0)) - c.integer(1)); }));
-  all.push_back(scalar(p + "mul", [](Call& c) { return checked<T>(static_cast<__int128>(c.integer(0)) * c.integer(1)); }));
+  all.push_back(scalar(
+      p + "pl", [](Call& c) { return checked<T>(static_cast<__int128>(c.integer(0)) + c.integer(1)); }));
+  all.push_back(scalar(
+      p + "mi", [](Call& c) { return checked<T>(static_cast<__int128>(c.integer(0)) - c.integer(1)); }));
+  all.push_back(scalar(
+      p + "mul", [](Call& c) { return checked<T>(static_cast<__int128>(c.integer(0)) * c.integer(1)); }));
   all.push_back(scalar(p + "div", [](Call& c) -> Returned {
     if (c.integer(1) == 0) return fail(ErrorCode::kDivisionByZero, "division by zero");
     return checked<T>(static_cast<__int128>(c.integer(0)) / c.integer(1));
@@ -64,7 +69,9 @@ void add_width(Implementations& all, const std::string& p) {
 
 template <class T>
 Returned gcd(Call& c) {
-  const auto magnitude = [](std::int64_t v) { return v < 0 ? 0 - static_cast<std::uint64_t>(v) : static_cast<std::uint64_t>(v); };
+  const auto magnitude = [](std::int64_t v) {
+    return v < 0 ? 0 - static_cast<std::uint64_t>(v) : static_cast<std::uint64_t>(v);
+  };
   return checked<T>(static_cast<__int128>(std::gcd(magnitude(c.integer(0)), magnitude(c.integer(1)))));
 }
 
@@ -88,13 +95,15 @@ void add_integer_functions(Implementations& all) {
   add_arithmetic<std::int64_t>(all, "int82");
   add_arithmetic<std::int64_t>(all, "int48");
   add_arithmetic<std::int64_t>(all, "int84");
-  all.push_back(scalar("int4inc", [](Call& c) { return checked<std::int32_t>(static_cast<__int128>(c.integer(0)) + 1); }));
+  all.push_back(scalar(
+      "int4inc", [](Call& c) { return checked<std::int32_t>(static_cast<__int128>(c.integer(0)) + 1); }));
   all.push_back(scalar("int4gcd", gcd<std::int32_t>));
   all.push_back(scalar("int8gcd", gcd<std::int64_t>));
   all.push_back(scalar("int4lcm", lcm<std::int32_t>));
   all.push_back(scalar("int8lcm", lcm<std::int64_t>));
   for (const char* p : {"int2larger", "int4larger", "int8larger"}) all.push_back(native(p, "max({0}, {1})"));
-  for (const char* p : {"int2smaller", "int4smaller", "int8smaller"}) all.push_back(native(p, "min({0}, {1})"));
+  for (const char* p : {"int2smaller", "int4smaller", "int8smaller"})
+    all.push_back(native(p, "min({0}, {1})"));
 }
 
 }  // namespace bop

@@ -27,27 +27,37 @@ Returned divide(Call& c) {
 Returned make_interval(Call& c) {
   const auto n = [&c](std::size_t i) { return i < c.size() ? c.integer(i) : 0; };
   const double seconds = c.size() > 6 ? float_of(c[6]) : 0;
-  const __int128 months = static_cast<__int128>(n(0)) * 12 + n(1), days = static_cast<__int128>(n(2)) * 7 + n(3);
-  const double us = static_cast<double>(n(4)) * 3.6e9 + static_cast<double>(n(5)) * 6e7 + std::rint(seconds * 1e6);
-  if (months != static_cast<std::int32_t>(months) || days != static_cast<std::int32_t>(days) || !(std::fabs(us) < 9.2e18)) {
+  const __int128 months = static_cast<__int128>(n(0)) * 12 + n(1),
+                 days = static_cast<__int128>(n(2)) * 7 + n(3);
+  const double us =
+      static_cast<double>(n(4)) * 3.6e9 + static_cast<double>(n(5)) * 6e7 + std::rint(seconds * 1e6);
+  if (months != static_cast<std::int32_t>(months) || days != static_cast<std::int32_t>(days) ||
+      !(std::fabs(us) < 9.2e18)) {
     return fail(ErrorCode::kDatetimeOutOfRange, "interval out of range");
   }
-  const std::int64_t exact = n(4) * 3600 * kUsPerSecond + n(5) * 60 * kUsPerSecond + static_cast<std::int64_t>(std::rint(seconds * 1e6));
-  return text_result(Interval{static_cast<std::int32_t>(months), static_cast<std::int32_t>(days), exact}.stored());
+  const std::int64_t exact = n(4) * 3600 * kUsPerSecond + n(5) * 60 * kUsPerSecond +
+                             static_cast<std::int64_t>(std::rint(seconds * 1e6));
+  return text_result(
+      Interval{static_cast<std::int32_t>(months), static_cast<std::int32_t>(days), exact}.stored());
 }
 
 }  // namespace
 
 void add_interval_functions(Implementations& all) {
-  all.push_back(scalar("interval_pl", [](Call& c) { return stored(Interval::add(interval(c, 0), interval(c, 1))); }));
+  all.push_back(
+      scalar("interval_pl", [](Call& c) { return stored(Interval::add(interval(c, 0), interval(c, 1))); }));
   all.push_back(scalar("interval_mi", subtract));
   all.push_back(scalar("interval_um", [](Call& c) { return stored(interval(c, 0).negated()); }));
   all.push_back(scalar("interval_mul", [](Call& c) { return stored(interval(c, 0).times(float_of(c[1]))); }));
-  all.push_back(scalar("mul_d_interval", [](Call& c) { return stored(interval(c, 1).times(float_of(c[0]))); }));
+  all.push_back(
+      scalar("mul_d_interval", [](Call& c) { return stored(interval(c, 1).times(float_of(c[0]))); }));
   all.push_back(scalar("interval_div", divide));
-  all.push_back(scalar("interval_justify_hours", [](Call& c) { return text_result(justify_hours(interval(c, 0)).stored()); }));
-  all.push_back(scalar("interval_justify_days", [](Call& c) { return text_result(justify_days(interval(c, 0)).stored()); }));
-  all.push_back(scalar("interval_justify_interval", [](Call& c) { return text_result(justify_interval(interval(c, 0)).stored()); }));
+  all.push_back(scalar("interval_justify_hours",
+                       [](Call& c) { return text_result(justify_hours(interval(c, 0)).stored()); }));
+  all.push_back(scalar("interval_justify_days",
+                       [](Call& c) { return text_result(justify_days(interval(c, 0)).stored()); }));
+  all.push_back(scalar("interval_justify_interval",
+                       [](Call& c) { return text_result(justify_interval(interval(c, 0)).stored()); }));
   all.push_back(scalar("make_interval", make_interval));
 }
 

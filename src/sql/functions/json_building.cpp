@@ -10,14 +10,16 @@
 namespace bop {
 namespace {
 
-Status append_array_as_json(Oid array, const Array& a, const CodecContext& context, std::size_t dimension, std::size_t& at,
-                            std::string& out) {
+Status append_array_as_json(Oid array, const Array& a, const CodecContext& context, std::size_t dimension,
+                            std::size_t& at, std::string& out) {
   out += '[';
   if (!a.dimensions.empty()) {
     for (std::int32_t i = 0; i < a.dimensions[dimension].count; ++i) {
       if (i > 0) out += ',';
-      if (dimension + 1 < a.dimensions.size()) BOP_TRY(append_array_as_json(array, a, context, dimension + 1, at, out));
-      else BOP_TRY(append_as_json(element_of(array), a.elements[at++], context, out));
+      if (dimension + 1 < a.dimensions.size())
+        BOP_TRY(append_array_as_json(array, a, context, dimension + 1, at, out));
+      else
+        BOP_TRY(append_as_json(element_of(array), a.elements[at++], context, out));
     }
   }
   out += ']';
@@ -63,9 +65,10 @@ Returned build_array(Call& c, bool binary) {
 Returned build_object(Call& c, bool binary) {
   const auto args = spread(c);
   if (args.size() % 2 != 0) {
-    return std::unexpected(Error(ErrorCode::kInvalidArgument, "argument list must have even number of elements")
-                               .hint(fmt::format("The arguments of {} must consist of alternating keys and values.",
-                                                 binary ? "jsonb_build_object()" : "json_build_object()")));
+    return std::unexpected(
+        Error(ErrorCode::kInvalidArgument, "argument list must have even number of elements")
+            .hint(fmt::format("The arguments of {} must consist of alternating keys and values.",
+                              binary ? "jsonb_build_object()" : "json_build_object()")));
   }
   std::string s = "{";
   for (std::size_t i = 0; i < args.size(); i += 2) {
@@ -93,15 +96,21 @@ Returned object_of_texts(Call& c, bool binary) {
   Array a = parse_stored_array(types::kTextArray, c.text(0));
   if (c.size() > 1) {
     Array b = parse_stored_array(types::kTextArray, c.text(1));
-    if (a.dimensions.size() > 1 || b.dimensions.size() > 1) return fail(ErrorCode::kArraySubscriptError, "wrong number of array subscripts");
-    if (a.elements.size() != b.elements.size()) return fail(ErrorCode::kArraySubscriptError, "mismatched array dimensions");
+    if (a.dimensions.size() > 1 || b.dimensions.size() > 1)
+      return fail(ErrorCode::kArraySubscriptError, "wrong number of array subscripts");
+    if (a.elements.size() != b.elements.size())
+      return fail(ErrorCode::kArraySubscriptError, "mismatched array dimensions");
     keys = std::move(a.elements);
     values = std::move(b.elements);
   } else {
-    if (a.dimensions.size() > 2) return fail(ErrorCode::kArraySubscriptError, "wrong number of array subscripts");
-    if (a.dimensions.size() == 2 && a.dimensions[1].count != 2) return fail(ErrorCode::kArraySubscriptError, "array must have two columns");
-    if (a.elements.size() % 2 != 0) return fail(ErrorCode::kArraySubscriptError, "array must have even number of elements");
-    for (std::size_t i = 0; i < a.elements.size(); ++i) (i % 2 == 0 ? keys : values).push_back(std::move(a.elements[i]));
+    if (a.dimensions.size() > 2)
+      return fail(ErrorCode::kArraySubscriptError, "wrong number of array subscripts");
+    if (a.dimensions.size() == 2 && a.dimensions[1].count != 2)
+      return fail(ErrorCode::kArraySubscriptError, "array must have two columns");
+    if (a.elements.size() % 2 != 0)
+      return fail(ErrorCode::kArraySubscriptError, "array must have even number of elements");
+    for (std::size_t i = 0; i < a.elements.size(); ++i)
+      (i % 2 == 0 ? keys : values).push_back(std::move(a.elements[i]));
   }
   std::string s = "{";
   for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -109,8 +118,10 @@ Returned object_of_texts(Call& c, bool binary) {
     if (i > 0) s += ", ";
     append_json_string(keys[i].bytes(), s);
     s += " : ";
-    if (values[i].is_null()) s += "null";
-    else append_json_string(values[i].bytes(), s);
+    if (values[i].is_null())
+      s += "null";
+    else
+      append_json_string(values[i].bytes(), s);
   }
   return finish(s + "}", binary, c);
 }
@@ -138,8 +149,10 @@ Status append_as_json(Oid type, const Value& v, const CodecContext& context, std
     case types::kNumeric: {
       std::string s;
       encode_text(type, -1, v, context, s);
-      if (s.find_first_of("NI") == s.npos) out += s;
-      else append_json_string(s, out);
+      if (s.find_first_of("NI") == s.npos)
+        out += s;
+      else
+        append_json_string(s, out);
       return {};
     }
     case types::kDate:
@@ -149,9 +162,13 @@ Status append_as_json(Oid type, const Value& v, const CodecContext& context, std
       iso.date_style = DateStyle::kIso;
       std::string s;
       encode_text(type, -1, v, iso, s);
-      if (const std::size_t space = s.find(' '); type != types::kDate && space != s.npos && s.find("infinity") == s.npos) s[space] = 'T';
+      if (const std::size_t space = s.find(' ');
+          type != types::kDate && space != s.npos && s.find("infinity") == s.npos)
+        s[space] = 'T';
       // JSON wants minutes in the zone; PostgreSQL writes them always here.
-      if (type == types::kTimestamptz && s.find("infinity") == s.npos && s.find(':', s.find_last_of("+-")) == s.npos) s += ":00";
+      if (type == types::kTimestamptz && s.find("infinity") == s.npos &&
+          s.find(':', s.find_last_of("+-")) == s.npos)
+        s += ":00";
       append_json_string(s, out);
       return {};
     }
@@ -175,8 +192,10 @@ void add_json_building(Implementations& all) {
   all.push_back(scalar("jsonb_build_array_noargs", [](Call&) { return text_result("[]"); }));
   all.push_back(scalar("json_build_object_noargs", [](Call&) { return text_result("{}"); }));
   all.push_back(scalar("jsonb_build_object_noargs", [](Call&) { return text_result("{}"); }));
-  for (const char* k : {"json_object", "json_object_two_arg"}) all.push_back(scalar(k, [](Call& c) { return object_of_texts(c, false); }));
-  for (const char* k : {"jsonb_object", "jsonb_object_two_arg"}) all.push_back(scalar(k, [](Call& c) { return object_of_texts(c, true); }));
+  for (const char* k : {"json_object", "json_object_two_arg"})
+    all.push_back(scalar(k, [](Call& c) { return object_of_texts(c, false); }));
+  for (const char* k : {"jsonb_object", "jsonb_object_two_arg"})
+    all.push_back(scalar(k, [](Call& c) { return object_of_texts(c, true); }));
 }
 
 }  // namespace bop

@@ -9,7 +9,8 @@
 
 namespace bop {
 
-// Appends the value: numbers and booleans bare, json verbatim, arrays as arrays, all else as strings. NULL is null.
+// Appends the value: numbers and booleans bare, json verbatim, arrays as arrays, all else as strings. NULL is
+// null.
 [[nodiscard]] Status append_as_json(Oid type, const Value& v, const CodecContext& context, std::string& out);
 
 }  // namespace bop

@@ -27,14 +27,18 @@ const Json* step(const Json* j, std::string_view key) {
   return r.ec == std::errc() && r.ptr == key.data() + key.size() ? j->at(i) : nullptr;
 }
 
-std::vector<OwnedValue> path_of(std::string_view stored) { return parse_stored_array(types::kTextArray, stored).elements; }
+std::vector<OwnedValue> path_of(std::string_view stored) {
+  return parse_stored_array(types::kTextArray, stored).elements;
+}
 
 Implementation field(std::string key, bool binary, bool as_text, bool by_index) {
   return scalar(std::move(key), [=](Call& c) -> Returned {
     const Json j = parse_stored_json(c.text(0));
     const Json* found = nullptr;
-    if (by_index) found = j.type == Json::Type::kArray ? j.at(c.integer(1)) : nullptr;
-    else if (j.type == Json::Type::kObject) found = j.find(c.text(1));
+    if (by_index)
+      found = j.type == Json::Type::kArray ? j.at(c.integer(1)) : nullptr;
+    else if (j.type == Json::Type::kObject)
+      found = j.find(c.text(1));
     if (found == nullptr) return OwnedValue::null();
     return as_text ? part_text(*found, binary) : part(*found, binary);
   });
@@ -46,8 +50,10 @@ Implementation path(std::string key, bool binary, bool as_text) {
     const Json* at = &j;
     // The function gets its path as single arguments, the operator as an array.
     std::vector<OwnedValue> keys;
-    if (c.kernel.is_operator) keys = path_of(c.text(1));
-    else for (std::size_t i = 1; i < c.size(); ++i) keys.emplace_back(c[i]);
+    if (c.kernel.is_operator)
+      keys = path_of(c.text(1));
+    else
+      for (std::size_t i = 1; i < c.size(); ++i) keys.emplace_back(c[i]);
     for (const OwnedValue& k : keys) {
       if (k.is_null()) return OwnedValue::null();
       at = step(at, k.bytes());
@@ -84,7 +90,9 @@ bool contains_at_top(const Json& a, const Json& b) {
 bool has_key(const Json& j, std::string_view key) {
   if (j.type == Json::Type::kObject) return j.find(key) != nullptr;
   if (j.type == Json::Type::kString) return j.text == key;
-  return j.type == Json::Type::kArray && std::ranges::any_of(j.items, [key](const Json& i) { return i.type == Json::Type::kString && i.text == key; });
+  return j.type == Json::Type::kArray && std::ranges::any_of(j.items, [key](const Json& i) {
+           return i.type == Json::Type::kString && i.text == key;
+         });
 }
 
 Implementation has_keys(std::string key, bool all_of_them) {
@@ -112,7 +120,8 @@ std::string_view type_name(const Json& j) {
 Returned array_length(Call& c) {
   const Json j = parse_stored_json(c.text(0));
   if (j.type == Json::Type::kArray) return OwnedValue::of_int(static_cast<std::int64_t>(j.items.size()));
-  return fail(ErrorCode::kInvalidArgument, "cannot get array length of {}", j.is_scalar() ? "a scalar" : "a non-array");
+  return fail(ErrorCode::kInvalidArgument, "cannot get array length of {}",
+              j.is_scalar() ? "a scalar" : "a non-array");
 }
 
 Json concatenate(Json a, Json b) {
@@ -124,13 +133,17 @@ Json concatenate(Json a, Json b) {
   }
   Json r = Json::of(Type::kArray);
   for (Json* j : {&a, &b}) {
-    if (j->type == Type::kArray) std::ranges::move(j->items, std::back_inserter(r.items));
-    else r.items.push_back(std::move(*j));
+    if (j->type == Type::kArray)
+      std::ranges::move(j->items, std::back_inserter(r.items));
+    else
+      r.items.push_back(std::move(*j));
   }
   return r;
 }
 
-Returned concat(Call& c) { return text_result(jsonb_text(concatenate(parse_stored_json(c.text(0)), parse_stored_json(c.text(1))))); }
+Returned concat(Call& c) {
+  return text_result(jsonb_text(concatenate(parse_stored_json(c.text(0)), parse_stored_json(c.text(1)))));
+}
 
 Returned delete_keys(Call& c, bool many) {
   Json j = parse_stored_json(c.text(0));
@@ -152,7 +165,8 @@ Returned delete_keys(Call& c, bool many) {
 Returned delete_index(Call& c) {
   Json j = parse_stored_json(c.text(0));
   if (j.is_scalar()) return fail(ErrorCode::kInvalidArgument, "cannot delete from scalar");
-  if (j.type == Json::Type::kObject) return fail(ErrorCode::kInvalidArgument, "cannot delete from object using integer index");
+  if (j.type == Json::Type::kObject)
+    return fail(ErrorCode::kInvalidArgument, "cannot delete from object using integer index");
   const auto n = static_cast<std::int64_t>(j.items.size());
   const std::int64_t i = c.integer(1) < 0 ? c.integer(1) + n : c.integer(1);
   if (i >= 0 && i < n) j.items.erase(j.items.begin() + i);
@@ -162,8 +176,10 @@ Returned delete_index(Call& c) {
 enum class Change : std::uint8_t { kSet, kInsertBefore, kInsertAfter, kDelete };
 
 // Walks `path` and changes what it names. `create` adds what is missing at the last step.
-Status change(Json& j, std::span<const OwnedValue> keys, std::size_t depth, Change how, bool create, const Json* value) {
-  if (keys[depth].is_null()) return fail(ErrorCode::kNullNotAllowed, "path element at position {} is null", depth + 1);
+Status change(Json& j, std::span<const OwnedValue> keys, std::size_t depth, Change how, bool create,
+              const Json* value) {
+  if (keys[depth].is_null())
+    return fail(ErrorCode::kNullNotAllowed, "path element at position {} is null", depth + 1);
   const std::string& key = keys[depth].bytes();
   const bool last = depth + 1 == keys.size();
   if (j.type == Json::Type::kObject) {
@@ -176,21 +192,28 @@ Status change(Json& j, std::span<const OwnedValue> keys, std::size_t depth, Chan
       return {};
     }
     if (!last) return change(it->second, keys, depth + 1, how, create, value);
-    if (how == Change::kDelete) j.members.erase(it);
-    else if (how == Change::kSet) it->second = *value;
-    else return std::unexpected(Error(ErrorCode::kInvalidArgument, "cannot replace existing key").hint("Try using the function jsonb_set to replace key value."));
+    if (how == Change::kDelete)
+      j.members.erase(it);
+    else if (how == Change::kSet)
+      it->second = *value;
+    else
+      return std::unexpected(Error(ErrorCode::kInvalidArgument, "cannot replace existing key")
+                                 .hint("Try using the function jsonb_set to replace key value."));
     return {};
   }
   if (j.type != Json::Type::kArray) return {};
   std::int64_t i = 0;
   const auto r = std::from_chars(key.data(), key.data() + key.size(), i);
   if (r.ec != std::errc() || r.ptr != key.data() + key.size()) {
-    return fail(ErrorCode::kInvalidTextRepresentation, "path element at position {} is not an integer: \"{}\"", depth + 1, key);
+    return fail(ErrorCode::kInvalidTextRepresentation,
+                "path element at position {} is not an integer: \"{}\"", depth + 1, key);
   }
   const auto n = static_cast<std::int64_t>(j.items.size());
   const bool negative = i < 0;
   if (negative) i += n;
-  if (!last) return i >= 0 && i < n ? change(j.items[static_cast<std::size_t>(i)], keys, depth + 1, how, create, value) : Status();
+  if (!last)
+    return i >= 0 && i < n ? change(j.items[static_cast<std::size_t>(i)], keys, depth + 1, how, create, value)
+                           : Status();
   if (i < 0 || i >= n) {
     if (how == Change::kDelete || (how == Change::kSet && !create)) return {};
     j.items.insert(i < 0 ? j.items.begin() : j.items.end(), *value);
@@ -208,7 +231,9 @@ Status change(Json& j, std::span<const OwnedValue> keys, std::size_t depth, Chan
 
 Returned changed(Call& c, Change how, const Json* value, bool create) {
   Json j = parse_stored_json(c.text(0));
-  if (j.is_scalar()) return fail(ErrorCode::kInvalidArgument, "cannot {} path in scalar", how == Change::kDelete ? "delete" : "set");
+  if (j.is_scalar())
+    return fail(ErrorCode::kInvalidArgument, "cannot {} path in scalar",
+                how == Change::kDelete ? "delete" : "set");
   const auto keys = path_of(c.text(1));
   if (keys.empty()) return OwnedValue(c[0]);
   BOP_TRY(change(j, keys, 0, how, create, value));
@@ -222,7 +247,8 @@ Returned set(Call& c) {
 
 Returned insert(Call& c) {
   const Json value = parse_stored_json(c.text(2));
-  return changed(c, c.size() > 3 && c[3].as_bool() ? Change::kInsertAfter : Change::kInsertBefore, &value, true);
+  return changed(c, c.size() > 3 && c[3].as_bool() ? Change::kInsertAfter : Change::kInsertBefore, &value,
+                 true);
 }
 
 void strip(Json& j) {
@@ -232,7 +258,10 @@ void strip(Json& j) {
 }
 
 void pretty(const Json& j, std::size_t depth, std::string& out) {
-  const auto line = [&out](std::size_t d) { out += '\n'; out.append(d * 4, ' '); };
+  const auto line = [&out](std::size_t d) {
+    out += '\n';
+    out.append(d * 4, ' ');
+  };
   if (j.is_scalar()) return append_json(j, out);
   const bool object = j.type == Json::Type::kObject;
   const std::size_t n = object ? j.members.size() : j.items.size();
@@ -252,11 +281,12 @@ void pretty(const Json& j, std::size_t depth, std::string& out) {
 
 using Cells = std::vector<std::vector<OwnedValue>>;
 RowSource source(Cells cells) {
-  return [cells = std::move(cells), i = std::size_t{0}](std::vector<OwnedValue>& row) mutable -> Result<bool> {
-    if (i >= cells.size()) return false;
-    row = std::move(cells[i++]);
-    return true;
-  };
+  return
+      [cells = std::move(cells), i = std::size_t{0}](std::vector<OwnedValue>& row) mutable -> Result<bool> {
+        if (i >= cells.size()) return false;
+        row = std::move(cells[i++]);
+        return true;
+      };
 }
 
 Implementation elements(std::string key, bool binary, bool as_text) {
@@ -264,8 +294,11 @@ Implementation elements(std::string key, bool binary, bool as_text) {
     const Json j = parse_stored_json(c.text(0));
     if (j.type != Json::Type::kArray) {
       const bool object = j.type == Json::Type::kObject;
-      if (binary) return fail(ErrorCode::kInvalidArgument, "cannot extract elements from {}", object ? "an object" : "a scalar");
-      return fail(ErrorCode::kInvalidArgument, "cannot call {} on a {}", c.kernel.name, object ? "non-array" : "scalar");
+      if (binary)
+        return fail(ErrorCode::kInvalidArgument, "cannot extract elements from {}",
+                    object ? "an object" : "a scalar");
+      return fail(ErrorCode::kInvalidArgument, "cannot call {} on a {}", c.kernel.name,
+                  object ? "non-array" : "scalar");
     }
     Cells cells;
     for (const Json& i : j.items) cells.push_back({as_text ? part_text(i, binary) : part(i, binary)});
@@ -278,9 +311,12 @@ Implementation each(std::string key, bool binary, bool as_text, bool keys_only) 
     const Json j = parse_stored_json(c.text(0));
     if (j.type != Json::Type::kObject) {
       const bool array = j.type == Json::Type::kArray;
-      if (keys_only) return fail(ErrorCode::kInvalidArgument, "cannot call {} on {}", c.kernel.name, array ? "an array" : "a scalar");
+      if (keys_only)
+        return fail(ErrorCode::kInvalidArgument, "cannot call {} on {}", c.kernel.name,
+                    array ? "an array" : "a scalar");
       if (binary) return fail(ErrorCode::kInvalidArgument, "cannot call {} on a non-object", c.kernel.name);
-      return fail(ErrorCode::kInvalidArgument, "cannot deconstruct {}", array ? "an array as an object" : "a scalar");
+      return fail(ErrorCode::kInvalidArgument, "cannot deconstruct {}",
+                  array ? "an array as an object" : "a scalar");
     }
     Cells cells;
     for (const auto& [name, v] : j.members) {
@@ -303,7 +339,9 @@ void add_json_functions(Implementations& all) {
     all.push_back(field(p + "array_element_text", binary, true, true));
     all.push_back(path(p + "extract_path", binary, false));
     all.push_back(path(p + "extract_path_text", binary, true));
-    all.push_back(scalar(p + "typeof", [](Call& c) { return text_result(std::string(type_name(parse_stored_json(c.text(0))))); }));
+    all.push_back(scalar(p + "typeof", [](Call& c) {
+      return text_result(std::string(type_name(parse_stored_json(c.text(0)))));
+    }));
     all.push_back(scalar(p + "array_length", array_length));
     all.push_back(scalar(p + "strip_nulls", [binary](Call& c) {
       Json j = parse_stored_json(c.text(0));
@@ -326,16 +364,22 @@ void add_json_functions(Implementations& all) {
     all.push_back(each(p + "each_text", binary, true, false));
     all.push_back(each(p + "object_keys", binary, false, true));
   }
-  all.push_back(scalar("jsonb_contains", [](Call& c) { return bool_result(contains_at_top(parse_stored_json(c.text(0)), parse_stored_json(c.text(1)))); }));
-  all.push_back(scalar("jsonb_contained", [](Call& c) { return bool_result(contains_at_top(parse_stored_json(c.text(1)), parse_stored_json(c.text(0)))); }));
-  all.push_back(scalar("jsonb_exists", [](Call& c) { return bool_result(has_key(parse_stored_json(c.text(0)), c.text(1))); }));
+  all.push_back(scalar("jsonb_contains", [](Call& c) {
+    return bool_result(contains_at_top(parse_stored_json(c.text(0)), parse_stored_json(c.text(1))));
+  }));
+  all.push_back(scalar("jsonb_contained", [](Call& c) {
+    return bool_result(contains_at_top(parse_stored_json(c.text(1)), parse_stored_json(c.text(0))));
+  }));
+  all.push_back(scalar(
+      "jsonb_exists", [](Call& c) { return bool_result(has_key(parse_stored_json(c.text(0)), c.text(1))); }));
   all.push_back(has_keys("jsonb_exists_any", false));
   all.push_back(has_keys("jsonb_exists_all", true));
   all.push_back(scalar("jsonb_concat", concat));
   all.push_back(scalar("jsonb_delete", [](Call& c) { return delete_keys(c, false); }));
   all.push_back(scalar("jsonb_delete_array", [](Call& c) { return delete_keys(c, true); }));
   all.push_back(scalar("jsonb_delete_idx", delete_index));
-  all.push_back(scalar("jsonb_delete_path", [](Call& c) { return changed(c, Change::kDelete, nullptr, false); }));
+  all.push_back(
+      scalar("jsonb_delete_path", [](Call& c) { return changed(c, Change::kDelete, nullptr, false); }));
   all.push_back(scalar("jsonb_set", set));
   all.push_back(scalar("jsonb_insert", insert));
   all.push_back(scalar("jsonb_pretty", [](Call& c) {

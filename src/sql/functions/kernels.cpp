@@ -4,8 +4,8 @@
 #include <charconv>
 #include <unordered_map>
 
-#include "sql/functions/registry.hpp"
 #include "sql/functions/regex.hpp"
+#include "sql/functions/registry.hpp"
 
 namespace bop {
 namespace {
@@ -23,10 +23,11 @@ struct ProcRow {
   std::string_view args, columns;
 };
 const std::vector<ProcRow> kProcs = {
-#define BOP_PROC(oid, name, key, kind, strict, volatility, returns_set, variadic, defaults, result, args, columns) \
+#define BOP_PROC(oid, name, key, kind, strict, volatility, returns_set, variadic, defaults, result, args, \
+                 columns)                                                                                 \
   {oid, name, key, kind, strict, volatility, returns_set, variadic, defaults, result, args, columns},
-#include "sql/functions/proc_table.def"
 #include "sql/functions/bop_proc_table.def"
+#include "sql/functions/proc_table.def"
 #undef BOP_PROC
 };
 
@@ -67,8 +68,10 @@ std::string sqlite_name_of(std::string_view key) {
   std::string n = "bop_f_";
   for (const char c : key) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-    if (plain) n += c;
-    else if (c != ')' && n.back() != '_') n += '_';
+    if (plain)
+      n += c;
+    else if (c != ')' && n.back() != '_')
+      n += '_';
   }
   return n;
 }
@@ -87,11 +90,20 @@ struct Tables {
       const auto found = by_key.find(p.key);
       if (found == by_key.end()) continue;
       const Implementation& i = *found->second;
-      Kernel k{.oid = p.oid, .name = p.name, .args = parse_oids(p.args), .result = p.result, .variadic = p.variadic,
-               .defaults = p.defaults, .strict = p.strict, .volatility = p.volatility};
-      k.kind = i.set ? KernelKind::kSetReturning : p.kind == 'a' ? KernelKind::kAggregate : KernelKind::kScalar;
+      Kernel k{.oid = p.oid,
+               .name = p.name,
+               .args = parse_oids(p.args),
+               .result = p.result,
+               .variadic = p.variadic,
+               .defaults = p.defaults,
+               .strict = p.strict,
+               .volatility = p.volatility};
+      k.kind = i.set           ? KernelKind::kSetReturning
+               : p.kind == 'a' ? KernelKind::kAggregate
+                               : KernelKind::kScalar;
       k.is_operator = false;
-      k.typed = i.native.empty() && std::ranges::any_of(k.args, [](Oid o) { return is_pseudo(o) && o != types::kCstring; });
+      k.typed = i.native.empty() &&
+                std::ranges::any_of(k.args, [](Oid o) { return is_pseudo(o) && o != types::kCstring; });
       k.window = k.kind == KernelKind::kAggregate;
       k.proc_name = p.name;
       k.sqlite_name = sqlite_name_of(p.key);
@@ -135,8 +147,9 @@ bool accepts(const Kernel& k, std::size_t n) {
   return n <= declared && n + static_cast<std::size_t>(k.defaults) >= declared;
 }
 
-std::vector<const Kernel*> filtered(const std::unordered_map<std::string_view, std::vector<const Kernel*>>& map,
-                                    std::string_view name, auto&& wanted) {
+std::vector<const Kernel*> filtered(
+    const std::unordered_map<std::string_view, std::vector<const Kernel*>>& map, std::string_view name,
+    auto&& wanted) {
   std::vector<const Kernel*> found;
   if (const auto it = map.find(name); it != map.end()) {
     std::ranges::copy_if(it->second, std::back_inserter(found), wanted);
@@ -218,10 +231,14 @@ void parse_arg_types(std::string_view s, std::vector<Oid>& out, bool& variadic_a
 std::string cast_sql(Oid from, Oid to, std::int32_t typmod, bool explicit_cast, std::string_view operand) {
   std::string sql;
   const auto is_int = [](Oid o) { return o == types::kInt2 || o == types::kInt4 || o == types::kInt8; };
-  if (is_stored_alike(from, to)) sql = operand;
-  else if (is_int(from) && (to == types::kNumeric || to == types::kText || to == types::kVarchar)) sql = fmt::format("CAST({} AS TEXT)", operand);
-  else if (is_int(from) && to == types::kFloat8) sql = fmt::format("CAST({} AS REAL)", operand);
-  else sql = fmt::format("bop_cast({}, {}, {}, {})", operand, from, to, explicit_cast ? 1 : 0);
+  if (is_stored_alike(from, to))
+    sql = operand;
+  else if (is_int(from) && (to == types::kNumeric || to == types::kText || to == types::kVarchar))
+    sql = fmt::format("CAST({} AS TEXT)", operand);
+  else if (is_int(from) && to == types::kFloat8)
+    sql = fmt::format("CAST({} AS REAL)", operand);
+  else
+    sql = fmt::format("bop_cast({}, {}, {}, {})", operand, from, to, explicit_cast ? 1 : 0);
   if (typmod >= 0) sql = fmt::format("bop_typmod({}, {}, {}, {})", sql, to, typmod, explicit_cast ? 1 : 0);
   return sql;
 }

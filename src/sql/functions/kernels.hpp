@@ -1,27 +1,32 @@
 // Functions, operators and aggregates of PostgreSQL as typed kernels, and their adapter to SQLite.
 //
-// The signatures (names, argument types, results, strictness, volatility) are PostgreSQL 15's own catalog rows
-// (proc_table.def, operator_table.def). A row without an implementation here is not in the table, so that the binder
-// answers 42883 or 0A000, never something else.
+// The signatures (names, argument types, results, strictness, volatility) are PostgreSQL 15's own catalog
+// rows (proc_table.def, operator_table.def). A row without an implementation here is not in the table, so
+// that the binder answers 42883 or 0A000, never something else.
 //
 // How the binder calls a kernel from SQL of SQLite:
-//   * `native_sql` not empty: the template with {0}, {1}... replaced by the operands (each operand in parentheses if
+//   * `native_sql` not empty: the template with {0}, {1}... replaced by the operands (each operand in
+//   parentheses if
 //     it is not a literal, parameter or column). SQLite's own evaluation is then exactly PostgreSQL's.
 //   * otherwise sqlite_name(operands...). Argument types must already be the declared ones (casts inserted).
-//   * `typed`: the first argument is a text constant with the OIDs of the actual arguments, separated by commas,
-//     arg_types_literal(): it stands for polymorphic and "any" arguments. Variadic arguments are passed one by one;
-//     when the call says VARIADIC array, the last OID of that list is written with a leading 'v' (not typed:
-//     sqlite_name + "_array" where the function also stands behind an operator: json[b]_extract_path[_text]).
-//   * set-returning: FROM sqlite_name(operands...); a table-valued function whose columns are `columns` (one column
+//   * `typed`: the first argument is a text constant with the OIDs of the actual arguments, separated by
+//   commas,
+//     arg_types_literal(): it stands for polymorphic and "any" arguments. Variadic arguments are passed one
+//     by one; when the call says VARIADIC array, the last OID of that list is written with a leading 'v' (not
+//     typed: sqlite_name + "_array" where the function also stands behind an operator:
+//     json[b]_extract_path[_text]).
+//   * set-returning: FROM sqlite_name(operands...); a table-valued function whose columns are `columns` (one
+//   column
 //     named "value" if the list is empty) and "ordinality" (bigint) behind them.
-//   * aggregates: sqlite_name([DISTINCT] operands...) [FILTER]; as SQLite aggregates, usable as window functions
+//   * aggregates: sqlite_name([DISTINCT] operands...) [FILTER]; as SQLite aggregates, usable as window
+//   functions
 //     where `window` says so. ORDER BY inside the call is SQLite's.
 // Besides, `bop_cast(value, from, to, explicit)` and `bop_typmod(value, type, typmod, explicit)` exist;
 // cast_sql() writes them, or nothing where a cast changes no byte.
-// Array support for the binder: bop_any('<op name>', elem oid, scalar, array), bop_all(...), bop_subscript(array oid,
-// array, i...), bop_slice(array oid, array, lower, upper, ...; NULL bound = missing), bop_array(elem oid, values...)
-// for ARRAY[...] of scalars, bop_array_nested(elem oid, arrays...), aggregate bop_array_collect(elem oid, value) for
-// ARRAY(SELECT ...).
+// Array support for the binder: bop_any('<op name>', elem oid, scalar, array), bop_all(...),
+// bop_subscript(array oid, array, i...), bop_slice(array oid, array, lower, upper, ...; NULL bound =
+// missing), bop_array(elem oid, values...) for ARRAY[...] of scalars, bop_array_nested(elem oid, arrays...),
+// aggregate bop_array_collect(elem oid, value) for ARRAY(SELECT ...).
 //
 // A kernel's error goes to FunctionContext::error (whole, with SQLSTATE) and to SQLite as its text.
 #pragma once
@@ -59,10 +64,10 @@ struct Kernel {
   std::string_view name;  // pg_proc.proname, or the operator's sign
   std::vector<Oid> args;  // declared; for a prefix operator one
   Oid result;
-  Oid variadic;           // pg_proc.provariadic: element type of the last argument, 0 = not variadic
-  int defaults;           // how many trailing arguments may be left out (the adapter fills in their defaults)
+  Oid variadic;  // pg_proc.provariadic: element type of the last argument, 0 = not variadic
+  int defaults;  // how many trailing arguments may be left out (the adapter fills in their defaults)
   bool strict;
-  char volatility;        // 'i', 's', 'v'
+  char volatility;  // 'i', 's', 'v'
   KernelKind kind;
   bool is_operator;
   bool typed;
@@ -117,7 +122,8 @@ class Sequences {
   [[nodiscard]] virtual Result<std::int64_t> lastval() = 0;
 };
 
-// Functions that read the catalog (pg_get_expr, pg_table_is_visible, pg_get_indexdef, has_table_privilege...).
+// Functions that read the catalog (pg_get_expr, pg_table_is_visible, pg_get_indexdef,
+// has_table_privilege...).
 class CatalogFunctions {
  public:
   virtual ~CatalogFunctions() = default;
@@ -135,19 +141,19 @@ struct FunctionContext {
   FunctionContext& operator=(const FunctionContext&) = delete;
 
   CodecContext codec;
-  SessionInfo* session = nullptr;       // nullptr: such functions answer 0A000
+  SessionInfo* session = nullptr;  // nullptr: such functions answer 0A000
   Sequences* sequences = nullptr;
   CatalogFunctions* catalog = nullptr;
-  Clock* clock = nullptr;               // nullptr = the system's
+  Clock* clock = nullptr;  // nullptr = the system's
   Random* random = nullptr;
-  std::optional<Error> error;           // of the kernel that failed last; the session takes and clears it
+  std::optional<Error> error;  // of the kernel that failed last; the session takes and clears it
   std::string version = "PostgreSQL 15.0 (BOP)";
   std::unique_ptr<RegexCache> regexes;
-  double seed_state = -1;               // of setseed
+  double seed_state = -1;  // of setseed
 };
 
-// Registers all kernels, collations and table-valued functions on a connection. A pooled connection that moves to
-// another session is given that session's context with `rebind_functions`, which costs nothing.
+// Registers all kernels, collations and table-valued functions on a connection. A pooled connection that
+// moves to another session is given that session's context with `rebind_functions`, which costs nothing.
 [[nodiscard]] Status register_functions(sqlite3* connection, FunctionContext* context);
 void rebind_functions(sqlite3* connection, FunctionContext* context);
 // Only the collations, for connections that run no session's SQL (replay, checks).

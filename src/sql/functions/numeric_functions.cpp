@@ -21,7 +21,9 @@ Implementation unary(std::string key, Unary f) {
   return scalar(std::move(key), [f](Call& c) { return stored(f(number(c, 0))); });
 }
 
-int scale_argument(Call& c) { return c.size() > 1 ? static_cast<int>(std::clamp<std::int64_t>(c.integer(1), -140000, 140000)) : 0; }
+int scale_argument(Call& c) {
+  return c.size() > 1 ? static_cast<int>(std::clamp<std::int64_t>(c.integer(1), -140000, 140000)) : 0;
+}
 
 Result<Numeric> gcd(const Numeric& a, const Numeric& b) {
   if (!a.is_finite() || !b.is_finite()) return Numeric::of(Numeric::Kind::kNan);
@@ -48,9 +50,12 @@ Result<Numeric> lcm(const Numeric& a, const Numeric& b) {
 Returned width_bucket(Call& c) {
   const Numeric operand = number(c, 0), low = number(c, 1), high = number(c, 2);
   const std::int64_t count = c.integer(3);
-  const auto bad = [](std::string_view what) { return fail(ErrorCode::kInvalidWidthBucketArgument, "{}", what); };
+  const auto bad = [](std::string_view what) {
+    return fail(ErrorCode::kInvalidWidthBucketArgument, "{}", what);
+  };
   if (count <= 0) return bad("count must be greater than zero");
-  if (operand.is_nan() || low.is_nan() || high.is_nan()) return bad("operand, lower bound, and upper bound cannot be NaN");
+  if (operand.is_nan() || low.is_nan() || high.is_nan())
+    return bad("operand, lower bound, and upper bound cannot be NaN");
   if (!low.is_finite() || !high.is_finite()) return bad("lower and upper bounds must be finite");
   const int order = Numeric::compare(low, high);
   if (order == 0) return bad("lower bound cannot equal upper bound");
@@ -58,7 +63,9 @@ Returned width_bucket(Call& c) {
   const int below = Numeric::compare(operand, first) * (order < 0 ? 1 : -1);
   const int above = Numeric::compare(operand, high) * (order < 0 ? 1 : -1);
   if (below < 0) return OwnedValue::of_int(0);
-  if (above >= 0) return count >= INT32_MAX ? Returned(fail(ErrorCode::kNumericOutOfRange, "integer out of range")) : OwnedValue::of_int(count + 1);
+  if (above >= 0)
+    return count >= INT32_MAX ? Returned(fail(ErrorCode::kNumericOutOfRange, "integer out of range"))
+                              : OwnedValue::of_int(count + 1);
   BOP_LET(offset, Numeric::subtract(operand, low));
   BOP_LET(span, Numeric::subtract(high, low));
   BOP_LET(scaled, Numeric::multiply(offset, Numeric::of_int(count)));
@@ -103,13 +110,17 @@ void add_numeric_functions(Implementations& all) {
   all.push_back(unary("numeric_sqrt", numeric_sqrt));
   all.push_back(unary("numeric_exp", numeric_exp));
   all.push_back(unary("numeric_ln", numeric_ln));
-  all.push_back(scalar("numeric_round", [](Call& c) { return stored(number(c, 0).rounded(scale_argument(c))); }));
-  all.push_back(scalar("numeric_trunc", [](Call& c) { return stored(number(c, 0).truncated(scale_argument(c))); }));
+  all.push_back(
+      scalar("numeric_round", [](Call& c) { return stored(number(c, 0).rounded(scale_argument(c))); }));
+  all.push_back(
+      scalar("numeric_trunc", [](Call& c) { return stored(number(c, 0).truncated(scale_argument(c))); }));
   // Functions that PostgreSQL writes in SQL over the ones above.
   all.push_back(scalar("round(numeric)", [](Call& c) { return stored(number(c, 0).rounded(0)); }));
   all.push_back(scalar("trunc(numeric)", [](Call& c) { return stored(number(c, 0).truncated(0)); }));
-  all.push_back(scalar("log(numeric)", [](Call& c) { return stored(numeric_log(Numeric::of_int(10), number(c, 0))); }));
-  all.push_back(scalar("log10(numeric)", [](Call& c) { return stored(numeric_log(Numeric::of_int(10), number(c, 0))); }));
+  all.push_back(
+      scalar("log(numeric)", [](Call& c) { return stored(numeric_log(Numeric::of_int(10), number(c, 0))); }));
+  all.push_back(scalar("log10(numeric)",
+                       [](Call& c) { return stored(numeric_log(Numeric::of_int(10), number(c, 0))); }));
   all.push_back(scalar("numeric_scale", [](Call& c) -> Returned {
     const Numeric n = number(c, 0);
     if (!n.is_finite()) return OwnedValue::null();

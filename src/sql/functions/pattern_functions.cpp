@@ -26,7 +26,8 @@ Result<bool> like(std::string_view s, std::string_view p, bool fold) {
     }
     std::size_t k = j;
     if (k < p.size() && p[k] == '\\') {
-      if (++k == p.size()) return fail(ErrorCode::kInvalidEscapeSequence, "LIKE pattern must not end with escape character");
+      if (++k == p.size())
+        return fail(ErrorCode::kInvalidEscapeSequence, "LIKE pattern must not end with escape character");
     }
     if (k < p.size() && same(s[i], p[k])) {
       ++i;
@@ -134,7 +135,8 @@ Array groups_of(std::string_view s, const Regex::Match& m) {
   std::vector<OwnedValue> items;
   for (std::size_t i = m.groups.size() > 1 ? 1 : 0; i < m.groups.size(); ++i) {
     const auto& g = m.groups[i];
-    items.push_back(g.set ? OwnedValue::of_text(std::string(s.substr(g.begin, g.end - g.begin))) : OwnedValue::null());
+    items.push_back(g.set ? OwnedValue::of_text(std::string(s.substr(g.begin, g.end - g.begin)))
+                          : OwnedValue::null());
   }
   return Array::of_vector(std::move(items));
 }
@@ -148,8 +150,9 @@ std::size_t after(std::string_view s, const Regex::Match& m) {
 Returned regexp_match(Call& c) {
   BOP_LET(o, options(c, 2));
   if (o.global) {
-    return std::unexpected(Error(ErrorCode::kInvalidArgument, "regexp_match() does not support the \"global\" option")
-                               .hint("Use the regexp_matches function instead."));
+    return std::unexpected(
+        Error(ErrorCode::kInvalidArgument, "regexp_match() does not support the \"global\" option")
+            .hint("Use the regexp_matches function instead."));
   }
   BOP_LET(regex, c.context.regexes->get(c.text(1), o));
   Regex::Match m;
@@ -161,8 +164,8 @@ Returned regexp_match(Call& c) {
 Result<RowSource> regexp_matches(Call& c) {
   BOP_LET(o, options(c, 2));
   BOP_LET(regex, c.context.regexes->get(c.text(1), o));
-  return RowSource([regex, s = std::string(c.text(0)), at = std::size_t{0}, global = o.global](
-                       std::vector<OwnedValue>& row) mutable -> Result<bool> {
+  return RowSource([regex, s = std::string(c.text(0)), at = std::size_t{0},
+                    global = o.global](std::vector<OwnedValue>& row) mutable -> Result<bool> {
     if (at > s.size()) return false;
     Regex::Match m;
     BOP_LET(hit, regex->find(s, at, m));
@@ -199,7 +202,8 @@ Result<std::string> replaced(Call& c, std::string_view s, std::string_view patte
       const char e = by[++i];
       const std::size_t g = e == '&' ? 0 : is_digit(e) ? static_cast<std::size_t>(e - '0') : m.groups.size();
       if (e == '&' || (is_digit(e) && e != '0')) {
-        if (g < m.groups.size() && m.groups[g].set) out += s.substr(m.groups[g].begin, m.groups[g].end - m.groups[g].begin);
+        if (g < m.groups.size() && m.groups[g].set)
+          out += s.substr(m.groups[g].begin, m.groups[g].end - m.groups[g].begin);
       } else if (e == '\\') {
         out += '\\';
       } else {
@@ -214,8 +218,11 @@ Result<std::string> replaced(Call& c, std::string_view s, std::string_view patte
 
 Returned regexp_replace(Call& c) {
   if (c.size() > 3 && !c.text(3).empty() && is_digit(c.text(3)[0])) {
-    return std::unexpected(error(ErrorCode::kInvalidArgument, "invalid regular expression option: \"{}\"", c.text(3).substr(0, 1))
-                               .hint("If you meant to use regexp_replace() with a start parameter, cast the fourth argument to integer explicitly."));
+    return std::unexpected(
+        error(ErrorCode::kInvalidArgument, "invalid regular expression option: \"{}\"",
+              c.text(3).substr(0, 1))
+            .hint(
+                "If you meant to use regexp_replace() with a start parameter, cast the fourth argument to integer explicitly."));
   }
   BOP_LET(o, options(c, 3));
   BOP_LET(s, replaced(c, c.text(0), c.text(1), c.text(2), o, 0, 1));
@@ -225,11 +232,14 @@ Returned regexp_replace(Call& c) {
 // regexp_replace(string, pattern, replacement, start [, n [, flags]])
 Returned regexp_replace_from(Call& c) {
   const std::int64_t start = c.integer(3), n = c.size() > 4 ? c.integer(4) : 1;
-  if (start <= 0) return fail(ErrorCode::kInvalidArgument, "invalid value for parameter \"{}\": {}", "start", start);
+  if (start <= 0)
+    return fail(ErrorCode::kInvalidArgument, "invalid value for parameter \"{}\": {}", "start", start);
   if (n < 0) return fail(ErrorCode::kInvalidArgument, "invalid value for parameter \"{}\": {}", "n", n);
   BOP_LET(o, options(c, 5));
   o.global = n == 0;
-  BOP_LET(s, replaced(c, c.text(0), c.text(1), c.text(2), o, utf8_offset(c.text(0), static_cast<std::size_t>(start - 1)), std::max<std::int64_t>(n, 1)));
+  BOP_LET(
+      s, replaced(c, c.text(0), c.text(1), c.text(2), o,
+                  utf8_offset(c.text(0), static_cast<std::size_t>(start - 1)), std::max<std::int64_t>(n, 1)));
   return OwnedValue::of_text(std::move(s));
 }
 
@@ -245,11 +255,13 @@ Returned regexp_substring(Call& c) {
 
 Returned regexp_count(Call& c) {
   const std::int64_t start = c.size() > 2 ? c.integer(2) : 1;
-  if (start <= 0) return fail(ErrorCode::kInvalidArgument, "invalid value for parameter \"{}\": {}", "start", start);
+  if (start <= 0)
+    return fail(ErrorCode::kInvalidArgument, "invalid value for parameter \"{}\": {}", "start", start);
   BOP_LET(o, options(c, 3));
   BOP_LET(regex, c.context.regexes->get(c.text(1), o));
   std::int64_t n = 0;
-  for (std::size_t at = utf8_offset(c.text(0), static_cast<std::size_t>(start - 1)); at <= c.text(0).size(); ++n) {
+  for (std::size_t at = utf8_offset(c.text(0), static_cast<std::size_t>(start - 1)); at <= c.text(0).size();
+       ++n) {
     Regex::Match m;
     BOP_LET(hit, regex->find(c.text(0), at, m));
     if (!hit) break;
@@ -315,11 +327,13 @@ void add_pattern_functions(Implementations& all) {
   all.push_back(rows("regexp_matches_no_flags", regexp_matches));
   all.push_back(scalar("textregexreplace", regexp_replace));
   all.push_back(scalar("textregexreplace_noopt", regexp_replace));
-  for (const char* k : {"textregexreplace_extended", "textregexreplace_extended_no_n", "textregexreplace_extended_no_flags"}) {
+  for (const char* k : {"textregexreplace_extended", "textregexreplace_extended_no_n",
+                        "textregexreplace_extended_no_flags"}) {
     all.push_back(scalar(k, regexp_replace_from));
   }
   all.push_back(scalar("textregexsubstr", regexp_substring));
-  for (const char* k : {"regexp_count", "regexp_count_no_start", "regexp_count_no_flags"}) all.push_back(scalar(k, regexp_count));
+  for (const char* k : {"regexp_count", "regexp_count_no_start", "regexp_count_no_flags"})
+    all.push_back(scalar(k, regexp_count));
   all.push_back(scalar("regexp_like", regexp_like));
   all.push_back(scalar("regexp_like_no_flags", regexp_like));
   for (const char* k : {"regexp_split_to_array", "regexp_split_to_array_no_flags"}) {
@@ -331,7 +345,8 @@ void add_pattern_functions(Implementations& all) {
   for (const char* k : {"regexp_split_to_table", "regexp_split_to_table_no_flags"}) {
     all.push_back(rows(k, [](Call& c) -> Result<RowSource> {
       BOP_LET(parts, split(c));
-      return RowSource([parts = std::move(parts), i = std::size_t{0}](std::vector<OwnedValue>& row) mutable -> Result<bool> {
+      return RowSource([parts = std::move(parts),
+                        i = std::size_t{0}](std::vector<OwnedValue>& row) mutable -> Result<bool> {
         if (i >= parts.size()) return false;
         row.assign(1, std::move(parts[i++]));
         return true;

@@ -30,9 +30,7 @@ std::string translate(std::string_view p) {
         case 'Y': out += "\\B"; break;
         case 'Z': out += "\\z"; break;
         case 'B': out += "\\\\"; break;
-        default:
-          out += '\\';
-          out += e;
+        default: out += '\\'; out += e;
       }
       continue;
     }
@@ -55,9 +53,12 @@ std::string translate(std::string_view p) {
           const std::size_t end = p.find(close, j + 2);
           if (end == p.npos) break;
           const std::string_view name = p.substr(j + 2, end - j - 2);
-          if (kind == ':') out += fmt::format("[:{}:]", name);
-          else if (name.size() == 1 && !is_alpha(name[0]) && !is_digit(name[0])) out += fmt::format("\\{}", name);
-          else out += name;
+          if (kind == ':')
+            out += fmt::format("[:{}:]", name);
+          else if (name.size() == 1 && !is_alpha(name[0]) && !is_digit(name[0]))
+            out += fmt::format("\\{}", name);
+          else
+            out += name;
           j = end + 2;
           continue;
         }
@@ -85,9 +86,15 @@ Result<RegexOptions> parse_regex_flags(std::string_view flags) {
       case 'c': o.ignore_case = false; break;
       case 'm':
       case 'n': o.newline_stops_dot = o.newline_anchors = true; break;
-      case 'p': o.newline_stops_dot = true; o.newline_anchors = false; break;
+      case 'p':
+        o.newline_stops_dot = true;
+        o.newline_anchors = false;
+        break;
       case 's': o.newline_stops_dot = o.newline_anchors = false; break;
-      case 'w': o.newline_anchors = true; o.newline_stops_dot = false; break;
+      case 'w':
+        o.newline_anchors = true;
+        o.newline_stops_dot = false;
+        break;
       case 't': o.extended = false; break;
       case 'x': o.extended = true; break;
       case 'q': o.literal = true; break;
@@ -102,7 +109,9 @@ Result<RegexOptions> parse_regex_flags(std::string_view flags) {
 }
 
 Result<std::shared_ptr<const Regex>> Regex::compile(std::string_view pattern, const RegexOptions& given) {
-  if (pattern.size() > kMaxPattern) return fail(ErrorCode::kInvalidRegularExpression, "invalid regular expression: regular expression is too complex");
+  if (pattern.size() > kMaxPattern)
+    return fail(ErrorCode::kInvalidRegularExpression,
+                "invalid regular expression: regular expression is too complex");
   RegexOptions o = given;
   if (pattern.starts_with("***=")) {
     o.literal = true;
@@ -138,7 +147,8 @@ Result<std::shared_ptr<const Regex>> Regex::compile(std::string_view pattern, co
   const std::string translated = o.literal ? std::string(pattern) : translate(pattern);
   int code = 0;
   PCRE2_SIZE offset = 0;
-  auto* compiled = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(), flags, &code, &offset, nullptr);
+  auto* compiled = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(), flags,
+                                 &code, &offset, nullptr);
   if (compiled == nullptr) {
     switch (code) {
       case PCRE2_ERROR_MISSING_CLOSING_PARENTHESIS:
@@ -182,10 +192,12 @@ Result<bool> Regex::find(std::string_view text, std::size_t from, Match& out) co
   thread_local const Workspace workspace;
   const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> data(
       pcre2_match_data_create_from_pattern(code, nullptr), pcre2_match_data_free);
-  const int n = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from, PCRE2_NO_UTF_CHECK,
-                            data.get(), workspace.context);
+  const int n = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
+                            PCRE2_NO_UTF_CHECK, data.get(), workspace.context);
   if (n == PCRE2_ERROR_NOMATCH) return false;
-  if (n < 0) return fail(ErrorCode::kInvalidRegularExpression, "regular expression failed: regular expression is too complex");
+  if (n < 0)
+    return fail(ErrorCode::kInvalidRegularExpression,
+                "regular expression failed: regular expression is too complex");
   const PCRE2_SIZE* offsets = pcre2_get_ovector_pointer(data.get());
   out.groups.assign(group_count_ + 1, {0, 0, false});
   for (int i = 0; i < n; ++i) {
@@ -198,7 +210,8 @@ Result<bool> Regex::find(std::string_view text, std::size_t from, Match& out) co
 Result<std::shared_ptr<const Regex>> RegexCache::get(std::string_view pattern, const RegexOptions& o) {
   std::string key(pattern);
   key += '\0';
-  for (const bool b : {o.ignore_case, o.newline_stops_dot, o.newline_anchors, o.extended, o.literal}) key += b ? '1' : '0';
+  for (const bool b : {o.ignore_case, o.newline_stops_dot, o.newline_anchors, o.extended, o.literal})
+    key += b ? '1' : '0';
   if (const auto it = cache_.find(key); it != cache_.end()) {
     order_.splice(order_.begin(), order_, it->second.second);
     return it->second.first;

@@ -1,8 +1,8 @@
 // How the files of this folder hand their kernels to the table and to SQLite.
 //
-// An implementation's key is pg_proc.prosrc of an internal function ("int4pl"), or "name(argument types)" of an
-// aggregate or of a function that PostgreSQL writes in SQL ("sum(integer)"). One implementation may stand behind
-// several rows of pg_proc and several operators.
+// An implementation's key is pg_proc.prosrc of an internal function ("int4pl"), or "name(argument types)" of
+// an aggregate or of a function that PostgreSQL writes in SQL ("sum(integer)"). One implementation may stand
+// behind several rows of pg_proc and several operators.
 #pragma once
 
 #include <functional>
@@ -57,12 +57,18 @@ struct Implementation {
 };
 using Implementations = std::vector<Implementation>;
 
-inline Implementation scalar(std::string key, ScalarFunction f) { return {.key = std::move(key), .scalar = std::move(f)}; }
-inline Implementation native(std::string key, std::string sql) { return {.key = std::move(key), .native = std::move(sql)}; }
+inline Implementation scalar(std::string key, ScalarFunction f) {
+  return {.key = std::move(key), .scalar = std::move(f)};
+}
+inline Implementation native(std::string key, std::string sql) {
+  return {.key = std::move(key), .native = std::move(sql)};
+}
 inline Implementation aggregate(std::string key, AggregateFactory f) {
   return {.key = std::move(key), .aggregate = std::move(f)};
 }
-inline Implementation rows(std::string key, SetFunction f) { return {.key = std::move(key), .set = std::move(f)}; }
+inline Implementation rows(std::string key, SetFunction f) {
+  return {.key = std::move(key), .set = std::move(f)};
+}
 template <class A>
 Implementation aggregate_of(std::string key) {
   return aggregate(std::move(key), [] { return std::make_unique<A>(); });
@@ -93,7 +99,7 @@ struct Helper {
   const char* name;
   ScalarFunction function;
 };
-[[nodiscard]] const std::vector<Helper>& helpers();  // helpers.cpp
+[[nodiscard]] const std::vector<Helper>& helpers();  // binder_functions.cpp
 
 // The value of a Result<T> turned into a stored value, or its error. (g++ 12 has no expected::transform.)
 template <class T, class F>

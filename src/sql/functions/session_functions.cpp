@@ -13,11 +13,13 @@ namespace bop {
 namespace {
 
 Result<SessionInfo*> session(Call& c) {
-  if (c.context.session == nullptr) return fail(ErrorCode::kNotImplemented, "function {} needs a session", c.kernel.name);
+  if (c.context.session == nullptr)
+    return fail(ErrorCode::kNotImplemented, "function {} needs a session", c.kernel.name);
   return c.context.session;
 }
 Result<Sequences*> sequences(Call& c) {
-  if (c.context.sequences == nullptr) return fail(ErrorCode::kNotImplemented, "function {} needs a session", c.kernel.name);
+  if (c.context.sequences == nullptr)
+    return fail(ErrorCode::kNotImplemented, "function {} needs a session", c.kernel.name);
   return c.context.sequences;
 }
 
@@ -57,11 +59,13 @@ std::string size_text(Numeric n) {
   // One extra bit decides the rounding, as PostgreSQL keeps it.
   Numeric doubled = *Numeric::divide_integral(n, Numeric::of_int(512));
   const auto halved = [](const Numeric& v) {
-    const Numeric adjusted = v.sign() < 0 ? *Numeric::subtract(v, Numeric::of_int(1)) : *Numeric::add(v, Numeric::of_int(1));
+    const Numeric adjusted =
+        v.sign() < 0 ? *Numeric::subtract(v, Numeric::of_int(1)) : *Numeric::add(v, Numeric::of_int(1));
     return *Numeric::divide_integral(adjusted, Numeric::of_int(2));
   };
   for (std::size_t u = 1; u < std::size(kUnits); ++u) {
-    if (Numeric::compare(doubled.absolute(), Numeric::of_int(20 * 1024 - 1)) < 0 || u + 1 == std::size(kUnits)) {
+    if (Numeric::compare(doubled.absolute(), Numeric::of_int(20 * 1024 - 1)) < 0 ||
+        u + 1 == std::size(kUnits)) {
       return halved(doubled).to_text() + " " + std::string(kUnits[u]);
     }
     doubled = *Numeric::divide_integral(doubled, Numeric::of_int(1024));
@@ -70,14 +74,16 @@ std::string size_text(Numeric n) {
 }
 
 Returned catalog(Call& c) {
-  if (c.context.catalog == nullptr) return fail(ErrorCode::kNotImplemented, "function {} is not available here", c.kernel.name);
+  if (c.context.catalog == nullptr)
+    return fail(ErrorCode::kNotImplemented, "function {} is not available here", c.kernel.name);
   return c.context.catalog->call(c.kernel.name, c.args);
 }
 
 Returned schemas(Call& c) {
   BOP_LET(s, session(c));
   std::vector<OwnedValue> items;
-  for (std::string& name : s->current_schemas(c[0].as_bool())) items.push_back(OwnedValue::of_text(std::move(name)));
+  for (std::string& name : s->current_schemas(c[0].as_bool()))
+    items.push_back(OwnedValue::of_text(std::move(name)));
   return OwnedValue::of_text(stored_array(types::kNameArray, Array::of_vector(std::move(items))));
 }
 
@@ -93,7 +99,8 @@ void add_session_functions(Implementations& all) {
     return names.empty() ? OwnedValue::null() : OwnedValue::of_text(std::move(names.front()));
   }));
   all.push_back(scalar("current_schemas", schemas));
-  all.push_back(scalar("pgsql_version", [](Call& c) -> Returned { return OwnedValue::of_text(c.context.version); }));
+  all.push_back(
+      scalar("pgsql_version", [](Call& c) -> Returned { return OwnedValue::of_text(c.context.version); }));
   all.push_back(scalar("show_config_by_name", current_setting));
   all.push_back(scalar("show_config_by_name_missing_ok", current_setting));
   all.push_back(scalar("set_config_by_name", set_config));
@@ -108,16 +115,21 @@ void add_session_functions(Implementations& all) {
     }));
   }
   all.push_back(scalar("pg_sleep", sleep));
-  all.push_back(scalar("pg_size_pretty", [](Call& c) { return text_result(size_text(Numeric::of_int(c.integer(0)))); }));
-  all.push_back(scalar("pg_size_pretty_numeric", [](Call& c) { return text_result(size_text(Numeric::parse_stored(c.text(0)))); }));
-  all.push_back(scalar("pg_typeof", [](Call& c) -> Returned { return OwnedValue::of_int(c.types.empty() ? types::kUnknown : c.types[0]); }));
+  all.push_back(scalar("pg_size_pretty",
+                       [](Call& c) { return text_result(size_text(Numeric::of_int(c.integer(0)))); }));
+  all.push_back(scalar("pg_size_pretty_numeric",
+                       [](Call& c) { return text_result(size_text(Numeric::parse_stored(c.text(0)))); }));
+  all.push_back(scalar("pg_typeof", [](Call& c) -> Returned {
+    return OwnedValue::of_int(c.types.empty() ? types::kUnknown : c.types[0]);
+  }));
   all.push_back(scalar("format_type", [](Call& c) -> Returned {
     if (c[0].is_null()) return OwnedValue::null();
     const auto oid = static_cast<Oid>(c.integer(0));
     if (find_type(oid) == nullptr && c.context.catalog != nullptr) return catalog(c);
     const std::int64_t typmod = c[1].is_null() ? -2 : c.integer(1);
     if (oid == types::kBpchar && typmod == -2) return OwnedValue::of_text("character");
-    return OwnedValue::of_text(format_type(oid, static_cast<std::int32_t>(std::max<std::int64_t>(typmod, -1))));
+    return OwnedValue::of_text(
+        format_type(oid, static_cast<std::int32_t>(std::max<std::int64_t>(typmod, -1))));
   }));
   all.push_back(scalar("nextval_oid", [](Call& c) -> Returned {
     BOP_LET(s, sequences(c));
@@ -130,45 +142,148 @@ void add_session_functions(Implementations& all) {
   for (const char* k : {"setval_oid", "setval3_oid"}) {
     all.push_back(scalar(k, [](Call& c) -> Returned {
       BOP_LET(s, sequences(c));
-      return then(s->setval(static_cast<Oid>(c.integer(0)), c.integer(1), c.size() < 3 || c[2].as_bool()), OwnedValue::of_int);
+      return then(s->setval(static_cast<Oid>(c.integer(0)), c.integer(1), c.size() < 3 || c[2].as_bool()),
+                  OwnedValue::of_int);
     }));
   }
   all.push_back(scalar("lastval", [](Call& c) -> Returned {
     BOP_LET(s, sequences(c));
     return then(s->lastval(), OwnedValue::of_int);
   }));
-  for (const char* k :
-       {"pg_get_userbyid", "pg_table_is_visible", "pg_type_is_visible", "pg_function_is_visible", "pg_operator_is_visible",
-        "pg_opclass_is_visible", "pg_collation_is_visible", "pg_conversion_is_visible", "pg_ts_config_is_visible",
-        "pg_get_expr", "pg_get_expr_ext", "pg_get_indexdef", "pg_get_indexdef_ext", "pg_get_constraintdef",
-        "pg_get_constraintdef_ext", "pg_get_viewdef", "pg_get_viewdef_ext", "pg_get_viewdef_name", "pg_get_viewdef_name_ext",
-        "pg_get_viewdef_wrap", "pg_get_triggerdef", "pg_get_triggerdef_ext", "pg_get_ruledef", "pg_get_ruledef_ext",
-        "pg_get_functiondef", "pg_get_function_arguments", "pg_get_function_identity_arguments", "pg_get_function_result",
-        "pg_get_function_arg_default", "pg_get_function_sqlbody", "pg_get_serial_sequence", "pg_get_statisticsobjdef",
-        "pg_get_statisticsobjdef_columns", "pg_get_partkeydef", "pg_get_partition_constraintdef", "pg_encoding_to_char",
-        "PG_encoding_to_char", "PG_char_to_encoding", "PG_char_to_encoding_name", "getdatabaseencoding", "pg_client_encoding",
-        "obj_description", "col_description", "shobj_description", "obj_description(oid, name)", "obj_description(oid)",
-        "col_description(oid, integer)", "shobj_description(oid, name)", "pg_relation_size", "pg_total_relation_size",
-        "pg_table_size", "pg_indexes_size", "pg_database_size_oid", "pg_database_size_name", "pg_tablespace_size_oid",
-        "pg_tablespace_size_name", "pg_relation_filenode", "pg_relation_filepath", "pg_tablespace_location",
-        "pg_tablespace_databases", "has_table_privilege_name", "has_table_privilege_id", "has_table_privilege_name_name",
-        "has_table_privilege_name_id", "has_table_privilege_id_name", "has_table_privilege_id_id",
-        "has_schema_privilege_name", "has_schema_privilege_id", "has_schema_privilege_name_name",
-        "has_schema_privilege_name_id", "has_database_privilege_name", "has_database_privilege_id",
-        "has_database_privilege_name_name", "has_database_privilege_name_id", "has_column_privilege_name_name",
-        "has_column_privilege_id_attnum", "has_column_privilege_id_name", "has_sequence_privilege_name",
-        "has_sequence_privilege_id", "has_function_privilege_name", "has_function_privilege_id", "has_type_privilege_id",
-        "has_type_privilege_name", "has_any_column_privilege_id", "has_any_column_privilege_name", "pg_has_role_name",
-        "pg_has_role_id", "pg_has_role_name_name", "pg_has_role_name_id", "pg_has_role_id_name", "pg_has_role_id_id",
-        "pg_is_in_recovery", "pg_postmaster_start_time", "pg_conf_load_time", "pg_is_other_temp_schema", "pg_my_temp_schema",
-        "inet_client_addr", "inet_client_port", "inet_server_addr", "inet_server_port", "pg_relation_is_publishable",
-        "to_regclass", "to_regtype", "to_regproc", "to_regprocedure", "to_regnamespace", "to_regrole", "to_regoper",
-        "to_regoperator", "to_regcollation", "pg_cancel_backend", "pg_terminate_backend", "pg_stat_get_numscans",
-        "row_security_active_name", "row_security_active", "pg_index_column_has_property", "pg_index_has_property",
-        "pg_indexam_has_property", "pg_sequence_parameters", "pg_sequence_last_value", "pg_describe_object",
-        "pg_identify_object", "pg_blocking_pids", "pg_advisory_lock_int8", "pg_try_advisory_lock_int8",
-        "pg_advisory_unlock_int8", "pg_advisory_xact_lock_int8", "pg_advisory_unlock_all", "pg_column_is_updatable",
-        "pg_relation_is_updatable", "pg_char_to_encoding", "pg_export_snapshot", "pg_jit_available", "bop_current_csn"}) {
+  for (const char* k : {"pg_get_userbyid",
+                        "pg_table_is_visible",
+                        "pg_type_is_visible",
+                        "pg_function_is_visible",
+                        "pg_operator_is_visible",
+                        "pg_opclass_is_visible",
+                        "pg_collation_is_visible",
+                        "pg_conversion_is_visible",
+                        "pg_ts_config_is_visible",
+                        "pg_get_expr",
+                        "pg_get_expr_ext",
+                        "pg_get_indexdef",
+                        "pg_get_indexdef_ext",
+                        "pg_get_constraintdef",
+                        "pg_get_constraintdef_ext",
+                        "pg_get_viewdef",
+                        "pg_get_viewdef_ext",
+                        "pg_get_viewdef_name",
+                        "pg_get_viewdef_name_ext",
+                        "pg_get_viewdef_wrap",
+                        "pg_get_triggerdef",
+                        "pg_get_triggerdef_ext",
+                        "pg_get_ruledef",
+                        "pg_get_ruledef_ext",
+                        "pg_get_functiondef",
+                        "pg_get_function_arguments",
+                        "pg_get_function_identity_arguments",
+                        "pg_get_function_result",
+                        "pg_get_function_arg_default",
+                        "pg_get_function_sqlbody",
+                        "pg_get_serial_sequence",
+                        "pg_get_statisticsobjdef",
+                        "pg_get_statisticsobjdef_columns",
+                        "pg_get_partkeydef",
+                        "pg_get_partition_constraintdef",
+                        "pg_encoding_to_char",
+                        "PG_encoding_to_char",
+                        "PG_char_to_encoding",
+                        "PG_char_to_encoding_name",
+                        "getdatabaseencoding",
+                        "pg_client_encoding",
+                        "obj_description",
+                        "col_description",
+                        "shobj_description",
+                        "obj_description(oid, name)",
+                        "obj_description(oid)",
+                        "col_description(oid, integer)",
+                        "shobj_description(oid, name)",
+                        "pg_relation_size",
+                        "pg_total_relation_size",
+                        "pg_table_size",
+                        "pg_indexes_size",
+                        "pg_database_size_oid",
+                        "pg_database_size_name",
+                        "pg_tablespace_size_oid",
+                        "pg_tablespace_size_name",
+                        "pg_relation_filenode",
+                        "pg_relation_filepath",
+                        "pg_tablespace_location",
+                        "pg_tablespace_databases",
+                        "has_table_privilege_name",
+                        "has_table_privilege_id",
+                        "has_table_privilege_name_name",
+                        "has_table_privilege_name_id",
+                        "has_table_privilege_id_name",
+                        "has_table_privilege_id_id",
+                        "has_schema_privilege_name",
+                        "has_schema_privilege_id",
+                        "has_schema_privilege_name_name",
+                        "has_schema_privilege_name_id",
+                        "has_database_privilege_name",
+                        "has_database_privilege_id",
+                        "has_database_privilege_name_name",
+                        "has_database_privilege_name_id",
+                        "has_column_privilege_name_name",
+                        "has_column_privilege_id_attnum",
+                        "has_column_privilege_id_name",
+                        "has_sequence_privilege_name",
+                        "has_sequence_privilege_id",
+                        "has_function_privilege_name",
+                        "has_function_privilege_id",
+                        "has_type_privilege_id",
+                        "has_type_privilege_name",
+                        "has_any_column_privilege_id",
+                        "has_any_column_privilege_name",
+                        "pg_has_role_name",
+                        "pg_has_role_id",
+                        "pg_has_role_name_name",
+                        "pg_has_role_name_id",
+                        "pg_has_role_id_name",
+                        "pg_has_role_id_id",
+                        "pg_is_in_recovery",
+                        "pg_postmaster_start_time",
+                        "pg_conf_load_time",
+                        "pg_is_other_temp_schema",
+                        "pg_my_temp_schema",
+                        "inet_client_addr",
+                        "inet_client_port",
+                        "inet_server_addr",
+                        "inet_server_port",
+                        "pg_relation_is_publishable",
+                        "to_regclass",
+                        "to_regtype",
+                        "to_regproc",
+                        "to_regprocedure",
+                        "to_regnamespace",
+                        "to_regrole",
+                        "to_regoper",
+                        "to_regoperator",
+                        "to_regcollation",
+                        "pg_cancel_backend",
+                        "pg_terminate_backend",
+                        "pg_stat_get_numscans",
+                        "row_security_active_name",
+                        "row_security_active",
+                        "pg_index_column_has_property",
+                        "pg_index_has_property",
+                        "pg_indexam_has_property",
+                        "pg_sequence_parameters",
+                        "pg_sequence_last_value",
+                        "pg_describe_object",
+                        "pg_identify_object",
+                        "pg_blocking_pids",
+                        "pg_advisory_lock_int8",
+                        "pg_try_advisory_lock_int8",
+                        "pg_advisory_unlock_int8",
+                        "pg_advisory_xact_lock_int8",
+                        "pg_advisory_unlock_all",
+                        "pg_column_is_updatable",
+                        "pg_relation_is_updatable",
+                        "pg_char_to_encoding",
+                        "pg_export_snapshot",
+                        "pg_jit_available",
+                        "bop_current_csn"}) {
     all.push_back(scalar(k, catalog));
   }
 }

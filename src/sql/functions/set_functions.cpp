@@ -14,8 +14,8 @@ Error zero_step() { return {ErrorCode::kInvalidArgument, "step size cannot equal
 Result<RowSource> integers(Call& c) {
   const std::int64_t step = c.size() > 2 ? c.integer(2) : 1;
   if (step == 0) return std::unexpected(zero_step());
-  return RowSource([at = static_cast<__int128>(c.integer(0)), end = c.integer(1), step, &context = c.context, n = 0](
-                       std::vector<OwnedValue>& row) mutable -> Result<bool> {
+  return RowSource([at = static_cast<__int128>(c.integer(0)), end = c.integer(1), step, &context = c.context,
+                    n = 0](std::vector<OwnedValue>& row) mutable -> Result<bool> {
     if (step > 0 ? at > end : at < end) return false;
     if (++n % kInterruptEvery == 0) BOP_TRY(interrupted(context));
     row.assign(1, OwnedValue::of_int(static_cast<std::int64_t>(at)));
@@ -34,7 +34,8 @@ Result<RowSource> numerics(Call& c) {
     if (!all[i]->is_finite()) return fail(ErrorCode::kInvalidArgument, "{} cannot be infinity", kNames[i]);
   }
   if (step.is_zero()) return std::unexpected(zero_step());
-  return RowSource([at = start, stop, step, &context = c.context, n = 0](std::vector<OwnedValue>& row) mutable -> Result<bool> {
+  return RowSource([at = start, stop, step, &context = c.context,
+                    n = 0](std::vector<OwnedValue>& row) mutable -> Result<bool> {
     const int order = Numeric::compare(at, stop);
     if (step.sign() > 0 ? order > 0 : order < 0) return false;
     if (++n % kInterruptEvery == 0) BOP_TRY(interrupted(context));
@@ -49,8 +50,8 @@ Result<RowSource> timestamps(Call& c, bool with_zone) {
   const Interval step = Interval::of_stored(c.text(2));
   const int sign = Interval::compare(step, {});
   if (sign == 0) return std::unexpected(zero_step());
-  return RowSource([at = c.integer(0), end = c.integer(1), step, sign, with_zone, &context = c.context, n = 0](
-                       std::vector<OwnedValue>& row) mutable -> Result<bool> {
+  return RowSource([at = c.integer(0), end = c.integer(1), step, sign, with_zone, &context = c.context,
+                    n = 0](std::vector<OwnedValue>& row) mutable -> Result<bool> {
     if (sign > 0 ? at > end : at < end) return false;
     if (++n % kInterruptEvery == 0) BOP_TRY(interrupted(context));
     row.assign(1, OwnedValue::of_int(at));
@@ -61,11 +62,12 @@ Result<RowSource> timestamps(Call& c, bool with_zone) {
 }
 
 Result<RowSource> items(std::vector<OwnedValue> values) {
-  return RowSource([values = std::move(values), i = std::size_t{0}](std::vector<OwnedValue>& row) mutable -> Result<bool> {
-    if (i >= values.size()) return false;
-    row.assign(1, std::move(values[i++]));
-    return true;
-  });
+  return RowSource(
+      [values = std::move(values), i = std::size_t{0}](std::vector<OwnedValue>& row) mutable -> Result<bool> {
+        if (i >= values.size()) return false;
+        row.assign(1, std::move(values[i++]));
+        return true;
+      });
 }
 
 Result<RowSource> subscripts(Call& c) {
@@ -85,10 +87,12 @@ Result<RowSource> subscripts(Call& c) {
 }  // namespace
 
 void add_set_functions(Implementations& all) {
-  for (const char* k : {"generate_series_int4", "generate_series_step_int4", "generate_series_int8", "generate_series_step_int8"}) {
+  for (const char* k : {"generate_series_int4", "generate_series_step_int4", "generate_series_int8",
+                        "generate_series_step_int8"}) {
     all.push_back(rows(k, integers));
   }
-  for (const char* k : {"generate_series_numeric", "generate_series_step_numeric"}) all.push_back(rows(k, numerics));
+  for (const char* k : {"generate_series_numeric", "generate_series_step_numeric"})
+    all.push_back(rows(k, numerics));
   all.push_back(rows("generate_series_timestamp", [](Call& c) { return timestamps(c, false); }));
   all.push_back(rows("generate_series_timestamptz", [](Call& c) { return timestamps(c, true); }));
   all.push_back(rows("generate_subscripts", subscripts));

@@ -56,12 +56,15 @@ void run_scalar(sqlite3_context* sc, int n, sqlite3_value** v) {
       parse_arg_types(args[0].bytes, parsed->oids, parsed->variadic_array);
       local = *parsed;
       types = &local;
-      sqlite3_set_auxdata(sc, kTypesCached, parsed.release(), [](void* p) { delete static_cast<ArgTypes*>(p); });
+      sqlite3_set_auxdata(sc, kTypesCached, parsed.release(),
+                          [](void* p) { delete static_cast<ArgTypes*>(p); });
     }
     args = args.subspan(1);
   }
   if (slot.kernel->strict && any_null(args)) return sqlite3_result_null(sc);
-  Call call{.args = args, .context = context, .kernel = *slot.kernel,
+  Call call{.args = args,
+            .context = context,
+            .kernel = *slot.kernel,
             .types = types == nullptr ? std::span<const Oid>() : std::span<const Oid>(types->oids),
             .variadic_array = types != nullptr && types->variadic_array};
   auto result = slot.implementation->scalar(call);
@@ -125,8 +128,11 @@ void step_or_undo(sqlite3_context* sc, int n, sqlite3_value** v, bool undo) {
     }
   }
   if (slot.kernel->typed) args = args.subspan(1);
-  Call call{.args = args, .context = *slot.binding->context, .kernel = *slot.kernel,
-            .types = group->types == nullptr ? std::span<const Oid>() : std::span<const Oid>(group->types->oids)};
+  Call call{
+      .args = args,
+      .context = *slot.binding->context,
+      .kernel = *slot.kernel,
+      .types = group->types == nullptr ? std::span<const Oid>() : std::span<const Oid>(group->types->oids)};
   auto done = undo ? group->aggregate->undo(call) : group->aggregate->step(call);
   if (!done) report(sc, call.context, std::move(done).error());
 }
@@ -143,7 +149,8 @@ void show_value(sqlite3_context* sc, const Slot& slot, Group* group) {
   set_result(sc, *result);
 }
 void run_value(sqlite3_context* sc) {
-  show_value(sc, *static_cast<Slot*>(sqlite3_user_data(sc)), static_cast<Group*>(sqlite3_aggregate_context(sc, 0)));
+  show_value(sc, *static_cast<Slot*>(sqlite3_user_data(sc)),
+             static_cast<Group*>(sqlite3_aggregate_context(sc, 0)));
 }
 void run_final(sqlite3_context* sc) {
   auto* group = static_cast<Group*>(sqlite3_aggregate_context(sc, 0));
@@ -205,8 +212,8 @@ Status register_collations(sqlite3* connection) {
   for (const TypeInfo& t : all_types()) {
     if (t.collation.empty()) continue;
     auto* type = reinterpret_cast<void*>(static_cast<std::uintptr_t>(t.oid));
-    BOP_TRY(checked(connection, sqlite3_create_collation_v2(connection, std::string(t.collation).c_str(), SQLITE_UTF8,
-                                                           type, collate, nullptr)));
+    BOP_TRY(checked(connection, sqlite3_create_collation_v2(connection, std::string(t.collation).c_str(),
+                                                            SQLITE_UTF8, type, collate, nullptr)));
   }
   return {};
 }
@@ -231,19 +238,23 @@ Status register_functions(sqlite3* connection, FunctionContext* context) {
     const int flags = SQLITE_UTF8 | (k.volatility == 'v' ? 0 : SQLITE_DETERMINISTIC);
     if (i.aggregate && (k.typed || k.args.size() > 1)) {
       Slot* distinct = binding->slots.emplace_back(std::make_unique<Slot>(Slot{binding, &k, &i, true})).get();
-      BOP_TRY(checked(connection, sqlite3_create_function_v2(connection, (k.sqlite_name + "_distinct").c_str(), -1, flags,
-                                                             distinct, nullptr, run_step, run_final, nullptr)));
+      BOP_TRY(checked(connection,
+                      sqlite3_create_function_v2(connection, (k.sqlite_name + "_distinct").c_str(), -1, flags,
+                                                 distinct, nullptr, run_step, run_final, nullptr)));
     }
     BOP_TRY(checked(connection,
-                    i.aggregate ? sqlite3_create_window_function(connection, k.sqlite_name.c_str(), -1, flags, slot, run_step,
-                                                                 run_final, run_value, run_inverse, nullptr)
-                                : sqlite3_create_function_v2(connection, k.sqlite_name.c_str(), -1, flags, slot,
-                                                             run_scalar, nullptr, nullptr, nullptr)));
+                    i.aggregate
+                        ? sqlite3_create_window_function(connection, k.sqlite_name.c_str(), -1, flags, slot,
+                                                         run_step, run_final, run_value, run_inverse, nullptr)
+                        : sqlite3_create_function_v2(connection, k.sqlite_name.c_str(), -1, flags, slot,
+                                                     run_scalar, nullptr, nullptr, nullptr)));
   }
   for (const Helper& h : helpers()) {
-    HelperSlot* slot = binding->helpers.emplace_back(std::make_unique<HelperSlot>(HelperSlot{binding, &h})).get();
-    BOP_TRY(checked(connection, sqlite3_create_function_v2(connection, h.name, -1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, slot,
-                                                           run_helper, nullptr, nullptr, nullptr)));
+    HelperSlot* slot =
+        binding->helpers.emplace_back(std::make_unique<HelperSlot>(HelperSlot{binding, &h})).get();
+    BOP_TRY(checked(connection,
+                    sqlite3_create_function_v2(connection, h.name, -1, SQLITE_UTF8 | SQLITE_DETERMINISTIC,
+                                               slot, run_helper, nullptr, nullptr, nullptr)));
   }
   return register_collector(connection, binding);
 }
@@ -254,30 +265,32 @@ void rebind_functions(sqlite3* connection, FunctionContext* context) {
   binding->context = context;
 }
 
-// bop_array_collect(elem oid, value): array_agg's shape for ARRAY(SELECT ...), which is empty, not NULL, without rows.
+// bop_array_collect(elem oid, value): array_agg's shape for ARRAY(SELECT ...), which is empty, not NULL,
+// without rows.
 Status register_collector(sqlite3* connection, Binding* binding) {
   struct State {
     std::vector<OwnedValue>* items;
     Oid element;
   };
-  return checked(
-      connection,
-      sqlite3_create_function_v2(
-          connection, "bop_array_collect", 2, SQLITE_UTF8 | SQLITE_DETERMINISTIC, binding, nullptr,
-          [](sqlite3_context* sc, int, sqlite3_value** v) {
-            auto* s = static_cast<State*>(sqlite3_aggregate_context(sc, sizeof(State)));
-            if (s == nullptr) return sqlite3_result_error_nomem(sc);
-            if (s->items == nullptr) s->items = new std::vector<OwnedValue>;
-            s->element = static_cast<Oid>(sqlite3_value_int64(v[0]));
-            s->items->emplace_back(value_of(v[1]));
-          },
-          [](sqlite3_context* sc) {
-            auto* s = static_cast<State*>(sqlite3_aggregate_context(sc, 0));
-            if (s == nullptr || s->items == nullptr) return sqlite3_result_text(sc, "{}", 2, SQLITE_STATIC);
-            set_result(sc, OwnedValue::of_text(stored_array(array_of(s->element), Array::of_vector(std::move(*s->items)))));
-            delete s->items;
-          },
-          nullptr));
+  return checked(connection,
+                 sqlite3_create_function_v2(
+                     connection, "bop_array_collect", 2, SQLITE_UTF8 | SQLITE_DETERMINISTIC, binding, nullptr,
+                     [](sqlite3_context* sc, int, sqlite3_value** v) {
+                       auto* s = static_cast<State*>(sqlite3_aggregate_context(sc, sizeof(State)));
+                       if (s == nullptr) return sqlite3_result_error_nomem(sc);
+                       if (s->items == nullptr) s->items = new std::vector<OwnedValue>;
+                       s->element = static_cast<Oid>(sqlite3_value_int64(v[0]));
+                       s->items->emplace_back(value_of(v[1]));
+                     },
+                     [](sqlite3_context* sc) {
+                       auto* s = static_cast<State*>(sqlite3_aggregate_context(sc, 0));
+                       if (s == nullptr || s->items == nullptr)
+                         return sqlite3_result_text(sc, "{}", 2, SQLITE_STATIC);
+                       set_result(sc, OwnedValue::of_text(stored_array(
+                                          array_of(s->element), Array::of_vector(std::move(*s->items)))));
+                       delete s->items;
+                     },
+                     nullptr));
 }
 
 }  // namespace bop

@@ -1,5 +1,6 @@
-// Set-returning kernels as eponymous virtual tables. Columns: those of the function (or "value"), "ordinality", then
-// hidden ones a0, a1... for the arguments, which SQLite hands over as equality constraints.
+// Set-returning kernels as eponymous virtual tables. Columns: those of the function (or "value"),
+// "ordinality", then hidden ones a0, a1... for the arguments, which SQLite hands over as equality
+// constraints.
 #include <sqlite3.h>
 
 #include <algorithm>
@@ -110,7 +111,10 @@ int filter(sqlite3_vtab_cursor* cursor, int, const char*, int n, sqlite3_value**
   c->ordinality = 0;
   c->at_end = true;
   if (slot.kernel->strict && std::ranges::any_of(span, &Value::is_null)) return SQLITE_OK;
-  Call call{.args = span, .context = *slot.binding->context, .kernel = *slot.kernel, .types = types,
+  Call call{.args = span,
+            .context = *slot.binding->context,
+            .kernel = *slot.kernel,
+            .types = types,
             .variadic_array = variadic};
   auto source = slot.implementation->set(call);
   if (!source) return fail_table(c, std::move(source).error());
@@ -124,8 +128,10 @@ int eof(sqlite3_vtab_cursor* c) { return static_cast<SetCursor*>(c)->at_end ? 1 
 int column(sqlite3_vtab_cursor* cursor, sqlite3_context* sc, int i) {
   auto* c = static_cast<SetCursor*>(cursor);
   const int columns = static_cast<SetTable*>(c->pVtab)->columns;
-  if (i < columns && i < static_cast<int>(c->row.size())) set_result(sc, c->row[static_cast<std::size_t>(i)]);
-  else if (i == columns) sqlite3_result_int64(sc, c->ordinality);
+  if (i < columns && i < static_cast<int>(c->row.size()))
+    set_result(sc, c->row[static_cast<std::size_t>(i)]);
+  else if (i == columns)
+    sqlite3_result_int64(sc, c->ordinality);
   return SQLITE_OK;
 }
 
@@ -152,7 +158,8 @@ const sqlite3_module kModule = [] {
 }  // namespace
 
 Status register_set(sqlite3* connection, Slot* slot) {
-  if (sqlite3_create_module_v2(connection, slot->kernel->sqlite_name.c_str(), &kModule, slot, nullptr) != SQLITE_OK) {
+  if (sqlite3_create_module_v2(connection, slot->kernel->sqlite_name.c_str(), &kModule, slot, nullptr) !=
+      SQLITE_OK) {
     return fail(ErrorCode::kInternal, "SQLite refused a module: {}", sqlite3_errmsg(connection));
   }
   return {};

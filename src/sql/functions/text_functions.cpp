@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "sql/functions/registry.hpp"
 #include "sql/functions/quote.hpp"
+#include "sql/functions/registry.hpp"
 #include "sql/types/array.hpp"
 #include "sql/types/bytes.hpp"
 
@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::size_t kMaxText = 0x3fffffff;  // one value
 
-std::unexpected<Error> too_long() { return fail(ErrorCode::kProgramLimitExceeded, "requested length too large"); }
+std::unexpected<Error> too_long() {
+  return fail(ErrorCode::kProgramLimitExceeded, "requested length too large");
+}
 
 Implementation text_to_int(std::string key, std::int64_t (*f)(std::string_view)) {
   return scalar(std::move(key), [f](Call& c) { return int_result(f(c.text(0))); });
@@ -62,7 +64,8 @@ std::string trim(std::string_view s, std::string_view set, bool left, bool right
     }
     return false;
   };
-  while (left && !s.empty() && has(s.substr(0, utf8_length(s[0])))) s.remove_prefix(std::min(s.size(), utf8_length(s[0])));
+  while (left && !s.empty() && has(s.substr(0, utf8_length(s[0]))))
+    s.remove_prefix(std::min(s.size(), utf8_length(s[0])));
   while (right && !s.empty()) {
     std::size_t at = s.size() - 1;
     while (at > 0 && (static_cast<unsigned char>(s[at]) & 0xc0) == 0x80) --at;
@@ -83,7 +86,8 @@ Returned pad(Call& c, bool left) {
   const auto want = static_cast<std::size_t>(std::max<std::int64_t>(0, c.integer(1)));
   if (want > kMaxText / 4) return too_long();
   const std::size_t have = utf8_count(s);
-  if (have >= want || fill.empty()) return OwnedValue::of_text(std::string(s.substr(0, utf8_offset(s, want))));
+  if (have >= want || fill.empty())
+    return OwnedValue::of_text(std::string(s.substr(0, utf8_offset(s, want))));
   std::string padding;
   for (std::size_t n = want - have, at = 0; n > 0; --n) {
     const std::size_t length = utf8_length(fill[at]);
@@ -97,7 +101,8 @@ Returned pad(Call& c, bool left) {
 Returned part(Call& c, bool left) {
   const std::string_view s = c.text(0);
   const auto length = static_cast<std::int64_t>(utf8_count(s));
-  std::int64_t n = c.integer(1) < 0 ? std::max<std::int64_t>(0, length + c.integer(1)) : std::min(length, c.integer(1));
+  std::int64_t n =
+      c.integer(1) < 0 ? std::max<std::int64_t>(0, length + c.integer(1)) : std::min(length, c.integer(1));
   const std::size_t at = utf8_offset(s, static_cast<std::size_t>(left ? n : length - n));
   return OwnedValue::of_text(std::string(left ? s.substr(0, at) : s.substr(at)));
 }
@@ -137,7 +142,8 @@ std::string reverse(std::string_view s) {
 
 Returned position(Call& c) {
   const std::size_t at = c.text(0).find(c.text(1));
-  return int_result(at == std::string_view::npos ? 0 : static_cast<std::int64_t>(utf8_count(c.text(0).substr(0, at))) + 1);
+  return int_result(
+      at == std::string_view::npos ? 0 : static_cast<std::int64_t>(utf8_count(c.text(0).substr(0, at))) + 1);
 }
 
 Returned translate(Call& c) {
@@ -153,8 +159,10 @@ Returned translate(Call& c) {
       f += utf8_length(from[f]);
       if (t < to.size()) t += utf8_length(to[t]);
     }
-    if (!found) r += ch;
-    else if (t < to.size()) r += to.substr(t, utf8_length(to[t]));
+    if (!found)
+      r += ch;
+    else if (t < to.size())
+      r += to.substr(t, utf8_length(to[t]));
   }
   return text_result(std::move(r));
 }
@@ -177,15 +185,18 @@ Returned split_part(Call& c) {
   }
   const auto count = static_cast<std::int64_t>(parts.size());
   if (n < 0) n += count + 1;
-  return text_result(n >= 1 && n <= count ? std::string(parts[static_cast<std::size_t>(n - 1)]) : std::string());
+  return text_result(n >= 1 && n <= count ? std::string(parts[static_cast<std::size_t>(n - 1)])
+                                          : std::string());
 }
 
 Returned chr(Call& c) {
   const std::int64_t n = c.integer(0);
   if (n == 0) return fail(ErrorCode::kProgramLimitExceeded, "null character not permitted");
   if (n < 0) return fail(ErrorCode::kProgramLimitExceeded, "character number must be positive");
-  if (n > 0x10ffff) return fail(ErrorCode::kProgramLimitExceeded, "requested character too large for encoding: {}", n);
-  if (n >= 0xd800 && n < 0xe000) return fail(ErrorCode::kProgramLimitExceeded, "requested character not valid for encoding: {}", n);
+  if (n > 0x10ffff)
+    return fail(ErrorCode::kProgramLimitExceeded, "requested character too large for encoding: {}", n);
+  if (n >= 0xd800 && n < 0xe000)
+    return fail(ErrorCode::kProgramLimitExceeded, "requested character not valid for encoding: {}", n);
   std::string r;
   append_utf8(r, static_cast<std::uint32_t>(n));
   return text_result(std::move(r));
@@ -225,7 +236,9 @@ Returned format(Call& c) {
   if (c[0].is_null()) return OwnedValue::null();
   const std::string_view f = c.text(0);
   const auto args = variadic_texts(c, 1);
-  const auto bad = [](std::string text) { return std::unexpected(Error(ErrorCode::kInvalidArgument, std::move(text))); };
+  const auto bad = [](std::string text) {
+    return std::unexpected(Error(ErrorCode::kInvalidArgument, std::move(text)));
+  };
   std::string out;
   std::size_t next = 0;
   for (std::size_t i = 0; i < f.size(); ++i) {
@@ -245,7 +258,8 @@ Returned format(Call& c) {
     }
     const auto number = [&]() -> std::int64_t {
       std::int64_t n = 0;
-      for (; i < f.size() && is_digit(f[i]); ++i) n = std::min<std::int64_t>(n * 10 + (f[i] - '0'), INT32_MAX);
+      for (; i < f.size() && is_digit(f[i]); ++i)
+        n = std::min<std::int64_t>(n * 10 + (f[i] - '0'), INT32_MAX);
       return n;
     };
     std::int64_t position = 0, width = 0;
@@ -286,17 +300,21 @@ Returned format(Call& c) {
     const char kind = f[i];
     if (kind != 's' && kind != 'I' && kind != 'L') {
       return std::unexpected(error(ErrorCode::kInvalidArgument, "unrecognized format() type specifier \"{}\"",
-                                   f.substr(i, utf8_length(kind))).hint("For a single \"%\" use \"%%\"."));
+                                   f.substr(i, utf8_length(kind)))
+                                 .hint("For a single \"%\" use \"%%\"."));
     }
     const std::size_t index = position > 0 ? static_cast<std::size_t>(position - 1) : next;
     if (index >= args.size()) return bad("too few arguments for format()");
     next = index + 1;
     std::string piece;
     if (!args[index]) {
-      if (kind == 'I') return fail(ErrorCode::kNullNotAllowed, "null values cannot be formatted as an SQL identifier");
+      if (kind == 'I')
+        return fail(ErrorCode::kNullNotAllowed, "null values cannot be formatted as an SQL identifier");
       if (kind == 'L') piece = "NULL";
     } else {
-      piece = kind == 'I' ? quote_identifier(*args[index]) : kind == 'L' ? quote_literal(*args[index]) : *args[index];
+      piece = kind == 'I'   ? quote_identifier(*args[index])
+              : kind == 'L' ? quote_literal(*args[index])
+                            : *args[index];
     }
     const auto have = static_cast<std::int64_t>(utf8_count(piece));
     if (width > static_cast<std::int64_t>(kMaxText) / 4) return too_long();
@@ -308,7 +326,8 @@ Returned format(Call& c) {
 
 Returned overlay(Call& c) {
   const std::string_view s = c.text(0), by = c.text(1);
-  const std::int64_t start = c.integer(2), length = c.size() > 3 ? c.integer(3) : static_cast<std::int64_t>(utf8_count(by));
+  const std::int64_t start = c.integer(2),
+                     length = c.size() > 3 ? c.integer(3) : static_cast<std::int64_t>(utf8_count(by));
   if (start <= 0) return fail(ErrorCode::kSubstringError, "negative substring length not allowed");
   const std::size_t from = utf8_offset(s, static_cast<std::size_t>(start - 1));
   const std::int64_t rest = start + length - 1;
@@ -320,7 +339,8 @@ Returned any_to_text_pair(Call& c) {
   const auto piece = [&c](std::size_t i) {
     const Oid type = i < c.types.size() ? c.types[i] : types::kText;
     // A cast to text, which writes booleans whole, not the type's output.
-    return type == types::kBool ? std::string(c[i].as_bool() ? "true" : "false") : text_of(type, c[i], c.codec());
+    return type == types::kBool ? std::string(c[i].as_bool() ? "true" : "false")
+                                : text_of(type, c[i], c.codec());
   };
   return text_result(piece(0) + piece(1));
 }
@@ -335,8 +355,10 @@ void add_text_functions(Implementations& all) {
   all.push_back(text_to_int("textoctetlen", octets));
   all.push_back(text_to_int("bpcharoctetlen", octets));
   all.push_back(text_to_int("byteaoctetlen", octets));
-  all.push_back(text_to_int("bit_length(text)", [](std::string_view s) { return static_cast<std::int64_t>(s.size()) * 8; }));
-  all.push_back(text_to_int("bit_length(bytea)", [](std::string_view s) { return static_cast<std::int64_t>(s.size()) * 8; }));
+  all.push_back(text_to_int("bit_length(text)",
+                            [](std::string_view s) { return static_cast<std::int64_t>(s.size()) * 8; }));
+  all.push_back(text_to_int("bit_length(bytea)",
+                            [](std::string_view s) { return static_cast<std::int64_t>(s.size()) * 8; }));
   all.push_back(text_to_int("ascii", [](std::string_view s) {
     std::size_t at = 0;
     return s.empty() ? std::int64_t{0} : static_cast<std::int64_t>(next_code_point(s, at));
@@ -376,7 +398,9 @@ void add_text_functions(Implementations& all) {
   all.push_back(scalar("translate", translate));
   all.push_back(scalar("split_part", split_part));
   all.push_back(native("textcat", "({0} || {1})"));
-  all.push_back(scalar("byteacat", [](Call& c) -> Returned { return OwnedValue::of_blob(std::string(c.text(0)) + std::string(c.text(1))); }));
+  all.push_back(scalar("byteacat", [](Call& c) -> Returned {
+    return OwnedValue::of_blob(std::string(c.text(0)) + std::string(c.text(1)));
+  }));
   all.push_back(scalar("textanycat(text, anynonarray)", any_to_text_pair));
   all.push_back(scalar("anytextcat(anynonarray, text)", any_to_text_pair));
   all.push_back(scalar("text_concat", [](Call& c) { return concat_with(c, "", 0); }));
@@ -388,7 +412,8 @@ void add_text_functions(Implementations& all) {
     std::int64_t n = 0;
     if (c.variadic_array) {
       if (c[0].is_null()) return OwnedValue::null();
-      for (const OwnedValue& e : parse_stored_array(c.types[0], c.text(0)).elements) n += e.is_null() == nulls ? 1 : 0;
+      for (const OwnedValue& e : parse_stored_array(c.types[0], c.text(0)).elements)
+        n += e.is_null() == nulls ? 1 : 0;
     } else {
       for (const Value& v : c.args) n += v.is_null() == nulls ? 1 : 0;
     }
@@ -400,10 +425,13 @@ void add_text_functions(Implementations& all) {
   all.push_back(scalar("text_format_nv", format));
   all.push_back(scalar("textoverlay", overlay));
   all.push_back(scalar("textoverlay_no_len", overlay));
-  all.push_back(scalar("text_starts_with", [](Call& c) { return bool_result(c.text(0).starts_with(c.text(1))); }));
+  all.push_back(
+      scalar("text_starts_with", [](Call& c) { return bool_result(c.text(0).starts_with(c.text(1))); }));
   all.push_back(mapped("quote_ident", [](std::string_view s) { return quote_identifier(s); }));
   all.push_back(mapped("quote_literal", [](std::string_view s) { return quote_literal(s); }));
-  all.push_back(scalar("quote_nullable", [](Call& c) { return text_result(c[0].is_null() ? "NULL" : quote_literal(c.text(0))); }));
+  all.push_back(scalar("quote_nullable", [](Call& c) {
+    return text_result(c[0].is_null() ? "NULL" : quote_literal(c.text(0)));
+  }));
   const auto quote_any = [](Call& c) {
     if (c[0].is_null()) return text_result("NULL");
     return text_result(quote_literal(text_of(c.types.empty() ? types::kText : c.types[0], c[0], c.codec())));

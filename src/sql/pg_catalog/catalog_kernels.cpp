@@ -48,7 +48,8 @@ struct Object {
 };
 
 std::optional<Object> object_of(const Catalog& catalog, Oid oid) {
-  if (const auto relation = catalog.relation(oid)) return Object{relation->name, relation->schema, relation->kind};
+  if (const auto relation = catalog.relation(oid))
+    return Object{relation->name, relation->schema, relation->kind};
   if (const auto index = catalog.index(oid)) return Object{index->name, index->schema, 'i'};
   if (const auto sequence = catalog.sequence(oid)) return Object{sequence->name, sequence->schema, 'S'};
   return std::nullopt;
@@ -72,8 +73,9 @@ std::string role_name(const CatalogSession& session, Oid oid) {
 std::int64_t relation_bytes(const CatalogSession& session, const std::string& name) {
   if (session.connection == nullptr) return 0;
   sqlite3_stmt* statement = nullptr;
-  if (sqlite3_prepare_v2(session.connection, "SELECT sum(pgsize) FROM dbstat WHERE name = ?1 AND aggregate = 1", -1,
-                         &statement, nullptr) != SQLITE_OK) {
+  if (sqlite3_prepare_v2(session.connection,
+                         "SELECT sum(pgsize) FROM dbstat WHERE name = ?1 AND aggregate = 1", -1, &statement,
+                         nullptr) != SQLITE_OK) {
     return 0;
   }
   sqlite3_bind_text(statement, 1, name.c_str(), -1, SQLITE_STATIC);
@@ -82,7 +84,8 @@ std::int64_t relation_bytes(const CatalogSession& session, const std::string& na
   return bytes;
 }
 
-Result<OwnedValue> relation_size(const CatalogSession& session, Oid oid, bool with_indexes, bool only_indexes) {
+Result<OwnedValue> relation_size(const CatalogSession& session, Oid oid, bool with_indexes,
+                                 bool only_indexes) {
   const auto object = object_of(*session.catalog, oid);
   if (!object) return OwnedValue::null();
   std::int64_t bytes = 0;
@@ -92,7 +95,8 @@ Result<OwnedValue> relation_size(const CatalogSession& session, Oid oid, bool wi
     bytes = relation_bytes(session, table_name(oid));
   }
   if (object->kind == 'r' && (with_indexes || only_indexes)) {
-    for (const auto& index : session.catalog->indexes_of(oid)) bytes += relation_bytes(session, index_name(index->oid));
+    for (const auto& index : session.catalog->indexes_of(oid))
+      bytes += relation_bytes(session, index_name(index->oid));
   }
   return OwnedValue::of_int(bytes);
 }
@@ -115,18 +119,22 @@ std::string comment_of(const CatalogSession& session, Oid oid, std::int64_t part
 
 OwnedValue or_null(std::string value) { return value.empty() ? OwnedValue::null() : text(std::move(value)); }
 
-Result<OwnedValue> serial_sequence(const CatalogSession& session, std::string_view table, std::string_view column) {
+Result<OwnedValue> serial_sequence(const CatalogSession& session, std::string_view table,
+                                   std::string_view column) {
   const auto parts = parts_of(table);
-  const auto found = session.catalog->find(session.search_path, parts.size() > 1 ? parts[0] : std::string(), parts.back());
+  const auto found =
+      session.catalog->find(session.search_path, parts.size() > 1 ? parts[0] : std::string(), parts.back());
   const auto relation = found ? session.catalog->relation(found.oid) : nullptr;
   if (!relation) return fail(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", table);
   const Column* known = relation->find_column(column);
   if (known == nullptr) {
-    return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", column, relation->name);
+    return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", column,
+                relation->name);
   }
   for (const auto& [oid, sequence] : session.catalog->sequences()) {
     if (sequence->owned_by_table == relation->oid && sequence->owned_by_column == known->number) {
-      return text(fmt::format("{}.{}", quote_name(session.catalog->schema(sequence->schema)->name), quote_name(sequence->name)));
+      return text(fmt::format("{}.{}", quote_name(session.catalog->schema(sequence->schema)->name),
+                              quote_name(sequence->name)));
     }
   }
   return OwnedValue::null();
@@ -142,7 +150,8 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
   if (name == "pg_get_indexdef") {
     const auto index = catalog.index(first);
     if (!index) return OwnedValue::null();
-    if (args.size() > 1 && args[1].integer != 0) return text(index_key_definition(catalog, *index, args[1].integer));
+    if (args.size() > 1 && args[1].integer != 0)
+      return text(index_key_definition(catalog, *index, args[1].integer));
     return text(index_definition(catalog, *index));
   }
   if (name == "pg_get_constraintdef") {
@@ -166,7 +175,8 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
   if (name == "pg_table_is_visible") {
     return object_of(catalog, first) ? OwnedValue::of_bool(visible(session, first)) : OwnedValue::null();
   }
-  if (name == "pg_type_is_visible") return find_type(first) != nullptr ? OwnedValue::of_bool(true) : OwnedValue::null();
+  if (name == "pg_type_is_visible")
+    return find_type(first) != nullptr ? OwnedValue::of_bool(true) : OwnedValue::null();
   if (name.starts_with("pg_") && name.ends_with("_is_visible")) return OwnedValue::of_bool(true);
   if (name == "obj_description" || name == "shobj_description") return or_null(comment_of(session, first, 0));
   if (name == "col_description") return or_null(comment_of(session, first, args[1].integer));
@@ -178,7 +188,8 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
   if (name == "pg_database_size") {
     if (session.cluster == nullptr) return OwnedValue::null();
     for (const auto& database : session.cluster->databases()) {
-      const bool wanted = args[0].kind == Value::Kind::kText ? database.name == args[0].bytes : database.oid == first;
+      const bool wanted =
+          args[0].kind == Value::Kind::kText ? database.name == args[0].bytes : database.oid == first;
       if (wanted) return OwnedValue::of_int(database.size_bytes);
     }
     if (args[0].kind == Value::Kind::kText) {
@@ -186,8 +197,10 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
     }
     return OwnedValue::null();
   }
-  if (name == "pg_encoding_to_char") return text(args[0].integer == 6 ? "UTF8" : args[0].integer == 0 ? "SQL_ASCII" : "");
-  if (name == "pg_char_to_encoding") return OwnedValue::of_int(args[0].bytes == "UTF8" || args[0].bytes == "utf8" ? 6 : -1);
+  if (name == "pg_encoding_to_char")
+    return text(args[0].integer == 6 ? "UTF8" : args[0].integer == 0 ? "SQL_ASCII" : "");
+  if (name == "pg_char_to_encoding")
+    return OwnedValue::of_int(args[0].bytes == "UTF8" || args[0].bytes == "utf8" ? 6 : -1);
   if (name.starts_with("has_") && name.ends_with("_privilege")) return OwnedValue::of_bool(true);
   if (name == "pg_has_role") return OwnedValue::of_bool(true);
   if (name == "pg_relation_is_publishable") {
@@ -206,9 +219,9 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
   if (name == "pg_my_temp_schema") return OwnedValue::of_int(0);
   if (name == "pg_is_other_temp_schema") return OwnedValue::of_bool(false);
   if (name == "pg_is_in_recovery") return OwnedValue::of_bool(false);
-  if (name == "pg_get_partkeydef" || name == "pg_get_statisticsobjdef_columns" || name == "pg_get_statisticsobjdef" ||
-      name == "pg_get_triggerdef" || name == "pg_get_ruledef" || name == "pg_get_functiondef" ||
-      name == "pg_tablespace_location") {
+  if (name == "pg_get_partkeydef" || name == "pg_get_statisticsobjdef_columns" ||
+      name == "pg_get_statisticsobjdef" || name == "pg_get_triggerdef" || name == "pg_get_ruledef" ||
+      name == "pg_get_functiondef" || name == "pg_tablespace_location") {
     return OwnedValue::null();  // there are no such objects
   }
   return fail(ErrorCode::kNotImplemented, "function {} is not implemented", name);
@@ -231,7 +244,8 @@ Result<Oid> CatalogKernels::resolve(Oid kind, std::string_view name) const {
   }
   if (kind == types::kRegtype) {
     const TypeInfo* type = find_type(name);
-    if (type == nullptr && parts.size() > 1 && parts[0] == "pg_catalog") type = find_type(std::string_view(parts[1]));
+    if (type == nullptr && parts.size() > 1 && parts[0] == "pg_catalog")
+      type = find_type(std::string_view(parts[1]));
     if (type == nullptr) {
       BOP_LET(resolved, resolve_type(name));
       return resolved.type;

@@ -12,10 +12,16 @@ void namespaces(const CatalogSession& session, RowSet& rows) {
   }
 }
 
-void class_row(RowSet& rows, Oid oid, std::string_view name, Oid schema, Oid owner, char kind, std::int64_t columns) {
+void class_row(RowSet& rows, Oid oid, std::string_view name, Oid schema, Oid owner, char kind,
+               std::int64_t columns) {
   rows.row().set("oid", oid).set("relname", name).set("relnamespace", schema).set("relowner", owner);
-  rows.set("relkind", kind).set("relnatts", columns).set("relpersistence", 'p').set("relreplident", kind == 'r' ? 'd' : 'n');
-  rows.set("relispopulated", true).set("relfilenode", kind == 'v' ? Oid{0} : oid).set("reltuples", OwnedValue::of_real(-1));
+  rows.set("relkind", kind)
+      .set("relnatts", columns)
+      .set("relpersistence", 'p')
+      .set("relreplident", kind == 'r' ? 'd' : 'n');
+  rows.set("relispopulated", true)
+      .set("relfilenode", kind == 'v' ? Oid{0} : oid)
+      .set("reltuples", OwnedValue::of_real(-1));
   rows.set("relam", kind == 'r' ? Oid{2} : kind == 'i' ? Oid{403} : Oid{0});
 }
 
@@ -27,8 +33,9 @@ std::string options_array(const std::vector<std::string>& options) {
 
 void classes(const CatalogSession& session, RowSet& rows) {
   for (const BuiltinRelation& builtin : builtin_table()) {
-    class_row(rows, builtin.oid, builtin.name, builtin.schema == "pg_catalog" ? kPgCatalogSchema : kInformationSchema,
-              kBootstrapRole, builtin.kind, static_cast<std::int64_t>(builtin.columns.size()));
+    class_row(rows, builtin.oid, builtin.name,
+              builtin.schema == "pg_catalog" ? kPgCatalogSchema : kInformationSchema, kBootstrapRole,
+              builtin.kind, static_cast<std::int64_t>(builtin.columns.size()));
   }
   for (const auto& [oid, relation] : session.catalog->relations()) {
     class_row(rows, oid, relation->name, relation->schema, relation->owner, relation->kind,
@@ -40,7 +47,8 @@ void classes(const CatalogSession& session, RowSet& rows) {
       keys |= constraint.type == 'f';
     }
     rows.set("relchecks", checks).set("relhastriggers", keys);
-    rows.set("relhasindex", !session.catalog->indexes_of(oid).empty()).set("relhasrules", relation->kind == 'v');
+    rows.set("relhasindex", !session.catalog->indexes_of(oid).empty())
+        .set("relhasrules", relation->kind == 'v');
     if (!relation->options.empty()) rows.set("reloptions", options_array(relation->options));
   }
   for (const auto& [oid, index] : session.catalog->indexes()) {
@@ -57,7 +65,10 @@ void attribute_row(RowSet& rows, Oid relation, std::int64_t number, std::string_
                    std::int32_t typmod) {
   const TypeInfo* info = find_type(type);
   rows.row().set("attrelid", relation).set("attname", name).set("atttypid", type).set("attnum", number);
-  rows.set("atttypmod", std::int64_t{typmod}).set("attislocal", true).set("attcacheoff", -1).set("attstattarget", -1);
+  rows.set("atttypmod", std::int64_t{typmod})
+      .set("attislocal", true)
+      .set("attcacheoff", -1)
+      .set("attstattarget", -1);
   rows.set("attlen", info == nullptr ? std::int64_t{-1} : std::int64_t{info->typlen});
   rows.set("attbyval", info != nullptr && info->byval).set("attalign", 'i').set("attstorage", 'p');
   const bool text = type == 25 || type == 1043 || type == 1042 || type == 19;
@@ -67,13 +78,15 @@ void attribute_row(RowSet& rows, Oid relation, std::int64_t number, std::string_
 void attributes(const CatalogSession& session, RowSet& rows) {
   for (const BuiltinRelation& builtin : builtin_table()) {
     for (std::size_t i = 0; i < builtin.columns.size(); ++i) {
-      attribute_row(rows, builtin.oid, static_cast<std::int64_t>(i + 1), builtin.columns[i].name, builtin.columns[i].type, -1);
+      attribute_row(rows, builtin.oid, static_cast<std::int64_t>(i + 1), builtin.columns[i].name,
+                    builtin.columns[i].type, -1);
       rows.set("attnotnull", builtin.columns[i].not_null);
     }
   }
   for (const auto& [oid, relation] : session.catalog->relations()) {
     for (const Column& column : relation->columns) {
-      attribute_row(rows, oid, column.number, column.name, column.dropped ? Oid{0} : column.type, column.typmod);
+      attribute_row(rows, oid, column.number, column.name, column.dropped ? Oid{0} : column.type,
+                    column.typmod);
       rows.set("attnotnull", column.not_null).set("attisdropped", column.dropped);
       rows.set("atthasdef", column.default_text.has_value());
       if (column.identity != 0) rows.set("attidentity", column.identity);
@@ -116,7 +129,11 @@ void defaults(const CatalogSession& session, RowSet& rows) {
 void descriptions(const CatalogSession& session, RowSet& rows) {
   const auto add = [&](Oid object, Oid class_oid, std::int64_t part, const std::string& text) {
     if (text.empty()) return;
-    rows.row().set("objoid", object).set("classoid", class_oid).set("objsubid", part).set("description", text);
+    rows.row()
+        .set("objoid", object)
+        .set("classoid", class_oid)
+        .set("objsubid", part)
+        .set("description", text);
   };
   constexpr Oid kClass = 1259;
   constexpr Oid kNamespace = 2615;
@@ -145,12 +162,17 @@ std::string owner_name(const CatalogSession& session, Oid owner) {
 void tables(const CatalogSession& session, RowSet& rows) {
   for (const BuiltinRelation& builtin : builtin_table()) {
     if (builtin.kind != 'r') continue;
-    rows.row().set("schemaname", builtin.schema).set("tablename", builtin.name).set("tableowner", owner_name(session, kBootstrapRole));
+    rows.row()
+        .set("schemaname", builtin.schema)
+        .set("tablename", builtin.name)
+        .set("tableowner", owner_name(session, kBootstrapRole));
     rows.set("hasindexes", true).set("hasrules", false).set("hastriggers", false).set("rowsecurity", false);
   }
   for (const auto& [oid, relation] : session.catalog->relations()) {
     if (relation->kind != 'r') continue;
-    rows.row().set("schemaname", schema_name(*session.catalog, relation->schema)).set("tablename", relation->name);
+    rows.row()
+        .set("schemaname", schema_name(*session.catalog, relation->schema))
+        .set("tablename", relation->name);
     rows.set("tableowner", owner_name(session, relation->owner));
     rows.set("hasindexes", !session.catalog->indexes_of(oid).empty()).set("hasrules", false);
     rows.set("hastriggers", false).set("rowsecurity", false);
@@ -160,8 +182,11 @@ void tables(const CatalogSession& session, RowSet& rows) {
 void views(const CatalogSession& session, RowSet& rows) {
   for (const auto& [oid, relation] : session.catalog->relations()) {
     if (relation->kind != 'v') continue;
-    rows.row().set("schemaname", schema_name(*session.catalog, relation->schema)).set("viewname", relation->name);
-    rows.set("viewowner", owner_name(session, relation->owner)).set("definition", " " + relation->view_text + ";");
+    rows.row()
+        .set("schemaname", schema_name(*session.catalog, relation->schema))
+        .set("viewname", relation->name);
+    rows.set("viewowner", owner_name(session, relation->owner))
+        .set("definition", " " + relation->view_text + ";");
   }
 }
 
@@ -183,10 +208,14 @@ void sequences(const CatalogSession& session, RowSet& rows) {
 
 void sequence_view(const CatalogSession& session, RowSet& rows) {
   for (const auto& [oid, sequence] : session.catalog->sequences()) {
-    rows.row().set("schemaname", schema_name(*session.catalog, sequence->schema)).set("sequencename", sequence->name);
+    rows.row()
+        .set("schemaname", schema_name(*session.catalog, sequence->schema))
+        .set("sequencename", sequence->name);
     rows.set("sequenceowner", owner_name(session, sequence->owner)).set("data_type", sequence->type);
     rows.set("start_value", sequence->start).set("min_value", sequence->min).set("max_value", sequence->max);
-    rows.set("increment_by", sequence->increment).set("cycle", sequence->cycle).set("cache_size", sequence->cache);
+    rows.set("increment_by", sequence->increment)
+        .set("cycle", sequence->cycle)
+        .set("cache_size", sequence->cache);
     if (session.cluster != nullptr) {
       if (const auto last = session.cluster->sequence_last_value(oid)) rows.set("last_value", *last);
     }

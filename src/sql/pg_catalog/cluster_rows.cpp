@@ -9,8 +9,12 @@ void role_columns(const CatalogSession& session, RowSet& rows, bool with_passwor
   if (session.cluster == nullptr) return;
   for (const auto& role : session.cluster->roles()) {
     rows.row().set("oid", role.oid).set("rolname", role.name).set("rolsuper", role.superuser);
-    rows.set("rolinherit", role.inherit).set("rolcreaterole", role.createrole).set("rolcreatedb", role.createdb);
-    rows.set("rolcanlogin", role.login).set("rolreplication", role.superuser).set("rolbypassrls", role.superuser);
+    rows.set("rolinherit", role.inherit)
+        .set("rolcreaterole", role.createrole)
+        .set("rolcreatedb", role.createdb);
+    rows.set("rolcanlogin", role.login)
+        .set("rolreplication", role.superuser)
+        .set("rolbypassrls", role.superuser);
     rows.set("rolconnlimit", role.connection_limit);
     if (with_password) rows.set("rolpassword", "********");
     if (role.valid_until) rows.set("rolvaliduntil", *role.valid_until);
@@ -66,7 +70,9 @@ void activity(const CatalogSession& session, RowSet& rows) {
   if (session.cluster == nullptr) return;
   for (const auto& one : session.cluster->activity()) {
     rows.row().set("datid", one.database).set("datname", one.database_name).set("pid", std::int64_t{one.pid});
-    rows.set("usesysid", one.user).set("usename", one.user_name).set("application_name", one.application_name);
+    rows.set("usesysid", one.user)
+        .set("usename", one.user_name)
+        .set("application_name", one.application_name);
     rows.set("state", one.state).set("query", one.query).set("backend_type", "client backend");
     const auto time = [&](std::string_view column, std::int64_t value) {
       if (value != 0) rows.set(column, value);
@@ -75,14 +81,18 @@ void activity(const CatalogSession& session, RowSet& rows) {
     time("xact_start", one.transaction_start);
     time("query_start", one.query_start);
     time("state_change", one.state_change);
-    if (!one.wait_event.empty()) rows.set("wait_event_type", one.wait_event_type).set("wait_event", one.wait_event);
+    if (!one.wait_event.empty())
+      rows.set("wait_event_type", one.wait_event_type).set("wait_event", one.wait_event);
   }
 }
 
 void locks(const CatalogSession& session, RowSet& rows) {
   if (session.cluster == nullptr) return;
   for (const auto& lock : session.cluster->locks()) {
-    rows.row().set("database", lock.database).set("pid", std::int64_t{lock.pid}).set("usename", lock.user_name);
+    rows.row()
+        .set("database", lock.database)
+        .set("pid", std::int64_t{lock.pid})
+        .set("usename", lock.user_name);
     rows.set("granted", lock.granted).set("waited_us", lock.waited_us).set("query", lock.query);
   }
 }

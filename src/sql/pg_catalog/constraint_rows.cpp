@@ -19,7 +19,9 @@ void indexes(const CatalogSession& session, RowSet& rows) {
     std::string classes;
     std::string collations;
     std::string expressions;
-    const auto add = [](std::string& list, const std::string& item) { list += (list.empty() ? "" : " ") + item; };
+    const auto add = [](std::string& list, const std::string& item) {
+      list += (list.empty() ? "" : " ") + item;
+    };
     for (const IndexKey& key : index->keys) {
       add(keys, std::to_string(key.column));
       add(options, std::to_string((key.descending ? 1 : 0) + (key.nulls_first ? 2 : 0)));
@@ -42,10 +44,17 @@ void indexes(const CatalogSession& session, RowSet& rows) {
 void constraints(const CatalogSession& session, RowSet& rows) {
   for (const auto& [oid, relation] : session.catalog->relations()) {
     for (const Constraint& constraint : relation->constraints) {
-      rows.row().set("oid", constraint.oid).set("conname", constraint.name).set("connamespace", relation->schema);
+      rows.row()
+          .set("oid", constraint.oid)
+          .set("conname", constraint.name)
+          .set("connamespace", relation->schema);
       rows.set("contype", constraint.type).set("condeferrable", constraint.deferrable);
-      rows.set("condeferred", constraint.deferred).set("convalidated", constraint.validated).set("conrelid", oid);
-      rows.set("conindid", constraint.index).set("confrelid", constraint.foreign_table).set("conislocal", true);
+      rows.set("condeferred", constraint.deferred)
+          .set("convalidated", constraint.validated)
+          .set("conrelid", oid);
+      rows.set("conindid", constraint.index)
+          .set("confrelid", constraint.foreign_table)
+          .set("conislocal", true);
       rows.set("connoinherit", constraint.no_inherit || constraint.type != 'c');
       rows.set("conkey", array_of_numbers(constraint.columns));
       rows.set("confupdtype", constraint.type == 'f' ? constraint.on_update : ' ');

@@ -44,7 +44,8 @@ std::string index_key_definition(const Catalog& catalog, const Index& index, std
   const auto at = static_cast<std::size_t>(number - 1);
   if (at < index.keys.size()) {
     const IndexKey& key = index.keys[at];
-    return key.column != 0 ? quote_name(table->find_column(key.column)->name) : key_expression(key.expression);
+    return key.column != 0 ? quote_name(table->find_column(key.column)->name)
+                           : key_expression(key.expression);
   }
   if (at - index.keys.size() < index.include.size()) {
     return quote_name(table->find_column(index.include[at - index.keys.size()])->name);
@@ -73,7 +74,8 @@ std::string index_definition(const Catalog& catalog, const Index& index) {
   return out;
 }
 
-std::string constraint_definition(const Catalog& catalog, const Relation& table, const Constraint& constraint) {
+std::string constraint_definition(const Catalog& catalog, const Relation& table,
+                                  const Constraint& constraint) {
   std::string out;
   switch (constraint.type) {
     case 'p': out = "PRIMARY KEY (" + column_list(table, constraint.columns) + ")"; break;
@@ -82,7 +84,8 @@ std::string constraint_definition(const Catalog& catalog, const Relation& table,
     case 'f': {
       const auto foreign = catalog.relation(constraint.foreign_table);
       const Schema* schema = catalog.schema(foreign->schema);
-      const std::string name = (schema->name == "public" ? "" : quote_name(schema->name) + ".") + quote_name(foreign->name);
+      const std::string name =
+          (schema->name == "public" ? "" : quote_name(schema->name) + ".") + quote_name(foreign->name);
       out = fmt::format("FOREIGN KEY ({}) REFERENCES {}({})", column_list(table, constraint.columns), name,
                         column_list(*foreign, constraint.foreign_columns));
       if (constraint.match == 'f') out += " MATCH FULL";

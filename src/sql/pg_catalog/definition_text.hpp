@@ -10,7 +10,8 @@ namespace bop::sql {
 // `qualify`: names of tables with their schema, as pg_get_indexdef prints them outside of psql's short forms.
 [[nodiscard]] std::string index_definition(const Catalog& catalog, const Index& index);
 // One key of an index, from 1; 0 is the whole definition.
-[[nodiscard]] std::string index_key_definition(const Catalog& catalog, const Index& index, std::int64_t number);
+[[nodiscard]] std::string index_key_definition(const Catalog& catalog, const Index& index,
+                                               std::int64_t number);
 [[nodiscard]] std::string constraint_definition(const Catalog& catalog, const Relation& table,
                                                 const Constraint& constraint);
 

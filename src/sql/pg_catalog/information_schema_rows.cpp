@@ -19,7 +19,9 @@ void each_relation(const CatalogSession& session, Visit visit) {
 
 void tables(const CatalogSession& session, RowSet& rows) {
   each_relation(session, [&](const Relation& relation, bool builtin) {
-    rows.row().set("table_catalog", session.database_name).set("table_schema", schema_name(*session.catalog, relation.schema));
+    rows.row()
+        .set("table_catalog", session.database_name)
+        .set("table_schema", schema_name(*session.catalog, relation.schema));
     rows.set("table_name", relation.name).set("table_type", relation.kind == 'v' ? "VIEW" : "BASE TABLE");
     rows.set("is_insertable_into", yes_no(!builtin && relation.kind == 'r')).set("is_typed", "NO");
   });
@@ -33,19 +35,25 @@ void columns(const CatalogSession& session, RowSet& rows) {
       if (column.dropped) continue;
       const TypeInfo* type = find_type(column.type);
       rows.row().set("table_catalog", session.database_name);
-      rows.set("table_schema", schema_name(*session.catalog, relation.schema)).set("table_name", relation.name);
-      rows.set("column_name", column.name).set("ordinal_position", position).set("is_nullable", yes_no(!column.not_null));
+      rows.set("table_schema", schema_name(*session.catalog, relation.schema))
+          .set("table_name", relation.name);
+      rows.set("column_name", column.name)
+          .set("ordinal_position", position)
+          .set("is_nullable", yes_no(!column.not_null));
       if (column.default_text) rows.set("column_default", *column.default_text);
       const bool array = is_true_array(column.type);
-      rows.set("data_type", array ? "ARRAY" : format_type(column.type, -1)).set("udt_catalog", session.database_name);
+      rows.set("data_type", array ? "ARRAY" : format_type(column.type, -1))
+          .set("udt_catalog", session.database_name);
       rows.set("udt_schema", "pg_catalog").set("udt_name", type == nullptr ? "" : type->name);
       rows.set("dtd_identifier", std::to_string(position)).set("is_self_referencing", "NO");
       rows.set("is_identity", yes_no(column.identity != 0)).set("is_generated", "NEVER");
       if (column.identity != 0) {
         rows.set("identity_generation", column.identity == 'a' ? "ALWAYS" : "BY DEFAULT");
         if (const auto sequence = session.catalog->sequence(column.sequence)) {
-          rows.set("identity_start", std::to_string(sequence->start)).set("identity_increment", std::to_string(sequence->increment));
-          rows.set("identity_maximum", std::to_string(sequence->max)).set("identity_minimum", std::to_string(sequence->min));
+          rows.set("identity_start", std::to_string(sequence->start))
+              .set("identity_increment", std::to_string(sequence->increment));
+          rows.set("identity_maximum", std::to_string(sequence->max))
+              .set("identity_minimum", std::to_string(sequence->min));
         }
       }
       rows.set("identity_cycle", "NO").set("is_updatable", yes_no(!builtin && relation.kind == 'r'));
@@ -60,9 +68,15 @@ void columns(const CatalogSession& session, RowSet& rows) {
           }
           break;
         case types::kText: rows.set("character_octet_length", std::int64_t{1} << 30); break;
-        case types::kInt2: rows.set("numeric_precision", 16).set("numeric_precision_radix", 2).set("numeric_scale", 0); break;
-        case types::kInt4: rows.set("numeric_precision", 32).set("numeric_precision_radix", 2).set("numeric_scale", 0); break;
-        case types::kInt8: rows.set("numeric_precision", 64).set("numeric_precision_radix", 2).set("numeric_scale", 0); break;
+        case types::kInt2:
+          rows.set("numeric_precision", 16).set("numeric_precision_radix", 2).set("numeric_scale", 0);
+          break;
+        case types::kInt4:
+          rows.set("numeric_precision", 32).set("numeric_precision_radix", 2).set("numeric_scale", 0);
+          break;
+        case types::kInt8:
+          rows.set("numeric_precision", 64).set("numeric_precision_radix", 2).set("numeric_scale", 0);
+          break;
         case types::kFloat4: rows.set("numeric_precision", 24).set("numeric_precision_radix", 2); break;
         case types::kFloat8: rows.set("numeric_precision", 53).set("numeric_precision_radix", 2); break;
         case types::kNumeric:
@@ -100,21 +114,30 @@ void schemata(const CatalogSession& session, RowSet& rows) {
 void views(const CatalogSession& session, RowSet& rows) {
   for (const auto& [oid, relation] : session.catalog->relations()) {
     if (relation->kind != 'v') continue;
-    rows.row().set("table_catalog", session.database_name).set("table_schema", schema_name(*session.catalog, relation->schema));
+    rows.row()
+        .set("table_catalog", session.database_name)
+        .set("table_schema", schema_name(*session.catalog, relation->schema));
     rows.set("table_name", relation->name).set("view_definition", " " + relation->view_text + ";");
     rows.set("check_option", "NONE").set("is_updatable", "NO").set("is_insertable_into", "NO");
-    rows.set("is_trigger_updatable", "NO").set("is_trigger_deletable", "NO").set("is_trigger_insertable_into", "NO");
+    rows.set("is_trigger_updatable", "NO")
+        .set("is_trigger_deletable", "NO")
+        .set("is_trigger_insertable_into", "NO");
   }
 }
 
 void sequences(const CatalogSession& session, RowSet& rows) {
   for (const auto& [oid, sequence] : session.catalog->sequences()) {
     rows.row().set("sequence_catalog", session.database_name);
-    rows.set("sequence_schema", schema_name(*session.catalog, sequence->schema)).set("sequence_name", sequence->name);
-    rows.set("data_type", format_type(sequence->type)).set("numeric_precision_radix", 2).set("numeric_scale", 0);
+    rows.set("sequence_schema", schema_name(*session.catalog, sequence->schema))
+        .set("sequence_name", sequence->name);
+    rows.set("data_type", format_type(sequence->type))
+        .set("numeric_precision_radix", 2)
+        .set("numeric_scale", 0);
     rows.set("numeric_precision", sequence->type == 21 ? 16 : sequence->type == 23 ? 32 : 64);
-    rows.set("start_value", std::to_string(sequence->start)).set("minimum_value", std::to_string(sequence->min));
-    rows.set("maximum_value", std::to_string(sequence->max)).set("increment", std::to_string(sequence->increment));
+    rows.set("start_value", std::to_string(sequence->start))
+        .set("minimum_value", std::to_string(sequence->min));
+    rows.set("maximum_value", std::to_string(sequence->max))
+        .set("increment", std::to_string(sequence->increment));
     rows.set("cycle_option", yes_no(sequence->cycle));
   }
 }
@@ -129,18 +152,22 @@ void each_constraint(const CatalogSession& session, Visit visit) {
 }
 
 void table_constraints(const CatalogSession& session, RowSet& rows) {
-  each_constraint(session, [&](const Relation& relation, const Constraint& constraint, const std::string& schema) {
-    rows.row().set("constraint_catalog", session.database_name).set("constraint_schema", schema);
-    rows.set("constraint_name", constraint.name).set("table_catalog", session.database_name).set("table_schema", schema);
-    rows.set("table_name", relation.name);
-    rows.set("constraint_type", constraint.type == 'p'   ? "PRIMARY KEY"
-                                : constraint.type == 'u' ? "UNIQUE"
-                                : constraint.type == 'f' ? "FOREIGN KEY"
-                                                         : "CHECK");
-    rows.set("is_deferrable", yes_no(constraint.deferrable)).set("initially_deferred", yes_no(constraint.deferred));
-    rows.set("enforced", "YES");
-    if (constraint.type == 'u') rows.set("nulls_distinct", "YES");
-  });
+  each_constraint(
+      session, [&](const Relation& relation, const Constraint& constraint, const std::string& schema) {
+        rows.row().set("constraint_catalog", session.database_name).set("constraint_schema", schema);
+        rows.set("constraint_name", constraint.name)
+            .set("table_catalog", session.database_name)
+            .set("table_schema", schema);
+        rows.set("table_name", relation.name);
+        rows.set("constraint_type", constraint.type == 'p'   ? "PRIMARY KEY"
+                                    : constraint.type == 'u' ? "UNIQUE"
+                                    : constraint.type == 'f' ? "FOREIGN KEY"
+                                                             : "CHECK");
+        rows.set("is_deferrable", yes_no(constraint.deferrable))
+            .set("initially_deferred", yes_no(constraint.deferred));
+        rows.set("enforced", "YES");
+        if (constraint.type == 'u') rows.set("nulls_distinct", "YES");
+      });
   for (const auto& [oid, relation] : session.catalog->relations()) {
     if (relation->kind != 'r') continue;
     for (const Column& column : relation->columns) {
@@ -148,35 +175,45 @@ void table_constraints(const CatalogSession& session, RowSet& rows) {
       const std::string schema = schema_name(*session.catalog, relation->schema);
       rows.row().set("constraint_catalog", session.database_name).set("constraint_schema", schema);
       rows.set("constraint_name", fmt::format("{}_{}_{}_not_null", relation->schema, oid, column.number));
-      rows.set("table_catalog", session.database_name).set("table_schema", schema).set("table_name", relation->name);
-      rows.set("constraint_type", "CHECK").set("is_deferrable", "NO").set("initially_deferred", "NO").set("enforced", "YES");
+      rows.set("table_catalog", session.database_name)
+          .set("table_schema", schema)
+          .set("table_name", relation->name);
+      rows.set("constraint_type", "CHECK")
+          .set("is_deferrable", "NO")
+          .set("initially_deferred", "NO")
+          .set("enforced", "YES");
     }
   }
 }
 
 void key_column_usage(const CatalogSession& session, RowSet& rows) {
-  each_constraint(session, [&](const Relation& relation, const Constraint& constraint, const std::string& schema) {
-    if (constraint.type == 'c') return;
-    for (std::size_t i = 0; i < constraint.columns.size(); ++i) {
-      rows.row().set("constraint_catalog", session.database_name).set("constraint_schema", schema);
-      rows.set("constraint_name", constraint.name).set("table_catalog", session.database_name);
-      rows.set("table_schema", schema).set("table_name", relation.name);
-      rows.set("column_name", relation.find_column(constraint.columns[i])->name);
-      rows.set("ordinal_position", static_cast<std::int64_t>(i + 1));
-      if (constraint.type != 'f') continue;
-      const auto index = session.catalog->index(constraint.index);
-      for (std::size_t k = 0; index && k < index->keys.size(); ++k) {
-        if (index->keys[k].column == constraint.foreign_columns[i]) {
-          rows.set("position_in_unique_constraint", static_cast<std::int64_t>(k + 1));
+  each_constraint(
+      session, [&](const Relation& relation, const Constraint& constraint, const std::string& schema) {
+        if (constraint.type == 'c') return;
+        for (std::size_t i = 0; i < constraint.columns.size(); ++i) {
+          rows.row().set("constraint_catalog", session.database_name).set("constraint_schema", schema);
+          rows.set("constraint_name", constraint.name).set("table_catalog", session.database_name);
+          rows.set("table_schema", schema).set("table_name", relation.name);
+          rows.set("column_name", relation.find_column(constraint.columns[i])->name);
+          rows.set("ordinal_position", static_cast<std::int64_t>(i + 1));
+          if (constraint.type != 'f') continue;
+          const auto index = session.catalog->index(constraint.index);
+          for (std::size_t k = 0; index && k < index->keys.size(); ++k) {
+            if (index->keys[k].column == constraint.foreign_columns[i]) {
+              rows.set("position_in_unique_constraint", static_cast<std::int64_t>(k + 1));
+            }
+          }
         }
-      }
-    }
-  });
+      });
 }
 
 void referential_constraints(const CatalogSession& session, RowSet& rows) {
   const auto rule = [](char action) {
-    return action == 'r' ? "RESTRICT" : action == 'c' ? "CASCADE" : action == 'n' ? "SET NULL" : action == 'd' ? "SET DEFAULT" : "NO ACTION";
+    return action == 'r'   ? "RESTRICT"
+           : action == 'c' ? "CASCADE"
+           : action == 'n' ? "SET NULL"
+           : action == 'd' ? "SET DEFAULT"
+                           : "NO ACTION";
   };
   each_constraint(session, [&](const Relation&, const Constraint& constraint, const std::string& schema) {
     if (constraint.type != 'f') return;
@@ -184,7 +221,8 @@ void referential_constraints(const CatalogSession& session, RowSet& rows) {
     rows.set("constraint_name", constraint.name);
     if (const auto index = session.catalog->index(constraint.index)) {
       rows.set("unique_constraint_catalog", session.database_name);
-      rows.set("unique_constraint_schema", schema_name(*session.catalog, index->schema)).set("unique_constraint_name", index->name);
+      rows.set("unique_constraint_schema", schema_name(*session.catalog, index->schema))
+          .set("unique_constraint_name", index->name);
     }
     rows.set("match_option", constraint.match == 'f' ? "FULL" : "NONE");
     rows.set("update_rule", rule(constraint.on_update)).set("delete_rule", rule(constraint.on_delete));
@@ -192,17 +230,19 @@ void referential_constraints(const CatalogSession& session, RowSet& rows) {
 }
 
 void constraint_column_usage(const CatalogSession& session, RowSet& rows) {
-  each_constraint(session, [&](const Relation& relation, const Constraint& constraint, const std::string& schema) {
-    const bool foreign = constraint.type == 'f';
-    const auto other = foreign ? session.catalog->relation(constraint.foreign_table) : nullptr;
-    const Relation& table = foreign ? *other : relation;
-    for (const std::int16_t number : foreign ? constraint.foreign_columns : constraint.columns) {
-      rows.row().set("table_catalog", session.database_name);
-      rows.set("table_schema", schema_name(*session.catalog, table.schema)).set("table_name", table.name);
-      rows.set("column_name", table.find_column(number)->name).set("constraint_catalog", session.database_name);
-      rows.set("constraint_schema", schema).set("constraint_name", constraint.name);
-    }
-  });
+  each_constraint(
+      session, [&](const Relation& relation, const Constraint& constraint, const std::string& schema) {
+        const bool foreign = constraint.type == 'f';
+        const auto other = foreign ? session.catalog->relation(constraint.foreign_table) : nullptr;
+        const Relation& table = foreign ? *other : relation;
+        for (const std::int16_t number : foreign ? constraint.foreign_columns : constraint.columns) {
+          rows.row().set("table_catalog", session.database_name);
+          rows.set("table_schema", schema_name(*session.catalog, table.schema)).set("table_name", table.name);
+          rows.set("column_name", table.find_column(number)->name)
+              .set("constraint_catalog", session.database_name);
+          rows.set("constraint_schema", schema).set("constraint_name", constraint.name);
+        }
+      });
 }
 
 void check_constraints(const CatalogSession& session, RowSet& rows) {

@@ -1,11 +1,12 @@
 // pg_catalog and information_schema: relations that every database has, computed from its Catalog.
 //
 // Each built-in relation is an eponymous virtual table of SQLite that walks the Catalog object of the running
-// transaction, so what it shows is what the transaction sees, its own uncommitted DDL included. Rows of roles,
-// databases, sessions, locks and settings come from the node through ClusterView.
+// transaction, so what it shows is what the transaction sees, its own uncommitted DDL included. Rows of
+// roles, databases, sessions, locks and settings come from the node through ClusterView.
 //
-// A connection is prepared once (`register_catalog_tables`) with a slot; the session that borrows the connection
-// points the slot to its own CatalogSession before each statement. One thread at a time a connection.
+// A connection is prepared once (`register_catalog_tables`) with a slot; the session that borrows the
+// connection points the slot to its own CatalogSession before each statement. One thread at a time a
+// connection.
 #pragma once
 
 #include <cstdint>
@@ -44,7 +45,8 @@ class ClusterView {
     std::int64_t size_bytes;
   };
   struct SettingRow {
-    std::string name, value, unit, category, meaning, context, kind, minimum, maximum, boot_value, reset_value;
+    std::string name, value, unit, category, meaning, context, kind, minimum, maximum, boot_value,
+        reset_value;
     std::vector<std::string> values;
   };
   struct ActivityRow {
@@ -93,7 +95,8 @@ struct CatalogSlot {
 [[nodiscard]] std::shared_ptr<const BuiltinRelations> builtin_relations();
 [[nodiscard]] Status register_catalog_tables(sqlite3* connection, CatalogSlot* slot);
 
-// pg_get_indexdef, pg_table_is_visible, has_table_privilege... and names of reg* types; over the slot's session.
+// pg_get_indexdef, pg_table_is_visible, has_table_privilege... and names of reg* types; over the slot's
+// session.
 class CatalogKernels : public CatalogFunctions, public ObjectNames {
  public:
   explicit CatalogKernels(const CatalogSession& session) : session_(session) {}

@@ -38,8 +38,11 @@ std::shared_ptr<const BuiltinRelations> builtin_relations() {
       relation->virtual_table = fmt::format("bop_{}_{}", builtin.schema, builtin.name);
       for (const BuiltinColumn& column : builtin.columns) {
         relation->columns.push_back({.number = static_cast<std::int16_t>(relation->columns.size() + 1),
-                                     .name = std::string(column.name), .type = column.type,
-                                     .not_null = column.not_null, .default_text = std::nullopt, .collation = {},
+                                     .name = std::string(column.name),
+                                     .type = column.type,
+                                     .not_null = column.not_null,
+                                     .default_text = std::nullopt,
+                                     .collation = {},
                                      .comment = {}});
       }
       made->push_back(std::move(relation));

@@ -28,7 +28,8 @@ struct BuiltinRelation {
 // All of them, in the order of relations.def.
 [[nodiscard]] const std::vector<BuiltinRelation>& builtin_table();
 
-// Rows in the making. Columns that a row does not set are NULL, or for not-null columns the zero of their type.
+// Rows in the making. Columns that a row does not set are NULL, or for not-null columns the zero of their
+// type.
 class RowSet {
  public:
   explicit RowSet(const BuiltinRelation& relation) : relation_(relation) {}
@@ -39,7 +40,9 @@ class RowSet {
     return set(column, OwnedValue::of_text(std::string(text)));
   }
   RowSet& set(std::string_view column, const char* text) { return set(column, std::string_view(text)); }
-  RowSet& set(std::string_view column, std::int64_t number) { return set(column, OwnedValue::of_int(number)); }
+  RowSet& set(std::string_view column, std::int64_t number) {
+    return set(column, OwnedValue::of_int(number));
+  }
   RowSet& set(std::string_view column, Oid oid) { return set(column, std::int64_t{oid}); }
   RowSet& set(std::string_view column, int number) { return set(column, std::int64_t{number}); }
   RowSet& set(std::string_view column, char c) { return set(column, std::string_view(&c, 1)); }

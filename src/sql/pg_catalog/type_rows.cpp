@@ -14,7 +14,10 @@ void types(const CatalogSession& session, RowSet& rows) {
     rows.row().set("oid", type.oid).set("typname", type.name).set("typnamespace", kPgCatalogSchema);
     rows.set("typowner", kBootstrapRole).set("typlen", std::int64_t{type.typlen}).set("typbyval", type.byval);
     rows.set("typtype", type.typtype).set("typcategory", type.category).set("typispreferred", type.preferred);
-    rows.set("typisdefined", true).set("typdelim", type.delim).set("typelem", type.elem_oid).set("typarray", type.array_oid);
+    rows.set("typisdefined", true)
+        .set("typdelim", type.delim)
+        .set("typelem", type.elem_oid)
+        .set("typarray", type.array_oid);
     rows.set("typalign", type.align).set("typstorage", type.storage).set("typtypmod", -1);
     const auto proc = [&](std::string_view column, std::string_view name) {
       const auto found = lookup_any(name);
@@ -44,7 +47,9 @@ void procs(const CatalogSession&, RowSet& rows) {
     rows.set("prokind", kernel.kind == KernelKind::kAggregate ? 'a' : 'f').set("proisstrict", kernel.strict);
     rows.set("proretset", kernel.kind == KernelKind::kSetReturning).set("provolatile", kernel.volatility);
     rows.set("proparallel", 's').set("pronargs", static_cast<std::int64_t>(kernel.args.size()));
-    rows.set("pronargdefaults", kernel.defaults).set("prorettype", kernel.result).set("provariadic", kernel.variadic);
+    rows.set("pronargdefaults", kernel.defaults)
+        .set("prorettype", kernel.result)
+        .set("provariadic", kernel.variadic);
     rows.set("proargtypes", vector_of(kernel.args)).set("prosrc", kernel.name);
   }
 }
@@ -78,7 +83,11 @@ void collations(const CatalogSession&, RowSet& rows) {
 
 void languages(const CatalogSession&, RowSet& rows) {
   rows.row().set("oid", Oid{12}).set("lanname", "internal").set("lanowner", kBootstrapRole);
-  rows.row().set("oid", Oid{14}).set("lanname", "sql").set("lanowner", kBootstrapRole).set("lanpltrusted", true);
+  rows.row()
+      .set("oid", Oid{14})
+      .set("lanname", "sql")
+      .set("lanowner", kBootstrapRole)
+      .set("lanpltrusted", true);
 }
 
 void casts(const CatalogSession&, RowSet& rows) {
@@ -90,7 +99,9 @@ void casts(const CatalogSession&, RowSet& rows) {
       const CastContext context = cast_context(from.oid, to.oid);
       if (context == CastContext::kNone) continue;
       rows.row().set("oid", 10000 + number++).set("castsource", from.oid).set("casttarget", to.oid);
-      rows.set("castcontext", context == CastContext::kImplicit ? 'i' : context == CastContext::kAssignment ? 'a' : 'e');
+      rows.set("castcontext", context == CastContext::kImplicit     ? 'i'
+                              : context == CastContext::kAssignment ? 'a'
+                                                                    : 'e');
       rows.set("castmethod", 'f');
     }
   }

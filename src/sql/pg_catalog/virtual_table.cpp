@@ -1,8 +1,8 @@
 // Built-in relations as eponymous virtual tables of SQLite.
 //
-// A scan takes the rows of the session behind the connection's slot. Rows that depend on the Catalog alone are kept
-// with its pointer, so that the inner loop of a join costs a look-up: an equality on one column goes through a hash
-// of that column. One thread at a time, like the connection.
+// A scan takes the rows of the session behind the connection's slot. Rows that depend on the Catalog alone
+// are kept with its pointer, so that the inner loop of a join costs a look-up: an equality on one column goes
+// through a hash of that column. One thread at a time, like the connection.
 #include <sqlite3.h>
 
 #include <algorithm>
@@ -88,8 +88,10 @@ int best_index(sqlite3_vtab* base, sqlite3_index_info* info) {
   int chosen_rank = 99;
   for (int i = 0; i < info->nConstraint; ++i) {
     const auto& constraint = info->aConstraint[i];
-    if (constraint.usable == 0 || constraint.op != SQLITE_INDEX_CONSTRAINT_EQ || constraint.iColumn < 0) continue;
-    const BuiltinColumn& column = table->module->relation->columns[static_cast<std::size_t>(constraint.iColumn)];
+    if (constraint.usable == 0 || constraint.op != SQLITE_INDEX_CONSTRAINT_EQ || constraint.iColumn < 0)
+      continue;
+    const BuiltinColumn& column =
+        table->module->relation->columns[static_cast<std::size_t>(constraint.iColumn)];
     const TypeInfo* type = find_type(column.type);
     if (type == nullptr || !type->collation.empty()) continue;
     const int rank = column.name == "oid" ? 0 : column.type == 26 ? 1 : column.type == 19 ? 2 : 5;

@@ -44,7 +44,8 @@ class Parser {
     }
     for (const int n : counts_) a.dimensions.push_back({1, n});
     if (!declared.empty()) {
-      if (!std::ranges::equal(declared, a.dimensions, {}, &Array::Dimension::count, &Array::Dimension::count)) {
+      if (!std::ranges::equal(declared, a.dimensions, {}, &Array::Dimension::count,
+                              &Array::Dimension::count)) {
         malformed("Specified array dimensions do not match array contents.");
         return std::unexpected(*std::move(error_));
       }
@@ -55,11 +56,13 @@ class Parser {
 
  private:
   bool malformed(std::string detail) {
-    error_ = error(ErrorCode::kInvalidTextRepresentation, "malformed array literal: \"{}\"", s_).detail(std::move(detail));
+    error_ = error(ErrorCode::kInvalidTextRepresentation, "malformed array literal: \"{}\"", s_)
+                 .detail(std::move(detail));
     return false;
   }
   bool too_many_dimensions() {
-    error_ = error(ErrorCode::kProgramLimitExceeded, "number of array dimensions ({}) exceeds the maximum allowed ({})",
+    error_ = error(ErrorCode::kProgramLimitExceeded,
+                   "number of array dimensions ({}) exceeds the maximum allowed ({})",
                    kMaxArrayDimensions + 1, kMaxArrayDimensions);
     return false;
   }
@@ -95,7 +98,8 @@ class Parser {
         return false;
       }
       if (static_cast<std::int64_t>(upper) - lower + 1 > kMaxArrayElements) {
-        error_ = error(ErrorCode::kProgramLimitExceeded, "array size exceeds the maximum allowed ({})", kMaxArrayElements);
+        error_ = error(ErrorCode::kProgramLimitExceeded, "array size exceeds the maximum allowed ({})",
+                       kMaxArrayElements);
         return false;
       }
       out.push_back({lower, upper - lower + 1});
@@ -123,7 +127,7 @@ class Parser {
         ++at_;
         break;
       }
-      if (c == ',' ) return malformed("Unexpected \",\" character.");
+      if (c == ',') return malformed("Unexpected \",\" character.");
       if (c == '{') {
         if (leaf_depth_ && *leaf_depth_ <= depth) return malformed("Unexpected \"{\" character.");
         if (!level(depth + 1)) return false;
@@ -137,8 +141,10 @@ class Parser {
       ++n;
       skip();
       comma = peek() == ',';
-      if (comma) ++at_;
-      else if (at_ < s_.size() && peek() != '}') return malformed(peek() == '{' ? "Unexpected \"{\" character." : "Unexpected array element.");
+      if (comma)
+        ++at_;
+      else if (at_ < s_.size() && peek() != '}')
+        return malformed(peek() == '{' ? "Unexpected \"{\" character." : "Unexpected array element.");
     }
     if (counts_.size() <= depth) counts_.resize(depth + 1, -1);
     if (counts_[depth] >= 0 && counts_[depth] != n) {
@@ -162,7 +168,8 @@ class Parser {
       }
       ++at_;
       skip();
-      if (at_ < s_.size() && peek() != ',' && peek() != '}') return malformed("Incorrectly quoted array element.");
+      if (at_ < s_.size() && peek() != ',' && peek() != '}')
+        return malformed("Incorrectly quoted array element.");
     } else {
       for (; at_ < s_.size() && peek() != ',' && peek() != '}'; ++at_) {
         if (peek() == '"') return malformed("Incorrectly quoted array element.");
@@ -204,7 +211,8 @@ class Parser {
 
 bool needs_quotes(std::string_view s) {
   if (s.empty() || (s.size() == 4 && lower_ascii(s) == "null")) return true;
-  return std::ranges::any_of(s, [](char c) { return c == '"' || c == '\\' || c == '{' || c == '}' || c == ',' || is_space(c); });
+  return std::ranges::any_of(
+      s, [](char c) { return c == '"' || c == '\\' || c == '{' || c == '}' || c == ',' || is_space(c); });
 }
 
 Result<Array> parse_vector(Oid vector, std::string_view text, const CodecContext& context) {
@@ -227,7 +235,8 @@ const CodecContext& storage_context() noexcept {
   return context;
 }
 
-Result<Array> parse_array(Oid array, std::int32_t typmod, std::string_view text, const CodecContext& context) {
+Result<Array> parse_array(Oid array, std::int32_t typmod, std::string_view text,
+                          const CodecContext& context) {
   if (is_vector(array)) return parse_vector(array, text, context);
   const Oid element = element_of(array);
   return Parser(text, [&](std::string_view s) { return parse_text(element, typmod, s, context); }).parse();
@@ -295,21 +304,26 @@ void append_array(Oid array, const Array& a, const CodecContext& context, std::s
   out.append(n, '}');
 }
 
-Result<Array> parse_array_binary(Oid array, std::int32_t typmod, std::string_view in, const CodecContext& context) {
+Result<Array> parse_array_binary(Oid array, std::int32_t typmod, std::string_view in,
+                                 const CodecContext& context) {
   const auto dims = take_be<std::int32_t>(in);
   const auto flags = take_be<std::int32_t>(in);
   const auto element = take_be<std::uint32_t>(in);
   if (!element) return fail(ErrorCode::kProtocolViolation, "insufficient data left in message");
   if (*dims < 0 || *dims > static_cast<std::int32_t>(kMaxArrayDimensions)) {
-    return *dims < 0 ? fail(ErrorCode::kInvalidBinaryRepresentation, "invalid number of dimensions: {}", *dims)
-                     : fail(ErrorCode::kProgramLimitExceeded, "number of array dimensions ({}) exceeds the maximum allowed ({})", *dims, kMaxArrayDimensions);
+    return *dims < 0
+               ? fail(ErrorCode::kInvalidBinaryRepresentation, "invalid number of dimensions: {}", *dims)
+               : fail(ErrorCode::kProgramLimitExceeded,
+                      "number of array dimensions ({}) exceeds the maximum allowed ({})", *dims,
+                      kMaxArrayDimensions);
   }
   if (*flags != 0 && *flags != 1) return fail(ErrorCode::kInvalidBinaryRepresentation, "invalid array flags");
   const Oid wanted = element_of(array);
   if (*element != wanted) {
     const TypeInfo* found = find_type(*element);
-    return fail(ErrorCode::kDatatypeMismatch, "binary data has array element type {} ({}) instead of expected {} ({})",
-                *element, found == nullptr ? "???" : found->sql_name, wanted, format_type(wanted));
+    return fail(ErrorCode::kDatatypeMismatch,
+                "binary data has array element type {} ({}) instead of expected {} ({})", *element,
+                found == nullptr ? "???" : found->sql_name, wanted, format_type(wanted));
   }
   Array a;
   std::int64_t total = *dims == 0 ? 0 : 1;
@@ -317,14 +331,17 @@ Result<Array> parse_array_binary(Oid array, std::int32_t typmod, std::string_vie
     const auto count = take_be<std::int32_t>(in);
     const auto lower = take_be<std::int32_t>(in);
     if (!lower) return fail(ErrorCode::kProtocolViolation, "insufficient data left in message");
-    if (*count < 0) return fail(ErrorCode::kInvalidBinaryRepresentation, "array size exceeds the maximum allowed ({})", kMaxArrayElements);
+    if (*count < 0)
+      return fail(ErrorCode::kInvalidBinaryRepresentation, "array size exceeds the maximum allowed ({})",
+                  kMaxArrayElements);
     if (static_cast<std::int64_t>(*lower) + *count - 1 > INT32_MAX) {
       return fail(ErrorCode::kNumericOutOfRange, "array lower bound is too large: {}", *lower);
     }
     a.dimensions.push_back({*lower, *count});
     total *= *count;
     if (total > kMaxArrayElements) {
-      return fail(ErrorCode::kProgramLimitExceeded, "array size exceeds the maximum allowed ({})", kMaxArrayElements);
+      return fail(ErrorCode::kProgramLimitExceeded, "array size exceeds the maximum allowed ({})",
+                  kMaxArrayElements);
     }
   }
   if (total == 0) a.dimensions.clear();
@@ -371,7 +388,8 @@ int compare_arrays(Oid array, std::string_view x, std::string_view y) noexcept {
   if (x == y) return 0;
   const Oid element = element_of(array);
   const Array a = parse_stored_array(array, x), b = parse_stored_array(array, y);
-  if (is_vector(array) && a.elements.size() != b.elements.size()) return a.elements.size() < b.elements.size() ? -1 : 1;
+  if (is_vector(array) && a.elements.size() != b.elements.size())
+    return a.elements.size() < b.elements.size() ? -1 : 1;
   for (std::size_t i = 0; i < std::min(a.elements.size(), b.elements.size()); ++i) {
     const OwnedValue &u = a.elements[i], &v = b.elements[i];
     if (u.is_null() || v.is_null()) {  // NULL elements are equal to each other and above all others
@@ -383,8 +401,10 @@ int compare_arrays(Oid array, std::string_view x, std::string_view y) noexcept {
   if (a.elements.size() != b.elements.size()) return a.elements.size() < b.elements.size() ? -1 : 1;
   if (a.dimensions.size() != b.dimensions.size()) return a.dimensions.size() < b.dimensions.size() ? -1 : 1;
   for (std::size_t d = 0; d < a.dimensions.size(); ++d) {
-    if (a.dimensions[d].count != b.dimensions[d].count) return a.dimensions[d].count < b.dimensions[d].count ? -1 : 1;
-    if (a.dimensions[d].lower != b.dimensions[d].lower) return a.dimensions[d].lower < b.dimensions[d].lower ? -1 : 1;
+    if (a.dimensions[d].count != b.dimensions[d].count)
+      return a.dimensions[d].count < b.dimensions[d].count ? -1 : 1;
+    if (a.dimensions[d].lower != b.dimensions[d].lower)
+      return a.dimensions[d].lower < b.dimensions[d].lower ? -1 : 1;
   }
   return 0;
 }

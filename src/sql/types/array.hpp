@@ -1,8 +1,9 @@
 // Arrays of one to six dimensions.
 //
-// Stored as PostgreSQL's array literal with the elements' session-independent text forms (ISO dates, UTC, hex bytea,
-// shortest floats), with "[l:u]..=" in front when a lower bound is not 1; int2vector and oidvector as numbers separated
-// by one space, subscripts from 0. Ordered by bop_array_<element OID>: elements first, then dimensions.
+// Stored as PostgreSQL's array literal with the elements' session-independent text forms (ISO dates, UTC, hex
+// bytea, shortest floats), with "[l:u]..=" in front when a lower bound is not 1; int2vector and oidvector as
+// numbers separated by one space, subscripts from 0. Ordered by bop_array_<element OID>: elements first, then
+// dimensions.
 #pragma once
 
 #include <string>
@@ -35,7 +36,8 @@ struct Array {
 };
 
 // `array` is the OID of the array type (or int2vector, oidvector).
-[[nodiscard]] Result<Array> parse_array(Oid array, std::int32_t typmod, std::string_view text, const CodecContext& context);
+[[nodiscard]] Result<Array> parse_array(Oid array, std::int32_t typmod, std::string_view text,
+                                        const CodecContext& context);
 [[nodiscard]] Array parse_stored_array(Oid array, std::string_view stored);
 [[nodiscard]] std::string stored_array(Oid array, const Array& a);
 void append_array(Oid array, const Array& a, const CodecContext& context, std::string& out);

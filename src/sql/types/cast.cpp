@@ -19,8 +19,9 @@ struct IntegerRange {
 };
 
 const IntegerRange* integer_range(Oid type) {
-  static constexpr IntegerRange kSmall{INT16_MIN, INT16_MAX, "smallint"}, kInt{INT32_MIN, INT32_MAX, "integer"},
-      kBig{INT64_MIN, INT64_MAX, "bigint"}, kOidRange{0, UINT32_MAX, "OID"};
+  static constexpr IntegerRange kSmall{INT16_MIN, INT16_MAX, "smallint"},
+      kInt{INT32_MIN, INT32_MAX, "integer"}, kBig{INT64_MIN, INT64_MAX, "bigint"},
+      kOidRange{0, UINT32_MAX, "OID"};
   switch (type) {
     case types::kInt2: return &kSmall;
     case types::kInt4: return &kInt;
@@ -52,7 +53,8 @@ Result<OwnedValue> float_to_integer(double v, const IntegerRange& range) {
 
 Result<OwnedValue> to_float4(double v) {
   const auto f = static_cast<float>(v);
-  if (std::isinf(f) && !std::isinf(v)) return fail(ErrorCode::kNumericOutOfRange, "value out of range: overflow");
+  if (std::isinf(f) && !std::isinf(v))
+    return fail(ErrorCode::kNumericOutOfRange, "value out of range: overflow");
   if (f == 0 && v != 0) return fail(ErrorCode::kNumericOutOfRange, "value out of range: underflow");
   return stored_float(f);
 }
@@ -66,7 +68,8 @@ Result<OwnedValue> to_integer(Oid from, const Value& v, Oid to) {
     } else if (source != nullptr && source->name == "OID" && range.name == "integer") {
       i = static_cast<std::int32_t>(i);
     }
-    if (i < range.low || i > range.high) return fail(ErrorCode::kNumericOutOfRange, "{} out of range", range.name);
+    if (i < range.low || i > range.high)
+      return fail(ErrorCode::kNumericOutOfRange, "{} out of range", range.name);
     return OwnedValue::of_int(i);
   }
   if (is_float(from)) return float_to_integer(float_of(v), range);
@@ -115,7 +118,8 @@ Result<OwnedValue> between_datetimes(Oid from, Oid to, const Value& v, const Cod
     case types::kTimestamp:
       if (to == types::kTimestamptz) return OwnedValue::of_int(from_local(v.integer, context));
       if (to == types::kDate) return OwnedValue::of_int(timestamp_to_date(v.integer));
-      if (to == types::kTime) return is_infinite_timestamp(v.integer) ? OwnedValue::null() : OwnedValue::of_int(time_of(v.integer));
+      if (to == types::kTime)
+        return is_infinite_timestamp(v.integer) ? OwnedValue::null() : OwnedValue::of_int(time_of(v.integer));
       break;
     case types::kTimestamptz: {
       std::int32_t offset = 0;
@@ -161,7 +165,8 @@ bool is_datetime(Oid t) {
 
 bool is_textual(Oid t) {
   const TypeInfo* info = find_type(t);
-  return info != nullptr && (info->category == 'S' || t == types::kUnknown || t == types::kCstring || t == types::kChar);
+  return info != nullptr &&
+         (info->category == 'S' || t == types::kUnknown || t == types::kCstring || t == types::kChar);
 }
 
 }  // namespace
@@ -174,14 +179,16 @@ Result<OwnedValue> cast(Oid from, Oid to, const Value& v, bool explicit_cast, co
     if (from == types::kChar && to == types::kInt4) {
       return OwnedValue::of_int(v.bytes.empty() ? 0 : static_cast<signed char>(v.bytes[0]));
     }
-    if (to == types::kJson || to == types::kJsonb || to != types::kUnknown) return parse_text(to, -1, v.bytes, context);
+    if (to == types::kJson || to == types::kJsonb || to != types::kUnknown)
+      return parse_text(to, -1, v.bytes, context);
     return OwnedValue(v);
   }
   if (from == types::kBool && is_textual(to) && to != types::kChar && to != types::kUnknown) {
     return OwnedValue::of_text(v.as_bool() ? "true" : "false");
   }
   if (from == types::kInt4 && to == types::kChar) {
-    if (v.integer < -128 || v.integer > 127) return fail(ErrorCode::kNumericOutOfRange, "\"char\" out of range");
+    if (v.integer < -128 || v.integer > 127)
+      return fail(ErrorCode::kNumericOutOfRange, "\"char\" out of range");
     return OwnedValue::of_text(v.integer == 0 ? std::string() : std::string(1, static_cast<char>(v.integer)));
   }
   if (is_textual(to)) {
@@ -214,7 +221,8 @@ Result<OwnedValue> cast(Oid from, Oid to, const Value& v, bool explicit_cast, co
     if (to == types::kNumeric) {
       if (integer_range(from) != nullptr) return OwnedValue::of_text(Numeric::of_int(v.integer).to_text());
       if (from == types::kFloat8) return OwnedValue::of_text(Numeric::of_double(float_of(v)).to_text());
-      if (from == types::kFloat4) return OwnedValue::of_text(Numeric::of_float(static_cast<float>(float_of(v))).to_text());
+      if (from == types::kFloat4)
+        return OwnedValue::of_text(Numeric::of_float(static_cast<float>(float_of(v))).to_text());
     }
     if (is_float(to)) {
       double d = float_of(v);
@@ -228,7 +236,8 @@ Result<OwnedValue> cast(Oid from, Oid to, const Value& v, bool explicit_cast, co
       return to == types::kFloat4 ? to_float4(d) : Result<OwnedValue>(stored_float(d));
     }
     if (is_datetime(from) && is_datetime(to)) return between_datetimes(from, to, v, context);
-    if (to == types::kInt2Vector || to == types::kOidVector || from == types::kInt2Vector || from == types::kOidVector) {
+    if (to == types::kInt2Vector || to == types::kOidVector || from == types::kInt2Vector ||
+        from == types::kOidVector) {
       const Array a = parse_stored_array(from, v.bytes);
       return OwnedValue::of_text(stored_array(to, a));
     }
@@ -249,7 +258,8 @@ Result<OwnedValue> apply_typmod(Oid type, std::int32_t typmod, OwnedValue value,
       if (end == s.size()) return value;
       // What is cut off silently: blanks, or anything under an explicit cast.
       if (!explicit_cast && s.find_first_not_of(' ', end) != s.npos) {
-        return fail(ErrorCode::kStringTooLong, "value too long for type {}({})", find_type(type)->sql_name, *limit);
+        return fail(ErrorCode::kStringTooLong, "value too long for type {}({})", find_type(type)->sql_name,
+                    *limit);
       }
       std::string cut = s.substr(0, end);
       if (type == types::kBpchar) cut.resize(cut.find_last_not_of(' ') + 1);
@@ -261,17 +271,19 @@ Result<OwnedValue> apply_typmod(Oid type, std::int32_t typmod, OwnedValue value,
       const Numeric n = Numeric::parse_stored(value.bytes());
       if (n.is_nan()) return value;
       const auto overflow = [&](std::string detail) -> Result<OwnedValue> {
-        return std::unexpected(Error(ErrorCode::kNumericOutOfRange, "numeric field overflow").detail(std::move(detail)));
+        return std::unexpected(
+            Error(ErrorCode::kNumericOutOfRange, "numeric field overflow").detail(std::move(detail)));
       };
       if (!n.is_finite()) {
-        return overflow(fmt::format("A field with precision {}, scale {} cannot hold an infinite value.", limit->precision, limit->scale));
+        return overflow(fmt::format("A field with precision {}, scale {} cannot hold an infinite value.",
+                                    limit->precision, limit->scale));
       }
       const Numeric rounded = n.rounded(limit->scale);
       const int digits = limit->precision - limit->scale;
       if (!rounded.is_zero() && rounded.coefficient().digit_count() - rounded.scale() > digits) {
-        return overflow(fmt::format(
-            "A field with precision {}, scale {} must round to an absolute value less than {}{}.", limit->precision,
-            limit->scale, digits != 0 ? "10^" : "", digits != 0 ? digits : 1));
+        return overflow(
+            fmt::format("A field with precision {}, scale {} must round to an absolute value less than {}{}.",
+                        limit->precision, limit->scale, digits != 0 ? "10^" : "", digits != 0 ? digits : 1));
       }
       return OwnedValue::of_text(rounded.to_text());
     }
@@ -308,12 +320,14 @@ int compare(Oid type, const Value& a, const Value& b) noexcept {
   const auto order = [](auto x, auto y) { return x < y ? -1 : y < x ? 1 : 0; };
   switch (type) {
     case types::kNumeric: return Numeric::compare_stored(a.bytes, b.bytes);
-    case types::kInterval: return Interval::compare(Interval::of_stored(a.bytes), Interval::of_stored(b.bytes));
+    case types::kInterval:
+      return Interval::compare(Interval::of_stored(a.bytes), Interval::of_stored(b.bytes));
     case types::kTimetz: {
       const TimeTz x = TimeTz::of_stored(a.bytes), y = TimeTz::of_stored(b.bytes);
       return x.utc() != y.utc() ? order(x.utc(), y.utc()) : order(x.west, y.west);
     }
-    case types::kJsonb: return a.bytes == b.bytes ? 0 : compare_json(parse_stored_json(a.bytes), parse_stored_json(b.bytes));
+    case types::kJsonb:
+      return a.bytes == b.bytes ? 0 : compare_json(parse_stored_json(a.bytes), parse_stored_json(b.bytes));
     case types::kFloat4:
     case types::kFloat8: {
       const double x = float_of(a), y = float_of(b);

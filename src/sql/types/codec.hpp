@@ -1,8 +1,9 @@
 // Text and binary forms of every type, type modifiers and casts, as PostgreSQL 15 does them.
 //
-// `parse_*` make stored values from outside bytes and never trust them: every error is a Result with PostgreSQL's
-// message and SQLSTATE. `encode_*` append the form of a stored value; they never fail for a value that `parse_*` made.
-// A NULL value has no form: callers handle NULL before. Thread-safe; a CodecContext belongs to one session.
+// `parse_*` make stored values from outside bytes and never trust them: every error is a Result with
+// PostgreSQL's message and SQLSTATE. `encode_*` append the form of a stored value; they never fail for a
+// value that `parse_*` made. A NULL value has no form: callers handle NULL before. Thread-safe; a
+// CodecContext belongs to one session.
 #pragma once
 
 #include <cstdint>
@@ -42,19 +43,22 @@ struct CodecContext {
   int extra_float_digits = 1;
   std::int64_t transaction_timestamp = 0;  // microseconds since 2000-01-01 UTC; now(), 'now', 'today'
   std::int64_t statement_timestamp = 0;
-  const ObjectNames* names = nullptr;      // nullptr: reg* types accept and print numbers (regtype: built-in types)
+  const ObjectNames* names =
+      nullptr;  // nullptr: reg* types accept and print numbers (regtype: built-in types)
 };
 
 [[nodiscard]] Result<OwnedValue> parse_text(Oid type, std::int32_t typmod, std::string_view text,
                                             const CodecContext& context);
 [[nodiscard]] Result<OwnedValue> parse_binary(Oid type, std::int32_t typmod, std::string_view bytes,
                                               const CodecContext& context);
-void encode_text(Oid type, std::int32_t typmod, const Value& value, const CodecContext& context, std::string& out);
+void encode_text(Oid type, std::int32_t typmod, const Value& value, const CodecContext& context,
+                 std::string& out);
 void encode_binary(Oid type, std::int32_t typmod, const Value& value, const CodecContext& context,
                    std::string& out);
 
 // Fits a value to a type modifier: an assignment refuses what is too long (22001), an explicit cast cuts it.
-[[nodiscard]] Result<OwnedValue> apply_typmod(Oid type, std::int32_t typmod, OwnedValue value, bool explicit_cast);
+[[nodiscard]] Result<OwnedValue> apply_typmod(Oid type, std::int32_t typmod, OwnedValue value,
+                                              bool explicit_cast);
 // Converts between types (then use apply_typmod). 42846 when no cast exists.
 [[nodiscard]] Result<OwnedValue> cast(Oid from, Oid to, const Value& value, bool explicit_cast,
                                       const CodecContext& context);

@@ -1,9 +1,10 @@
 // Binary forms, all integers big-endian, as PostgreSQL's send and receive functions define them:
-//   bool 1 byte; int2, int4, int8, oid, xid, reg* their width; float4, float8 IEEE 754; text types, json, unknown the
-//   bytes; jsonb one byte version 1 and the text; bytea the bytes; uuid 16 bytes; date int32 days; time, timestamp,
-//   timestamptz int64 microseconds; timetz int64 and int32 seconds west; interval int64 microseconds, int32 days, int32
-//   months; numeric: numeric_binary.cpp; arrays: int32 dimensions, int32 flags (1 = has NULL), oid of the element,
-//   per dimension int32 count and int32 lower bound, then per element int32 length (-1 NULL) and bytes.
+//   bool 1 byte; int2, int4, int8, oid, xid, reg* their width; float4, float8 IEEE 754; text types, json,
+//   unknown the bytes; jsonb one byte version 1 and the text; bytea the bytes; uuid 16 bytes; date int32
+//   days; time, timestamp, timestamptz int64 microseconds; timetz int64 and int32 seconds west; interval
+//   int64 microseconds, int32 days, int32 months; numeric: numeric_binary.cpp; arrays: int32 dimensions,
+//   int32 flags (1 = has NULL), oid of the element, per dimension int32 count and int32 lower bound, then per
+//   element int32 length (-1 NULL) and bytes.
 #include <bit>
 
 #include "sql/types/array.hpp"
@@ -59,7 +60,8 @@ bool is_oid_like(Oid type) {
 
 }  // namespace
 
-Result<OwnedValue> parse_binary(Oid type, std::int32_t typmod, std::string_view in, const CodecContext& context) {
+Result<OwnedValue> parse_binary(Oid type, std::int32_t typmod, std::string_view in,
+                                const CodecContext& context) {
   const auto fitted = [&](Result<OwnedValue> v) -> Result<OwnedValue> {
     if (!v || typmod < 0) return v;
     return apply_typmod(type, typmod, *std::move(v), false);
@@ -88,7 +90,8 @@ Result<OwnedValue> parse_binary(Oid type, std::int32_t typmod, std::string_view 
     case types::kBytea: return OwnedValue::of_blob(std::string(in));
     case types::kUuid:
       if (in.size() < 16) return fail(ErrorCode::kProtocolViolation, "insufficient data left in message");
-      if (in.size() > 16) return fail(ErrorCode::kInvalidBinaryRepresentation, "incorrect binary data format");
+      if (in.size() > 16)
+        return fail(ErrorCode::kInvalidBinaryRepresentation, "incorrect binary data format");
       return OwnedValue::of_blob(std::string(in));
     case types::kDate: {
       BOP_LET(d, whole<std::int32_t>(in));
@@ -119,7 +122,8 @@ Result<OwnedValue> parse_binary(Oid type, std::int32_t typmod, std::string_view 
       const auto us = take_be<std::int64_t>(in);
       const auto days = take_be<std::int32_t>(in);
       const auto months = take_be<std::int32_t>(in);
-      if (!us || !days || !months) return fail(ErrorCode::kProtocolViolation, "insufficient data left in message");
+      if (!us || !days || !months)
+        return fail(ErrorCode::kProtocolViolation, "insufficient data left in message");
       if (!in.empty()) return fail(ErrorCode::kInvalidBinaryRepresentation, "incorrect binary data format");
       return fitted(OwnedValue::of_text(Interval{*months, *days, *us}.stored()));
     }
@@ -138,12 +142,14 @@ Result<OwnedValue> parse_binary(Oid type, std::int32_t typmod, std::string_view 
   }
   const TypeInfo* t = find_type(type);
   if (t == nullptr || t->receive == "-" || type == types::kRecord) {
-    return fail(ErrorCode::kUndefinedFunction, "no binary input function available for type {}", format_type(type));
+    return fail(ErrorCode::kUndefinedFunction, "no binary input function available for type {}",
+                format_type(type));
   }
   return parse_text(type, typmod, in, context);
 }
 
-void encode_binary(Oid type, std::int32_t typmod, const Value& v, const CodecContext& context, std::string& out) {
+void encode_binary(Oid type, std::int32_t typmod, const Value& v, const CodecContext& context,
+                   std::string& out) {
   switch (type) {
     case types::kBool: out += v.as_bool() ? '\1' : '\0'; return;
     case types::kInt2: put_be(out, static_cast<std::int16_t>(v.integer)); return;

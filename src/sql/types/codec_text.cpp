@@ -21,7 +21,8 @@ std::unexpected<Error> bad_syntax(std::string_view type, std::string_view text) 
   return fail(ErrorCode::kInvalidTextRepresentation, "invalid input syntax for type {}: \"{}\"", type, text);
 }
 
-Result<OwnedValue> parse_integer(std::string_view text, std::int64_t low, std::int64_t high, std::string_view type) {
+Result<OwnedValue> parse_integer(std::string_view text, std::int64_t low, std::int64_t high,
+                                 std::string_view type) {
   const std::string_view s = trim_space(text);
   std::size_t i = 0;
   const bool minus = !s.empty() && s[0] == '-';
@@ -57,7 +58,8 @@ Result<OwnedValue> parse_bool(std::string_view text) {
     return s.size() >= least && word.starts_with(s);
   };
   if (prefix("true", 1) || prefix("yes", 1) || s == "on" || s == "1") return OwnedValue::of_bool(true);
-  if (prefix("false", 1) || prefix("no", 1) || prefix("off", 2) || s == "0") return OwnedValue::of_bool(false);
+  if (prefix("false", 1) || prefix("no", 1) || prefix("off", 2) || s == "0")
+    return OwnedValue::of_bool(false);
   return bad_syntax("boolean", text);
 }
 
@@ -122,7 +124,8 @@ Status check_text(std::string_view s) {
   if (bad == std::string_view::npos) return {};
   const std::size_t n = std::min({utf8_length(s[bad]), s.size() - bad, std::size_t{4}});
   std::string hex;
-  for (std::size_t i = 0; i < n; ++i) hex += fmt::format("{}0x{:02x}", i == 0 ? "" : " ", static_cast<unsigned char>(s[bad + i]));
+  for (std::size_t i = 0; i < n; ++i)
+    hex += fmt::format("{}0x{:02x}", i == 0 ? "" : " ", static_cast<unsigned char>(s[bad + i]));
   return fail(ErrorCode::kCharacterNotInRepertoire, "invalid byte sequence for encoding \"UTF8\": {}", hex);
 }
 
@@ -135,12 +138,15 @@ Result<std::string> decode_hex(std::string_view s) {
     if (is_space(s[i])) continue;
     const int high = hex_digit(s[i]);
     if (high < 0) {
-      return fail(ErrorCode::kInvalidArgument, "invalid hexadecimal digit: \"{}\"", s.substr(i, utf8_length(s[i])));
+      return fail(ErrorCode::kInvalidArgument, "invalid hexadecimal digit: \"{}\"",
+                  s.substr(i, utf8_length(s[i])));
     }
-    if (++i >= s.size()) return fail(ErrorCode::kInvalidArgument, "invalid hexadecimal data: odd number of digits");
+    if (++i >= s.size())
+      return fail(ErrorCode::kInvalidArgument, "invalid hexadecimal data: odd number of digits");
     const int low = hex_digit(s[i]);
     if (low < 0) {
-      return fail(ErrorCode::kInvalidArgument, "invalid hexadecimal digit: \"{}\"", s.substr(i, utf8_length(s[i])));
+      return fail(ErrorCode::kInvalidArgument, "invalid hexadecimal digit: \"{}\"",
+                  s.substr(i, utf8_length(s[i])));
     }
     bytes += static_cast<char>(high * 16 + low);
   }
@@ -177,13 +183,17 @@ void encode_hex(std::string_view bytes, std::string& out) {
 void encode_escape(std::string_view bytes, std::string& out) {
   for (const char c : bytes) {
     const auto b = static_cast<unsigned char>(c);
-    if (c == '\\') out += "\\\\";
-    else if (b < 0x20 || b > 0x7e) out += fmt::format("\\{:03o}", b);
-    else out += c;
+    if (c == '\\')
+      out += "\\\\";
+    else if (b < 0x20 || b > 0x7e)
+      out += fmt::format("\\{:03o}", b);
+    else
+      out += c;
   }
 }
 
-Result<OwnedValue> parse_text(Oid type, std::int32_t typmod, std::string_view text, const CodecContext& context) {
+Result<OwnedValue> parse_text(Oid type, std::int32_t typmod, std::string_view text,
+                              const CodecContext& context) {
   const auto fitted = [&](Result<OwnedValue> v) -> Result<OwnedValue> {
     if (!v || typmod < 0) return v;
     return apply_typmod(type, typmod, *std::move(v), false);
@@ -223,7 +233,8 @@ Result<OwnedValue> parse_text(Oid type, std::int32_t typmod, std::string_view te
       BOP_LET(v, Numeric::parse(text));
       return fitted(OwnedValue::of_text(v.to_text()));
     }
-    case types::kChar: return OwnedValue::of_text(std::string(text.substr(0, text.empty() ? 0 : utf8_length(text[0]))));
+    case types::kChar:
+      return OwnedValue::of_text(std::string(text.substr(0, text.empty() ? 0 : utf8_length(text[0]))));
     case types::kName: return OwnedValue::of_text(std::string(text.substr(0, name_length(text))));
     case types::kBpchar: {
       BOP_LET(v, fitted(OwnedValue::of_text(std::string(text))));
@@ -267,14 +278,17 @@ Result<OwnedValue> parse_text(Oid type, std::int32_t typmod, std::string_view te
   return OwnedValue::of_text(std::string(text));
 }
 
-void encode_text(Oid type, std::int32_t typmod, const Value& v, const CodecContext& context, std::string& out) {
+void encode_text(Oid type, std::int32_t typmod, const Value& v, const CodecContext& context,
+                 std::string& out) {
   const auto integer = [&out](auto n) {
     char buffer[24];
     out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, n).ptr);
   };
   switch (type) {
     case types::kBool: out += v.as_bool() ? 't' : 'f'; return;
-    case types::kFloat4: append_float4(static_cast<float>(float_of(v)), context.extra_float_digits, out); return;
+    case types::kFloat4:
+      append_float4(static_cast<float>(float_of(v)), context.extra_float_digits, out);
+      return;
     case types::kFloat8: append_float8(float_of(v), context.extra_float_digits, out); return;
     case types::kBpchar: {
       out += v.bytes;
@@ -315,10 +329,14 @@ void encode_text(Oid type, std::int32_t typmod, const Value& v, const CodecConte
     case types::kRegrole:
     case types::kRegcollation:
       if (v.kind != Value::Kind::kInt) break;
-      if (v.integer == 0) out += type == types::kRegoper ? "0" : "-";
-      else if (context.names != nullptr) out += context.names->name_of(type, static_cast<Oid>(v.integer));
-      else if (type == types::kRegtype && find_type(static_cast<Oid>(v.integer)) != nullptr) out += format_type(static_cast<Oid>(v.integer));
-      else integer(v.integer);
+      if (v.integer == 0)
+        out += type == types::kRegoper ? "0" : "-";
+      else if (context.names != nullptr)
+        out += context.names->name_of(type, static_cast<Oid>(v.integer));
+      else if (type == types::kRegtype && find_type(static_cast<Oid>(v.integer)) != nullptr)
+        out += format_type(static_cast<Oid>(v.integer));
+      else
+        integer(v.integer);
       return;
     default: break;
   }

@@ -14,7 +14,9 @@ constexpr std::array<std::string_view, 12> kMonths{"Jan", "Feb", "Mar", "Apr", "
                                                    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 constexpr std::array<std::string_view, 7> kDays{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 
-const TimeZone& zone_of(const CodecContext& context) { return context.zone != nullptr ? *context.zone : *TimeZone::utc(); }
+const TimeZone& zone_of(const CodecContext& context) {
+  return context.zone != nullptr ? *context.zone : *TimeZone::utc();
+}
 
 std::int64_t unix_seconds(std::int64_t timestamp) {
   return floor_div64(timestamp, kUsPerSecond) + kPgEpochDays * 86400;
@@ -91,8 +93,10 @@ void put_timestamp(std::string& out, std::int64_t t, const CodecContext& context
     out += kDays[static_cast<std::size_t>(b.weekday)];
     out += ' ';
     const std::string_view month = kMonths[static_cast<std::size_t>(b.month - 1)];
-    if (day_first) put2(out, b.day), out += ' ', out += month;
-    else out += month, out += ' ', put2(out, b.day);
+    if (day_first)
+      put2(out, b.day), out += ' ', out += month;
+    else
+      out += month, out += ' ', put2(out, b.day);
     out += ' ';
     put_clock(out, us);
     out += ' ';
@@ -145,14 +149,17 @@ Broken break_down(std::int64_t timestamp) {
   return b;
 }
 
-std::int64_t date_of(std::int64_t year, int month, int day) { return days_from_civil(year, month, day) - kPgEpochDays; }
+std::int64_t date_of(std::int64_t year, int month, int day) {
+  return days_from_civil(year, month, day) - kPgEpochDays;
+}
 
 std::int64_t to_local(std::int64_t t, const TimeZone& zone) {
   if (is_infinite_timestamp(t)) return t;
   return t + zone.at(unix_seconds(t)).offset_seconds * kUsPerSecond;
 }
 
-std::int64_t to_local(std::int64_t t, const CodecContext& context, std::string_view* name, std::int32_t* offset) {
+std::int64_t to_local(std::int64_t t, const CodecContext& context, std::string_view* name,
+                      std::int32_t* offset) {
   if (is_infinite_timestamp(t)) return t;
   const TimeZone::Local local = zone_of(context).at(unix_seconds(t));
   if (name != nullptr) *name = local.abbreviation;
@@ -215,8 +222,10 @@ void append_zone_offset(std::int32_t east, std::string& out) {
 }
 
 void append_date(std::int64_t date, const CodecContext& context, std::string& out) {
-  if (date == kDateInfinity) out += "infinity";
-  else if (date == kDateMinusInfinity) out += "-infinity";
+  if (date == kDateInfinity)
+    out += "infinity";
+  else if (date == kDateMinusInfinity)
+    out += "-infinity";
   else {
     const Broken b = break_down_date(date);
     put_date(out, b, context);
@@ -232,9 +241,12 @@ void append_timetz(TimeTz t, std::string& out) {
 }
 
 void append_timestamp(std::int64_t t, const CodecContext& context, std::string& out) {
-  if (t == kTimestampInfinity) out += "infinity";
-  else if (t == kTimestampMinusInfinity) out += "-infinity";
-  else put_timestamp(out, t, context, "", 0, false);
+  if (t == kTimestampInfinity)
+    out += "infinity";
+  else if (t == kTimestampMinusInfinity)
+    out += "-infinity";
+  else
+    put_timestamp(out, t, context, "", 0, false);
 }
 
 void append_timestamptz(std::int64_t t, const CodecContext& context, std::string& out) {

@@ -1,7 +1,8 @@
 // date, time, timetz, timestamp and timestamptz: stored forms, input and output.
 //
-// date counts days, the others microseconds, from 2000-01-01 (timestamptz: of UTC). Infinity and -infinity are the
-// largest and smallest int32 (date) or int64. time is microseconds since midnight, 24:00:00 included. timetz is text
+// date counts days, the others microseconds, from 2000-01-01 (timestamptz: of UTC). Infinity and -infinity
+// are the largest and smallest int32 (date) or int64. time is microseconds since midnight, 24:00:00 included.
+// timetz is text
 // "<microseconds> <seconds west of Greenwich>".
 #pragma once
 
@@ -20,8 +21,8 @@ inline constexpr std::int64_t kDateInfinity = std::numeric_limits<std::int32_t>:
 inline constexpr std::int64_t kDateMinusInfinity = std::numeric_limits<std::int32_t>::min();
 inline constexpr std::int64_t kTimestampInfinity = std::numeric_limits<std::int64_t>::max();
 inline constexpr std::int64_t kTimestampMinusInfinity = std::numeric_limits<std::int64_t>::min();
-inline constexpr std::int64_t kMinDate = -2451545;             // 4714-11-24 BC
-inline constexpr std::int64_t kMaxDate = 2145031948;           // 5874897-12-31
+inline constexpr std::int64_t kMinDate = -2451545;    // 4714-11-24 BC
+inline constexpr std::int64_t kMaxDate = 2145031948;  // 5874897-12-31
 inline constexpr std::int64_t kMinTimestamp = -211813488000000000;
 inline constexpr std::int64_t kEndTimestamp = 9223371331200000000;  // first that is too late
 
@@ -55,8 +56,8 @@ struct Broken {
 [[nodiscard]] std::int64_t date_of(std::int64_t year, int month, int day);
 
 // Between wall clock (timestamp) and instant (timestamptz).
-[[nodiscard]] std::int64_t to_local(std::int64_t timestamptz, const CodecContext& context, std::string_view* zone = nullptr,
-                                    std::int32_t* offset = nullptr);
+[[nodiscard]] std::int64_t to_local(std::int64_t timestamptz, const CodecContext& context,
+                                    std::string_view* zone = nullptr, std::int32_t* offset = nullptr);
 [[nodiscard]] std::int64_t from_local(std::int64_t timestamp, const CodecContext& context);
 [[nodiscard]] std::int64_t from_local(std::int64_t timestamp, const TimeZone& zone);
 [[nodiscard]] std::int64_t to_local(std::int64_t timestamptz, const TimeZone& zone);

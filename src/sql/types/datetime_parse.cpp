@@ -1,5 +1,5 @@
-// Input of dates and times: words are cut as PostgreSQL's documentation describes ("Date/Time Input Interpretation"),
-// then each is a time, a date with separators, a number, a name or a zone.
+// Input of dates and times: words are cut as PostgreSQL's documentation describes ("Date/Time Input
+// Interpretation"), then each is a time, a date with separators, a number, a name or a zone.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -16,14 +16,16 @@ namespace {
 enum class Fault : std::uint8_t { kSyntax, kRange, kRangeHint, kZoneRange, kUnknownZone };
 enum class Special : std::uint8_t { kNone, kNow, kInfinity, kMinusInfinity, kEpoch };
 
-constexpr std::array<std::string_view, 12> kMonths{"january", "february", "march",     "april",   "may",      "june",
-                                                   "july",    "august",   "september", "october", "november", "december"};
+constexpr std::array<std::string_view, 12> kMonths{"january",   "february", "march",    "april",
+                                                   "may",       "june",     "july",     "august",
+                                                   "september", "october",  "november", "december"};
 constexpr std::array<std::string_view, 7> kDays{"sunday",   "monday", "tuesday", "wednesday",
                                                 "thursday", "friday", "saturday"};
 
 std::optional<int> month_of(std::string_view word) {
   for (std::size_t i = 0; i < kMonths.size(); ++i) {
-    if (word == kMonths[i] || word == kMonths[i].substr(0, 3) || (i == 8 && word == "sept")) return static_cast<int>(i) + 1;
+    if (word == kMonths[i] || word == kMonths[i].substr(0, 3) || (i == 8 && word == "sept"))
+      return static_cast<int>(i) + 1;
   }
   return std::nullopt;
 }
@@ -46,7 +48,7 @@ class Parser {
   std::optional<std::int64_t> julian;  // a date given as a whole: today, Julian day
   bool has_time = false;
   std::int64_t time_us = 0;
-  std::optional<std::int32_t> offset;   // seconds east
+  std::optional<std::int32_t> offset;  // seconds east
   const TimeZone* zone = nullptr;
   Fault fault = Fault::kSyntax;
   std::string bad_zone;
@@ -86,7 +88,9 @@ class Parser {
     fault = f;
     return false;
   }
-  [[nodiscard]] char peek(std::size_t ahead = 0) const { return at_ + ahead < s_.size() ? s_[at_ + ahead] : '\0'; }
+  [[nodiscard]] char peek(std::size_t ahead = 0) const {
+    return at_ + ahead < s_.size() ? s_[at_ + ahead] : '\0';
+  }
   std::string_view take_while(auto&& wanted) {
     const std::size_t from = at_;
     while (at_ < s_.size() && wanted(s_[at_])) ++at_;
@@ -171,7 +175,8 @@ class Parser {
   bool set_time(std::int64_t h, std::int64_t m, std::int64_t s, std::int64_t us) {
     has_time = true;
     hour_ = h;
-    if (h > 24 || m > 59 || s > 60 || (h == 24 && (m > 0 || s > 0 || us > 0))) return fail_with(Fault::kRange);
+    if (h > 24 || m > 59 || s > 60 || (h == 24 && (m > 0 || s > 0 || us > 0)))
+      return fail_with(Fault::kRange);
     time_us = ((h * 60 + m) * 60 + s) * kUsPerSecond + us;
     return true;
   }
@@ -252,8 +257,8 @@ class Parser {
                       d.size() == 6 ? number_of(d.substr(4, 2)) : 0, micros_of(fraction));
     }
     if (wants_time_ && !has_date() && !has_time && (d.size() == 6 || d.size() == 4)) {
-      return set_time(number_of(d.substr(0, 2)), number_of(d.substr(2, 2)), d.size() == 6 ? number_of(d.substr(4, 2)) : 0,
-                      micros_of(fraction));
+      return set_time(number_of(d.substr(0, 2)), number_of(d.substr(2, 2)),
+                      d.size() == 6 ? number_of(d.substr(4, 2)) : 0, micros_of(fraction));
     }
     if (!fraction.empty()) return false;
     if (!has_date() && (d.size() == 8 || d.size() == 6)) {
@@ -327,7 +332,8 @@ class Parser {
   bool named_zone(std::size_t from, const std::string& w) {
     if (has_zone()) return false;
     // POSIX rules and names of the database hold digits, signs, slashes and underscores.
-    (void)take_while([](char c) { return is_alpha(c) || is_digit(c) || c == '/' || c == '_' || c == '+' || c == '-'; });
+    (void)take_while(
+        [](char c) { return is_alpha(c) || is_digit(c) || c == '/' || c == '_' || c == '+' || c == '-'; });
     const std::string_view name = s_.substr(from, at_ - from);
     if (name.size() == w.size()) {
       if (std::int32_t east = 0; TimeZone::find_abbreviation(w, east)) {
@@ -339,7 +345,8 @@ class Parser {
     zone = TimeZone::find(name);
     if (zone == nullptr) {
       bad_zone = std::string(name);
-      return fail_with(name.find_first_of("/_0123456789") != name.npos ? Fault::kUnknownZone : Fault::kSyntax);
+      return fail_with(name.find_first_of("/_0123456789") != name.npos ? Fault::kUnknownZone
+                                                                       : Fault::kSyntax);
     }
     return true;
   }
@@ -357,7 +364,8 @@ class Parser {
       if (w != "infinity" && w != "inf") return false;
       return set_special(minus ? Special::kMinusInfinity : Special::kInfinity);
     }
-    if (!is_digit(peek()) || offset || (!has_time && !has_full_date())) return !is_digit(peek()) && peek() != '\0' && is_space(peek());
+    if (!is_digit(peek()) || offset || (!has_time && !has_full_date()))
+      return !is_digit(peek()) && peek() != '\0' && is_space(peek());
     const std::string_view first = take_while(is_digit);
     std::int64_t h = 0, m = 0, sec = 0;
     if (peek() == ':') {
@@ -397,7 +405,8 @@ class Parser {
     }
     if (month && (*month < 1 || *month > 12)) return fail_with(Fault::kRangeHint);
     if (day && (*day < 1 || *day > 31)) return fail_with(Fault::kRangeHint);
-    if (year && month && day && *year < 6'000'000 && *day > days_in_month(*year, *month)) return fail_with(Fault::kRange);
+    if (year && month && day && *year < 6'000'000 && *day > days_in_month(*year, *month))
+      return fail_with(Fault::kRange);
     if (!julian && has_date() && !(year && month && day)) return false;
     return true;
   }
@@ -418,7 +427,8 @@ Error fault_of(const Parser& p, std::string_view text, std::string_view type) {
       return error(ErrorCode::kDatetimeOutOfRange, "date/time field value out of range: \"{}\"", text)
           .hint("Perhaps you need a different \"datestyle\" setting.");
     case Fault::kZoneRange:
-      return error(ErrorCode::kInvalidTimeZoneDisplacement, "time zone displacement out of range: \"{}\"", text);
+      return error(ErrorCode::kInvalidTimeZoneDisplacement, "time zone displacement out of range: \"{}\"",
+                   text);
     case Fault::kUnknownZone:
       return error(ErrorCode::kInvalidArgument, "time zone \"{}\" not recognized", lower_ascii(p.bad_zone));
     case Fault::kSyntax: break;
@@ -439,7 +449,9 @@ Result<std::int64_t> timestamp_of(std::string_view text, const CodecContext& con
     case Special::kNone: break;
   }
   if (!p.has_date()) return std::unexpected(fault_of(p, text, type));
-  const auto out_of_range = [&] { return fail(ErrorCode::kDatetimeOutOfRange, "timestamp out of range: \"{}\"", text); };
+  const auto out_of_range = [&] {
+    return fail(ErrorCode::kDatetimeOutOfRange, "timestamp out of range: \"{}\"", text);
+  };
   const std::int64_t date = p.date();
   if (date < kMinDate - 1 || date > 109203528 + 366) return out_of_range();
   std::int64_t t = date * kUsPerDay;
@@ -490,13 +502,17 @@ Result<TimeTz> parse_timetz(std::string_view text, const CodecContext& context) 
     const std::int64_t local = to_local(context.transaction_timestamp, context, nullptr, &east);
     return TimeTz{local - floor_div64(local, kUsPerDay) * kUsPerDay, -east};
   }
-  if (p.special != Special::kNone || !p.has_time) return std::unexpected(fault_of(p, text, "time with time zone"));
+  if (p.special != Special::kNone || !p.has_time)
+    return std::unexpected(fault_of(p, text, "time with time zone"));
   if (p.offset) {
     east = *p.offset;
   } else if (p.zone != nullptr && p.has_date()) {
-    east = static_cast<std::int32_t>((p.date() * kUsPerDay + p.time_us - from_local(p.date() * kUsPerDay + p.time_us, *p.zone)) / kUsPerSecond);
+    east = static_cast<std::int32_t>(
+        (p.date() * kUsPerDay + p.time_us - from_local(p.date() * kUsPerDay + p.time_us, *p.zone)) /
+        kUsPerSecond);
   } else if (p.zone != nullptr) {
-    east = static_cast<std::int32_t>((to_local(context.transaction_timestamp, *p.zone) - context.transaction_timestamp) / kUsPerSecond);
+    east = static_cast<std::int32_t>(
+        (to_local(context.transaction_timestamp, *p.zone) - context.transaction_timestamp) / kUsPerSecond);
   } else {
     (void)to_local(context.transaction_timestamp, context, nullptr, &east);
   }

@@ -53,7 +53,8 @@ void Magnitude::append_digits(std::string& out) const {
     return;
   }
   fmt::format_to(std::back_inserter(out), "{}", limbs_.back());
-  for (std::size_t i = limbs_.size() - 1; i-- > 0;) fmt::format_to(std::back_inserter(out), "{:09}", limbs_[i]);
+  for (std::size_t i = limbs_.size() - 1; i-- > 0;)
+    fmt::format_to(std::back_inserter(out), "{:09}", limbs_[i]);
 }
 
 bool Magnitude::fits_u64(std::uint64_t& out) const noexcept {
@@ -160,7 +161,8 @@ Magnitude Magnitude::divide(const Magnitude& a, const Magnitude& b, Magnitude* r
     for (std::size_t i = 0; i < n; ++i) {
       const std::uint64_t product = guess * v[i] + carry;
       carry = product / kBase;
-      std::int64_t d = static_cast<std::int64_t>(u[i + j]) - borrow - static_cast<std::int64_t>(product % kBase);
+      std::int64_t d =
+          static_cast<std::int64_t>(u[i + j]) - borrow - static_cast<std::int64_t>(product % kBase);
       borrow = d < 0 ? 1 : 0;
       u[i + j] = static_cast<std::uint32_t>(d < 0 ? d + kBase : d);
     }

@@ -33,7 +33,8 @@ class Magnitude {
   [[nodiscard]] static Magnitude subtract(const Magnitude& a, const Magnitude& b);  // a >= b
   [[nodiscard]] static Magnitude multiply(const Magnitude& a, const Magnitude& b);
   // Quotient, truncated; the divisor is not zero.
-  [[nodiscard]] static Magnitude divide(const Magnitude& a, const Magnitude& b, Magnitude* remainder = nullptr);
+  [[nodiscard]] static Magnitude divide(const Magnitude& a, const Magnitude& b,
+                                        Magnitude* remainder = nullptr);
   [[nodiscard]] static Magnitude square_root(const Magnitude& a);  // floor
   // Times 10^exponent.
   [[nodiscard]] Magnitude scaled_up(int exponent) const;

@@ -15,7 +15,10 @@ namespace {
 template <class T>
 Result<T> parse(std::string_view text, std::string_view type) {
   const std::string_view s = trim_space(text);
-  const auto syntax = [&] { return fail(ErrorCode::kInvalidTextRepresentation, "invalid input syntax for type {}: \"{}\"", type, text); };
+  const auto syntax = [&] {
+    return fail(ErrorCode::kInvalidTextRepresentation, "invalid input syntax for type {}: \"{}\"", type,
+                text);
+  };
   if (s.empty()) return syntax();
   const bool minus = s[0] == '-';
   const std::string_view body = s[0] == '-' || s[0] == '+' ? s.substr(1) : s;
@@ -26,10 +29,13 @@ Result<T> parse(std::string_view text, std::string_view type) {
   const std::string copy(s);
   char* end = nullptr;
   T v = 0;
-  if constexpr (sizeof(T) == 4) v = std::strtof(copy.c_str(), &end);
-  else v = std::strtod(copy.c_str(), &end);
+  if constexpr (sizeof(T) == 4)
+    v = std::strtof(copy.c_str(), &end);
+  else
+    v = std::strtod(copy.c_str(), &end);
   if (end != copy.c_str() + copy.size()) return syntax();
-  const bool zero_digits = body.substr(0, std::min(body.find_first_of("eEpP"), body.size())).find_first_of("123456789abcdfABCDF") == std::string_view::npos;
+  const bool zero_digits = body.substr(0, std::min(body.find_first_of("eEpP"), body.size()))
+                               .find_first_of("123456789abcdfABCDF") == std::string_view::npos;
   if (std::isinf(v) || (v == 0 && !zero_digits)) {
     return fail(ErrorCode::kNumericOutOfRange, "\"{}\" is out of range for type {}", s, type);
   }
@@ -94,9 +100,12 @@ void append_shortest(T v, std::string& out) {
 
 // extra_float_digits <= 0: %g with that many digits fewer than the type holds for sure.
 void append_rounded(double v, int digits, std::string& out) {
-  if (std::isnan(v)) out += "NaN";
-  else if (std::isinf(v)) out += v < 0 ? "-Infinity" : "Infinity";
-  else out += fmt::format("{:.{}g}", v, std::max(digits, 1));
+  if (std::isnan(v))
+    out += "NaN";
+  else if (std::isinf(v))
+    out += v < 0 ? "-Infinity" : "Infinity";
+  else
+    out += fmt::format("{:.{}g}", v, std::max(digits, 1));
 }
 
 }  // namespace
@@ -105,12 +114,16 @@ Result<double> parse_float8(std::string_view text) { return parse<double>(text, 
 Result<float> parse_float4(std::string_view text) { return parse<float>(text, "real"); }
 
 void append_float8(double v, int extra, std::string& out) {
-  if (extra > 0) append_shortest(v, out);
-  else append_rounded(v, 15 + extra, out);
+  if (extra > 0)
+    append_shortest(v, out);
+  else
+    append_rounded(v, 15 + extra, out);
 }
 void append_float4(float v, int extra, std::string& out) {
-  if (extra > 0) append_shortest(v, out);
-  else append_rounded(v, 6 + extra, out);
+  if (extra > 0)
+    append_shortest(v, out);
+  else
+    append_rounded(v, 6 + extra, out);
 }
 
 }  // namespace bop

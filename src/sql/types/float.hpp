@@ -1,4 +1,5 @@
-// float4 and float8: text as PostgreSQL writes it (shortest digits that read back the same, exponents of two digits).
+// float4 and float8: text as PostgreSQL writes it (shortest digits that read back the same, exponents of two
+// digits).
 #pragma once
 
 #include <string>
@@ -9,8 +10,8 @@
 
 namespace bop {
 
-// Stored values: REAL, but NaN is the text 'NaN' because SQLite makes NULL of a NaN and because text sorts above
-// every REAL, as NaN does in PostgreSQL.
+// Stored values: REAL, but NaN is the text 'NaN' because SQLite makes NULL of a NaN and because text sorts
+// above every REAL, as NaN does in PostgreSQL.
 [[nodiscard]] inline double float_of(const Value& v) {
   if (v.kind == Value::Kind::kReal) return v.real;
   if (v.kind == Value::Kind::kInt) return static_cast<double>(v.integer);

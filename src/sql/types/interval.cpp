@@ -26,23 +26,40 @@ struct Unit {
   std::int64_t months, days, us;
 };
 constexpr std::array kUnits{
-    Unit{"microsecond", 0, 0, 1},         Unit{"us", 0, 0, 1},
-    Unit{"usec", 0, 0, 1},                Unit{"microsec", 0, 0, 1},
-    Unit{"millisecond", 0, 0, 1000},      Unit{"ms", 0, 0, 1000},
-    Unit{"msec", 0, 0, 1000},             Unit{"millisec", 0, 0, 1000},
-    Unit{"second", 0, 0, kUsPerSecond},   Unit{"s", 0, 0, kUsPerSecond},
-    Unit{"sec", 0, 0, kUsPerSecond},      Unit{"minute", 0, 0, kUsPerMinute},
-    Unit{"m", 0, 0, kUsPerMinute},        Unit{"min", 0, 0, kUsPerMinute},
-    Unit{"hour", 0, 0, kUsPerHour},       Unit{"h", 0, 0, kUsPerHour},
-    Unit{"hr", 0, 0, kUsPerHour},         Unit{"day", 0, 1, 0},
-    Unit{"d", 0, 1, 0},                   Unit{"week", 0, 7, 0},
-    Unit{"w", 0, 7, 0},                   Unit{"month", 1, 0, 0},
-    Unit{"mon", 1, 0, 0},                 Unit{"year", 12, 0, 0},
-    Unit{"y", 12, 0, 0},                  Unit{"yr", 12, 0, 0},
-    Unit{"decade", 120, 0, 0},            Unit{"dec", 120, 0, 0},
-    Unit{"century", 1200, 0, 0},          Unit{"centurie", 1200, 0, 0},
-    Unit{"c", 1200, 0, 0},                Unit{"cent", 1200, 0, 0},
-    Unit{"millennium", 12000, 0, 0},      Unit{"millennia", 12000, 0, 0},
+    Unit{"microsecond", 0, 0, 1},
+    Unit{"us", 0, 0, 1},
+    Unit{"usec", 0, 0, 1},
+    Unit{"microsec", 0, 0, 1},
+    Unit{"millisecond", 0, 0, 1000},
+    Unit{"ms", 0, 0, 1000},
+    Unit{"msec", 0, 0, 1000},
+    Unit{"millisec", 0, 0, 1000},
+    Unit{"second", 0, 0, kUsPerSecond},
+    Unit{"s", 0, 0, kUsPerSecond},
+    Unit{"sec", 0, 0, kUsPerSecond},
+    Unit{"minute", 0, 0, kUsPerMinute},
+    Unit{"m", 0, 0, kUsPerMinute},
+    Unit{"min", 0, 0, kUsPerMinute},
+    Unit{"hour", 0, 0, kUsPerHour},
+    Unit{"h", 0, 0, kUsPerHour},
+    Unit{"hr", 0, 0, kUsPerHour},
+    Unit{"day", 0, 1, 0},
+    Unit{"d", 0, 1, 0},
+    Unit{"week", 0, 7, 0},
+    Unit{"w", 0, 7, 0},
+    Unit{"month", 1, 0, 0},
+    Unit{"mon", 1, 0, 0},
+    Unit{"year", 12, 0, 0},
+    Unit{"y", 12, 0, 0},
+    Unit{"yr", 12, 0, 0},
+    Unit{"decade", 120, 0, 0},
+    Unit{"dec", 120, 0, 0},
+    Unit{"century", 1200, 0, 0},
+    Unit{"centurie", 1200, 0, 0},
+    Unit{"c", 1200, 0, 0},
+    Unit{"cent", 1200, 0, 0},
+    Unit{"millennium", 12000, 0, 0},
+    Unit{"millennia", 12000, 0, 0},
     Unit{"mil", 12000, 0, 0},
 };
 
@@ -85,10 +102,12 @@ struct Sum {
   }
   void negate() { months = -months, days = -days, us = -us; }
   [[nodiscard]] std::optional<Interval> result() const {
-    if (months < INT32_MIN || months > INT32_MAX || days < INT32_MIN || days > INT32_MAX || us < INT64_MIN || us > INT64_MAX) {
+    if (months < INT32_MIN || months > INT32_MAX || days < INT32_MIN || days > INT32_MAX || us < INT64_MIN ||
+        us > INT64_MAX) {
       return std::nullopt;
     }
-    return Interval{static_cast<std::int32_t>(months), static_cast<std::int32_t>(days), static_cast<std::int64_t>(us)};
+    return Interval{static_cast<std::int32_t>(months), static_cast<std::int32_t>(days),
+                    static_cast<std::int64_t>(us)};
   }
 };
 
@@ -220,8 +239,8 @@ class Parser {
       fault_ = error(ErrorCode::kIntervalFieldOverflow, "interval field value out of range: \"{}\"", text_);
       return false;
     }
-    const __int128 us = static_cast<__int128>(hours) * kUsPerHour + minutes * kUsPerMinute + seconds * kUsPerSecond +
-                        static_cast<std::int64_t>(std::rint(fraction * 1e6));
+    const __int128 us = static_cast<__int128>(hours) * kUsPerHour + minutes * kUsPerMinute +
+                        seconds * kUsPerSecond + static_cast<std::int64_t>(std::rint(fraction * 1e6));
     sum_.us += sign * us;
     return true;
   }
@@ -278,7 +297,8 @@ void postgres_style(const Interval& i, std::string& out) {
   const auto part = [&](std::int64_t v, std::string_view unit) {
     if (v == 0) return;
     if (out.size() != start) out += ' ';
-    fmt::format_to(std::back_inserter(out), "{}{} {}{}", negative_before && v > 0 ? "+" : "", v, unit, v == 1 ? "" : "s");
+    fmt::format_to(std::back_inserter(out), "{}{} {}{}", negative_before && v > 0 ? "+" : "", v, unit,
+                   v == 1 ? "" : "s");
     negative_before = v < 0;
   };
   part(i.months / 12, "year");
@@ -286,9 +306,12 @@ void postgres_style(const Interval& i, std::string& out) {
   part(i.days, "day");
   if (i.us != 0 || out.size() == start) {
     if (out.size() != start) out += ' ';
-    if (i.us < 0) out += '-';
-    else if (negative_before) out += '+';
-    const std::uint64_t us = i.us < 0 ? 0 - static_cast<std::uint64_t>(i.us) : static_cast<std::uint64_t>(i.us);
+    if (i.us < 0)
+      out += '-';
+    else if (negative_before)
+      out += '+';
+    const std::uint64_t us =
+        i.us < 0 ? 0 - static_cast<std::uint64_t>(i.us) : static_cast<std::uint64_t>(i.us);
     fmt::format_to(std::back_inserter(out), "{:02}:{:02}:", us / kUsPerHour, us / kUsPerMinute % 60);
     put_seconds(out, static_cast<std::int64_t>(us % kUsPerMinute), 2);
   }
@@ -324,8 +347,10 @@ void verbose_style(const Interval& i, std::string& out) {
 }
 
 void sql_style(const Interval& i, std::string& out) {
-  const int sign_m = (i.months > 0) - (i.months < 0), sign_d = (i.days > 0) - (i.days < 0), sign_t = (i.us > 0) - (i.us < 0);
-  const bool any_negative = sign_m < 0 || sign_d < 0 || sign_t < 0, any_positive = sign_m > 0 || sign_d > 0 || sign_t > 0;
+  const int sign_m = (i.months > 0) - (i.months < 0), sign_d = (i.days > 0) - (i.days < 0),
+            sign_t = (i.us > 0) - (i.us < 0);
+  const bool any_negative = sign_m < 0 || sign_d < 0 || sign_t < 0,
+             any_positive = sign_m > 0 || sign_d > 0 || sign_t > 0;
   const auto clock = [&out](std::int64_t us) {
     us = std::llabs(us);
     fmt::format_to(std::back_inserter(out), "{}:{:02}:", us / kUsPerHour, us / kUsPerMinute % 60);
@@ -334,8 +359,9 @@ void sql_style(const Interval& i, std::string& out) {
   if (!any_negative && !any_positive) {
     out += '0';
   } else if ((any_negative && any_positive) || (sign_m != 0 && (sign_d != 0 || sign_t != 0))) {
-    fmt::format_to(std::back_inserter(out), "{}{}-{} {}{} {}", i.months < 0 ? '-' : '+', std::abs(i.months / 12),
-                   std::abs(i.months % 12), i.days < 0 ? '-' : '+', std::abs(i.days), i.us < 0 ? '-' : '+');
+    fmt::format_to(std::back_inserter(out), "{}{}-{} {}{} {}", i.months < 0 ? '-' : '+',
+                   std::abs(i.months / 12), std::abs(i.months % 12), i.days < 0 ? '-' : '+', std::abs(i.days),
+                   i.us < 0 ? '-' : '+');
     clock(i.us);
   } else {
     if (any_negative) out += '-';
@@ -391,8 +417,8 @@ int Interval::compare(const Interval& a, const Interval& b) noexcept {
 
 Result<Interval> Interval::add(const Interval& a, const Interval& b) {
   Interval r;
-  if (__builtin_add_overflow(a.months, b.months, &r.months) || __builtin_add_overflow(a.days, b.days, &r.days) ||
-      __builtin_add_overflow(a.us, b.us, &r.us)) {
+  if (__builtin_add_overflow(a.months, b.months, &r.months) ||
+      __builtin_add_overflow(a.days, b.days, &r.days) || __builtin_add_overflow(a.us, b.us, &r.us)) {
     return std::unexpected(out_of_range());
   }
   return r;
@@ -454,7 +480,8 @@ Result<std::int64_t> add_calendar(std::int64_t t, const Interval& i) {
   return t;
 }
 Result<std::int64_t> add_time(std::int64_t t, std::int64_t us) {
-  if (__builtin_add_overflow(t, us, &t) || !in_timestamp_range(t)) return std::unexpected(timestamp_out_of_range());
+  if (__builtin_add_overflow(t, us, &t) || !in_timestamp_range(t))
+    return std::unexpected(timestamp_out_of_range());
   return t;
 }
 }  // namespace
@@ -540,10 +567,14 @@ Interval justify_interval(Interval i) {
   i.us -= whole * kUsPerDay;
   i.months += i.days / 30;
   i.days %= 30;
-  if (i.months > 0 && (i.days < 0 || (i.days == 0 && i.us < 0))) i.days += 30, --i.months;
-  else if (i.months < 0 && (i.days > 0 || (i.days == 0 && i.us > 0))) i.days -= 30, ++i.months;
-  if (i.days > 0 && i.us < 0) i.us += kUsPerDay, --i.days;
-  else if (i.days < 0 && i.us > 0) i.us -= kUsPerDay, ++i.days;
+  if (i.months > 0 && (i.days < 0 || (i.days == 0 && i.us < 0)))
+    i.days += 30, --i.months;
+  else if (i.months < 0 && (i.days > 0 || (i.days == 0 && i.us > 0)))
+    i.days -= 30, ++i.months;
+  if (i.days > 0 && i.us < 0)
+    i.us += kUsPerDay, --i.days;
+  else if (i.days < 0 && i.us > 0)
+    i.us -= kUsPerDay, ++i.days;
   return i;
 }
 

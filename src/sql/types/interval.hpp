@@ -1,7 +1,7 @@
 // interval: months, days and microseconds, kept apart because they are not of fixed length to each other.
 //
-// Stored as text "<months> <days> <microseconds>", ordered by the collation bop_interval: a month counts as 30 days, a
-// day as 24 hours, so that '1 day' equals '24:00:00' though their bytes differ.
+// Stored as text "<months> <days> <microseconds>", ordered by the collation bop_interval: a month counts as
+// 30 days, a day as 24 hours, so that '1 day' equals '24:00:00' though their bytes differ.
 #pragma once
 
 #include <cstdint>

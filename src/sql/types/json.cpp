@@ -27,19 +27,23 @@ class Parser {
 
  private:
   void skip() {
-    while (at_ < s_.size() && (s_[at_] == ' ' || s_[at_] == '\t' || s_[at_] == '\n' || s_[at_] == '\r')) ++at_;
+    while (at_ < s_.size() && (s_[at_] == ' ' || s_[at_] == '\t' || s_[at_] == '\n' || s_[at_] == '\r'))
+      ++at_;
   }
   // The token at the place of the fault, as PostgreSQL's lexer would have cut it.
   [[nodiscard]] std::size_t token_end() const {
     if (at_ >= s_.size()) return at_;
-    const auto wordy = [](char c) { return is_alpha(c) || is_digit(c) || c == '_' || (static_cast<unsigned char>(c) & 0x80) != 0; };
+    const auto wordy = [](char c) {
+      return is_alpha(c) || is_digit(c) || c == '_' || (static_cast<unsigned char>(c) & 0x80) != 0;
+    };
     std::size_t e = at_;
     if (s_[at_] == '"') {
       for (++e; e < s_.size() && s_[e] != '"'; ++e) e += s_[e] == '\\' ? 1 : 0;
       return std::min(e + 1, s_.size());
     }
     if (is_digit(s_[at_]) || s_[at_] == '-') {
-      for (++e; e < s_.size() && (wordy(s_[e]) || s_[e] == '.' || s_[e] == '+' || s_[e] == '-'); ++e) {}
+      for (++e; e < s_.size() && (wordy(s_[e]) || s_[e] == '.' || s_[e] == '+' || s_[e] == '-'); ++e) {
+      }
       return e;
     }
     if (!wordy(s_[at_])) return at_ + 1;
@@ -66,8 +70,9 @@ class Parser {
     if (at_ >= s_.size()) return fault("The input string ended unexpectedly.", s_.size());
     const std::size_t end = token_end();
     const std::string_view token = s_.substr(at_, end - at_);
-    const bool good_token = std::string_view("{}[],:").find(token[0]) != std::string_view::npos || token[0] == '"' ||
-                            is_digit(token[0]) || token == "true" || token == "false" || token == "null";
+    const bool good_token = std::string_view("{}[],:").find(token[0]) != std::string_view::npos ||
+                            token[0] == '"' || is_digit(token[0]) || token == "true" || token == "false" ||
+                            token == "null";
     if (!good_token) return fault(fmt::format("Token \"{}\" is invalid.", token), end);
     return fault(fmt::format("Expected {}, but found \"{}\".", what, token), end);
   }
@@ -89,9 +94,16 @@ class Parser {
         ok = string(out.text);
         break;
       case '-':
-      case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
-        ok = number(out);
-        break;
+      case '0':
+      case '1':
+      case '2':
+      case '3':
+      case '4':
+      case '5':
+      case '6':
+      case '7':
+      case '8':
+      case '9': ok = number(out); break;
       default: ok = literal(out); break;
     }
     out.raw = s_.substr(from, at_ - from);
@@ -99,23 +111,30 @@ class Parser {
   }
   bool literal(Json& out) {
     const std::string_view token = s_.substr(at_, token_end() - at_);
-    if (token == "null") out.type = Json::Type::kNull;
-    else if (token == "true" || token == "false") out = Json::of_bool(token == "true");
-    else return expected("JSON value");
+    if (token == "null")
+      out.type = Json::Type::kNull;
+    else if (token == "true" || token == "false")
+      out = Json::of_bool(token == "true");
+    else
+      return expected("JSON value");
     at_ += token.size();
     return true;
   }
   bool number(Json& out) {
     const std::size_t from = at_, end = token_end();
-    const auto bad = [&] { return fault(fmt::format("Token \"{}\" is invalid.", s_.substr(from, end - from)), end); };
+    const auto bad = [&] {
+      return fault(fmt::format("Token \"{}\" is invalid.", s_.substr(from, end - from)), end);
+    };
     std::size_t i = at_ + (s_[at_] == '-' ? 1 : 0);
     const auto digits = [&] {
       const std::size_t begin = i;
       while (i < s_.size() && is_digit(s_[i])) ++i;
       return i > begin;
     };
-    if (i < s_.size() && s_[i] == '0') ++i;
-    else if (!digits()) return bad();
+    if (i < s_.size() && s_[i] == '0')
+      ++i;
+    else if (!digits())
+      return bad();
     if (i < s_.size() && s_[i] == '.') {
       ++i;
       if (!digits()) return bad();
@@ -165,7 +184,8 @@ class Parser {
       }
       if (c == '"') break;
       if (static_cast<unsigned char>(c) < 0x20) {
-        return fault(fmt::format("Character with value 0x{:02x} must be escaped.", static_cast<unsigned>(c)), at_);
+        return fault(fmt::format("Character with value 0x{:02x} must be escaped.", static_cast<unsigned>(c)),
+                     at_);
       }
       ++at_;
       if (c != '\\') {
@@ -175,7 +195,9 @@ class Parser {
       if (at_ >= s_.size()) return fault(fmt::format("Token \"{}\" is invalid.", s_.substr(from)), s_.size());
       const char e = s_[at_++];
       switch (e) {
-        case '"': case '\\': case '/': out += e; break;
+        case '"':
+        case '\\':
+        case '/': out += e; break;
         case 'b': out += '\b'; break;
         case 'f': out += '\f'; break;
         case 'n': out += '\n'; break;
@@ -206,7 +228,8 @@ class Parser {
         }
         default: {
           std::size_t end = at_ - 1 + utf8_length(e);
-          return fault(fmt::format("Escape sequence \"\\{}\" is invalid.", s_.substr(at_ - 1, end - at_ + 1)), end);
+          return fault(fmt::format("Escape sequence \"\\{}\" is invalid.", s_.substr(at_ - 1, end - at_ + 1)),
+                       end);
         }
       }
     }
@@ -272,7 +295,9 @@ class Parser {
   std::optional<Error> error_;
 };
 
-bool key_before(std::string_view a, std::string_view b) { return a.size() != b.size() ? a.size() < b.size() : a < b; }
+bool key_before(std::string_view a, std::string_view b) {
+  return a.size() != b.size() ? a.size() < b.size() : a < b;
+}
 
 int sign(int v) { return (v > 0) - (v < 0); }
 
@@ -321,8 +346,10 @@ void append_json_string(std::string_view s, std::string& out) {
       case '\r': out += "\\r"; break;
       case '\t': out += "\\t"; break;
       default:
-        if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-        else out += c;
+        if (static_cast<unsigned char>(c) < 0x20)
+          out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+        else
+          out += c;
     }
   }
   out += '"';
@@ -367,7 +394,8 @@ int compare_json(const Json& a, const Json& b) noexcept {
   using Type = Json::Type;
   // PostgreSQL's oldest quirk here, kept for its indexes: an empty array sorts before everything.
   const auto empty_array = [](const Json& j) { return j.type == Type::kArray && j.items.empty(); };
-  if (empty_array(a) || empty_array(b)) return static_cast<int>(empty_array(b)) - static_cast<int>(empty_array(a));
+  if (empty_array(a) || empty_array(b))
+    return static_cast<int>(empty_array(b)) - static_cast<int>(empty_array(a));
   if (a.type != b.type) return a.type < b.type ? -1 : 1;
   switch (a.type) {
     case Type::kNull: return 0;

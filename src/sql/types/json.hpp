@@ -1,7 +1,8 @@
 // JSON documents as trees, for json (verbatim text) and jsonb (normalised text).
 //
-// jsonb is stored as the text PostgreSQL prints: keys by length then bytes, the last of duplicates, ", " and ": ",
-// numbers as numeric prints them, strings with only the necessary escapes. Its order is that of PostgreSQL's btree.
+// jsonb is stored as the text PostgreSQL prints: keys by length then bytes, the last of duplicates, ", " and
+// ": ", numbers as numeric prints them, strings with only the necessary escapes. Its order is that of
+// PostgreSQL's btree.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,8 @@ struct Json {
   enum class Type : std::uint8_t { kNull, kString, kNumber, kBool, kArray, kObject };
   Type type = Type::kNull;
   bool boolean = false;
-  std::string text;  // of a string without escapes, of a number as written (json) or as numeric prints it (jsonb)
+  std::string
+      text;  // of a string without escapes, of a number as written (json) or as numeric prints it (jsonb)
   std::vector<Json> items;
   std::vector<std::pair<std::string, Json>> members;
   std::string_view raw;  // the bytes it was parsed from; valid while they are
@@ -52,7 +54,8 @@ struct Json {
   [[nodiscard]] const Json* at(std::int64_t index) const;      // negative counts from the end
 };
 
-// `normalise` makes what jsonb keeps: numbers checked and rewritten, \u0000 refused, members sorted and unique.
+// `normalise` makes what jsonb keeps: numbers checked and rewritten, \u0000 refused, members sorted and
+// unique.
 [[nodiscard]] Result<Json> parse_json(std::string_view text, bool normalise);
 // A stored value, known to be good.
 [[nodiscard]] Json parse_stored_json(std::string_view text);

@@ -13,7 +13,8 @@ namespace {
 int floor_div(int a, int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
 bool equals_ignoring_case(std::string_view a, std::string_view lower) {
-  return std::ranges::equal(a, lower, [](char x, char y) { return (x >= 'A' && x <= 'Z' ? x + 32 : x) == y; });
+  return std::ranges::equal(a, lower,
+                            [](char x, char y) { return (x >= 'A' && x <= 'Z' ? x + 32 : x) == y; });
 }
 
 Error bad_syntax(std::string_view text) {
@@ -153,7 +154,8 @@ Result<std::int64_t> Numeric::to_int(std::int64_t low, std::int64_t high, std::s
   if (!is_finite()) return fail(ErrorCode::kNotImplemented, "cannot convert infinity to {}", type);
   const Magnitude m = coefficient_.scaled_down(scale_, true);
   std::uint64_t v = 0;
-  const std::uint64_t limit = negative_ ? 0 - static_cast<std::uint64_t>(low) : static_cast<std::uint64_t>(high);
+  const std::uint64_t limit =
+      negative_ ? 0 - static_cast<std::uint64_t>(low) : static_cast<std::uint64_t>(high);
   if (!m.fits_u64(v) || v > limit) return fail(ErrorCode::kNumericOutOfRange, "{} out of range", type);
   return negative_ ? static_cast<std::int64_t>(0 - v) : static_cast<std::int64_t>(v);
 }
@@ -244,7 +246,8 @@ Result<Numeric> Numeric::add(const Numeric& a, const Numeric& b) {
     return of(Kind::kNan);
   }
   const int scale = std::max(a.scale_, b.scale_);
-  const Magnitude x = a.coefficient_.scaled_up(scale - a.scale_), y = b.coefficient_.scaled_up(scale - b.scale_);
+  const Magnitude x = a.coefficient_.scaled_up(scale - a.scale_),
+                  y = b.coefficient_.scaled_up(scale - b.scale_);
   if (a.negative_ == b.negative_) return Numeric(a.negative_, Magnitude::add(x, y), scale).checked();
   if (Magnitude::compare(x, y) >= 0) return Numeric(a.negative_, Magnitude::subtract(x, y), scale);
   return Numeric(b.negative_, Magnitude::subtract(y, x), scale);
@@ -258,7 +261,8 @@ Result<Numeric> Numeric::multiply(const Numeric& a, const Numeric& b) {
     if (sign == 0) return of(Kind::kNan);
     return of(sign > 0 ? Kind::kInfinity : Kind::kNegativeInfinity);
   }
-  Numeric r(a.negative_ != b.negative_, Magnitude::multiply(a.coefficient_, b.coefficient_), a.scale_ + b.scale_);
+  Numeric r(a.negative_ != b.negative_, Magnitude::multiply(a.coefficient_, b.coefficient_),
+            a.scale_ + b.scale_);
   if (r.scale_ > kNumericMaxScale) r = r.rounded(kNumericMaxScale);
   return std::move(r).checked();
 }
@@ -270,7 +274,8 @@ Numeric::Leading Numeric::leading() const {
   const int weight = floor_div(exponent, 4);
   int digit = 0;
   for (int i = 0; i <= exponent - weight * 4; ++i) {
-    digit = digit * 10 + (i < static_cast<int>(digits.size()) ? digits[static_cast<std::size_t>(i)] - '0' : 0);
+    digit =
+        digit * 10 + (i < static_cast<int>(digits.size()) ? digits[static_cast<std::size_t>(i)] - '0' : 0);
   }
   return {weight, digit};
 }
@@ -311,7 +316,8 @@ Result<Numeric> Numeric::divide_integral(const Numeric& a, const Numeric& b) {
   if (!a.is_finite() || !b.is_finite()) return divide(a, b);
   if (b.is_zero()) return std::unexpected(division_by_zero());
   const int scale = std::max(a.scale_, b.scale_);
-  Magnitude q = Magnitude::divide(a.coefficient_.scaled_up(scale - a.scale_), b.coefficient_.scaled_up(scale - b.scale_));
+  Magnitude q = Magnitude::divide(a.coefficient_.scaled_up(scale - a.scale_),
+                                  b.coefficient_.scaled_up(scale - b.scale_));
   return Numeric(a.negative_ != b.negative_, std::move(q), 0).checked();
 }
 
@@ -327,7 +333,8 @@ Result<Numeric> Numeric::modulo(const Numeric& a, const Numeric& b) {
   if (b.is_zero()) return std::unexpected(division_by_zero());
   const int scale = std::max(a.scale_, b.scale_);
   Magnitude rest;
-  (void)Magnitude::divide(a.coefficient_.scaled_up(scale - a.scale_), b.coefficient_.scaled_up(scale - b.scale_), &rest);
+  (void)Magnitude::divide(a.coefficient_.scaled_up(scale - a.scale_),
+                          b.coefficient_.scaled_up(scale - b.scale_), &rest);
   return Numeric(a.negative_, std::move(rest), scale);
 }
 

@@ -1,9 +1,9 @@
 // numeric: exact decimal numbers with PostgreSQL's scales.
 //
-// A finite value is sign * coefficient * 10^-scale, where scale is the display scale (0..16383). Stored values are the
-// text form, so that `parse_stored(to_text(x)) == x` and two equal numbers of one scale have the same bytes.
-// Result scales follow PostgreSQL 15: sums take the larger scale, products the sum, quotients at least 16 significant
-// digits counted in groups of four (`division_scale`).
+// A finite value is sign * coefficient * 10^-scale, where scale is the display scale (0..16383). Stored
+// values are the text form, so that `parse_stored(to_text(x)) == x` and two equal numbers of one scale have
+// the same bytes. Result scales follow PostgreSQL 15: sums take the larger scale, products the sum, quotients
+// at least 16 significant digits counted in groups of four (`division_scale`).
 #pragma once
 
 #include <cstdint>
@@ -79,7 +79,8 @@ class Numeric {
   [[nodiscard]] static Numeric divide_to_scale(const Numeric& a, const Numeric& b, int scale);
   [[nodiscard]] static int division_scale(const Numeric& a, const Numeric& b);
 
-  // Position and value of the leading group of four decimal digits, as PostgreSQL groups them around the point.
+  // Position and value of the leading group of four decimal digits, as PostgreSQL groups them around the
+  // point.
   struct Leading {
     int weight, digit;
   };

@@ -1,6 +1,6 @@
-// The binary form of numeric: int16 each of count, weight, sign and display scale, then `count` groups of four
-// decimal digits (0..9999), the first worth 10000^weight. Sign: 0 plus, 0x4000 minus, 0xC000 NaN, 0xD000 Infinity,
-// 0xF000 -Infinity.
+// The binary form of numeric: int16 each of count, weight, sign and display scale, then `count` groups of
+// four decimal digits (0..9999), the first worth 10000^weight. Sign: 0 plus, 0x4000 minus, 0xC000 NaN, 0xD000
+// Infinity, 0xF000 -Infinity.
 #include <algorithm>
 
 #include "sql/types/bytes.hpp"
@@ -35,8 +35,9 @@ void Numeric::append_binary(std::string& out) const {
   put_be<std::uint16_t>(out, negative_ ? kMinus : 0);
   put_be<std::int16_t>(out, static_cast<std::int16_t>(scale_));
   for (std::size_t i = 0; i < digits.size(); i += 4) {
-    put_be<std::int16_t>(out, static_cast<std::int16_t>((digits[i] - '0') * 1000 + (digits[i + 1] - '0') * 100 +
-                                                        (digits[i + 2] - '0') * 10 + (digits[i + 3] - '0')));
+    put_be<std::int16_t>(out,
+                         static_cast<std::int16_t>((digits[i] - '0') * 1000 + (digits[i + 1] - '0') * 100 +
+                                                   (digits[i + 2] - '0') * 10 + (digits[i + 3] - '0')));
   }
 }
 

@@ -1,5 +1,6 @@
-// Roots, exponentials and logarithms of numeric by fixed-point series over big integers, each with enough guard digits
-// that the last digit of the result scale is correctly rounded. The result scales are PostgreSQL's.
+// Roots, exponentials and logarithms of numeric by fixed-point series over big integers, each with enough
+// guard digits that the last digit of the result scale is correctly rounded. The result scales are
+// PostgreSQL's.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -14,7 +15,8 @@ constexpr double kLog10OfE = 0.434294481903252;
 constexpr double kMaxSeriesDigits = 1500;
 
 std::unexpected<Error> too_many_digits() {
-  return fail(ErrorCode::kNotImplemented, "exponentials of more than {} digits are not implemented", kMaxSeriesDigits);
+  return fail(ErrorCode::kNotImplemented, "exponentials of more than {} digits are not implemented",
+              kMaxSeriesDigits);
 }
 
 int clamp_scale(int scale) { return std::clamp(scale, 0, kNumericMaxDisplayScale); }
@@ -34,7 +36,9 @@ class Fixed {
   [[nodiscard]] Magnitude divide(const Magnitude& a, const Magnitude& b) const {
     return Magnitude::divide(a.scaled_up(scale_), b);
   }
-  [[nodiscard]] Magnitude root(const Magnitude& a) const { return Magnitude::square_root(a.scaled_up(scale_)); }
+  [[nodiscard]] Magnitude root(const Magnitude& a) const {
+    return Magnitude::square_root(a.scaled_up(scale_));
+  }
 
   // e^x for x >= 0: halve until small, Taylor, square back.
   [[nodiscard]] Magnitude exp(Magnitude x) const {
@@ -167,13 +171,15 @@ Numeric numeric_sqrt_to_scale(const Numeric& a, int scale) {
   const Magnitude x = a.scale() <= doubled ? a.coefficient().scaled_up(doubled - a.scale())
                                            : a.coefficient().scaled_down(a.scale() - doubled, false);
   Magnitude r = Magnitude::square_root(x);
-  if (Magnitude::compare(Magnitude::subtract(x, Magnitude::multiply(r, r)), r) > 0) r = Magnitude::add(r, Magnitude(1));
+  if (Magnitude::compare(Magnitude::subtract(x, Magnitude::multiply(r, r)), r) > 0)
+    r = Magnitude::add(r, Magnitude(1));
   return Numeric::of_parts(false, std::move(r), scale);
 }
 
 Result<Numeric> numeric_sqrt(const Numeric& a) {
   if (a.is_nan()) return a;
-  if (a.sign() < 0) return fail(ErrorCode::kInvalidArgumentForPower, "cannot take square root of a negative number");
+  if (a.sign() < 0)
+    return fail(ErrorCode::kInvalidArgumentForPower, "cannot take square root of a negative number");
   if (!a.is_finite()) return a;
   const int weight = (a.leading().weight + 1) * 4 / 2 - 1;
   const int scale = clamp_scale(std::max(kNumericMinSignificantDigits - weight, a.scale()));
@@ -194,10 +200,12 @@ Result<Numeric> numeric_exp(const Numeric& a) {
 
 Result<Numeric> numeric_ln(const Numeric& a) {
   if (a.is_nan()) return a;
-  if (a.sign() < 0) return fail(ErrorCode::kInvalidArgumentForLog, "cannot take logarithm of a negative number");
+  if (a.sign() < 0)
+    return fail(ErrorCode::kInvalidArgumentForLog, "cannot take logarithm of a negative number");
   if (a.is_zero()) return fail(ErrorCode::kInvalidArgumentForLog, "cannot take logarithm of zero");
   if (!a.is_finite()) return a;
-  return ln_to_scale(a, clamp_scale(std::max(kNumericMinSignificantDigits - estimate_ln_weight(a), a.scale())));
+  return ln_to_scale(a,
+                     clamp_scale(std::max(kNumericMinSignificantDigits - estimate_ln_weight(a), a.scale())));
 }
 
 Result<Numeric> numeric_log(const Numeric& base, const Numeric& a) {
@@ -205,7 +213,8 @@ Result<Numeric> numeric_log(const Numeric& base, const Numeric& a) {
   if (base.sign() < 0 || a.sign() < 0) {
     return fail(ErrorCode::kInvalidArgumentForLog, "cannot take logarithm of a negative number");
   }
-  if (base.is_zero() || a.is_zero()) return fail(ErrorCode::kInvalidArgumentForLog, "cannot take logarithm of zero");
+  if (base.is_zero() || a.is_zero())
+    return fail(ErrorCode::kInvalidArgumentForLog, "cannot take logarithm of zero");
   if (!base.is_finite()) return a.is_finite() ? Numeric() : Numeric::of(Numeric::Kind::kNan);
   if (!a.is_finite()) return a;
   const int base_weight = estimate_ln_weight(base), a_weight = estimate_ln_weight(a);

@@ -59,9 +59,12 @@ struct PosixRule {
     const int year = static_cast<int>(civil_from_days(floor_days(t + standard_offset)).year);
     const std::int64_t from = start.in_year(year) - standard_offset, to = end.in_year(year) - dst_offset;
     const bool dst_now = from < to ? (t >= from && t < to) : (t >= from || t < to);
-    return dst_now ? TimeZone::Local{dst_offset, true, dst} : TimeZone::Local{standard_offset, false, standard};
+    return dst_now ? TimeZone::Local{dst_offset, true, dst}
+                   : TimeZone::Local{standard_offset, false, standard};
   }
-  static std::int64_t floor_days(std::int64_t t) { return (t - ((t % kDaySeconds + kDaySeconds) % kDaySeconds)) / kDaySeconds; }
+  static std::int64_t floor_days(std::int64_t t) {
+    return (t - ((t % kDaySeconds + kDaySeconds) % kDaySeconds)) / kDaySeconds;
+  }
 };
 
 class PosixParser {
@@ -105,7 +108,8 @@ class PosixParser {
   }
   bool number(int& out) {
     if (s_.empty() || !is_digit(s_[0])) return false;
-    for (out = 0; !s_.empty() && is_digit(s_[0]) && out < 10000; s_.remove_prefix(1)) out = out * 10 + (s_[0] - '0');
+    for (out = 0; !s_.empty() && is_digit(s_[0]) && out < 10000; s_.remove_prefix(1))
+      out = out * 10 + (s_[0] - '0');
     return true;
   }
   bool time(std::int32_t& out) {
@@ -257,7 +261,9 @@ std::optional<std::string> database_name(std::string_view asked) {
   while (!asked.empty()) {
     const std::string_view part = asked.substr(0, asked.find('/'));
     asked.remove_prefix(std::min(asked.size(), part.size() + 1));
-    if (part.empty() || part.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-") != part.npos) {
+    if (part.empty() ||
+        part.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-") !=
+            part.npos) {
       return std::nullopt;
     }
     std::error_code error;
@@ -266,7 +272,8 @@ std::optional<std::string> database_name(std::string_view asked) {
       hit = std::string(part);
     } else {
       for (fs::directory_iterator it(at, error), end; !error && it != end; it.increment(error)) {
-        if (lower_ascii(it->path().filename().string()) == lower_ascii(part)) hit = it->path().filename().string();
+        if (lower_ascii(it->path().filename().string()) == lower_ascii(part))
+          hit = it->path().filename().string();
       }
     }
     if (hit.empty()) return std::nullopt;
@@ -289,9 +296,10 @@ std::unique_ptr<TimeZone> make_zone(std::string_view name) {
       std::string shown = fmt::format("{}{:02}", rule.standard_offset < 0 ? '-' : '+', a / 3600);
       if (a % 3600 != 0) shown += fmt::format(":{:02}", a % 3600 / 60);
       rule.standard = shown;
-      return std::make_unique<RuleZone>(fmt::format("<{}>{}{:02}{}", shown, rule.standard_offset < 0 ? '+' : '-',
-                                                    a / 3600, a % 3600 ? fmt::format(":{:02}", a % 3600 / 60) : ""),
-                                        std::move(rule));
+      return std::make_unique<RuleZone>(
+          fmt::format("<{}>{}{:02}{}", shown, rule.standard_offset < 0 ? '+' : '-', a / 3600,
+                      a % 3600 ? fmt::format(":{:02}", a % 3600 / 60) : ""),
+          std::move(rule));
     }
   }
   if (const auto found = database_name(name)) {
@@ -299,7 +307,8 @@ std::unique_ptr<TimeZone> make_zone(std::string_view name) {
     const std::string bytes{std::istreambuf_iterator<char>(file), {}};
     if (auto zone = FileZone::load(*found, bytes)) return zone;
   }
-  if (auto rule = PosixParser(name).parse()) return std::make_unique<RuleZone>(std::string(name), *std::move(rule));
+  if (auto rule = PosixParser(name).parse())
+    return std::make_unique<RuleZone>(std::string(name), *std::move(rule));
   return nullptr;
 }
 
@@ -308,14 +317,14 @@ struct Abbreviation {
   std::int32_t hours4;  // quarters of an hour east
 };
 constexpr Abbreviation kAbbreviations[] = {
-    {"z", 0},      {"zulu", 0},   {"utc", 0},    {"ut", 0},     {"gmt", 0},    {"uct", 0},    {"wet", 0},
-    {"west", 4},   {"bst", 4},    {"cet", 4},    {"met", 4},    {"mez", 4},    {"cest", 8},   {"mest", 8},
-    {"mesz", 8},   {"eet", 8},    {"eest", 12},  {"msk", 12},   {"msd", 16},   {"sast", 8},   {"ist", 8},
-    {"pkt", 20},   {"npt", 23},   {"ict", 28},   {"hkt", 32},   {"sgt", 32},   {"awst", 32},  {"jst", 36},
-    {"kst", 36},   {"acst", 38},  {"aest", 40},  {"acdt", 42},  {"aedt", 44},  {"nzst", 48},  {"nzdt", 52},
-    {"nst", -14},  {"ndt", -10},  {"ast", -16},  {"adt", -12},  {"est", -20},  {"edt", -16},  {"cst", -24},
-    {"cdt", -20},  {"mst", -28},  {"mdt", -24},  {"pst", -32},  {"pdt", -28},  {"akst", -36}, {"akdt", -32},
-    {"hst", -40},  {"brt", -12},  {"art", -12},  {"clt", -16},  {"wast", 8},   {"eat", 12},
+    {"z", 0},     {"zulu", 0},  {"utc", 0},   {"ut", 0},    {"gmt", 0},   {"uct", 0},    {"wet", 0},
+    {"west", 4},  {"bst", 4},   {"cet", 4},   {"met", 4},   {"mez", 4},   {"cest", 8},   {"mest", 8},
+    {"mesz", 8},  {"eet", 8},   {"eest", 12}, {"msk", 12},  {"msd", 16},  {"sast", 8},   {"ist", 8},
+    {"pkt", 20},  {"npt", 23},  {"ict", 28},  {"hkt", 32},  {"sgt", 32},  {"awst", 32},  {"jst", 36},
+    {"kst", 36},  {"acst", 38}, {"aest", 40}, {"acdt", 42}, {"aedt", 44}, {"nzst", 48},  {"nzdt", 52},
+    {"nst", -14}, {"ndt", -10}, {"ast", -16}, {"adt", -12}, {"est", -20}, {"edt", -16},  {"cst", -24},
+    {"cdt", -20}, {"mst", -28}, {"mdt", -24}, {"pst", -32}, {"pdt", -28}, {"akst", -36}, {"akdt", -32},
+    {"hst", -40}, {"brt", -12}, {"art", -12}, {"clt", -16}, {"wast", 8},  {"eat", 12},
 };
 
 }  // namespace

@@ -14,10 +14,26 @@ constexpr bool storable(char typtype, char category, std::string_view name) {
 }
 
 constexpr auto kTypes = std::to_array<TypeInfo>({
-#define BOP_TYPE(oid, name, len, byval, typtype, category, preferred, align, storage, delim, array, elem, input, \
-                 output, receive, send, sql_name, collation)                                                     \
-  {oid,   name, len,   byval,  typtype, category, preferred, align,    storage,                                  \
-   delim, array, elem, input,  output,  receive,  send,      sql_name, collation,                                \
+#define BOP_TYPE(oid, name, len, byval, typtype, category, preferred, align, storage, delim, array, elem, \
+                 input, output, receive, send, sql_name, collation)                                       \
+  {oid,                                                                                                   \
+   name,                                                                                                  \
+   len,                                                                                                   \
+   byval,                                                                                                 \
+   typtype,                                                                                               \
+   category,                                                                                              \
+   preferred,                                                                                             \
+   align,                                                                                                 \
+   storage,                                                                                               \
+   delim,                                                                                                 \
+   array,                                                                                                 \
+   elem,                                                                                                  \
+   input,                                                                                                 \
+   output,                                                                                                \
+   receive,                                                                                               \
+   send,                                                                                                  \
+   sql_name,                                                                                              \
+   collation,                                                                                             \
    storable(typtype, category, name)},
 #include "sql/types/type_table.def"
 #undef BOP_TYPE
@@ -189,7 +205,8 @@ bool is_stored_alike(Oid from, Oid to) noexcept {
            !(from == types::kVarchar && to == types::kBpchar) && find_type(from)->category != 'A' &&
            find_type(to)->oid != types::kBytea && from != types::kBpchar;
   }
-  if (is_true_array(from) && is_true_array(to) && (from == types::kTextArray || from == types::kVarcharArray)) {
+  if (is_true_array(from) && is_true_array(to) &&
+      (from == types::kTextArray || from == types::kVarcharArray)) {
     return to == types::kTextArray || to == types::kVarcharArray;
   }
   return false;

@@ -56,7 +56,8 @@ Result<std::int32_t> encode_typmod(Oid oid, std::span<const std::int64_t> args) 
       }
       return static_cast<std::int32_t>(args[0]) + kHeader;
     case types::kNumeric: {
-      if (args.empty() || args.size() > 2) return fail(ErrorCode::kInvalidArgument, "invalid NUMERIC type modifier");
+      if (args.empty() || args.size() > 2)
+        return fail(ErrorCode::kInvalidArgument, "invalid NUMERIC type modifier");
       if (args[0] < 1 || args[0] > 1000) {
         return fail(ErrorCode::kInvalidArgument, "NUMERIC precision {} must be between 1 and 1000", args[0]);
       }
@@ -73,7 +74,8 @@ Result<std::int32_t> encode_typmod(Oid oid, std::span<const std::int64_t> args) 
       if (args.size() != 1) return fail(ErrorCode::kInvalidArgument, "invalid type modifier");
       if (args[0] < 0) {
         return fail(ErrorCode::kInvalidArgument, "{}({}) precision must not be negative",
-                    precision_of(oid).substr(0, oid == types::kTime || oid == types::kTimetz ? 4 : 9), args[0]);
+                    precision_of(oid).substr(0, oid == types::kTime || oid == types::kTimetz ? 4 : 9),
+                    args[0]);
       }
       return static_cast<std::int32_t>(std::min<std::int64_t>(args[0], 6));  // PostgreSQL warns above 6
     case types::kInterval:

@@ -1,8 +1,9 @@
 // Stored values: what a cell of a table, an argument of a kernel and a column of a result are made of.
 // How each PostgreSQL type is represented is docs/formats.md, "Values".
 //
-// Value is a view: its bytes belong to somebody else (a sqlite3_value, an OwnedValue, a ResultBatch) and it is
-// valid as long as they are. OwnedValue owns its bytes. Neither knows its type; the type travels beside it as an OID.
+// Value is a view: its bytes belong to somebody else (a sqlite3_value, an OwnedValue, a ResultBatch) and it
+// is valid as long as they are. OwnedValue owns its bytes. Neither knows its type; the type travels beside it
+// as an OID.
 #pragma once
 
 #include <cstddef>
@@ -67,9 +68,9 @@ class OwnedValue {
   std::string bytes_;
 };
 
-// Rows of one result, cells in one arena. Appended cell by cell in row order; one thread at a time. Views that
-// `cell` returns are valid until the next append or clear. Memory: 16 bytes a cell and the bytes of text and blobs;
-// `bytes_used` is what a caller bounds a batch by.
+// Rows of one result, cells in one arena. Appended cell by cell in row order; one thread at a time. Views
+// that `cell` returns are valid until the next append or clear. Memory: 16 bytes a cell and the bytes of text
+// and blobs; `bytes_used` is what a caller bounds a batch by.
 class ResultBatch {
  public:
   explicit ResultBatch(std::size_t columns = 0) : columns_(columns) {}
@@ -100,13 +101,17 @@ class ResultBatch {
   }
 
   [[nodiscard]] std::size_t columns() const noexcept { return columns_; }
-  [[nodiscard]] std::size_t rows() const noexcept { return columns_ == 0 ? empty_rows_ : cells_.size() / columns_; }
+  [[nodiscard]] std::size_t rows() const noexcept {
+    return columns_ == 0 ? empty_rows_ : cells_.size() / columns_;
+  }
   // Rows of a result without columns (`SELECT FROM t`) are only counted.
   void append_empty_row() {
     BOP_ASSERT(columns_ == 0);
     ++empty_rows_;
   }
-  [[nodiscard]] std::size_t bytes_used() const noexcept { return arena_.size() + cells_.size() * sizeof(Cell); }
+  [[nodiscard]] std::size_t bytes_used() const noexcept {
+    return arena_.size() + cells_.size() * sizeof(Cell);
+  }
   [[nodiscard]] Value cell(std::size_t row, std::size_t column) const {
     const std::size_t index = row * columns_ + column;
     BOP_ASSERT(column < columns_ && index < cells_.size());

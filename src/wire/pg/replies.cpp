@@ -15,7 +15,8 @@ void write_field(MessageWriter& message, char code, std::string_view text) {
   if (!text.empty()) message.byte(code).string(text);
 }
 
-void write_report(std::string& out, Backend type, std::string_view severity, const Error& e, std::string_view sqlstate) {
+void write_report(std::string& out, Backend type, std::string_view severity, const Error& e,
+                  std::string_view sqlstate) {
   const ErrorFields& f = e.fields();
   MessageWriter message(out, type);
   message.byte('S').string(severity).byte('V').string(severity).byte('C').string(sqlstate);
@@ -105,7 +106,8 @@ void set_result_columns(std::vector<ResultColumn>& out, std::span<const session:
 }
 
 void write_error(std::string& out, ErrorSeverity severity, const Error& e) {
-  write_report(out, Backend::kErrorResponse, severity == ErrorSeverity::kFatal ? "FATAL" : "ERROR", e, e.sqlstate());
+  write_report(out, Backend::kErrorResponse, severity == ErrorSeverity::kFatal ? "FATAL" : "ERROR", e,
+               e.sqlstate());
 }
 
 void write_notice(std::string& out, session::Severity severity, const Error& e) {

@@ -19,7 +19,8 @@ constexpr Golden kGolden[] = {
 #include "sql/types/golden_text.inc"
 };
 
-std::string shown(Oid type, std::int32_t typmod, const Result<OwnedValue>& v, const CodecContext& context = {}) {
+std::string shown(Oid type, std::int32_t typmod, const Result<OwnedValue>& v,
+                  const CodecContext& context = {}) {
   if (!v) return "ERROR: " + v.error().what();
   std::string s;
   encode_text(type, typmod, *v, context, s);
@@ -37,7 +38,8 @@ std::string cast_text(std::string_view from, std::string_view to, std::string_vi
 }
 
 TEST(Codec, TextFormsAndErrorsArePostgresOwn) {
-  for (const Golden& g : kGolden) EXPECT_EQ(through(g.type, g.input), g.output) << g.type << " '" << g.input << "'";
+  for (const Golden& g : kGolden)
+    EXPECT_EQ(through(g.type, g.input), g.output) << g.type << " '" << g.input << "'";
 }
 
 TEST(Codec, BinaryFormRoundTripsEveryGoldenValue) {
@@ -47,7 +49,8 @@ TEST(Codec, BinaryFormRoundTripsEveryGoldenValue) {
     if (!v) continue;
     std::string bytes;
     encode_binary(oid, -1, *v, {}, bytes);
-    EXPECT_EQ(shown(oid, -1, parse_binary(oid, -1, bytes, {})), shown(oid, -1, v)) << g.type << " '" << g.input << "'";
+    EXPECT_EQ(shown(oid, -1, parse_binary(oid, -1, bytes, {})), shown(oid, -1, v))
+        << g.type << " '" << g.input << "'";
   }
 }
 
@@ -68,7 +71,8 @@ TEST(Codec, ModifiersRefuseOnAssignmentAndCutOnCast) {
   const auto apply = [](Oid t, std::int32_t typmod, std::string_view text, bool explicit_cast) {
     return shown(t, typmod, apply_typmod(t, typmod, parse_text(t, -1, text, {}).value(), explicit_cast));
   };
-  EXPECT_EQ(apply(types::kVarchar, 9, "abcdef", false), "ERROR: value too long for type character varying(5)");
+  EXPECT_EQ(apply(types::kVarchar, 9, "abcdef", false),
+            "ERROR: value too long for type character varying(5)");
   EXPECT_EQ(apply(types::kVarchar, 9, "abcde  ", false), "abcde");
   EXPECT_EQ(apply(types::kVarchar, 9, "abcdef", true), "abcde");
   EXPECT_EQ(apply(types::kBpchar, 9, "ab", false), "ab   ");
@@ -77,7 +81,8 @@ TEST(Codec, ModifiersRefuseOnAssignmentAndCutOnCast) {
   const auto overflow = apply_typmod(types::kNumeric, numeric_5_2, OwnedValue::of_text("1000"), false);
   ASSERT_FALSE(overflow);
   EXPECT_EQ(overflow.error().sqlstate(), "22003");
-  EXPECT_EQ(overflow.error().fields().detail, "A field with precision 5, scale 2 must round to an absolute value less than 10^3.");
+  EXPECT_EQ(overflow.error().fields().detail,
+            "A field with precision 5, scale 2 must round to an absolute value less than 10^3.");
   EXPECT_EQ(apply(types::kTimestamp, 0, "2024-01-01 00:00:00.5", false), "2024-01-01 00:00:01");
 }
 

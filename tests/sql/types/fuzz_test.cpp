@@ -1,5 +1,5 @@
-// Random mutations of a small corpus through every type's input: never a crash, and what is accepted prints a text
-// that is accepted again and means the same.
+// Random mutations of a small corpus through every type's input: never a crash, and what is accepted prints a
+// text that is accepted again and means the same.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -10,9 +10,26 @@ namespace bop {
 namespace {
 
 constexpr const char* kCorpus[] = {
-    "1", "-12.50", "1e10", "NaN", "infinity", "2024-01-15 10:00:00+02", "15 Jan 2024", "1 day 02:03:04", "P1Y2M3DT4H5M6.5S",
-    "{1,2,NULL}", "{{1,2},{3,4}}", "[2:3]={7,8}", "{\"a\": [1, 2.50, \"x\\u00e9\"], \"b\": null}", "\\x00ff", "true",
-    "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "2024-01-15 10:00:00 America/New_York", "@ 1 hour ago", "1 2 3", "\xc3\xa9",
+    "1",
+    "-12.50",
+    "1e10",
+    "NaN",
+    "infinity",
+    "2024-01-15 10:00:00+02",
+    "15 Jan 2024",
+    "1 day 02:03:04",
+    "P1Y2M3DT4H5M6.5S",
+    "{1,2,NULL}",
+    "{{1,2},{3,4}}",
+    "[2:3]={7,8}",
+    "{\"a\": [1, 2.50, \"x\\u00e9\"], \"b\": null}",
+    "\\x00ff",
+    "true",
+    "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+    "2024-01-15 10:00:00 America/New_York",
+    "@ 1 hour ago",
+    "1 2 3",
+    "\xc3\xa9",
 };
 constexpr int kRounds = 400;
 
@@ -22,8 +39,12 @@ std::string mutated(std::mt19937& random) {
     const std::size_t at = s.empty() ? 0 : random() % s.size();
     switch (random() % 4) {
       case 0: s.insert(at, 1, static_cast<char>(random() % 256)); break;
-      case 1: if (!s.empty()) s.erase(at, 1); break;
-      case 2: if (!s.empty()) s[at] = "0123456789-+:.{}[],\"\\eE \x80"[random() % 25]; break;
+      case 1:
+        if (!s.empty()) s.erase(at, 1);
+        break;
+      case 2:
+        if (!s.empty()) s[at] = "0123456789-+:.{}[],\"\\eE \x80"[random() % 25];
+        break;
       default: s += kCorpus[random() % std::size(kCorpus)]; break;
     }
   }
@@ -43,7 +64,8 @@ TEST(Fuzz, TextInput) {
       std::string shown, again, binary;
       encode_text(t.oid, -1, *v, {}, shown);
       const auto w = parse_text(t.oid, -1, shown, {});
-      ASSERT_TRUE(w) << t.name << " accepted '" << text << "' and printed '" << shown << "': " << w.error().what();
+      ASSERT_TRUE(w) << t.name << " accepted '" << text << "' and printed '" << shown
+                     << "': " << w.error().what();
       encode_text(t.oid, -1, *w, {}, again);
       EXPECT_EQ(shown, again) << t.name << " '" << text << "'";
       encode_binary(t.oid, -1, *v, {}, binary);
@@ -58,10 +80,13 @@ TEST(Fuzz, BinaryInput) {
     if (!t.storable) continue;
     for (int i = 0; i < kRounds; ++i) {
       std::string bytes;
-      if (const auto seed = parse_text(t.oid, -1, kCorpus[random() % std::size(kCorpus)], {})) encode_binary(t.oid, -1, *seed, {}, bytes);
+      if (const auto seed = parse_text(t.oid, -1, kCorpus[random() % std::size(kCorpus)], {}))
+        encode_binary(t.oid, -1, *seed, {}, bytes);
       for (unsigned n = 1 + random() % 6; n > 0; --n) {
-        if (bytes.empty() || random() % 3 == 0) bytes += static_cast<char>(random() % 256);
-        else bytes[random() % bytes.size()] = static_cast<char>(random() % 256);
+        if (bytes.empty() || random() % 3 == 0)
+          bytes += static_cast<char>(random() % 256);
+        else
+          bytes[random() % bytes.size()] = static_cast<char>(random() % 256);
       }
       const auto v = parse_binary(t.oid, -1, bytes, {});
       if (!v) continue;

@@ -42,7 +42,8 @@ TEST(Numeric, DivisionUndoesMultiplicationOfLargeNumbers) {
     return Magnitude::of_digits(s);
   };
   for (int i = 0; i < 300; ++i) {
-    const Magnitude a = digits(1 + random() % 120), b = digits(1 + random() % 120), r = digits(1 + random() % 5);
+    const Magnitude a = digits(1 + random() % 120), b = digits(1 + random() % 120),
+                    r = digits(1 + random() % 5);
     Magnitude rest;
     const bool fits = Magnitude::compare(r, b) < 0;
     const Magnitude product = Magnitude::add(Magnitude::multiply(a, b), fits ? r : Magnitude());
@@ -52,12 +53,15 @@ TEST(Numeric, DivisionUndoesMultiplicationOfLargeNumbers) {
 }
 
 TEST(Numeric, StoredOrderIsNumericOrder) {
-  constexpr std::string_view kOrdered[] = {"-Infinity", "-100", "-99.9", "-0.01", "0.00", "0.001", "1", "9.99", "10", "100.5", "Infinity", "NaN"};
+  constexpr std::string_view kOrdered[] = {"-Infinity", "-100", "-99.9", "-0.01", "0.00",     "0.001",
+                                           "1",         "9.99", "10",    "100.5", "Infinity", "NaN"};
   for (std::size_t i = 0; i < std::size(kOrdered); ++i) {
     for (std::size_t j = 0; j < std::size(kOrdered); ++j) {
       const int expected = i < j ? -1 : i > j ? 1 : 0;
-      EXPECT_EQ(Numeric::compare_stored(kOrdered[i], kOrdered[j]), expected) << kOrdered[i] << " " << kOrdered[j];
-      EXPECT_EQ(Numeric::compare(Numeric::parse_stored(kOrdered[i]), Numeric::parse_stored(kOrdered[j])), expected);
+      EXPECT_EQ(Numeric::compare_stored(kOrdered[i], kOrdered[j]), expected)
+          << kOrdered[i] << " " << kOrdered[j];
+      EXPECT_EQ(Numeric::compare(Numeric::parse_stored(kOrdered[i]), Numeric::parse_stored(kOrdered[j])),
+                expected);
     }
   }
   EXPECT_EQ(Numeric::compare_stored("1", "1.000"), 0);
@@ -67,7 +71,8 @@ TEST(Numeric, LimitsAnswer22003) {
   EXPECT_EQ(Numeric::divide(Numeric::of_int(1), Numeric()).error().sqlstate(), "22012");
   EXPECT_EQ(numeric_exp(Numeric::of_int(100000)).error().sqlstate(), "0A000");
   EXPECT_EQ(Numeric::parse("1e131073").error().sqlstate(), "22003");
-  EXPECT_EQ(Numeric::parse("9999999999").value().to_int(INT32_MIN, INT32_MAX, "integer").error().what(), "integer out of range");
+  EXPECT_EQ(Numeric::parse("9999999999").value().to_int(INT32_MIN, INT32_MAX, "integer").error().what(),
+            "integer out of range");
 }
 
 }  // namespace

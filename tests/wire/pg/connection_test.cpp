@@ -231,9 +231,8 @@ TEST(SimpleQuery, ErrorCarriesItsFields) {
   ASSERT_EQ(types_of(answers), "CEZ");
   std::string fields;
   for (const char code : std::string("SVCMDHPWstcdn")) fields += answers[1].field(code) + "|";
-  EXPECT_EQ(
-      fields,
-      "ERROR|ERROR|23505|duplicate key|Key (id)=(1) already exists.|a hint|7|a context|"
+  EXPECT_EQ(fields,
+            "ERROR|ERROR|23505|duplicate key|Key (id)=(1) already exists.|a hint|7|a context|"
             "public|t|id|int4|t_pkey|");
   EXPECT_EQ(answers[2].body, "E");
 }

@@ -40,10 +40,12 @@ Result<std::optional<bool>> test(Call& c, std::string_view op, Oid element, cons
     if (r.is_null()) return std::nullopt;
     return r.integer() != 0;
   }
-  return fail(ErrorCode::kNotImplemented, "operator {} with ANY or ALL of {} is not implemented", op, format_type(element));
+  return fail(ErrorCode::kNotImplemented, "operator {} with ANY or ALL of {} is not implemented", op,
+              format_type(element));
 }
 
-// bop_any(op, elem oid, scalar, array): true if any holds, else NULL if any is unknown, else false. ALL dually.
+// bop_any(op, elem oid, scalar, array): true if any holds, else NULL if any is unknown, else false. ALL
+// dually.
 Returned quantified(Call& c, bool any) {
   if (c[3].is_null()) return OwnedValue::null();
   const Oid element = oid(c, 1);
@@ -52,8 +54,10 @@ Returned quantified(Call& c, bool any) {
   bool unknown = false;
   for (const OwnedValue& e : a.elements) {
     BOP_LET(r, test(c, c.text(0), element, c[2], e));
-    if (!r) unknown = true;
-    else if (*r == any) return OwnedValue::of_bool(any);
+    if (!r)
+      unknown = true;
+    else if (*r == any)
+      return OwnedValue::of_bool(any);
   }
   return unknown ? OwnedValue::null() : OwnedValue::of_bool(!any);
 }
@@ -78,8 +82,9 @@ Returned subscript(Call& c) {
     const Json* at = &j;
     for (std::size_t i = 2; i < c.size() && at != nullptr; ++i) {
       if (c[i].is_null()) return OwnedValue::null();
-      at = at->type == Json::Type::kArray && c[i].kind == Value::Kind::kInt ? at->at(c.integer(i))
-           : at->type == Json::Type::kObject && c[i].kind == Value::Kind::kText ? at->find(c.text(i)) : nullptr;
+      at = at->type == Json::Type::kArray && c[i].kind == Value::Kind::kInt     ? at->at(c.integer(i))
+           : at->type == Json::Type::kObject && c[i].kind == Value::Kind::kText ? at->find(c.text(i))
+                                                                                : nullptr;
     }
     return at == nullptr ? OwnedValue::null() : OwnedValue::of_text(jsonb_text(*at));
   }
@@ -139,15 +144,20 @@ Returned nest_arrays(Call& c) {
     if (first) {
       all.dimensions = a.dimensions;
     } else if (a.dimensions != all.dimensions) {
-      return fail(ErrorCode::kArraySubscriptError, "multidimensional arrays must have array expressions with matching dimensions");
+      return fail(ErrorCode::kArraySubscriptError,
+                  "multidimensional arrays must have array expressions with matching dimensions");
     }
     first = false;
     for (OwnedValue& e : a.elements) all.elements.push_back(std::move(e));
   }
-  if (all.elements.empty()) all.dimensions.clear();
-  else all.dimensions.insert(all.dimensions.begin(), {1, static_cast<std::int32_t>(c.size() - 1)});
+  if (all.elements.empty())
+    all.dimensions.clear();
+  else
+    all.dimensions.insert(all.dimensions.begin(), {1, static_cast<std::int32_t>(c.size() - 1)});
   if (all.dimensions.size() > kMaxArrayDimensions) {
-    return fail(ErrorCode::kProgramLimitExceeded, "number of array dimensions ({}) exceeds the maximum allowed ({})", all.dimensions.size(), kMaxArrayDimensions);
+    return fail(ErrorCode::kProgramLimitExceeded,
+                "number of array dimensions ({}) exceeds the maximum allowed ({})", all.dimensions.size(),
+                kMaxArrayDimensions);
   }
   return text_result(stored_array(type, all));
 }
