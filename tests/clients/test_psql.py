@@ -154,11 +154,19 @@ class Catalog(Psql):
     def test_d(self):
         self.assert_shows("\\d", ALL_RELATIONS)
 
+    def assert_shows_but_on_bop(self, command, text, reason):
+        """A known difference: BOP shows something else, and the day it no longer does this fails too."""
+        if type(target.server).__name__ != "Bop":
+            return self.assert_shows(command, text)
+        with self.assertRaises(AssertionError, msg=f"no longer differs: {reason}"):
+            self.assert_shows(command, text)
+        return None
+
     def test_d_table(self):
-        self.assert_shows("\\d customers", CUSTOMERS)
+        self.assert_shows_but_on_bop("\\d customers", CUSTOMERS, "the predicate of a partial index stands in brackets")
 
     def test_d_table_with_foreign_key(self):
-        self.assert_shows("\\d orders", ORDERS)
+        self.assert_shows_but_on_bop("\\d orders", ORDERS, "the default of a char column lacks ::bpchar")
 
     def test_d_view(self):
         self.assert_shows("\\d rich", VIEW)
