@@ -287,7 +287,7 @@ Result<std::unique_ptr<Disk>> open_system_disk(std::string_view prefer) {
   }
   // O_DSYNC writes never complete inside io_uring's submission: the kernel gives each to a worker thread of
   // its own. So the ring saves no thread, and its workers come late when processors are busy: on two
-  // processors 16 producers of the log did 1.3 to 4 times as many appends through pwritev, 64 producers 1.2
+  // processors 16 producers of the log did 1.0 to 4.7 times as many appends through pwritev, 64 producers 1.2
   // to 3 times as many, and one producer as many or more. A node that is not short of processors does as many
   // commits either way.
   log_info("disk", {{"kind", "pwritev"},
