@@ -40,6 +40,11 @@ Lsn CommitStream::appended() const noexcept { return Lsn(core_->appended_.load(s
 Lsn CommitStream::durable() const noexcept { return Lsn(core_->durable_.load(std::memory_order_acquire)); }
 Lsn CommitStream::first() const noexcept { return Lsn(core_->first_.load(std::memory_order_acquire)); }
 
+Lsn CommitStream::newest_of(DatabaseId database) const {
+  std::scoped_lock lock(core_->mutex_);
+  return core_->newest_of(database);
+}
+
 void CommitStream::on_room(std::move_only_function<void()> callback) {
   std::scoped_lock lock(core_->mutex_);
   core_->room_callbacks_.push_back(std::make_unique<std::move_only_function<void()>>(std::move(callback)));

@@ -34,6 +34,7 @@ struct Options {
                                      << 20U;  // bytes appended and not durable, beyond it must_wait() is true
   std::uint64_t ballast_bytes = 0;            // kept in a file and given back when the disk is full; 0 = none
   std::optional<StreamIdentity> identity;     // of a new stream; random when absent. An old one must match.
+  bool must_exist = false;                    // kCorrupt instead of a new stream where there is none
   double prepare_at = 0.8;  // share of the segment in use at which maintain() prepares the next
 };
 
@@ -116,6 +117,8 @@ class CommitStream {
   [[nodiscard]] Lsn durable() const noexcept;
   // Oldest record that can still be read.
   [[nodiscard]] Lsn first() const noexcept;
+  // Newest record of a database, durable or not; 0 = there was never one.
+  [[nodiscard]] Lsn newest_of(DatabaseId database) const;
 
   // `callback(durable())` after each advance. Subscribe before the first append; never removed.
   void subscribe(std::move_only_function<void(Lsn)> callback);

@@ -114,6 +114,10 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   std::vector<std::unique_ptr<std::move_only_function<void()>>> room_callbacks_;
   std::move_only_function<void()> maintenance_callback_;
   std::optional<Error> failure_;
+  [[nodiscard]] Lsn newest_of(DatabaseId database) const {
+    const auto found = heads_.find(database);
+    return found == heads_.end() ? Lsn() : found->second.index;
+  }
 
  private:
   using Submits = std::vector<std::shared_ptr<Write>>;

@@ -58,6 +58,12 @@ Status CommitStream::Core::open() {
   lock_ = std::move(lock);
 
   BOP_LET(files, find_segments(disk_, options_.directory));
+  if (files.chain.empty() && options_.must_exist) {
+    return std::unexpected(error(ErrorCode::kCorrupt,
+                                 "{} holds no log, but there are databases whose newest commits are in a log",
+                                 options_.directory)
+                               .hint("Put the files of the log back, or start with another data directory."));
+  }
   BOP_LET(end, find_end(disk_, files));
   if (!files.chain.empty()) {
     recovered_.identity = files.chain.front().header.identity;

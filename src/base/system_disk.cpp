@@ -14,10 +14,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <mutex>
+#include <thread>
 
 #include "base/assert.hpp"
 #include "base/disk.hpp"
@@ -247,8 +249,16 @@ class SystemDisk final : public Disk {
   Result<std::unique_ptr<DiskLock>> lock(const std::string& path) override {
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode);
     if (fd < 0) return failed("open", path);
-    if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
-      const int code = errno;
+    // A process that was killed a moment ago holds its locks until the kernel has taken it apart.
+    constexpr int kAttempts = 60;
+    constexpr auto kPause = std::chrono::milliseconds(50);
+    int code = 0;
+    for (int attempt = 0; attempt < kAttempts; ++attempt) {
+      code = ::flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+      if (code != EWOULDBLOCK) break;
+      std::this_thread::sleep_for(kPause);
+    }
+    if (code != 0) {
       char holder[32] = "";
       const ssize_t got = ::pread(fd, holder, sizeof(holder) - 1, 0);
       ::close(fd);

@@ -44,9 +44,11 @@ std::size_t Attachments::size() const {
 }
 
 // The oldest state that somebody may ask for is the oldest pin; without pins it is the newest state that a
-// pin has named, because publications above it may not be visible to snapshots yet.
+// pin has named, because publications above it may not be visible to snapshots yet. A rewind goes back to
+// what is committed.
 void Attachments::drop_unreachable() {
-  const Csn oldest = pins_.empty() ? visible_ : std::min(visible_, *pins_.begin());
+  Csn oldest = std::min(visible_, gate_.released());
+  if (!pins_.empty()) oldest = std::min(oldest, *pins_.begin());
   auto keep = objects_.upper_bound(oldest);
   if (keep == objects_.begin()) return;
   --keep;

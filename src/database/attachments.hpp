@@ -2,7 +2,8 @@
 //
 // The SQL layer publishes a new object for a commit from inside Connection's on_commit hook, that is after
 // the commit has its Csn and before any reader can see it; `at(csn)` is the newest object published at or
-// below csn. Readers pin their Csn (ReaderPin), objects older than every pin are dropped. Threads: any.
+// below csn. Readers pin their Csn, objects older than every pin are dropped; never the one that a rewind to
+// what is committed would need. Threads: any.
 #pragma once
 
 #include <algorithm>
@@ -12,12 +13,15 @@
 #include <set>
 
 #include "base/ids.hpp"
+#include "database/output_gate.hpp"
 
 namespace bop::database {
 
 class Attachments {
  public:
   using Object = std::shared_ptr<const void>;
+
+  explicit Attachments(const OutputGate& gate) : gate_(gate) {}
 
   void publish(Csn csn, Object object);
   // Null before the first publication.
@@ -33,6 +37,7 @@ class Attachments {
 
  private:
   void drop_unreachable();
+  const OutputGate& gate_;
   mutable std::mutex mutex_;
   std::map<Csn, Object> objects_;
   std::multiset<Csn> pins_;

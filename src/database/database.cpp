@@ -12,7 +12,8 @@ Database::Database(DatabaseId id, std::string name, raft::Group& group, OutputGa
       lane_(clock),
       sequences_([this](std::span<const std::byte> payload) {
         return port_.append(RecordKind::kSequence, payload);
-      }) {}
+      }),
+      attachments_(gate) {}
 
 std::string Database::name() const {
   std::lock_guard lock(name_mutex_);

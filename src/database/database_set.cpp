@@ -6,6 +6,7 @@
 
 #include "aof/reader.hpp"
 #include "base/assert.hpp"
+#include "base/log.hpp"
 #include "raft/group.hpp"
 
 namespace bop::database {
@@ -25,6 +26,18 @@ Result<std::unique_ptr<DatabaseSet>> DatabaseSet::open(DatabaseSetOptions option
   if (auto why = group.failure()) set->gate_->fail(*why);
   BOP_TRY(set->recover());
   return set;
+}
+
+Result<bool> DatabaseSet::exist_in(Disk& disk, const std::string& data_dir) {
+  const std::string root = data_dir + "/db";
+  BOP_LET(exists, disk.exists(root));
+  if (!exists) return false;
+  BOP_LET(names, disk.list(root));
+  for (const std::string& name : names) {
+    BOP_LET(files, disk.list(root + "/" + name));
+    if (!files.empty()) return true;
+  }
+  return false;
 }
 
 std::string DatabaseSet::directory_of(DatabaseId id) const {
@@ -99,7 +112,17 @@ Status DatabaseSet::replay(std::span<const std::shared_ptr<Database>> databases)
     BOP_TRY(at.database->rows().apply(
         {record->lsn, record->database_previous.index, record->kind, record->payload}));
   }
-  for (auto& [id, at] : progress) BOP_TRY(at.database->rows().recover_end(at.last));
+  for (auto& [id, at] : progress) {
+    // The records before `newest` were followed one by one; this tells that the log does not end too early.
+    const Lsn newest = options_.group->newest_of(id);
+    if (at.last != newest) {
+      return fail(ErrorCode::kCorrupt,
+                  "the log's newest record of database {} is {}, but its files and the log lead to {}: "
+                  "records are missing",
+                  id.value, newest.value, at.last.value);
+    }
+    BOP_TRY(at.database->rows().recover_end(at.last));
+  }
   return {};
 }
 
@@ -193,6 +216,14 @@ Status DatabaseSet::remove_files(DatabaseId id) {
 void DatabaseSet::tick(Executor& background) {
   const std::uint64_t appended = options_.group->appended().value;
   for (const auto& database : all()) {
+    if (database->rows().wants_rewind()) {
+      background.post([database] {
+        if (auto done = database->rows().rewind(); !done) {
+          log_error("a database cannot be recovered from its log", done.error());
+        }
+      });
+      continue;
+    }
     const std::uint64_t behind = appended - std::min(appended, database->rows().base().value);
     if (database->rows().unchecked_bytes() < options_.checkpoint_bytes &&
         behind < options_.checkpoint_records)
@@ -233,9 +264,23 @@ Status DatabaseSet::trim() {
   return options_.group->trim(Lsn(below.value - options_.retain_records));
 }
 
-Status DatabaseSet::rewind_all() {
-  for (const auto& database : all()) BOP_TRY(database->rows().rewind());
-  return {};
+void DatabaseSet::retreat_all(const Error& why, Executor& background) {
+  for (const auto& database : all()) {
+    if (!database->rows().retreat_begin(why)) continue;
+    background.post([database] {
+      if (auto done = database->rows().retreat_end(); !done) {
+        log_error("a database cannot be read since the log failed", done.error());
+      }
+    });
+  }
+}
+
+std::optional<Error> DatabaseSet::failure() const {
+  if (auto why = options_.group->failure()) return why;
+  for (const auto& database : all()) {
+    if (auto why = database->rows().failure()) return why;
+  }
+  return std::nullopt;
 }
 
 void DatabaseSet::close() {

@@ -52,6 +52,9 @@ class DatabaseSet {
   [[nodiscard]] static Result<std::unique_ptr<DatabaseSet>> open(DatabaseSetOptions options);
   ~DatabaseSet();
 
+  // Whether a set has left files in `data_dir`: then its log must be there, too.
+  [[nodiscard]] static Result<bool> exist_in(Disk& disk, const std::string& data_dir);
+
   [[nodiscard]] OutputGate& gate() noexcept { return *gate_; }
   [[nodiscard]] std::shared_ptr<Database> system() const;
   [[nodiscard]] std::shared_ptr<Database> find(DatabaseId id) const;
@@ -68,8 +71,11 @@ class DatabaseSet {
   [[nodiscard]] Status trim();
   // A checkpoint of every database, then a trim; for shutdown and tests.
   void checkpoint_all(Executor& background, std::move_only_function<void(Status)> done);
-  // Discards what runs ahead of the log in every database (rule 7), after the log failed.
-  [[nodiscard]] Status rewind_all();
+  // After the log failed: discards what runs ahead of it in every database, so that reads go on. Statements
+  // that have seen such states end with `why`.
+  void retreat_all(const Error& why, Executor& background);
+  // Why this node cannot write any more: its log's failure, or that of a database's files.
+  [[nodiscard]] std::optional<Error> failure() const;
 
   // Closes the engines; the caller closes the group after it.
   void close();

@@ -55,6 +55,7 @@ void OutputGate::fail(const Error& error) {
   std::lock_guard lock(mutex_);
   if (failure_) return;
   failure_ = error;
+  has_failed_.store(true, std::memory_order_release);
   for (auto& [executor, queue] : waiters_) {
     std::vector<Waiter> ready;
     for (auto& [csn, waiter] : queue) ready.push_back(std::move(waiter));

@@ -28,6 +28,7 @@ class OutputGate {
   [[nodiscard]] Csn released() const noexcept { return Csn(released_.load(std::memory_order_acquire)); }
   // The log's error once it failed for good.
   [[nodiscard]] std::optional<Error> failure() const;
+  [[nodiscard]] bool has_failed() const noexcept { return has_failed_.load(std::memory_order_acquire); }
 
   // True: released already, `waiter` is dropped unrun. False: `waiter` will run on `executor`.
   [[nodiscard]] bool when(Csn csn, Executor& executor, Waiter waiter);
@@ -44,6 +45,7 @@ class OutputGate {
   mutable std::mutex mutex_;
   std::map<Executor*, std::multimap<Csn, Waiter>> waiters_;
   std::optional<Error> failure_;
+  std::atomic<bool> has_failed_{false};
 };
 
 }  // namespace bop::database

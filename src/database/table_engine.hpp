@@ -3,12 +3,13 @@
 //
 // Life: `recover_begin` returns the base that the engine's files hold; then `apply` for every record of the
 // database after that base in log order; then `recover_end`; only then the engine serves. `rewind` runs the
-// same path again on a fresh instance.
+// same path again on a fresh instance; `retreat` only forgets.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 
 #include "base/error.hpp"
@@ -42,6 +43,16 @@ class TableEngine {
   [[nodiscard]] virtual Status verify() = 0;
   // Discards what runs ahead of the log and recovers from base and log (rule 7).
   [[nodiscard]] virtual Status rewind() = 0;
+  // A commit that the log has decided could not be shown here: nothing but a rewind helps, and the log has it
+  // all.
+  [[nodiscard]] virtual bool wants_rewind() const = 0;
+  // The log failed for good: discards what runs ahead of it without reading or writing a disk, so that reads
+  // of what is committed go on. First half: statements that run on states above it end with `why`, new ones
+  // wait. Cheap, never waits; true when there is a second half to do.
+  [[nodiscard]] virtual bool retreat_begin(const Error& why) = 0;
+  [[nodiscard]] virtual Status retreat_end() = 0;
+  // Why nothing can be written here for good, although the log can.
+  [[nodiscard]] virtual std::optional<Error> failure() const = 0;
   // Closes connections and files without a checkpoint.
   virtual void close() = 0;
 };

@@ -43,6 +43,8 @@ class Group {
   [[nodiscard]] virtual Lsn durable() const noexcept = 0;    // on this node's disk
   [[nodiscard]] virtual Lsn appended() const noexcept = 0;
   [[nodiscard]] virtual Lsn first() const noexcept = 0;  // oldest record that can be read here
+  // Newest record of a database that was appended here; 0 = there was never one.
+  [[nodiscard]] virtual Lsn newest_of(DatabaseId database) const = 0;
   // `callback(committed())` after each advance.
   virtual void subscribe(std::move_only_function<void(Lsn)> callback) = 0;
 

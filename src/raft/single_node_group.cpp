@@ -28,6 +28,7 @@ Lsn SingleNodeGroup::committed() const noexcept { return stream_->durable(); }
 Lsn SingleNodeGroup::durable() const noexcept { return stream_->durable(); }
 Lsn SingleNodeGroup::appended() const noexcept { return stream_->appended(); }
 Lsn SingleNodeGroup::first() const noexcept { return stream_->first(); }
+Lsn SingleNodeGroup::newest_of(DatabaseId database) const { return stream_->newest_of(database); }
 void SingleNodeGroup::subscribe(std::move_only_function<void(Lsn)> callback) {
   stream_->subscribe(std::move(callback));
 }

@@ -22,6 +22,7 @@ class SingleNodeGroup final : public Group {
   [[nodiscard]] Lsn durable() const noexcept override;
   [[nodiscard]] Lsn appended() const noexcept override;
   [[nodiscard]] Lsn first() const noexcept override;
+  [[nodiscard]] Lsn newest_of(DatabaseId database) const override;
   void subscribe(std::move_only_function<void(Lsn)> callback) override;
   [[nodiscard]] Term term() const noexcept override;
   [[nodiscard]] Timeline timeline() const noexcept override;

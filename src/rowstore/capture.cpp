@@ -37,6 +37,28 @@ Capture::Capture(database::CommitPort& port, const PageFile& file, const WalMemo
   generations_.push_back({.base = recovered});
 }
 
+Capture::Capture(const Capture& other, const PageFile& file, const WalMemory& wal, Csn to)
+    : Capture(other.port_, file, wal, other.limits_, to, file.pages()) {
+  std::lock_guard lock(other.mutex_);
+  generations_.assign(1, other.generations_.back());
+  auto& commits = generations_.back().commits;
+  std::erase_if(commits, [&](const Commit& commit) { return commit.csn > to; });
+  if (!commits.empty()) {
+    committed_frames_ = commits.back().frame;
+    database_pages_ = commits.back().pages;
+  }
+  transaction_ = other.transaction_;
+  numbers_ = other.numbers_;
+}
+
+std::optional<std::uint32_t> Capture::frames_up_to(Csn to) const {
+  std::lock_guard lock(mutex_);
+  const Generation& generation = generations_.back();
+  if (to < generation.base) return std::nullopt;
+  const auto after = std::ranges::upper_bound(generation.commits, to, {}, &Commit::csn);
+  return after == generation.commits.begin() ? 0 : std::prev(after)->frame;
+}
+
 void Capture::wal_header(std::span<const std::byte> header) {
   BOP_ASSERT(header.size() == kWalHeaderBytes);
   std::lock_guard lock(mutex_);

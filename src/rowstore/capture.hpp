@@ -41,6 +41,11 @@ class Capture {
 
   Capture(database::CommitPort& port, const PageFile& file, const WalMemory& wal, Limits limits,
           Csn recovered, std::uint32_t pages);
+  // What `other` was at `to`, a commit of its newest generation of frames or the state before the first. Logs
+  // full images from there on.
+  Capture(const Capture& other, const PageFile& file, const WalMemory& wal, Csn to);
+  // Frames of the newest generation that belong to commits up to `to`; nothing if `to` is older than it.
+  [[nodiscard]] std::optional<std::uint32_t> frames_up_to(Csn to) const;
 
   // From the WAL file. A new header begins a new generation of frames.
   void wal_header(std::span<const std::byte> header);

@@ -67,7 +67,10 @@ void RowStore::checkpoint_pin(const StatePtr& state, const std::shared_ptr<Run>&
 
 Status RowStore::pin_and_wait(State& state, Run& run, Csn& wait_for) {
   if (state.closed) return fail(ErrorCode::kAdminShutdown, "the database is closed");
-  if (state.sync_failure) return std::unexpected(*state.sync_failure);
+  {
+    std::lock_guard lock(state.mutex);
+    if (state.sync_failure) return std::unexpected(*state.sync_failure);
+  }
   run.instance = state.current();
   if (!run.instance) return fail(ErrorCode::kCannotConnectNow, "the database is not open");
   if (auto why = run.instance->discarded()) return std::unexpected(std::move(*why));
@@ -132,10 +135,18 @@ Result<Lsn> RowStore::backfill(State& state, Run& run) {
     return Lsn(state.base.load());
 
   if (auto synced = run.instance->file().sync(); !synced) {
-    // Final: a later sync that succeeds would say nothing about the bytes of this one. The old base stays
-    // true.
-    state.sync_failure = synced.error();
-    return std::unexpected(std::move(synced).error());
+    // Final: a later sync that succeeds would say nothing about the bytes of this one, nor would a read. The
+    // old base stays true, and readers take the pages of this run from the WAL, which the pin has kept.
+    const Error why =
+        error(ErrorCode::kPoisoned, "database {} cannot be written since a sync of its file failed: {}",
+              state.database.id().value, synced.error().what())
+            .hint("Reads of committed data go on. Check the disk, then restart the node.");
+    {
+      std::lock_guard lock(state.mutex);
+      state.sync_failure = why;
+    }
+    BOP_TRY(retreat_to(state, run.instance->capture().tip(), why));
+    return std::unexpected(why);
   }
   Manifest next = state.manifest;
   ++next.generation;

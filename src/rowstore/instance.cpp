@@ -36,8 +36,24 @@ Instance::Instance(const RowStoreOptions& options, database::Database& database,
                file_->pages()),
       vfs_name_(fmt::format("bop-{}", static_cast<const void*>(this))),
       vfs_(make_vfs(*this, vfs_name_.c_str())) {
-  BOP_ASSERT(sqlite3_vfs_register(vfs_.get(), 0) == SQLITE_OK);
+  register_vfs();
 }
+
+Instance::Instance(const RowStoreOptions& options, Instance& other, std::shared_ptr<PageFile> file, Csn to,
+                   std::uint32_t frames)
+    : database_(other.database_),
+      file_(std::move(file)),
+      recovered_(to),
+      temp_limit_(options.temp_limit),
+      open_scratch_(other.open_scratch_),
+      wal_(other.wal_, frames),
+      capture_(other.capture_, *file_, wal_, to),
+      vfs_name_(fmt::format("bop-{}", static_cast<const void*>(this))),
+      vfs_(make_vfs(*this, vfs_name_.c_str())) {
+  register_vfs();
+}
+
+void Instance::register_vfs() { BOP_ASSERT(sqlite3_vfs_register(vfs_.get(), 0) == SQLITE_OK); }
 
 Instance::~Instance() { sqlite3_vfs_unregister(vfs_.get()); }
 

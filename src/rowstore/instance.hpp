@@ -1,7 +1,7 @@
-// One life of SQLite over a database: its VFS, WAL, wal-index and capture over the main file. A rewind fences
-// the instance and makes another; connections keep theirs alive until they are closed.
+// One life of SQLite over a database: its VFS, WAL, wal-index and capture over the main file. A rewind or a
+// retreat fences the instance and makes another; connections keep theirs alive until they are closed.
 //
-// Threads: SQLite's own protocol between its connections; `discard` from any thread.
+// Threads: SQLite's own protocol between its connections; `discard` and `stop` from any thread.
 #pragma once
 
 #include <atomic>
@@ -29,6 +29,10 @@ class Instance {
  public:
   Instance(const RowStoreOptions& options, database::Database& database, std::shared_ptr<PageFile> file,
            Csn recovered);
+  // `other`, which has been stopped, as it was at `to`: the same frames of WAL up to there, nothing read from
+  // or written to a disk. `frames` is what other.capture().frames_up_to(to) says.
+  Instance(const RowStoreOptions& options, Instance& other, std::shared_ptr<PageFile> file, Csn to,
+           std::uint32_t frames);
   ~Instance();
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
@@ -49,15 +53,25 @@ class Instance {
 
   // Every call from now on fails with `why`; the first reason stays.
   void discard(const Error& why) { file_->fence(why); }
+  // And, when it returns, nobody writes to the WAL any more.
+  void stop(const Error& why) {
+    discard(why);
+    const std::lock_guard lock(writing_);
+  }
+  // Held while a piece of the WAL is written.
+  [[nodiscard]] std::mutex& writing() noexcept { return writing_; }
   [[nodiscard]] std::optional<Error> discarded() const { return file_->fenced(); }
 
  private:
+  void register_vfs();
+
   database::Database& database_;
   const std::shared_ptr<PageFile> file_;
   const Csn recovered_;
   const std::uint64_t temp_limit_;
   std::function<Result<std::unique_ptr<File>>()> open_scratch_;  // empty: memory only
   std::atomic<std::uint64_t> temp_bytes_{0};
+  std::mutex writing_;
   WalMemory wal_;
   WalIndex index_;
   Capture capture_;

@@ -15,6 +15,9 @@ ByteOffset offset_of(PageNo page) { return ByteOffset(std::uint64_t{page.value -
 PageFile::PageFile(std::unique_ptr<File> file, DatabaseId database, std::uint32_t pages)
     : file_(std::move(file)), database_(database), pages_(pages) {}
 
+PageFile::PageFile(const PageFile& other)
+    : file_(other.file_), database_(other.database_), pages_(other.pages()) {}
+
 Result<std::shared_ptr<PageFile>> PageFile::open(Disk& disk, const std::string& path, DatabaseId database) {
   BOP_LET(file, disk.open(path, OpenMode::kOpenOrCreate));
   BOP_LET(size, file->size());
@@ -87,6 +90,7 @@ void PageFile::fence(const Error& why) {
 }
 
 std::optional<Error> PageFile::fenced() const {
+  if (!is_fenced_.load(std::memory_order_acquire)) return std::nullopt;
   std::lock_guard lock(mutex_);
   return fence_;
 }

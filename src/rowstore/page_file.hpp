@@ -19,6 +19,8 @@ namespace bop::rowstore {
 class PageFile {
  public:
   PageFile(std::unique_ptr<File> file, DatabaseId database, std::uint32_t pages);
+  // The same open file without the fence; nobody may write through `other` any more.
+  PageFile(const PageFile& other);
 
   // Opens or creates; does not create page 1.
   [[nodiscard]] static Result<std::shared_ptr<PageFile>> open(Disk& disk, const std::string& path,
@@ -43,7 +45,7 @@ class PageFile {
   [[nodiscard]] Status check_fence() const;
   [[nodiscard]] Status write_sealed(PageNo page, PageSpan bytes);
 
-  std::unique_ptr<File> file_;
+  const std::shared_ptr<File> file_;
   const DatabaseId database_;
   std::atomic<std::uint32_t> pages_;
   std::atomic<bool> is_fenced_{false};

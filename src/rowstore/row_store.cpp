@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "aof/reader.hpp"
@@ -50,16 +51,18 @@ Result<std::unique_ptr<Connection>> RowStore::connect(State& state, std::shared_
 Result<Connection*> RowStore::writer() {
   std::lock_guard lock(state_->mutex);
   if (!state_->instance) return fail(ErrorCode::kCannotConnectNow, "the database is not open");
+  if (state_->sync_failure) return std::unexpected(*state_->sync_failure);
   if (auto why = state_->instance->discarded()) return std::unexpected(std::move(*why));
   return state_->writer.get();
 }
 
-// A connection of the current instance, counted as lent; null when all are lent.
+// A connection of the current instance, counted as lent; null when all are lent, and until a retreat ended.
 Result<std::unique_ptr<Connection>> RowStore::take_reader(State& state) {
   std::shared_ptr<Instance> instance;
   {
     std::lock_guard lock(state.mutex);
     if (!state.instance) return fail(ErrorCode::kCannotConnectNow, "the database is not open");
+    if (state.retreating) return nullptr;
     if (auto why = state.instance->discarded()) return std::unexpected(std::move(*why));
     if (!state.idle.empty()) {
       auto connection = std::move(state.idle.back());
@@ -89,7 +92,7 @@ void RowStore::borrow_reader(Executor& executor, std::move_only_function<void(Re
   auto connection = take_reader(*state_);
   if (connection && !*connection) {
     std::lock_guard lock(state_->mutex);
-    if (state_->lent >= state_->options.max_readers) {
+    if (state_->retreating || state_->lent >= state_->options.max_readers) {
       state_->waiting.push_back({&executor, std::move(lend)});
       return;
     }
@@ -103,31 +106,40 @@ void RowStore::borrow_reader(Executor& executor, std::move_only_function<void(Re
 void RowStore::give_back(State& state, std::unique_ptr<Connection> connection) noexcept {
   connection->rollback();
   connection->set_progress(0, {});
-  std::optional<State::Waiter> next;
-  bool good = false;
   {
     std::lock_guard lock(state.mutex);
     --state.lent;
-    good = state.instance && connection->instance_ == state.instance && !state.instance->discarded();
-    if (!state.waiting.empty()) {
-      next = std::move(state.waiting.front());
-      state.waiting.pop_front();
-    }
+    const bool good =
+        state.instance && connection->instance_ == state.instance && !state.instance->discarded();
     if (good) state.idle.push_back(std::move(connection));
   }
   connection.reset();
-  if (!next) return;
-  auto taken = take_reader(state);
-  if (taken && !*taken) {  // somebody was quicker
-    std::lock_guard lock(state.mutex);
-    state.waiting.push_front(std::move(*next));
-    return;
+  serve_waiting(state);
+}
+
+// Gives readers to those who wait, as far as there are readers.
+void RowStore::serve_waiting(State& state) {
+  for (;;) {
+    std::optional<State::Waiter> next;
+    {
+      std::lock_guard lock(state.mutex);
+      if (state.waiting.empty()) return;
+      next = std::move(state.waiting.front());
+      state.waiting.pop_front();
+    }
+    auto taken = take_reader(state);
+    if (taken && !*taken) {  // somebody was quicker
+      std::lock_guard lock(state.mutex);
+      state.waiting.push_front(std::move(*next));
+      if (state.retreating || state.lent >= state.options.max_readers) return;
+      continue;
+    }
+    auto self = std::static_pointer_cast<void>(state.shared_from_this());
+    auto lease = taken ? Result<ReaderLease>(ReaderLease(std::move(self), std::move(*taken)))
+                       : Result<ReaderLease>(std::unexpected(taken.error()));
+    next->executor->post(
+        [lend = std::move(next->lend), lease = std::move(lease)]() mutable { lend(std::move(lease)); });
   }
-  auto self = std::static_pointer_cast<void>(state.shared_from_this());
-  auto lease = taken ? Result<ReaderLease>(ReaderLease(std::move(self), std::move(*taken)))
-                     : Result<ReaderLease>(std::unexpected(taken.error()));
-  next->executor->post(
-      [lend = std::move(next->lend), lease = std::move(lease)]() mutable { lend(std::move(lease)); });
 }
 
 // --- life ---
@@ -187,13 +199,75 @@ Status RowStore::recover_end(Lsn end) {
   state.database.attachments().discard_after(recovered);
   auto instance = std::make_shared<Instance>(state.options, state.database, state.file, recovered);
   BOP_LET(writer, connect(state, instance, Connection::Role::kWriter));
+  replace(state, std::move(instance), std::move(writer));
+  return {};
+}
+
+void RowStore::replace(State& state, std::shared_ptr<Instance> instance, std::unique_ptr<Connection> writer) {
+  std::vector<std::unique_ptr<Connection>> idle;  // closed without the lock
   std::lock_guard lock(state.mutex);
   if (state.writer) state.retired.push_back(std::move(state.writer));
-  state.idle.clear();
+  idle.swap(state.idle);
   state.instance = std::move(instance);
   state.writer = std::move(writer);
   state.backfilled_frames = 0;
+}
+
+bool RowStore::wants_rewind() const {
+  const auto instance = state_->current();
+  return instance && instance->discarded() && !state_->rewinding && !failure() &&
+         instance->capture().tip() <= state_->database.gate().released();
+}
+
+bool RowStore::retreat_begin(const Error& why) {
+  const auto instance = state_->current();
+  if (!instance || instance->capture().tip() <= state_->database.gate().released()) return false;
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->retreating = true;
+  }
+  instance->discard(why);
+  return true;
+}
+
+Status RowStore::retreat_end() {
+  State& state = *state_;
+  Status done;
+  {
+    std::lock_guard files(state.files_mutex);
+    if (const auto instance = state.current(); instance && !state.closed) {
+      if (const auto why = instance->discarded())
+        done = retreat_to(state, state.database.gate().released(), *why);
+    }
+    std::lock_guard lock(state.mutex);
+    state.retreating = false;
+  }
+  serve_waiting(state);
+  return done;
+}
+
+// Frames that a checkpoint brought into the file count as not brought: readers take them from the WAL.
+Status RowStore::retreat_to(State& state, Csn to, const Error& why) {
+  const auto old = state.current();
+  old->stop(why);
+  const auto frames = old->capture().frames_up_to(to);
+  if (!frames) {
+    return fail(ErrorCode::kInternal, "the WAL of database {} begins after commit {}",
+                state.database.id().value, to.value);
+  }
+  state.pin.reset();
+  state.backfill.reset();
+  state.file = std::make_shared<PageFile>(old->file());
+  auto instance = std::make_shared<Instance>(state.options, *old, state.file, to, *frames);
+  BOP_LET(writer, connect(state, instance, Connection::Role::kWriter));
+  state.database.attachments().discard_after(to);
+  replace(state, std::move(instance), std::move(writer));
   return {};
+}
+
+std::optional<Error> RowStore::failure() const {
+  std::lock_guard lock(state_->mutex);
+  return state_->sync_failure;
 }
 
 void RowStore::discard(const Error& why) {
@@ -207,6 +281,11 @@ bool RowStore::discarded() const {
 
 Status RowStore::rewind() {
   State& state = *state_;
+  if (state.rewinding.exchange(true)) return {};
+  const struct Ended {
+    State& state;
+    ~Ended() { state.rewinding = false; }
+  } ended{state};
   discard(error(ErrorCode::kOutcomeUnknown, "database {} is being recovered from its log",
                 state.database.id().value));
   {

@@ -78,7 +78,8 @@ class RowStore final : public database::TableEngine {
                                                               std::string directory);
   ~RowStore() override;
 
-  // The one writer. kOutcomeUnknown or the log's error when the instance is discarded and rewind has not run.
+  // The one writer. kPoisoned after failure(); the reason when the instance is discarded and not yet
+  // replaced.
   [[nodiscard]] Result<Connection*> writer();
 
   // A reader at once: an empty lease if all are lent.
@@ -108,6 +109,11 @@ class RowStore final : public database::TableEngine {
   // Discards the instance and recovers from base and log up to what is committed. Borrowed readers fail from
   // now on.
   [[nodiscard]] Status rewind() override;
+  [[nodiscard]] bool wants_rewind() const override;
+  [[nodiscard]] bool retreat_begin(const Error& why) override;
+  [[nodiscard]] Status retreat_end() override;
+  // Set by a failed sync of the main file.
+  [[nodiscard]] std::optional<Error> failure() const override;
   // Fences the instance: every statement on it fails with `why` until rewind.
   void discard(const Error& why);
   [[nodiscard]] bool discarded() const;
@@ -135,6 +141,10 @@ class RowStore final : public database::TableEngine {
   [[nodiscard]] static Result<std::unique_ptr<Connection>> take_reader(State& state);
   static void give_back(State& state, std::unique_ptr<Connection> connection) noexcept;
   [[nodiscard]] static bool wal_full(const State& state);
+
+  static void serve_waiting(State& state);
+  static void replace(State& state, std::shared_ptr<Instance> instance, std::unique_ptr<Connection> writer);
+  [[nodiscard]] static Status retreat_to(State& state, Csn to, const Error& why);
 
   // Steps of a checkpoint, each a task of `background` (checkpoint.cpp).
   struct Run;

@@ -32,9 +32,10 @@ struct RowStore::State : std::enable_shared_from_this<RowStore::State> {
   std::shared_ptr<PageFile> file;        // recovery's, then the instance's
   std::unique_ptr<PageApplier> applier;  // during recovery
   std::unique_ptr<Connection> pin, backfill;
-  std::optional<Error> sync_failure;  // of the main file, for good: no base is made any more
 
   mutable std::mutex mutex;  // all below
+  std::optional<Error>
+      sync_failure;  // of the main file, for good: no base is made, nothing is written any more
   std::shared_ptr<Instance> instance;
   std::unique_ptr<Connection> writer;
   std::vector<std::unique_ptr<Connection>>
@@ -46,12 +47,14 @@ struct RowStore::State : std::enable_shared_from_this<RowStore::State> {
     std::move_only_function<void(Result<ReaderLease>)> lend;
   };
   std::deque<Waiter> waiting;
+  bool retreating = false;       // between the halves of a retreat: readers wait
   std::shared_ptr<Run> running;  // the checkpoint
   std::uint64_t backfilled_generation = 0;
   std::uint32_t backfilled_frames = 0;
   std::uint64_t checkpoints = 0;
 
   std::atomic<std::uint64_t> base{0};
+  std::atomic<bool> rewinding{false};
 
   [[nodiscard]] std::shared_ptr<Instance> current() const {
     std::lock_guard lock(mutex);

@@ -89,6 +89,12 @@ int main_read(sqlite3_file* f, void* data, int size, sqlite3_int64 at) {
   }
   std::array<std::byte, kPageBytes> whole;
   auto read = pages.read(page, whole);
+  // When it opens the file SQLite looks for its format only, which is the same in all of ours. The page
+  // itself comes from the WAL, or is read, and refused, as a whole.
+  if (!read && read.error().code() == ErrorCode::kCorrupt) {
+    make_first_page(whole);
+    read = {};
+  }
   if (!read) return report(file, std::move(read).error(), SQLITE_IOERR_READ);
   std::memcpy(out.data(), whole.data() + inside, out.size());
   return SQLITE_OK;
@@ -170,6 +176,7 @@ const sqlite3_io_methods kMainMethods = {
 int wal_read(sqlite3_file* f, void* data, int size, sqlite3_int64 at) {
   OpenFile& file = self(f);
   const auto out = bytes_of(data, size);
+  if (auto why = file.instance->discarded()) return report(file, std::move(*why), SQLITE_IOERR_READ);
   auto got = file.instance->wal().read(static_cast<std::uint64_t>(at), out);
   return got ? short_read(out, *got) : report(file, std::move(got).error(), SQLITE_IOERR_READ);
 }
@@ -182,6 +189,7 @@ std::uint32_t big_endian(const std::byte* at) {
 
 Status write_wal(OpenFile& file, std::span<const std::byte> bytes, std::uint64_t at) {
   Instance& instance = *file.instance;
+  const std::lock_guard lock(instance.writing());
   if (auto why = instance.discarded()) return std::unexpected(std::move(*why));
   if (at < kWalHeaderBytes) {
     BOP_ASSERT(at == 0 && bytes.size() == kWalHeaderBytes);
@@ -217,7 +225,9 @@ int wal_write(sqlite3_file* f, const void* data, int size, sqlite3_int64 at) {
   return written ? SQLITE_OK : report(file, std::move(written).error(), SQLITE_IOERR_WRITE);
 }
 int wal_truncate(sqlite3_file* f, sqlite3_int64 size) {
-  self(f).instance->wal().truncate(static_cast<std::uint64_t>(size));
+  Instance& instance = *self(f).instance;
+  const std::lock_guard lock(instance.writing());
+  if (!instance.discarded()) instance.wal().truncate(static_cast<std::uint64_t>(size));
   return SQLITE_OK;
 }
 int wal_size(sqlite3_file* f, sqlite3_int64* size) {

@@ -9,16 +9,22 @@
 
 namespace bop::rowstore {
 
-WalMemory::WalMemory(std::uint64_t memory_limit, OpenScratch open_scratch)
-    : memory_chunks_(open_scratch ? std::clamp<std::size_t>(memory_limit / kChunkBytes, 1, kMaxChunks)
-                                  : kMaxChunks),
-      open_scratch_(std::move(open_scratch)),
-      chunks_(new std::atomic<std::byte*>[memory_chunks_]()) {}
-
-WalMemory::~WalMemory() {
-  for (std::size_t i = 0; i < memory_chunks_; ++i) {
-    if (std::byte* chunk = chunks_[i].load(std::memory_order_relaxed)) ::munmap(chunk, kChunkBytes);
+WalMemory::Frames::~Frames() {
+  for (std::size_t i = 0; i < memory_chunks; ++i) {
+    if (std::byte* chunk = chunks[i].load(std::memory_order_relaxed)) ::munmap(chunk, kChunkBytes);
   }
+}
+
+WalMemory::WalMemory(std::uint64_t memory_limit, OpenScratch open_scratch)
+    : frames_(std::make_shared<Frames>(
+          open_scratch ? std::clamp<std::size_t>(memory_limit / kChunkBytes, 1, kMaxChunks) : kMaxChunks,
+          std::move(open_scratch))) {}
+
+WalMemory::WalMemory(const WalMemory& other, std::uint32_t frames) : frames_(other.frames_) {
+  if (frames == 0) return;
+  header_ = other.header_;
+  size_ = kWalHeaderBytes + frames * std::uint64_t{kFrameBytes};
+  BOP_ASSERT(size() <= other.size());
 }
 
 WalMemory::Place WalMemory::place_of(std::uint64_t at) noexcept {
@@ -33,24 +39,24 @@ ByteOffset WalMemory::scratch_offset(std::size_t chunk, std::size_t offset) noex
 
 Status WalMemory::make_chunk(std::size_t chunk) {
   if (!in_scratch(chunk)) {
-    if (chunks_[chunk].load(std::memory_order_relaxed) != nullptr) return {};
+    if (frames_->chunks[chunk].load(std::memory_order_relaxed) != nullptr) return {};
     void* memory = ::mmap(nullptr, kChunkBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
       return fail(ErrorCode::kOutOfMemory, "no memory for {} bytes of WAL", kChunkBytes);
-    chunks_[chunk].store(static_cast<std::byte*>(memory), std::memory_order_release);
+    frames_->chunks[chunk].store(static_cast<std::byte*>(memory), std::memory_order_release);
     return {};
   }
   if (chunk >= kMaxChunks) {
     return fail(ErrorCode::kInsufficientResources, "the WAL has reached {} bytes", kMaxChunks * kChunkBytes);
   }
-  const std::size_t wanted = chunk - memory_chunks_ + 1;
-  if (wanted <= scratch_chunks_) return {};
-  if (!scratch_) {
-    BOP_LET(file, open_scratch_());
-    scratch_ = std::move(file);
+  const std::size_t wanted = chunk - frames_->memory_chunks + 1;
+  if (wanted <= frames_->scratch_chunks) return {};
+  if (!frames_->scratch) {
+    BOP_LET(file, frames_->open_scratch());
+    frames_->scratch = std::move(file);
   }
-  BOP_TRY(scratch_->prewrite(scratch_chunks_ * kChunkBytes, wanted * kChunkBytes));
-  scratch_chunks_ = wanted;
+  BOP_TRY(frames_->scratch->prewrite(frames_->scratch_chunks * kChunkBytes, wanted * kChunkBytes));
+  frames_->scratch_chunks = wanted;
   return {};
 }
 
@@ -69,11 +75,11 @@ Result<std::size_t> WalMemory::read(std::uint64_t at, std::span<std::byte> out) 
     const Place place = place_of(at);
     const std::size_t n = std::min(out.size(), place.room);
     if (in_scratch(place.chunk)) {
-      BOP_LET(got,
-              scratch_->read_at(scratch_offset(place.chunk - memory_chunks_, place.offset), out.first(n)));
+      BOP_LET(got, frames_->scratch->read_at(
+                       scratch_offset(place.chunk - frames_->memory_chunks, place.offset), out.first(n)));
       if (got != n) return fail(ErrorCode::kIo, "the WAL's scratch file is shorter than written");
     } else {
-      std::memcpy(out.data(), chunks_[place.chunk].load(std::memory_order_acquire) + place.offset, n);
+      std::memcpy(out.data(), frames_->chunks[place.chunk].load(std::memory_order_acquire) + place.offset, n);
     }
     out = out.subspan(n);
     at += n;
@@ -92,10 +98,11 @@ Status WalMemory::write(std::uint64_t at, std::span<const std::byte> bytes) {
       const std::size_t n = std::min(bytes.size(), place.room);
       BOP_TRY(make_chunk(place.chunk));
       if (in_scratch(place.chunk)) {
-        BOP_TRY(
-            scratch_->write_at(scratch_offset(place.chunk - memory_chunks_, place.offset), bytes.first(n)));
+        BOP_TRY(frames_->scratch->write_at(scratch_offset(place.chunk - frames_->memory_chunks, place.offset),
+                                           bytes.first(n)));
       } else {
-        std::memcpy(chunks_[place.chunk].load(std::memory_order_relaxed) + place.offset, bytes.data(), n);
+        std::memcpy(frames_->chunks[place.chunk].load(std::memory_order_relaxed) + place.offset, bytes.data(),
+                    n);
       }
       bytes = bytes.subspan(n);
       at += n;
@@ -113,8 +120,9 @@ Result<const std::byte*> WalMemory::frame(std::uint32_t number, std::span<std::b
   BOP_ASSERT(number >= 1 && buffer.size() >= kFrameBytes);
   const std::size_t chunk = (number - 1) / kFramesPerChunk;
   const std::size_t offset = (number - 1) % kFramesPerChunk * kFrameBytes;
-  if (!in_scratch(chunk)) return chunks_[chunk].load(std::memory_order_acquire) + offset;
-  BOP_LET(got, scratch_->read_at(scratch_offset(chunk - memory_chunks_, offset), buffer.first(kFrameBytes)));
+  if (!in_scratch(chunk)) return frames_->chunks[chunk].load(std::memory_order_acquire) + offset;
+  BOP_LET(got, frames_->scratch->read_at(scratch_offset(chunk - frames_->memory_chunks, offset),
+                                         buffer.first(kFrameBytes)));
   if (got != kFrameBytes) return fail(ErrorCode::kIo, "the WAL's scratch file is shorter than written");
   return buffer.data();
 }

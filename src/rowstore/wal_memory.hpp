@@ -6,7 +6,8 @@
 // anonymous, above it in a scratch file that has no name any more. A chunk's space is there before its first
 // byte is.
 //
-// Threads: one writer; readers of frames that were published to them (SQLite's own protocol) at any time.
+// Threads: one writer; readers of frames that were published to them (SQLite's own protocol) at any time. A
+// retreat makes a second object over the same frames; whoever wrote through the first has stopped by then.
 #pragma once
 
 #include <array>
@@ -33,7 +34,8 @@ class WalMemory {
   using OpenScratch = std::function<Result<std::unique_ptr<File>>()>;
 
   WalMemory(std::uint64_t memory_limit, OpenScratch open_scratch);
-  ~WalMemory();
+  // The first `frames` frames of `other`, shared, not copied; 0 frames: header and all are dropped.
+  WalMemory(const WalMemory& other, std::uint32_t frames);
   WalMemory(const WalMemory&) = delete;
   WalMemory& operator=(const WalMemory&) = delete;
 
@@ -54,17 +56,25 @@ class WalMemory {
   struct Place {
     std::size_t chunk, offset, room;
   };
+  struct Frames {
+    Frames(std::size_t in_memory, OpenScratch open)
+        : memory_chunks(in_memory),
+          open_scratch(std::move(open)),
+          chunks(new std::atomic<std::byte*>[in_memory]()) {}
+    ~Frames();
+    const std::size_t memory_chunks;
+    OpenScratch open_scratch;
+    std::unique_ptr<std::atomic<std::byte*>[]> chunks;  // as far as they are in memory
+    std::unique_ptr<File> scratch;
+    std::size_t scratch_chunks = 0;  // reserved so far
+  };
   [[nodiscard]] static Place place_of(std::uint64_t at) noexcept;
   [[nodiscard]] Status make_chunk(std::size_t chunk);
-  [[nodiscard]] bool in_scratch(std::size_t chunk) const noexcept { return chunk >= memory_chunks_; }
+  [[nodiscard]] bool in_scratch(std::size_t chunk) const noexcept { return chunk >= frames_->memory_chunks; }
   [[nodiscard]] static ByteOffset scratch_offset(std::size_t chunk, std::size_t offset) noexcept;
 
-  const std::size_t memory_chunks_;
-  OpenScratch open_scratch_;
+  const std::shared_ptr<Frames> frames_;
   std::array<std::byte, kWalHeaderBytes> header_{};
-  std::unique_ptr<std::atomic<std::byte*>[]> chunks_;  // as far as they are in memory
-  std::unique_ptr<File> scratch_;
-  std::size_t scratch_chunks_ = 0;  // reserved so far
   std::atomic<std::uint64_t> size_{0};
 };
 

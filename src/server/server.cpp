@@ -152,6 +152,7 @@ void reload(Settings& settings, const std::function<Result<Settings>()>& read_ag
 
 Status serve(Settings settings, std::function<Result<Settings>()> read_again) {
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is an error of the write, as a full disk is
   BOP_TRY(configure_log(settings.log_format(), settings.log_level()));
   set_slow_statement_threshold(milliseconds(settings.log_slow_statement_ms()));
   BOP_LET(disk, open_system_disk(settings.disk()));

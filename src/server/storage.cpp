@@ -4,6 +4,7 @@
 #include <future>
 
 #include "aof/commit_stream.hpp"
+#include "base/log.hpp"
 #include "base/scram.hpp"
 #include "rowstore/row_store.hpp"
 
@@ -62,6 +63,8 @@ Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& d
   log.max_in_flight = static_cast<std::size_t>(settings.aof_max_in_flight());
   log.max_unacknowledged = static_cast<std::uint64_t>(settings.max_unacknowledged());
   log.ballast_bytes = static_cast<std::uint64_t>(settings.ballast_bytes());
+  BOP_LET(databases_exist, database::DatabaseSet::exist_in(disk, data_dir));
+  log.must_exist = databases_exist;
   BOP_LET(stream, aof::CommitStream::open(disk, system_clock(), system_random(), std::move(log)));
   storage->verdict_ = stream->recovered().verdict;
   stream->on_maintenance([raw = storage.get()] { raw->maintain(); });
@@ -84,11 +87,10 @@ Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& d
   BOP_LET(node, session::Node::open(node_options(settings), *storage->databases_, *storage->group_,
                                     admin_password));
   storage->node_ = std::move(node);
-  storage->group_->on_failure([raw = storage.get()](const Error&) {
+  storage->group_->on_failure([raw = storage.get()](const Error& why) {
+    log_error("nothing can be written any more", why);
     // What ran ahead of the log must not be read any more.
-    raw->background_.post([raw] {
-      if (!raw->closing_) (void)raw->databases_->rewind_all();
-    });
+    if (!raw->closing_) raw->databases_->retreat_all(why, raw->background_);
   });
   return storage;
 }

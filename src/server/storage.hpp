@@ -37,7 +37,7 @@ class Storage {
   [[nodiscard]] database::DatabaseSet& databases() noexcept { return *databases_; }
   [[nodiscard]] raft::SingleNodeGroup& group() noexcept { return *group_; }
   // Why the node cannot write any more.
-  [[nodiscard]] std::optional<Error> failure() const { return group_->failure(); }
+  [[nodiscard]] std::optional<Error> failure() const { return databases_->failure(); }
   [[nodiscard]] const std::string& recovery_verdict() const noexcept { return verdict_; }
 
  private:

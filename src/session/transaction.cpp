@@ -104,6 +104,7 @@ Result<bool> Transaction::want_writer() {
   if (database_->dropped()) {
     return bop::fail(ErrorCode::kDatabaseDropped, "database \"{}\" was dropped", database_->name());
   }
+  if (database_->gate().has_failed()) return std::unexpected(*database_->gate().failure());
   if (ticket_ == 0) {
     if (!lane_wait_) {
       lane_wait_ = std::make_shared<LaneWait>();

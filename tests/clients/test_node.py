@@ -7,6 +7,7 @@ For BOP only; PostgreSQL has none of this.
 import argparse
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.error
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "slt"))
@@ -172,6 +174,50 @@ class Node(unittest.TestCase):
         self.assertRegex(text, r"(?m)^# TYPE bop_\w+ (counter|gauge|histogram|summary)$")
         for line in text.splitlines():
             self.assertTrue(line.startswith("#") or re.fullmatch(r'[a-zA-Z_:][\w:]*(\{.*\})? \S+', line), line)
+
+    def test_after_a_failed_write_of_the_log_reads_go_on(self):
+        self.node.start()
+        self.ask("CREATE TABLE t (a int)")
+        self.ask("INSERT INTO t VALUES (1), (2)")
+        reader = self.node.connect()
+        resource.prlimit(self.node.process.pid, resource.RLIMIT_FSIZE, (1000, 1000))
+        with self.assertRaises(wire.WireError):
+            writer = self.node.connect()
+            failed = writer.simple("INSERT INTO t VALUES (3)")[-1]
+            self.assertEqual(failed.error["C"], "58030")  # FATAL: the outcome is unknown
+            writer.simple("SELECT 1")
+        for _ in range(20):
+            self.assertEqual(self.ask("SELECT sum(a) FROM t", reader), [["3"]])
+            self.assertEqual(self.ask("SELECT sum(a) FROM t"), [["3"]])
+        for sql in ("INSERT INTO t VALUES (4)", "BEGIN; UPDATE t SET a = 5", "CREATE TABLE u (a int)"):
+            own = self.node.connect()
+            refused = own.simple(sql)[-1]
+            self.assertEqual((refused.error["S"], refused.error["C"]), ("ERROR", "58030"), sql)
+            own.close()
+        with self.assertRaises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"http://127.0.0.1:{self.node.http_port}/health", timeout=20)
+        self.assertEqual(caught.exception.code, 503)
+        caught.exception.close()
+        self.node.kill()
+        self.node.start()
+        self.ask("INSERT INTO t VALUES (7)")
+        self.assertIn(self.ask("SELECT sum(a) FROM t"), ([["10"]], [["13"]]))
+
+    def test_databases_without_their_log_are_refused(self):
+        self.node.start()
+        self.ask("CREATE TABLE t (a int)")
+        self.node.kill()
+        log = os.path.join(self.node.directory, "log")
+        kept = os.path.join(self.folder, "kept")
+        os.mkdir(kept)
+        for name in os.listdir(log):
+            shutil.move(os.path.join(log, name), kept)
+        self.refused(serve("--data-dir", self.node.directory, "--pg-port", str(self.node.port), "--http-port",
+                           str(self.node.http_port)), log, "Put the files of the log back")
+        for name in os.listdir(kept):
+            shutil.move(os.path.join(kept, name), os.path.join(log, name))
+        self.node.start()
+        self.assertEqual(self.ask("SELECT count(*) FROM t"), [["0"]])
 
     def test_version_and_help(self):
         for flag in ("--version", "--help"):

@@ -9,7 +9,9 @@ Attachments::Object object(int value) { return std::make_shared<int>(value); }
 int value_of(const Attachments::Object& o) { return o ? *static_cast<const int*>(o.get()) : 0; }
 
 TEST(Attachments, TheNewestAtOrBelowTheCsn) {
-  Attachments all;
+  OutputGate gate;
+  gate.release(Csn(1'000));
+  Attachments all(gate);
   EXPECT_FALSE(all.at(Csn(9)));
   all.publish(Csn(5), object(5));
   all.publish(Csn(8), object(8));
@@ -20,7 +22,9 @@ TEST(Attachments, TheNewestAtOrBelowTheCsn) {
 }
 
 TEST(Attachments, WhatAPinnedReaderMayAskForStays) {
-  Attachments all;
+  OutputGate gate;
+  gate.release(Csn(1'000));
+  Attachments all(gate);
   all.publish(Csn(1), object(1));
   all.pin(Csn(3));
   all.publish(Csn(5), object(5));
@@ -37,7 +41,9 @@ TEST(Attachments, WhatAPinnedReaderMayAskForStays) {
 }
 
 TEST(Attachments, APublicationThatIsNotVisibleYetDoesNotPushOutTheOneThatIs) {
-  Attachments all;
+  OutputGate gate;
+  gate.release(Csn(1'000));
+  Attachments all(gate);
   all.publish(Csn(1), object(1));
   all.pin(Csn(1));
   all.unpin(Csn(1));
@@ -46,8 +52,22 @@ TEST(Attachments, APublicationThatIsNotVisibleYetDoesNotPushOutTheOneThatIs) {
   EXPECT_EQ(value_of(all.at(Csn(1))), 1);
 }
 
+TEST(Attachments, WhatIsCommittedStaysUntilItsSuccessorIsToo) {
+  OutputGate gate;
+  gate.release(Csn(2));
+  Attachments all(gate);
+  all.publish(Csn(1), object(1));
+  all.publish(Csn(5), object(5));
+  all.pin(Csn(5));
+  all.unpin(Csn(5));
+  all.discard_after(gate.released());
+  EXPECT_EQ(value_of(all.at(Csn(9))), 1);
+}
+
 TEST(Attachments, ARewindTakesBackWhatNeverHappened) {
-  Attachments all;
+  OutputGate gate;
+  gate.release(Csn(1'000));
+  Attachments all(gate);
   all.publish(Csn(1), object(1));
   all.publish(Csn(9), object(9));
   all.discard_after(Csn(4));
