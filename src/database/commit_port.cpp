@@ -12,4 +12,7 @@ Result<Lsn> CommitPort::append(RecordKind kind, std::span<const std::span<const 
   return group_.propose(std::span(&record, 1));
 }
 
+bool CommitPort::must_wait() const noexcept { return group_.must_wait(); }
+Status CommitPort::wait_committed(Lsn lsn) { return group_.wait_committed(lsn); }
+
 }  // namespace bop::database

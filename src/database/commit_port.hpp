@@ -30,6 +30,11 @@ class CommitPort {
     return append(kind, std::span(&payload, 1));
   }
 
+  // So much is appended and not committed that no new work should begin.
+  [[nodiscard]] bool must_wait() const noexcept;
+  // Waits for the log, on this thread.
+  [[nodiscard]] Status wait_committed(Lsn lsn);
+
   [[nodiscard]] DatabaseId database() const noexcept { return database_; }
   [[nodiscard]] raft::Group& group() noexcept { return group_; }
 

@@ -110,6 +110,15 @@ std::optional<std::int64_t> Sequences::last_value(Oid oid) const {
   return it == live_.end() ? std::nullopt : it->second.last;
 }
 
+std::optional<Sequences::Position> Sequences::position(Oid oid) const {
+  std::lock_guard lock(mutex_);
+  const auto it = live_.find(oid);
+  if (it == live_.end()) return std::nullopt;
+  const Live& live = it->second;
+  if (live.last) return Position{*live.last, true};
+  return Position{live.durable.next, live.durable.exhausted};
+}
+
 Status Sequences::replay(std::span<const std::byte> payload) {
   std::uint32_t count = 0;
   if (payload.size() >= 4) std::memcpy(&count, payload.data(), 4);

@@ -5,7 +5,10 @@
 // nextval returns the value and the Lsn that the answer has to be gated on: the reservation's record. Within
 // a reserved block that Lsn is the block's, which is normally released already.
 //
-// State: oid -> SequenceState, saved in the database's manifest with its base and brought forward by replay
+// Values are not given back by a rollback, but RESTART and changed options are: the SQL layer sets
+// a state under a new key for them, so that a rollback brings the old state back with the old key.
+//
+// State: key -> SequenceState, saved in the database's manifest with its base and brought forward by replay
 // of kSequence records (records.hpp). A sequence that is not known starts at its specification's `start`.
 // Threads: any; one short mutex a database.
 #pragma once
@@ -61,6 +64,12 @@ class Sequences {
   [[nodiscard]] Result<Lsn> drop(Oid oid);
   // The value that nextval handed out last in this process, none before the first.
   [[nodiscard]] std::optional<std::int64_t> last_value(Oid oid) const;
+  // Where it stands: the last value (called), or the next one; none for an unknown key.
+  struct Position {
+    std::int64_t value = 0;
+    bool called = false;
+  };
+  [[nodiscard]] std::optional<Position> position(Oid oid) const;
 
   // Recovery and manifest.
   [[nodiscard]] Status replay(std::span<const std::byte> payload);

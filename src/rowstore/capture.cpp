@@ -93,13 +93,16 @@ Status Capture::append_part(std::uint32_t part, std::uint32_t pages) {
   put(record_, 0, transaction_);
   put(record_, 8, part);
   put(record_, 12, pages);
-  BOP_TRY(port_.append(RecordKind::kRowPart, record_));
-  numbers_.record_bytes += record_.size();
-  return {};
+  BOP_LET(lsn, port_.append(RecordKind::kRowPart, record_));
+  {
+    std::lock_guard lock(mutex_);
+    numbers_.record_bytes += record_.size();
+  }
+  return port_.must_wait() ? port_.wait_committed(lsn) : Status{};
 }
 
 Result<Csn> Capture::commit_frame(std::uint32_t frame, std::uint32_t database_pages) {
-  std::lock_guard lock(mutex_);
+  std::lock_guard order(order_);
   BOP_ASSERT(frame > committed_frames_);
   // The newest frame of every page of the transaction, by page.
   newest_.clear();
@@ -150,6 +153,7 @@ Result<Csn> Capture::commit_frame(std::uint32_t frame, std::uint32_t database_pa
   put(record_, 8, parts);
   put(record_, 12, database_pages);
   put(record_, 16, in_record);
+  std::lock_guard lock(mutex_);
   BOP_LET(csn, port_.append(RecordKind::kRowCommit, record_));
 
   // Decided. Nothing below may fail.
@@ -194,7 +198,7 @@ Csn Capture::published() const {
 }
 
 Result<Capture::Marker> Capture::append_marker() {
-  std::lock_guard lock(mutex_);
+  std::scoped_lock lock(order_, mutex_);
   const std::uint64_t last = tip_.value;
   BOP_LET(lsn, port_.append(RecordKind::kBaseMarker, std::as_bytes(std::span(&last, 1))));
   reset_ = lsn;

@@ -11,7 +11,11 @@
 // A page is logged as a delta from its content at the last commit when its full image was logged after the
 // newest marker and the page did not leave the database since; otherwise in full.
 //
-// Threads: everything from any thread, under one short mutex. The mutex also orders markers and commits.
+// Parts of a big transaction wait for the log to take those before them, so that its memory stays bounded.
+//
+// Threads: everything from any thread. `order_` is held for the whole of a commit or marker, so that no
+// marker comes between the parts of a transaction; `mutex_`, taken after it, for moments only: readers never
+// wait.
 #pragma once
 
 #include <array>
@@ -112,7 +116,8 @@ class Capture {
   const WalMemory& wal_;
   const Limits limits_;
 
-  mutable std::mutex mutex_;
+  std::mutex order_;
+  mutable std::mutex mutex_;  // all below; read without it by the holder of order_ that is also the writer
   std::deque<Generation> generations_;  // oldest first, never empty
   std::unordered_map<std::uint32_t, PageState> pages_;
   std::uint32_t committed_frames_ = 0;

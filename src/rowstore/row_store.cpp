@@ -150,7 +150,11 @@ Result<std::unique_ptr<RowStore>> RowStore::open(RowStoreOptions options, databa
       new RowStore(std::make_shared<State>(std::move(options), database, std::move(directory))));
 }
 
-RowStore::~RowStore() { close(); }
+RowStore::~RowStore() {
+  close();
+  std::lock_guard lock(state_->mutex);
+  state_->retired.clear();  // the sessions are gone
+}
 
 Result<Lsn> RowStore::recover_begin() {
   State& state = *state_;
@@ -328,8 +332,8 @@ void RowStore::close() {
                                   : error(ErrorCode::kAdminShutdown, "the database is closed"));
     }
     state.idle.clear();
-    state.retired.clear();
-    state.writer.reset();
+    // A session may still hold it; it goes with the last of those, as the database does.
+    if (state.writer) state.retired.push_back(std::move(state.writer));
     state.instance.reset();
   }
   for (auto& waiter : waiting) {

@@ -217,6 +217,7 @@ class PgSession final : public Session,
   [[nodiscard]] Result<std::int64_t> nextval(Oid sequence) override;
   [[nodiscard]] Result<std::int64_t> currval(Oid sequence) override;
   [[nodiscard]] Result<std::int64_t> setval(Oid sequence, std::int64_t value, bool is_called) override;
+  [[nodiscard]] Status start_sequence(const sql::Sequence& sequence, std::int64_t value, bool is_called);
   [[nodiscard]] Result<std::int64_t> lastval() override;
   // ClusterView
   [[nodiscard]] std::vector<RoleRow> roles() const override;

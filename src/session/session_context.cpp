@@ -216,9 +216,9 @@ Status PgSession::sleep_us(std::int64_t microseconds) {
 
 namespace {
 
-Result<database::SequenceSpec> sequence_spec(const sql::Catalog& catalog, Oid oid) {
-  const auto sequence = catalog.sequence(oid);
-  if (!sequence) return fail(ErrorCode::kUndefinedTable, "sequence with OID {} does not exist", oid);
+Result<database::SequenceSpec> sequence_spec(const sql::Sequence* sequence, Oid oid) {
+  if (sequence == nullptr)
+    return fail(ErrorCode::kUndefinedTable, "sequence with OID {} does not exist", oid);
   return database::SequenceSpec{
       .start = sequence->start,
       .increment = sequence->increment,
@@ -243,8 +243,9 @@ Result<std::int64_t> PgSession::nextval(Oid sequence) {
     return fail(ErrorCode::kReadOnlyTransaction, "cannot execute nextval() in a read-only transaction");
   }
   const auto now = catalog();
-  BOP_LET(spec, sequence_spec(*now, sequence));
-  auto value = database_->sequences().nextval(sequence, spec);
+  const auto known = now->sequence(sequence);
+  BOP_LET(spec, sequence_spec(known.get(), sequence));
+  auto value = database_->sequences().nextval(known->state_key(), spec);
   if (!value) return std::unexpected(named(value.error(), *now, sequence));
   transaction_.raise_gate(value->gate);
   currvals_[sequence] = value->value;
@@ -262,17 +263,24 @@ Result<std::int64_t> PgSession::currval(Oid sequence) {
 }
 
 Result<std::int64_t> PgSession::setval(Oid sequence, std::int64_t value, bool is_called) {
-  const auto now = catalog();
-  BOP_LET(spec, sequence_spec(*now, sequence));
+  const auto known = catalog()->sequence(sequence);
+  BOP_LET(spec, sequence_spec(known.get(), sequence));
   if (value < spec.min || value > spec.max) {
     return fail(ErrorCode::kNumericOutOfRange,
-                "setval: value {} is out of bounds for sequence \"{}\" ({}..{})", value,
-                now->sequence(sequence)->name, spec.min, spec.max);
+                "setval: value {} is out of bounds for sequence \"{}\" ({}..{})", value, known->name,
+                spec.min, spec.max);
   }
-  BOP_LET(gate, database_->sequences().setval(sequence, spec, value, is_called));
+  BOP_LET(gate, database_->sequences().setval(known->state_key(), spec, value, is_called));
   transaction_.raise_gate(gate);
   if (is_called) currvals_[sequence] = value;
   return value;
+}
+
+Status PgSession::start_sequence(const sql::Sequence& sequence, std::int64_t value, bool is_called) {
+  BOP_LET(spec, sequence_spec(&sequence, sequence.oid));
+  BOP_LET(gate, database_->sequences().setval(sequence.state_key(), spec, value, is_called));
+  transaction_.raise_gate(gate);
+  return {};
 }
 
 Result<std::int64_t> PgSession::lastval() {
@@ -363,7 +371,8 @@ std::vector<sql::ClusterView::LockRow> PgSession::locks() const {
 }
 
 std::optional<std::int64_t> PgSession::sequence_last_value(Oid sequence) const {
-  return database_->sequences().last_value(sequence);
+  const auto known = transaction_.catalog()->sequence(sequence);
+  return known ? database_->sequences().last_value(known->state_key()) : std::nullopt;
 }
 
 }  // namespace bop::session

@@ -4,6 +4,7 @@
 
 #include "base/assert.hpp"
 #include "base/metrics.hpp"
+#include "raft/group.hpp"
 #include "sql/plan.hpp"
 
 namespace bop::session {
@@ -15,6 +16,12 @@ struct Transaction::LaneWait {
   bool abandoned = false;
   std::int64_t since_ns = 0;  // when the waiting began; 0: it does not wait, or its end has been counted
   std::optional<Error> error;
+};
+
+// Until what is appended now is committed.
+struct Transaction::LogWait {
+  bool abandoned = false;
+  std::optional<Status> outcome;
 };
 
 struct Transaction::ReaderWait {
@@ -105,6 +112,10 @@ Result<bool> Transaction::want_writer() {
     return bop::fail(ErrorCode::kDatabaseDropped, "database \"{}\" was dropped", database_->name());
   }
   if (database_->gate().has_failed()) return std::unexpected(*database_->gate().failure());
+  if (ticket_ == 0 && !lane_wait_) {
+    BOP_LET(room, want_room_in_log());
+    if (!room) return false;
+  }
   if (ticket_ == 0) {
     if (!lane_wait_) {
       lane_wait_ = std::make_shared<LaneWait>();
@@ -155,6 +166,26 @@ Result<bool> Transaction::want_writer() {
   auto started = start_writing();
   if (!started) leave_lane();
   return started;
+}
+
+// False while more than max_unacknowledged bytes wait for the disk: nobody adds to them.
+Result<bool> Transaction::want_room_in_log() {
+  if (!log_wait_) {
+    if (!database_->port().must_wait()) return true;
+    log_wait_ = std::make_shared<LogWait>();
+    const Csn appended = database_->port().group().appended();
+    const bool over =
+        database_->gate().when(appended, executor_, [wait = log_wait_, wake = hooks_.wake](Status committed) {
+          if (wait->abandoned || wait->outcome) return;
+          wait->outcome = std::move(committed);
+          wake();
+        });
+    if (over) log_wait_->outcome.emplace();
+  }
+  if (!log_wait_->outcome) return false;
+  const auto wait = std::exchange(log_wait_, nullptr);
+  BOP_TRY(std::move(*wait->outcome));
+  return true;
 }
 
 // The lane is ours: opens the tip on the writer. False while the log has to catch up before the WAL can
@@ -288,6 +319,10 @@ void Transaction::give_up(const Error& why) {
     reader_wait_->error = why;
     hooks_.wake();
   }
+  if (log_wait_ && !log_wait_->outcome) {
+    log_wait_->outcome.emplace(std::unexpected(why));
+    hooks_.wake();
+  }
 }
 
 void Transaction::forget() {
@@ -305,6 +340,10 @@ void Transaction::forget() {
   if (reader_wait_) {
     reader_wait_->abandoned = true;
     reader_wait_.reset();
+  }
+  if (log_wait_) {
+    log_wait_->abandoned = true;
+    log_wait_.reset();
   }
   leave_lane();
   reader_ = {};

@@ -99,9 +99,11 @@ class Transaction {
     std::size_t dropped_sequences;
   };
   struct LaneWait;
+  struct LogWait;
   struct ReaderWait;
 
   [[nodiscard]] rowstore::RowStore& rows() const;
+  [[nodiscard]] Result<bool> want_room_in_log();
   [[nodiscard]] Result<bool> start_writing();
   void leave_lane();
   void forget();
@@ -117,6 +119,7 @@ class Transaction {
   rowstore::Connection* writer_ = nullptr;
   database::WriterLane::Ticket ticket_ = 0;  // of the lane we hold
   std::shared_ptr<LaneWait> lane_wait_;
+  std::shared_ptr<LogWait> log_wait_;
   std::shared_ptr<ReaderWait> reader_wait_;
   std::optional<Csn> first_snapshot_;
   Csn gate_;

@@ -379,6 +379,10 @@ Status PgSession::run_ddl(Run& run) {
   context.notice = [this](bool warning, const Error& what) {
     notice(warning ? Severity::kWarning : Severity::kNotice, what);
   };
+  context.sequence_position = [this](Oid key) -> std::optional<std::pair<std::int64_t, bool>> {
+    const auto position = database_->sequences().position(key);
+    return position ? std::optional(std::pair(position->value, position->called)) : std::nullopt;
+  };
   context.role = [this](const std::string& name) -> Result<Oid> {
     if (const Role* role = node_.shared()->role(name)) return role->oid;
     return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", name);
@@ -393,12 +397,11 @@ Status PgSession::run_ddl(Run& run) {
   if (done->catalog != context.bind.catalog) transaction_.set_catalog(done->catalog);
   for (const Oid table : done->changed_tables) transaction_.table_changed(table);
   for (const Oid sequence : done->dropped_sequences) transaction_.sequence_dropped(sequence);
-  for (const Oid sequence : done->restarted_sequences) {
-    if (const auto known = done->catalog->sequence(sequence)) {
-      BOP_TRY(setval(sequence, known->start, false));
+  for (const auto& start : done->sequence_starts) {
+    if (const auto sequence = done->catalog->sequence(start.sequence)) {
+      BOP_TRY(start_sequence(*sequence, start.value, start.called));
     }
   }
-  for (const auto& restart : done->restarts) BOP_TRY(setval(restart.sequence, restart.value, false));
   run.tag = std::move(done->tag);
   return {};
 }

@@ -229,6 +229,21 @@ TEST_F(Recovery, AfterAFailedSyncOfTheFileReadersTakeItsPagesFromTheWalAndNothin
   EXPECT_EQ(node->read("SELECT sum(a) FROM t"), "1");
 }
 
+TEST_F(Recovery, ATransactionLargerThanWhatMayWaitForTheLogCommits) {
+  SimNodeOptions options;
+  options.segment_bytes = 4U << 20U;
+  options.max_unacknowledged = 1U << 20U;  // four times this is the log's hard limit
+  start(options);
+  BOP_OK(node->commit("CREATE TABLE t(a)"));
+  std::vector<std::string> statements(12, "INSERT INTO t VALUES(randomblob(1000000))");
+  BOP_OK(node->transact(statements));
+  BOP_OK(node->commit("INSERT INTO t VALUES(x'01')"));
+  BOP_OK(node->wait_durable());
+  cut();
+  start(options);
+  EXPECT_EQ(node->read("SELECT count(*) || ',' || sum(length(a)) FROM t"), "13,12000001");
+}
+
 TEST_F(Recovery, SequencesContinueAboveWhatWasHandedOut) {
   start();
   database::SequenceSpec spec;

@@ -24,6 +24,7 @@ inline std::string text_of(const Error& error) {
 
 struct SimNodeOptions {
   std::uint64_t segment_bytes = 1U << 20U;
+  std::uint64_t max_unacknowledged = 64U << 20U;
   RowStoreOptions rows;
 };
 
@@ -37,6 +38,7 @@ class SimNode {
     aof::Options log;
     log.directory = "/data/log";
     log.segment_bytes = options.segment_bytes;
+    log.max_unacknowledged = options.max_unacknowledged;
     log.write_bytes = 64U << 10U;
     log.max_batch_bytes = 2U << 20U;
     BOP_LET(stream, aof::CommitStream::open(disk, world.clock(), world.random(), log));

@@ -141,6 +141,10 @@ struct Sequence {
   Oid type = 20;
   std::int64_t start = 1, increment = 1, min = 1, max = INT64_MAX, cache = 1;
   bool cycle = false;
+  // Key of its runtime state (database/sequences.hpp), 0: the OID. RESTART and changed options take a new
+  // one.
+  Oid state = 0;
+  [[nodiscard]] Oid state_key() const noexcept { return state != 0 ? state : oid; }
   Oid owned_by_table = 0;
   std::int16_t owned_by_column = 0;
   std::string comment;

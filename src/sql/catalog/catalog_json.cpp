@@ -265,6 +265,7 @@ std::string to_json(const Sequence& s) {
       .number("type", s.type, 20);
   w.number("start", s.start, 1).number("increment", s.increment, 1).number("min", s.min, 1);
   w.number("max", s.max, INT64_MAX).number("cache", s.cache, 1).flag("cycle", s.cycle);
+  w.number("state", s.state);
   w.number("table", s.owned_by_table).number("column", s.owned_by_column).text("comment", s.comment);
   return w.finish();
 }
@@ -354,6 +355,7 @@ Result<Sequence> sequence_from_json(Oid oid, std::string_view body) {
     s.max = number_of(o, "max", INT64_MAX);
     s.cache = number_of(o, "cache", 1);
     s.cycle = flag_of(o, "cycle");
+    s.state = oid_of(o, "state");
     s.owned_by_table = oid_of(o, "table");
     s.owned_by_column = static_cast<std::int16_t>(number_of(o, "column"));
     s.comment = text_of(o, "comment");

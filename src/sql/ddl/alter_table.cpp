@@ -224,7 +224,7 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
         return fail(ErrorCode::kNotInPrerequisiteState,
                     "column \"{}\" of relation \"{}\" is not an identity column", column->name, table.name);
       }
-      outcome_.dropped_sequences.push_back(column->sequence);
+      outcome_.dropped_sequences.push_back(now().sequence(column->sequence)->state_key());
       edit_.drop_sequence(column->sequence);
       column->sequence = 0;
       column->identity = 0;

@@ -35,6 +35,9 @@ struct DdlContext {
   FunctionContext* functions = nullptr;
   // A NOTICE or WARNING for the client, in order. `code` of the Error is its SQLSTATE where it has one.
   std::function<void(bool warning, const Error&)> notice;
+  // Where the runtime state of a sequence stands: value, and whether it was handed out. Empty: no state, all
+  // stand at their start.
+  std::function<std::optional<std::pair<std::int64_t, bool>>(Oid key)> sequence_position;
   // OID of a role name for OWNER TO; 42704 if there is none.
   std::function<Result<Oid>(const std::string&)> role;
 };
@@ -42,14 +45,15 @@ struct DdlContext {
 struct DdlOutcome {
   std::shared_ptr<const Catalog> catalog;  // the next version; the same pointer if nothing changed
   std::string tag;                         // "CREATE TABLE", "SELECT 3" for CREATE TABLE AS
-  std::vector<Oid> dropped_sequences;      // their runtime state is forgotten at commit
-  std::vector<Oid>
-      restarted_sequences;  // TRUNCATE ... RESTART IDENTITY, ALTER SEQUENCE RESTART without a value
-  struct Restart {
+  std::vector<Oid> dropped_sequences;      // keys of runtime states that are forgotten at commit
+  // Runtime states to set before the commit, each under a new key. Also those of new sequences: a rolled back
+  // one may have left values under an OID that is used again.
+  struct SequenceStart {
     Oid sequence;
     std::int64_t value;
+    bool called;
   };
-  std::vector<Restart> restarts;    // ALTER SEQUENCE ... RESTART WITH
+  std::vector<SequenceStart> sequence_starts;
   std::vector<Oid> changed_tables;  // rows of which were changed (foreign keys are to be checked)
 };
 

@@ -146,6 +146,7 @@ class DdlRun {
 
   // ---- sequences (sequence.cpp)
   [[nodiscard]] Status sequence_options(Sequence& sequence, pg::NodeList options, bool create);
+  void restart_sequence(Sequence& sequence, std::int64_t first, bool called);
 
   // ---- SQLite (ddl_run.cpp)
   [[nodiscard]] Status run(const std::string& sql);

@@ -182,8 +182,8 @@ Status DdlRun::remove(const Dropped& dropped) {
     if (now().relation(oid) != nullptr) edit_.drop_relation(oid);
   }
   for (const Oid oid : dropped.sequences) {
+    outcome_.dropped_sequences.push_back(now().sequence(oid)->state_key());
     edit_.drop_sequence(oid);
-    outcome_.dropped_sequences.push_back(oid);
   }
   for (const Oid oid : dropped.schemas) edit_.drop_schema(oid);
   return {};
@@ -350,7 +350,10 @@ Status DdlRun::truncate(const PgQuery__TruncateStmt& truncate) {
     BOP_TRY(run(fmt::format("DELETE FROM {}", table_name(oid))));
     if (truncate.restart_seqs == 0) continue;
     for (const auto& [sequence_oid, sequence] : now().sequences()) {
-      if (sequence->owned_by_table == oid) outcome_.restarted_sequences.push_back(sequence_oid);
+      if (sequence->owned_by_table != oid) continue;
+      Sequence restarted = *sequence;
+      restart_sequence(restarted, restarted.start, false);
+      edit_.put(std::move(restarted));
     }
   }
   return {};

@@ -30,9 +30,12 @@ Status DdlRun::sequence_options(Sequence& sequence, pg::NodeList options, bool c
   bool default_min = create;
   bool default_max = create;
   std::optional<std::optional<std::int64_t>> restart;
+  const std::int64_t old_start = sequence.start;
+  bool changed = false;  // anything but the owner
   for (const pg::Node* item : options) {
     const PgQuery__DefElem& option = *item->def_elem;
     const std::string_view name = pg::text(option.defname);
+    changed = changed || name != "owned_by";
     if (name == "as") {
       pg::Node type_node = PG_QUERY__NODE__INIT;
       type_node.node_case = PG_QUERY__NODE__NODE_TYPE_NAME;
@@ -133,6 +136,7 @@ Status DdlRun::sequence_options(Sequence& sequence, pg::NodeList options, bool c
     return fail(ErrorCode::kInvalidArgument, "START value ({}) cannot be greater than MAXVALUE ({})",
                 sequence.start, sequence.max);
   }
+  if (create) outcome_.sequence_starts.push_back({sequence.oid, sequence.start, false});
   if (restart) {
     const std::int64_t value = restart->value_or(sequence.start);
     if (value < sequence.min || value > sequence.max) {
@@ -140,9 +144,28 @@ Status DdlRun::sequence_options(Sequence& sequence, pg::NodeList options, bool c
                   value < sequence.min ? "less than MINVALUE" : "greater than MAXVALUE",
                   value < sequence.min ? sequence.min : sequence.max);
     }
-    outcome_.restarts.push_back({sequence.oid, value});
+    if (create) return {};  // START is what counts
+    restart_sequence(sequence, value, false);
+  } else if (!create && changed) {
+    // Goes on behind the last value by the new rules.
+    const auto position =
+        context_.sequence_position ? context_.sequence_position(sequence.state_key()) : std::nullopt;
+    const auto [value, called] = position.value_or(std::pair(old_start, false));
+    if (value < sequence.min || value > sequence.max) {
+      return fail(ErrorCode::kInvalidArgument, "RESTART value ({}) cannot be {} ({})", value,
+                  value < sequence.min ? "less than MINVALUE" : "greater than MAXVALUE",
+                  value < sequence.min ? sequence.min : sequence.max);
+    }
+    restart_sequence(sequence, value, called);
   }
   return {};
+}
+
+// Under a new key, so that a rollback brings the old state back.
+void DdlRun::restart_sequence(Sequence& sequence, std::int64_t first, bool called) {
+  outcome_.dropped_sequences.push_back(sequence.state_key());
+  sequence.state = edit_.allocate_oid();
+  outcome_.sequence_starts.push_back({sequence.oid, first, called});
 }
 
 Status DdlRun::create_sequence(const PgQuery__CreateSeqStmt& create) {
