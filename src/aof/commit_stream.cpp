@@ -45,6 +45,16 @@ Lsn CommitStream::newest_of(DatabaseId database) const {
   return core_->newest_of(database);
 }
 
+std::uint64_t CommitStream::retained_bytes() const {
+  std::scoped_lock lock(core_->mutex_);
+  return core_->retained_bytes();
+}
+bool CommitStream::is_full() const {
+  std::scoped_lock lock(core_->mutex_);
+  return core_->disk_full();
+}
+std::uint64_t CommitStream::max_batch_bytes() const noexcept { return core_->max_batch_bytes(); }
+
 void CommitStream::on_room(std::move_only_function<void()> callback) {
   std::scoped_lock lock(core_->mutex_);
   core_->room_callbacks_.push_back(std::make_unique<std::move_only_function<void()>>(std::move(callback)));

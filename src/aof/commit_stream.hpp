@@ -32,9 +32,13 @@ struct Options {
   std::uint64_t max_batch_bytes = 16U << 20U;  // of one append(); also bounded by half of a segment
   std::uint64_t max_unacknowledged = 64U
                                      << 20U;  // bytes appended and not durable, beyond it must_wait() is true
-  std::uint64_t ballast_bytes = 0;            // kept in a file and given back when the disk is full; 0 = none
-  std::optional<StreamIdentity> identity;     // of a new stream; random when absent. An old one must match.
-  bool must_exist = false;                    // kCorrupt instead of a new stream where there is none
+  // Bytes of this disk that others will need to take in what the log holds; a segment is prepared only when
+  // they stay free. Called from append() and maintain(), with locks of the stream held: it must not call
+  // back. Empty: 0.
+  std::function<std::uint64_t()> reserved_bytes;
+  std::uint64_t ballast_bytes = 0;         // kept in a file and given back when the disk is full; 0 = none
+  std::optional<StreamIdentity> identity;  // of a new stream; random when absent. An old one must match.
+  bool must_exist = false;                 // kCorrupt instead of a new stream where there is none
   double prepare_at = 0.8;  // share of the segment in use at which maintain() prepares the next
 };
 
@@ -119,6 +123,13 @@ class CommitStream {
   [[nodiscard]] Lsn first() const noexcept;
   // Newest record of a database, durable or not; 0 = there was never one.
   [[nodiscard]] Lsn newest_of(DatabaseId database) const;
+
+  // Bytes of the segments that are kept.
+  [[nodiscard]] std::uint64_t retained_bytes() const;
+  // The disk had no room for another segment when it was asked last.
+  [[nodiscard]] bool is_full() const;
+  // Largest batch that append() takes.
+  [[nodiscard]] std::uint64_t max_batch_bytes() const noexcept;
 
   // `callback(durable())` after each advance. Subscribe before the first append; never removed.
   void subscribe(std::move_only_function<void(Lsn)> callback);

@@ -164,7 +164,7 @@ Result<Lsn> CommitStream::Core::append(std::span<const RecordInput> batch) {
     }
     bytes += record_bytes(payload_size(record));
   }
-  const std::uint64_t most = std::min(options_.max_batch_bytes, options_.segment_bytes / 2);
+  const std::uint64_t most = max_batch_bytes();
   if (bytes > most) {
     return fail(ErrorCode::kTransactionTooLarge,
                 "a batch of {} bytes does not fit in the log: the limit is {}", bytes, most);

@@ -9,6 +9,7 @@
 // `mutex_` (everything else; never held while waiting for the disk or calling out).
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -118,6 +119,15 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
     const auto found = heads_.find(database);
     return found == heads_.end() ? Lsn() : found->second.index;
   }
+  [[nodiscard]] std::uint64_t retained_bytes() const {
+    std::uint64_t bytes = 0;
+    for (const auto& segment : segments_) bytes += segment->header.bytes;
+    return bytes;
+  }
+  [[nodiscard]] bool disk_full() const noexcept { return disk_full_; }
+  [[nodiscard]] std::uint64_t max_batch_bytes() const noexcept {
+    return std::min(options_.max_batch_bytes, options_.segment_bytes / 2);
+  }
 
  private:
   using Submits = std::vector<std::shared_ptr<Write>>;
@@ -145,6 +155,7 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
 
   // stream_maintenance.cpp; with maintenance_ held.
   [[nodiscard]] Status prepare();
+  [[nodiscard]] Status check_space(std::uint64_t ballast);
   [[nodiscard]] Result<std::shared_ptr<Segment>> create_segment_file();
   [[nodiscard]] Status activate(const std::shared_ptr<Segment>& segment);
   [[nodiscard]] bool others_hold_heads() const;  // with mutex_ held, too

@@ -30,7 +30,7 @@ Error damaged_header(const std::string& path) {
 }
 
 // Puts the valid segments into chain order; what nobody names must be empty.
-Status link(Disk& disk, std::map<std::uint64_t, SegmentFile>& valid, StreamFiles& files) {
+Status link(std::map<std::uint64_t, SegmentFile>& valid, StreamFiles& files) {
   if (valid.empty()) return {};
   std::vector<SegmentFile> backwards;
   std::uint64_t number = valid.rbegin()->first;
@@ -46,17 +46,17 @@ Status link(Disk& disk, std::map<std::uint64_t, SegmentFile>& valid, StreamFiles
   files.chain.assign(std::make_move_iterator(backwards.rbegin()), std::make_move_iterator(backwards.rend()));
   for (auto& [left_number, left] : valid) {
     // Behind the chain's start only a segment that was replaced before its first record may stand: its
-    // removal need not be durable yet.
+    // removal need not be durable yet. Its successor, which passes it over, was made by a process that had
+    // seen it empty; what is in it now was in flight when the process before that was killed, never
+    // acknowledged, and is void.
     if (left_number <= files.chain.front().header.previous_number) {
       return fail(ErrorCode::kCorrupt, "segment {} of the log is missing: {} is there and {} follows it",
                   segment_name(files.chain.front().header.previous_number), left.path,
                   files.chain.front().path);
     }
-    BOP_LET(file, disk.open(left.path, OpenMode::kRead));
-    BOP_LET(zeros, zeros_from(*file, kSegmentHeaderBytes, left.header.bytes));
-    if (!zeros) {
-      return fail(ErrorCode::kCorrupt, "{}: holds records, and no later segment of the log follows it",
-                  left.path);
+    if (left.header.identity != files.chain.front().header.identity) {
+      return fail(ErrorCode::kCorrupt, "{}: is a segment of another log than {}", left.path,
+                  files.chain.front().path);
     }
     files.unused.push_back(left.path);
   }
@@ -108,7 +108,7 @@ Result<StreamFiles> find_segments(Disk& disk, const std::string& directory) {
       case FileVerdict::kCorrupt: return std::unexpected(damaged_header(segment.path));
     }
   }
-  BOP_TRY(link(disk, valid, files));
+  BOP_TRY(link(valid, files));
   return files;
 }
 

@@ -41,8 +41,14 @@ Status CommitStream::Core::prepare() {
     if (next_) return {};
     if (failure_.has_value()) return std::unexpected(*failure_);
   }
-  auto segment = create_segment_file();
-  Status done;
+  Status done = check_space(0);
+  Result<std::shared_ptr<Segment>> segment = nullptr;
+  if (done.has_value()) {
+    segment = create_segment_file();
+  } else {
+    segment = std::unexpected(std::move(done).error());
+    done = {};
+  }
   if (!segment.has_value()) {
     done = std::unexpected(std::move(segment).error());
   } else if (first) {
@@ -62,6 +68,17 @@ Status CommitStream::Core::prepare() {
     if (done.error().code() == ErrorCode::kDiskFull) release_ballast();
   }
   return done;
+}
+
+// A segment may not take the bytes that its own records, once they are rows, will need.
+Status CommitStream::Core::check_space(std::uint64_t ballast) {
+  const std::uint64_t reserved = options_.reserved_bytes ? options_.reserved_bytes() : 0;
+  if (reserved + ballast == 0) return {};
+  BOP_LET(free, disk_.free_bytes(options_.directory));
+  const std::uint64_t needed = options_.segment_bytes + reserved + ballast;
+  if (free >= needed) return {};
+  return fail(ErrorCode::kDiskFull, "no space for a log segment in {}: {} bytes are free, {} are needed",
+              options_.directory, free, needed);
 }
 
 void CommitStream::Core::release_ballast() {
@@ -113,12 +130,7 @@ Status CommitStream::Core::maintain() {
   if (due) {
     if (was_full) {
       // Not from the last free bytes: others need them to free more.
-      BOP_LET(free, disk_.free_bytes(options_.directory));
-      if (free < options_.segment_bytes + options_.ballast_bytes) {
-        return fail(ErrorCode::kDiskFull,
-                    "no space for a log segment in {}: {} bytes are free, {} are needed", options_.directory,
-                    free, options_.segment_bytes + options_.ballast_bytes);
-      }
+      BOP_TRY(check_space(options_.ballast_bytes));
     }
     BOP_TRY(prepare());
   }

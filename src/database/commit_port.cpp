@@ -13,6 +13,7 @@ Result<Lsn> CommitPort::append(RecordKind kind, std::span<const std::span<const 
 }
 
 bool CommitPort::must_wait() const noexcept { return group_.must_wait(); }
+std::uint64_t CommitPort::max_batch_bytes() const noexcept { return group_.max_batch_bytes(); }
 Status CommitPort::wait_committed(Lsn lsn) { return group_.wait_committed(lsn); }
 
 }  // namespace bop::database

@@ -32,6 +32,8 @@ class CommitPort {
 
   // So much is appended and not committed that no new work should begin.
   [[nodiscard]] bool must_wait() const noexcept;
+  // Largest payload that append takes, and a little more.
+  [[nodiscard]] std::uint64_t max_batch_bytes() const noexcept;
   // Waits for the log, on this thread.
   [[nodiscard]] Status wait_committed(Lsn lsn);
 

@@ -215,6 +215,8 @@ Status DatabaseSet::remove_files(DatabaseId id) {
 
 void DatabaseSet::tick(Executor& background) {
   const std::uint64_t appended = options_.group->appended().value;
+  const bool log_too_long =
+      options_.group->is_full() || options_.group->retained_bytes() > options_.checkpoint_log_bytes;
   for (const auto& database : all()) {
     if (database->rows().wants_rewind()) {
       background.post([database] {
@@ -224,14 +226,19 @@ void DatabaseSet::tick(Executor& background) {
       });
       continue;
     }
+    if (!holds_log(*database)) continue;
     const std::uint64_t behind = appended - std::min(appended, database->rows().base().value);
     if (database->rows().unchecked_bytes() < options_.checkpoint_bytes &&
-        behind < options_.checkpoint_records)
+        behind < options_.checkpoint_records && !log_too_long)
       continue;
     database->rows().checkpoint(background, [this, database](Result<Lsn> base) {
-      if (base && !database->dropped()) static_cast<void>(trim());
+      if (database->dropped()) return;
+      if (!base) log_error("a checkpoint failed", base.error());
+      if (auto trimmed = trim(); !trimmed) log_error("the log could not be trimmed", trimmed.error());
     });
   }
+  // Databases that were written to before and are idle now.
+  if (log_too_long) background.post([this] { static_cast<void>(trim()); });
 }
 
 void DatabaseSet::checkpoint_all(Executor& background, std::move_only_function<void(Status)> done) {
@@ -257,9 +264,22 @@ void DatabaseSet::checkpoint_all(Executor& background, std::move_only_function<v
   }
 }
 
+// One without a record above its base needs nothing of the log, however old the base is.
+bool DatabaseSet::holds_log(Database& database) const {
+  return options_.group->newest_of(database.id()) > database.rows().base();
+}
+
+std::uint64_t DatabaseSet::growth_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const auto& database : all()) bytes += database->rows().growth_bytes();
+  return bytes;
+}
+
 Status DatabaseSet::trim() {
   Lsn below = options_.group->committed();
-  for (const auto& database : all()) below = std::min(below, database->rows().base());
+  for (const auto& database : all()) {
+    if (holds_log(*database)) below = std::min(below, database->rows().base());
+  }
   if (below.value <= options_.retain_records) return {};
   return options_.group->trim(Lsn(below.value - options_.retain_records));
 }

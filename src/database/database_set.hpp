@@ -44,6 +44,8 @@ struct DatabaseSetOptions {
   std::function<Result<std::unique_ptr<TableEngine>>(Database&, const std::string& directory)> make_rows;
   std::uint64_t checkpoint_bytes = std::uint64_t{16} << 20;  // unchecked bytes that start a checkpoint
   std::uint64_t checkpoint_records = 500'000;                // records of the log above a base that start one
+  // Bytes of the log above which every database that holds some of it back starts one.
+  std::uint64_t checkpoint_log_bytes = std::uint64_t{512} << 20;
   std::uint64_t retain_records = 0;  // records kept below the oldest base (log_retain)
 };
 
@@ -74,6 +76,9 @@ class DatabaseSet {
   // After the log failed: discards what runs ahead of it in every database, so that reads go on. Statements
   // that have seen such states end with `why`.
   void retreat_all(const Error& why, Executor& background);
+  // Bytes that the databases' files will grow by when they take in what is in the log; takes no lock of a
+  // commit.
+  [[nodiscard]] std::uint64_t growth_bytes() const;
   // Why this node cannot write any more: its log's failure, or that of a database's files.
   [[nodiscard]] std::optional<Error> failure() const;
 
@@ -88,6 +93,7 @@ class DatabaseSet {
   // One pass over the log for all of them; opens their engines.
   [[nodiscard]] Status replay(std::span<const std::shared_ptr<Database>> databases);
   [[nodiscard]] Status remove_files(DatabaseId id);
+  [[nodiscard]] bool holds_log(Database& database) const;
 
   DatabaseSetOptions options_;
   std::shared_ptr<OutputGate> gate_;  // shared with the group's callbacks, which cannot be taken back

@@ -39,6 +39,9 @@ class TableEngine {
   // Bytes that the next checkpoint would bring into the files; the scheduler's input.
   [[nodiscard]] virtual std::uint64_t unchecked_bytes() const = 0;
 
+  // Bytes that the files will grow by when they take in what is in the log. Any thread, no lock of a commit.
+  [[nodiscard]] virtual std::uint64_t growth_bytes() const = 0;
+
   // Verifies every checksum of the engine's files.
   [[nodiscard]] virtual Status verify() = 0;
   // Discards what runs ahead of the log and recovers from base and log (rule 7).

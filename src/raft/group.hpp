@@ -45,6 +45,11 @@ class Group {
   [[nodiscard]] virtual Lsn first() const noexcept = 0;  // oldest record that can be read here
   // Newest record of a database that was appended here; 0 = there was never one.
   [[nodiscard]] virtual Lsn newest_of(DatabaseId database) const = 0;
+  // Bytes that the log takes here, and whether its disk has no room for more.
+  [[nodiscard]] virtual std::uint64_t retained_bytes() const = 0;
+  [[nodiscard]] virtual bool is_full() const = 0;
+  // Largest batch that propose() takes.
+  [[nodiscard]] virtual std::uint64_t max_batch_bytes() const noexcept = 0;
   // `callback(committed())` after each advance.
   virtual void subscribe(std::move_only_function<void(Lsn)> callback) = 0;
 

@@ -23,6 +23,9 @@ class SingleNodeGroup final : public Group {
   [[nodiscard]] Lsn appended() const noexcept override;
   [[nodiscard]] Lsn first() const noexcept override;
   [[nodiscard]] Lsn newest_of(DatabaseId database) const override;
+  [[nodiscard]] std::uint64_t retained_bytes() const override;
+  [[nodiscard]] bool is_full() const override;
+  [[nodiscard]] std::uint64_t max_batch_bytes() const noexcept override;
   void subscribe(std::move_only_function<void(Lsn)> callback) override;
   [[nodiscard]] Term term() const noexcept override;
   [[nodiscard]] Timeline timeline() const noexcept override;

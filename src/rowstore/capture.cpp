@@ -11,6 +11,9 @@ using database::PageForm;
 using database::RecordKind;
 
 namespace {
+// A part leaves room for the records' headers in the log's largest batch.
+constexpr std::size_t kPartsPerBatch = 2;
+
 std::uint32_t big_endian(const std::byte* at) {
   std::uint32_t value = 0;
   for (int i = 0; i < 4; ++i) value = (value << 8) | static_cast<std::uint32_t>(at[i]);
@@ -124,9 +127,11 @@ Result<Csn> Capture::commit_frame(std::uint32_t frame, std::uint32_t database_pa
   std::vector<bool> full(newest_.size());
   std::uint64_t fulls = 0;
   record_.assign(database::kRowCommitHeaderBytes, std::byte{0});
+  const std::size_t part_bytes =
+      std::min<std::size_t>(database::kMaxPartBytes, port_.max_batch_bytes() / kPartsPerBatch);
   constexpr std::size_t kMostOfOnePage = database::kPageEntryHeaderBytes + kPageUsableBytes;
   for (std::size_t i = 0; i < newest_.size(); ++i) {
-    if (record_.size() + kMostOfOnePage > database::kMaxPartBytes) {
+    if (record_.size() + kMostOfOnePage > part_bytes) {
       // A part's header is shorter: move it up to the pages.
       record_.erase(record_.begin(),
                     record_.begin() + (database::kRowCommitHeaderBytes - database::kRowPartHeaderBytes));
@@ -165,7 +170,7 @@ Result<Csn> Capture::commit_frame(std::uint32_t frame, std::uint32_t database_pa
     state.frame = newest_[i].second;
   }
   for (std::uint32_t gone = database_pages + 1; gone <= database_pages_; ++gone) pages_.erase(gone);
-  database_pages_ = database_pages;
+  database_pages_.store(database_pages, std::memory_order_relaxed);
   committed_frames_ = frame;
   tip_ = csn;
   decided_ = csn;
@@ -200,9 +205,15 @@ Csn Capture::published() const {
 Result<Capture::Marker> Capture::append_marker() {
   std::scoped_lock lock(order_, mutex_);
   const std::uint64_t last = tip_.value;
-  BOP_LET(lsn, port_.append(RecordKind::kBaseMarker, std::as_bytes(std::span(&last, 1))));
-  reset_ = lsn;
-  return Marker{lsn, tip_, generations_.back().number, committed_frames_, database_pages_};
+  auto lsn = port_.append(RecordKind::kBaseMarker, std::as_bytes(std::span(&last, 1)));
+  if (!lsn && lsn.error().code() == ErrorCode::kDiskFull) {
+    // What frees the disk may not need it: the last commit is as good a place, nothing of it is below a delta
+    // yet.
+    lsn = tip_;
+  }
+  if (!lsn) return std::unexpected(std::move(lsn).error());
+  reset_ = *lsn;
+  return Marker{*lsn, tip_, generations_.back().number, committed_frames_, database_pages_};
 }
 
 std::uint64_t Capture::generation() const {

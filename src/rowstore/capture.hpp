@@ -19,6 +19,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <mutex>
@@ -73,6 +74,7 @@ class Capture {
     std::uint32_t frame;  // 0: all of it is in the main file
     std::uint32_t pages;
   };
+  // On a full disk the last commit takes the marker's place.
   [[nodiscard]] Result<Marker> append_marker();
   [[nodiscard]] std::uint64_t generation() const;
 
@@ -82,6 +84,10 @@ class Capture {
 
   [[nodiscard]] Csn tip() const;
   [[nodiscard]] std::uint32_t committed_frames() const;
+  // Of the newest commit. Takes no lock.
+  [[nodiscard]] std::uint32_t database_pages() const noexcept {
+    return database_pages_.load(std::memory_order_relaxed);
+  }
 
   struct Numbers {
     std::uint64_t commits = 0, full_pages = 0, delta_pages = 0, record_bytes = 0, database_pages = 0;
@@ -121,7 +127,7 @@ class Capture {
   std::deque<Generation> generations_;  // oldest first, never empty
   std::unordered_map<std::uint32_t, PageState> pages_;
   std::uint32_t committed_frames_ = 0;
-  std::uint32_t database_pages_;
+  std::atomic<std::uint32_t> database_pages_;  // also read without a lock
   Csn tip_;
   Csn published_;
   Lsn reset_;  // the newest marker, or what was recovered

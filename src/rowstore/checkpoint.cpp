@@ -4,7 +4,12 @@
 //   pin       append a marker M, open a reader (the pin) at or after the last commit before M
 //   (gate)    wait until M and the pin's snapshot are committed and durable
 //   backfill  PASSIVE checkpoint: it cannot pass the pin, so nothing uncommitted reaches the file;
-//             if it reached the last commit before M: sync the file, then write the manifest with base M
+//             if it reached the last commit before M: sync the file
+//   (gate)    wait until everything is committed and durable that was in the log after the backfill
+//   publish   write the manifest with base M
+//
+// The second wait: SQLite leaves out a page that has a newer frame behind the pin. Its image in the file is
+// older than M, and is made good by the full image in the newer commit's record, if that commit is not lost.
 //
 // Other readers may hold it back: then the base stays and the next run tries again. A cut anywhere leaves the
 // old base valid: every page that was written since has a full image in the log above it.
@@ -101,6 +106,27 @@ Status RowStore::pin_and_wait(State& state, Run& run, Csn& wait_for) {
 }
 
 void RowStore::checkpoint_backfill(const StatePtr& state, const std::shared_ptr<Run>& run, Status committed) {
+  Result<bool> reached = false;
+  Csn wait_for;
+  {
+    std::lock_guard files(state->files_mutex);
+    if (state->closed) {
+      reached = fail(ErrorCode::kAdminShutdown, "the database is closed");
+    } else if (!committed) {
+      reached = std::unexpected(std::move(committed).error());
+    } else {
+      reached = backfill(*state, *run);
+      wait_for = state->database.port().group().appended();
+    }
+    if (state->pin) state->pin->rollback();
+  }
+  if (!reached) return checkpoint_end(state, run, std::unexpected(std::move(reached).error()));
+  if (!*reached) return checkpoint_end(state, run, Lsn(state->base.load()));
+  auto go_on = [state, run](Status released) { checkpoint_publish(state, run, std::move(released)); };
+  if (state->database.gate().when(wait_for, *run->background, go_on)) go_on({});
+}
+
+void RowStore::checkpoint_publish(const StatePtr& state, const std::shared_ptr<Run>& run, Status committed) {
   Result<Lsn> outcome = Lsn();
   {
     std::lock_guard files(state->files_mutex);
@@ -109,14 +135,14 @@ void RowStore::checkpoint_backfill(const StatePtr& state, const std::shared_ptr<
     } else if (!committed) {
       outcome = std::unexpected(std::move(committed).error());
     } else {
-      outcome = backfill(*state, *run);
+      outcome = publish(*state, *run);
     }
-    if (state->pin) state->pin->rollback();
   }
   checkpoint_end(state, run, std::move(outcome));
 }
 
-Result<Lsn> RowStore::backfill(State& state, Run& run) {
+// True when the file holds what a base at the marker needs, durably.
+Result<bool> RowStore::backfill(State& state, Run& run) {
   if (auto why = run.instance->discarded()) return std::unexpected(std::move(*why));
   int in_wal = 0;
   int done = 0;
@@ -131,23 +157,17 @@ Result<Lsn> RowStore::backfill(State& state, Run& run) {
     state.backfilled_frames = static_cast<std::uint32_t>(std::max(done, 0));
   }
   // A WAL that was restarted since the marker had been brought into the file whole.
-  if (!restarted && static_cast<std::uint32_t>(std::max(done, 0)) < run.marker.frame)
-    return Lsn(state.base.load());
+  if (!restarted && static_cast<std::uint32_t>(std::max(done, 0)) < run.marker.frame) return false;
+  if (run.marker.lsn <= state.manifest.base) return false;
 
   if (auto synced = run.instance->file().sync(); !synced) {
-    // Final: a later sync that succeeds would say nothing about the bytes of this one, nor would a read. The
-    // old base stays true, and readers take the pages of this run from the WAL, which the pin has kept.
-    const Error why =
-        error(ErrorCode::kPoisoned, "database {} cannot be written since a sync of its file failed: {}",
-              state.database.id().value, synced.error().what())
-            .hint("Reads of committed data go on. Check the disk, then restart the node.");
-    {
-      std::lock_guard lock(state.mutex);
-      state.sync_failure = why;
-    }
-    BOP_TRY(retreat_to(state, run.instance->capture().tip(), why));
-    return std::unexpected(why);
+    return std::unexpected(stop_writing(state, synced.error()));
   }
+  return true;
+}
+
+Result<Lsn> RowStore::publish(State& state, Run& run) {
+  if (auto why = run.instance->discarded()) return std::unexpected(std::move(*why));
   Manifest next = state.manifest;
   ++next.generation;
   next.timeline = state.database.port().group().timeline();
@@ -155,12 +175,31 @@ Result<Lsn> RowStore::backfill(State& state, Run& run) {
   next.base = run.marker.lsn;
   next.last_commit = run.marker.last_commit;
   next.sequences = run.sequences;
-  BOP_TRY(write_manifest(*state.options.disk, state.directory, state.database.id(), next));
+  if (auto written = write_manifest(*state.options.disk, state.directory, state.database.id(), next);
+      !written) {
+    if (written.error().code() == ErrorCode::kDiskFull) return std::unexpected(std::move(written).error());
+    return std::unexpected(stop_writing(state, written.error()));
+  }
   state.manifest = std::move(next);
   state.base = state.manifest.base.value;
   std::lock_guard lock(state.mutex);
   ++state.checkpoints;
   return state.manifest.base;
+}
+
+// A sync failed. Final: a later sync that succeeds would say nothing about the bytes of this one, nor would a
+// read. The old base stays true, and readers take the pages of this run from the WAL, which the pin has kept.
+Error RowStore::stop_writing(State& state, const Error& cause) {
+  const Error why =
+      error(ErrorCode::kPoisoned, "database {} cannot be written since a sync of its files failed: {}",
+            state.database.id().value, cause.what())
+          .hint("Reads of committed data go on. Check the disk, then restart the node.");
+  {
+    std::lock_guard lock(state.mutex);
+    state.sync_failure = why;
+  }
+  if (auto done = retreat_to(state, std::nullopt, why); !done) return done.error();
+  return why;
 }
 
 void RowStore::checkpoint_end(const StatePtr& state, const std::shared_ptr<Run>& run, Result<Lsn> outcome) {

@@ -89,6 +89,12 @@ Result<std::optional<Manifest>> read_manifest(Disk& disk, const std::string& dir
   if (!best && !broken.empty() && !second_exists) {
     return fail(ErrorCode::kCorrupt, "neither manifest in {} is valid", directory);
   }
+  // Whoever wrote it may have died before it was durable; the log is trimmed by what it says.
+  if (best) {
+    BOP_LET(file, disk.open(path_of(directory, best->generation), OpenMode::kReadWrite));
+    BOP_TRY(file->sync());
+    BOP_TRY(disk.sync_directory(directory));
+  }
   return best;
 }
 

@@ -42,7 +42,7 @@ struct Manifest {
   std::vector<database::SequenceState> sequences;
 };
 
-// Nothing: a new database.
+// Nothing: a new database. What is returned is durable.
 [[nodiscard]] Result<std::optional<Manifest>> read_manifest(Disk& disk, const std::string& directory,
                                                             DatabaseId database);
 // Durable when it returns. The generation is the manifest's.

@@ -250,10 +250,12 @@ Status RowStore::retreat_end() {
   return done;
 }
 
-// Frames that a checkpoint brought into the file count as not brought: readers take them from the WAL.
-Status RowStore::retreat_to(State& state, Csn to, const Error& why) {
+// To the newest commit without one named. Frames that a checkpoint brought into the file count as not
+// brought: readers take them from the WAL.
+Status RowStore::retreat_to(State& state, std::optional<Csn> committed, const Error& why) {
   const auto old = state.current();
   old->stop(why);
+  const Csn to = committed.value_or(old->capture().tip());
   const auto frames = old->capture().frames_up_to(to);
   if (!frames) {
     return fail(ErrorCode::kInternal, "the WAL of database {} begins after commit {}",
@@ -360,6 +362,14 @@ std::uint64_t RowStore::unchecked_bytes() const {
   std::lock_guard lock(state_->mutex);
   const std::uint32_t done = state_->backfilled_generation == generation ? state_->backfilled_frames : 0;
   return std::uint64_t{frames - std::min(frames, done)} * kPageBytes;
+}
+
+std::uint64_t RowStore::growth_bytes() const {
+  const auto instance = state_->current();
+  if (!instance) return 0;
+  const std::uint32_t now = instance->file().pages();
+  const std::uint32_t then = instance->capture().database_pages();
+  return std::uint64_t{then - std::min(now, then)} * kPageBytes;
 }
 
 bool RowStore::wal_full(const State& state) {

@@ -125,6 +125,7 @@ class RowStore final : public database::TableEngine {
   void checkpoint(Executor& background, std::move_only_function<void(Result<Lsn>)> done) override;
   [[nodiscard]] Lsn base() const override;
   [[nodiscard]] std::uint64_t unchecked_bytes() const override;
+  [[nodiscard]] std::uint64_t growth_bytes() const override;
   [[nodiscard]] Status verify() override;
   void close() override;
 
@@ -144,16 +145,19 @@ class RowStore final : public database::TableEngine {
 
   static void serve_waiting(State& state);
   static void replace(State& state, std::shared_ptr<Instance> instance, std::unique_ptr<Connection> writer);
-  [[nodiscard]] static Status retreat_to(State& state, Csn to, const Error& why);
+  [[nodiscard]] static Status retreat_to(State& state, std::optional<Csn> committed, const Error& why);
 
   // Steps of a checkpoint, each a task of `background` (checkpoint.cpp).
   struct Run;
   static void checkpoint_begin(const StatePtr& state, const std::shared_ptr<Run>& run);
   static void checkpoint_pin(const StatePtr& state, const std::shared_ptr<Run>& run);
   static void checkpoint_backfill(const StatePtr& state, const std::shared_ptr<Run>& run, Status committed);
+  static void checkpoint_publish(const StatePtr& state, const std::shared_ptr<Run>& run, Status committed);
   static void checkpoint_end(const StatePtr& state, const std::shared_ptr<Run>& run, Result<Lsn> outcome);
   [[nodiscard]] static Status pin_and_wait(State& state, Run& run, Csn& wait_for);
-  [[nodiscard]] static Result<Lsn> backfill(State& state, Run& run);
+  [[nodiscard]] static Error stop_writing(State& state, const Error& cause);
+  [[nodiscard]] static Result<bool> backfill(State& state, Run& run);
+  [[nodiscard]] static Result<Lsn> publish(State& state, Run& run);
 
   StatePtr state_;
 };

@@ -63,6 +63,10 @@ Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& d
   log.max_in_flight = static_cast<std::size_t>(settings.aof_max_in_flight());
   log.max_unacknowledged = static_cast<std::uint64_t>(settings.max_unacknowledged());
   log.ballast_bytes = static_cast<std::uint64_t>(settings.ballast_bytes());
+  log.reserved_bytes = [raw = storage.get(), segment = log.segment_bytes]() -> std::uint64_t {
+    const database::DatabaseSet* databases = raw->open_databases_.load(std::memory_order_acquire);
+    return databases == nullptr ? 0 : databases->growth_bytes() + segment;
+  };
   BOP_LET(databases_exist, database::DatabaseSet::exist_in(disk, data_dir));
   log.must_exist = databases_exist;
   BOP_LET(stream, aof::CommitStream::open(disk, system_clock(), system_random(), std::move(log)));
@@ -83,6 +87,7 @@ Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& d
   };
   BOP_LET(set, database::DatabaseSet::open(std::move(databases)));
   storage->databases_ = std::move(set);
+  storage->open_databases_ = storage->databases_.get();
 
   BOP_LET(node, session::Node::open(node_options(settings), *storage->databases_, *storage->group_,
                                     admin_password));
@@ -97,6 +102,7 @@ Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& d
 
 Storage::~Storage() {
   node_.reset();
+  open_databases_ = nullptr;
   databases_.reset();
   group_.reset();
 }

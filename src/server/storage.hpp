@@ -4,6 +4,7 @@
 // Open it before the reactors run: recovery drives the disk itself. Then the first reactor does (attach).
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -48,6 +49,7 @@ class Storage {
   Executor& background_;
   std::unique_ptr<raft::SingleNodeGroup> group_;
   std::unique_ptr<database::DatabaseSet> databases_;
+  std::atomic<const database::DatabaseSet*> open_databases_{nullptr};  // for the log, which opens before them
   std::unique_ptr<session::Node> node_;
   std::string verdict_;
   std::atomic<bool> closing_ = false;

@@ -327,6 +327,59 @@ TEST_F(Recovery, TheLogIsTrimmedBelowTheBasesAndEverythingIsStillThere) {
   EXPECT_EQ(node->read("SELECT count(*) FROM q", 5), "1");
 }
 
+TEST_F(Recovery, AnIdleDatabaseDoesNotHoldTheLogAndALongLogStartsCheckpoints) {
+  SimNodeOptions options;
+  options.segment_bytes = 256U << 10U;
+  options.checkpoint_log_bytes = 1U << 20U;
+  start(options);
+  BOP_OK(node->databases().create_database(DatabaseId(5), "quiet"));
+  BOP_OK(node->commit("CREATE TABLE t(a)"));
+  BOP_OK(node->commit("CREATE TABLE q(a)", 5));
+  const auto settle = [&] {
+    node->databases().tick(node->executor());
+    world.run_until_idle();
+  };
+  for (int i = 0; i < 4000; ++i) {
+    BOP_OK(node->commit("INSERT INTO t VALUES(randomblob(2000))"));
+    if (i % 20 == 0) BOP_OK(node->wait_durable());
+    if (i % 100 == 0) settle();
+  }
+  settle();
+  EXPECT_LE(node->group().retained_bytes(), 3U << 20U)
+      << "base of the quiet one " << node->rows(5).base().value;
+  BOP_OK(node->commit("INSERT INTO q VALUES(1)", 5));
+  BOP_OK(node->wait_durable());
+  cut();
+  start(options);
+  BOP_OK(node->databases().reconcile(std::vector{database::DatabaseEntry{DatabaseId(5), "quiet"}}));
+  EXPECT_EQ(node->read("SELECT count(*) FROM t"), "4000");
+  EXPECT_EQ(node->read("SELECT count(*) FROM q", 5), "1");
+}
+
+TEST_F(Recovery, ABaseWaitsForTheCommitsWhosePagesTheBackfillLeftOut) {
+  start();
+  BOP_OK(node->commit("CREATE TABLE t(a INTEGER PRIMARY KEY, b)"));
+  for (int i = 0; i < 40; ++i) BOP_OK(node->commit("INSERT INTO t(b) VALUES(zeroblob(500))"));
+  BOP_OK(node->checkpoint());
+  BOP_OK(node->commit("UPDATE t SET b = randomblob(900)"));  // moves cells between pages
+  BOP_OK(node->wait_durable());
+  std::optional<Result<Lsn>> outcome;
+  const Lsn before = node->group().appended();
+  node->rows().checkpoint(node->executor(), [&](Result<Lsn> base) { outcome = std::move(base); });
+  ASSERT_TRUE(world.run_until([&] { return node->group().appended() > before; }));  // the marker
+  const Lsn marker = node->group().appended();
+  BOP_OK(node->commit("UPDATE t SET b = randomblob(100)"));  // SQLite leaves its pages out of the backfill
+  ASSERT_TRUE(world.run_until([&] { return node->databases().gate().released() >= marker; }));
+  ASSERT_EQ(node->databases().gate().released(), marker);
+  disk.stall(1'000'000);
+  for (int i = 0; i < 1000; ++i) world.run_one();
+  EXPECT_FALSE(outcome.has_value());
+  cut();
+  start();
+  EXPECT_EQ(node->read("PRAGMA integrity_check"), "ok");
+  EXPECT_EQ(node->read("SELECT count(*) || ',' || sum(length(b)) FROM t"), "40,36000");
+}
+
 TEST_F(Recovery, AFullWalIsEmptiedUnderTheWriterLane) {
   SimNodeOptions options;
   options.rows.wal_limit = 200'000;
