@@ -405,20 +405,36 @@ Status RowStore::verify() {
   return instance->file().verify();
 }
 
+namespace {
+Result<std::int64_t> ask_number(Connection& connection, std::string_view sql) {
+  BOP_LET(statement, connection.prepare(sql));
+  const int code = sqlite3_step(statement.get());
+  if (code != SQLITE_ROW) return std::unexpected(connection.sqlite_error(code));
+  return sqlite3_column_int64(statement.get(), 0);
+}
+}  // namespace
+
+Status RowStore::analyze(Connection& writer, const std::vector<std::string>& tables) {
+  BOP_ASSERT(writer.role() == Connection::Role::kWriter && writer.in_transaction());
+  if (tables.empty()) BOP_TRY(writer.execute("ANALYZE"));
+  for (const std::string& table : tables) BOP_TRY(writer.execute("ANALYZE " + table));
+  // A connection reads statistics with its schema: a new version of it makes the others read again.
+  writer.internal_ = true;
+  auto version = ask_number(writer, "PRAGMA schema_version");
+  Status done = version ? writer.execute(fmt::format("PRAGMA schema_version = {}", *version + 1))
+                        : Status(std::unexpected(version.error()));
+  writer.internal_ = false;
+  return done;
+}
+
 Result<std::uint64_t> RowStore::incremental_vacuum(Connection& writer, std::uint32_t pages) {
   BOP_ASSERT(writer.role() == Connection::Role::kWriter && writer.in_transaction());
-  const auto free_pages = [&]() -> Result<std::int64_t> {
-    BOP_LET(count, writer.prepare("PRAGMA freelist_count"));
-    const int code = sqlite3_step(count.get());
-    if (code != SQLITE_ROW) return std::unexpected(writer.sqlite_error(code));
-    return sqlite3_column_int64(count.get(), 0);
-  };
-  BOP_LET(before, free_pages());
+  BOP_LET(before, ask_number(writer, "PRAGMA freelist_count"));
   writer.internal_ = true;
   auto done = writer.execute(fmt::format("PRAGMA incremental_vacuum({})", pages));
   writer.internal_ = false;
   BOP_TRY(std::move(done));
-  BOP_LET(after, free_pages());
+  BOP_LET(after, ask_number(writer, "PRAGMA freelist_count"));
   return static_cast<std::uint64_t>(before - after);
 }
 

@@ -106,6 +106,10 @@ class RowStore final : public database::TableEngine {
   // Frees up to `pages` pages at the end of the file, inside the writer's running transaction.
   [[nodiscard]] Result<std::uint64_t> incremental_vacuum(Connection& writer, std::uint32_t pages);
 
+  // Makes the statistics of the tables (quoted names; none: of all) by which statements are planned, inside
+  // the writer's running transaction. Other connections see them from its commit on.
+  [[nodiscard]] Status analyze(Connection& writer, const std::vector<std::string>& tables);
+
   // Discards the instance and recovers from base and log up to what is committed. Borrowed readers fail from
   // now on.
   [[nodiscard]] Status rewind() override;

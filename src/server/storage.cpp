@@ -33,8 +33,9 @@ rowstore::RowStoreOptions row_store_options(const Settings& settings, Disk& disk
   return options;
 }
 
-session::NodeOptions node_options(const Settings& settings) {
+session::NodeOptions node_options(const Settings& settings, Executor& background) {
   session::NodeOptions options;
+  options.background = &background;
   options.clock = &system_clock();
   options.random = &system_random();
   options.max_connections = static_cast<std::uint32_t>(settings.max_connections());
@@ -89,8 +90,8 @@ Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& d
   storage->databases_ = std::move(set);
   storage->open_databases_ = storage->databases_.get();
 
-  BOP_LET(node, session::Node::open(node_options(settings), *storage->databases_, *storage->group_,
-                                    admin_password));
+  BOP_LET(node, session::Node::open(node_options(settings, background), *storage->databases_,
+                                    *storage->group_, admin_password));
   storage->node_ = std::move(node);
   storage->group_->on_failure([raw = storage.get()](const Error& why) {
     log_error("nothing can be written any more", why);

@@ -33,7 +33,8 @@ struct NodeOptions {
   std::int64_t lock_timeout_ms = 0;
   std::int64_t statement_timeout_ms = 0;
   std::int64_t writer_idle_ms =
-      10'000;  // a writing transaction idle for longer ends when others wait; 0 never
+      10'000;                      // a writing transaction idle for longer ends when others wait; 0 never
+  Executor* background = nullptr;  // for checkpoints that a client asks for; null: the session's
   std::int64_t statement_budget_ms = 5;  // a statement that runs longer hands its reactor to another thread
   // Verifier of a new password ("SCRAM-SHA-256$..."), of the layer that knows passwords.
   std::function<Result<std::string>(std::string_view password)> make_verifier;

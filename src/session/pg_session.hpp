@@ -180,7 +180,8 @@ class PgSession final : public Session,
   [[nodiscard]] Status discard(const sql::ParsedStatement& statement);
   [[nodiscard]] Status run_ddl(Run& run);
   [[nodiscard]] Status start_shared_change(Run& run);  // roles and databases
-  [[nodiscard]] Status maintain(Run& run);             // VACUUM, ANALYZE, CHECKPOINT
+  [[nodiscard]] Result<bool> maintain(Run& run);       // VACUUM, ANALYZE
+  [[nodiscard]] Result<bool> checkpoint(Run& run);
   void answer_text(Run& run, std::string column, std::span<const std::string> lines);
   [[nodiscard]] Result<std::vector<OutputColumn>> utility_columns(
       const sql::ParsedStatement& statement) const;

@@ -79,7 +79,11 @@ Result<Progress> PgSession::step_utility(Run& run) {
     case StatementKind::kFetch:
     case StatementKind::kClosePortal:
       return fail(ErrorCode::kNotImplemented, "cursors in SQL are not implemented");
-    case StatementKind::kCheckpoint: BOP_TRY(maintain(run)); break;
+    case StatementKind::kCheckpoint: {
+      BOP_LET(done, checkpoint(run));
+      if (!done) return Progress::kWaiting;
+      break;
+    }
     case StatementKind::kLock: {
       // The writer lane is the only lock there is, and excludes all other writers.
       if (!in_block_) {
@@ -92,7 +96,11 @@ Result<Progress> PgSession::step_utility(Run& run) {
     case StatementKind::kDdl:
     case StatementKind::kOther: {
       switch (statement.node->node_case) {
-        case PG_QUERY__NODE__NODE_VACUUM_STMT: BOP_TRY(maintain(run)); break;
+        case PG_QUERY__NODE__NODE_VACUUM_STMT: {
+          BOP_LET(done, maintain(run));
+          if (!done) return Progress::kWaiting;
+          break;
+        }
         case PG_QUERY__NODE__NODE_CREATEDB_STMT:
         case PG_QUERY__NODE__NODE_DROPDB_STMT:
         case PG_QUERY__NODE__NODE_CREATE_ROLE_STMT:
@@ -403,26 +411,6 @@ Status PgSession::run_ddl(Run& run) {
     }
   }
   run.tag = std::move(done->tag);
-  return {};
-}
-
-// VACUUM frees pages at the end of the file and refreshes statistics, ANALYZE refreshes them, CHECKPOINT
-// moves the base forward in the background.
-Status PgSession::maintain(Run& run) {
-  if (run.statement->kind == sql::StatementKind::kCheckpoint) {
-    database_->rows().checkpoint(executor_, [](const Result<Lsn>&) {});
-    return {};
-  }
-  const bool vacuum = run.statement->node->vacuum_stmt->is_vacuumcmd != 0;
-  if (vacuum) BOP_TRY(refuse_in_block("VACUUM"));
-  for (const pg::Node* item : BOP_PG_LIST(run.statement->node->vacuum_stmt, rels)) {
-    const PgQuery__RangeVar& relation = *item->vacuum_relation->relation;
-    const auto found = catalog()->find(path_, pg::text(relation.schemaname), pg::text(relation.relname));
-    if (!found) {
-      return fail(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", relation.relname);
-    }
-  }
-  database_->rows().checkpoint(executor_, [](const Result<Lsn>&) {});
   return {};
 }
 

@@ -1,0 +1,130 @@
+// VACUUM, ANALYZE, CHECKPOINT.
+#include "base/log.hpp"
+#include "session/pg_session.hpp"
+#include "sql/catalog/catalog.hpp"
+#include "sql/tree.hpp"
+
+namespace bop::session {
+
+namespace pg = sql::pg;
+
+namespace {
+// Of one VACUUM, so that its transaction stays far below max_transaction_bytes; the next one goes on.
+constexpr std::uint32_t kMostPagesFreed = 32'768;
+
+Result<bool> flag_of(const PgQuery__DefElem& option) {
+  if (option.arg == nullptr) return true;
+  if (option.arg->node_case == PG_QUERY__NODE__NODE_BOOLEAN) return option.arg->boolean->boolval != 0;
+  if (option.arg->node_case == PG_QUERY__NODE__NODE_INTEGER && (option.arg->integer->ival | 1) == 1) {
+    return option.arg->integer->ival != 0;
+  }
+  if (option.arg->node_case == PG_QUERY__NODE__NODE_STRING) {
+    const std::string_view word = pg::text(option.arg->string->sval);
+    if (word == "true" || word == "on") return true;
+    if (word == "false" || word == "off") return false;
+  }
+  return fail(ErrorCode::kSyntaxError, "{} requires a Boolean value", option.defname);
+}
+}  // namespace
+
+// Moves the base forward. True when it is done; the session is woken then.
+Result<bool> PgSession::checkpoint(Run& run) {
+  if (run.shared_result) {
+    BOP_TRY(*run.shared_result);
+    return true;
+  }
+  if (run.stage == Run::Stage::kWaitShared) return false;
+  if (!role_.superuser) {
+    return fail(ErrorCode::kInsufficientPrivilege,
+                "must be superuser or have privileges of pg_checkpoint to do CHECKPOINT");
+  }
+  run.stage = Run::Stage::kWaitShared;
+  run.shared_alive = std::make_shared<bool>(true);
+  std::weak_ptr<bool> run_alive = run.shared_alive;
+  Executor& background = node_.options().background != nullptr ? *node_.options().background : executor_;
+  database_->rows().checkpoint(
+      background, [this, &run, alive = alive_, run_alive, &executor = executor_](const Result<Lsn>& base) {
+        Status status;
+        if (!base) status = std::unexpected(base.error());
+        executor.post([this, &run, alive, run_alive, status = std::move(status)] {
+          if (!*alive || run_alive.expired()) return;
+          run.shared_result = status;
+          if (sink_ != nullptr) sink_->wake();
+        });
+      });
+  return false;
+}
+
+// VACUUM gives free pages at the end of the file back and makes statistics, ANALYZE makes statistics: a writing
+// transaction like any other. True when it is done.
+Result<bool> PgSession::maintain(Run& run) {
+  const PgQuery__VacuumStmt& statement = *run.statement->node->vacuum_stmt;
+  const bool vacuum = statement.is_vacuumcmd != 0;
+  const std::string_view name = vacuum ? "VACUUM" : "ANALYZE";
+  if (vacuum) BOP_TRY(refuse_in_block("VACUUM"));
+  bool analyze = !vacuum;
+  bool verbose = false;
+  for (const pg::Node* item : BOP_PG_LIST(&statement, options)) {
+    const std::string_view option = pg::text(item->def_elem->defname);
+    if (option == "analyze" && vacuum) {
+      BOP_LET(on, flag_of(*item->def_elem));
+      analyze = on;
+    } else if (option == "verbose") {
+      BOP_LET(on, flag_of(*item->def_elem));
+      verbose = on;
+    } else if (!vacuum && option != "skip_locked") {
+      return fail(ErrorCode::kSyntaxError, "unrecognized {} option \"{}\"", name, option);
+    } else if (option == "full" || option == "freeze" || option == "disable_page_skipping" ||
+               option == "skip_locked" || option == "index_cleanup" || option == "process_toast" ||
+               option == "truncate" || option == "parallel") {
+      notice(Severity::kNotice, error(ErrorCode::kNotImplemented,
+                                      "{} option \"{}\" is accepted and has no effect", name, option));
+    } else {
+      return fail(ErrorCode::kSyntaxError, "unrecognized {} option \"{}\"", name, option);
+    }
+  }
+  ensure_transaction();
+  if (transaction_.read_only()) {
+    return fail(ErrorCode::kReadOnlyTransaction, "cannot execute {} in a read-only transaction", name);
+  }
+  BOP_LET(ready, transaction_.want_writer());
+  if (!ready) return false;
+
+  const auto now = catalog();
+  std::vector<std::string> tables;
+  for (const pg::Node* item : BOP_PG_LIST(&statement, rels)) {
+    const PgQuery__RangeVar& relation = *item->vacuum_relation->relation;
+    const auto found = now->find(path_, pg::text(relation.schemaname), pg::text(relation.relname));
+    if (!found) {
+      return fail(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", relation.relname);
+    }
+    const auto table = now->relation(found.oid);
+    if (!table || table->kind != 'r' || table->is_virtual() ||
+        (table->owner != role_.oid && !role_.superuser)) {
+      notice(Severity::kWarning,
+             error(ErrorCode::kInsufficientPrivilege, "skipping \"{}\" --- {}", relation.relname,
+                   !table || table->kind != 'r' || table->is_virtual()
+                       ? fmt::format("cannot {} non-tables or special system tables",
+                                     vacuum ? "vacuum" : "analyze")
+                       : fmt::format("only table or database owner can {} it", vacuum ? "vacuum" : "analyze")));
+      continue;
+    }
+    tables.push_back(sql::table_name(found.oid));
+  }
+  const bool all = BOP_PG_LIST(&statement, rels).size() == 0;
+  auto& rows = static_cast<rowstore::RowStore&>(database_->rows());
+  rowstore::Connection& writer = transaction_.connection();
+  if (vacuum) {
+    BOP_LET(freed, rows.incremental_vacuum(writer, kMostPagesFreed));
+    if (verbose) {
+      notice(Severity::kInfo, error(ErrorCode::kObjectInUse, "{} free pages of the database were given back", freed));
+    }
+    if (freed == kMostPagesFreed) {
+      notice(Severity::kNotice, error(ErrorCode::kObjectInUse, "{} pages were given back; the next VACUUM goes on", freed));
+    }
+  }
+  if (analyze && (all || !tables.empty())) BOP_TRY(rows.analyze(writer, tables));
+  return true;
+}
+
+}  // namespace bop::session
