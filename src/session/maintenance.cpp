@@ -55,8 +55,8 @@ Result<bool> PgSession::checkpoint(Run& run) {
   return false;
 }
 
-// VACUUM gives free pages at the end of the file back and makes statistics, ANALYZE makes statistics: a writing
-// transaction like any other. True when it is done.
+// VACUUM gives free pages at the end of the file back and makes statistics, ANALYZE makes statistics: a
+// writing transaction like any other. True when it is done.
 Result<bool> PgSession::maintain(Run& run) {
   const PgQuery__VacuumStmt& statement = *run.statement->node->vacuum_stmt;
   const bool vacuum = statement.is_vacuumcmd != 0;
@@ -101,12 +101,12 @@ Result<bool> PgSession::maintain(Run& run) {
     const auto table = now->relation(found.oid);
     if (!table || table->kind != 'r' || table->is_virtual() ||
         (table->owner != role_.oid && !role_.superuser)) {
+      const std::string_view verb = vacuum ? "vacuum" : "analyze";
+      const bool is_table = table && table->kind == 'r' && !table->is_virtual();
+      const std::string why = is_table ? fmt::format("only table or database owner can {} it", verb)
+                                       : fmt::format("cannot {} non-tables or special system tables", verb);
       notice(Severity::kWarning,
-             error(ErrorCode::kInsufficientPrivilege, "skipping \"{}\" --- {}", relation.relname,
-                   !table || table->kind != 'r' || table->is_virtual()
-                       ? fmt::format("cannot {} non-tables or special system tables",
-                                     vacuum ? "vacuum" : "analyze")
-                       : fmt::format("only table or database owner can {} it", vacuum ? "vacuum" : "analyze")));
+             error(ErrorCode::kInsufficientPrivilege, "skipping \"{}\" --- {}", relation.relname, why));
       continue;
     }
     tables.push_back(sql::table_name(found.oid));
@@ -117,10 +117,12 @@ Result<bool> PgSession::maintain(Run& run) {
   if (vacuum) {
     BOP_LET(freed, rows.incremental_vacuum(writer, kMostPagesFreed));
     if (verbose) {
-      notice(Severity::kInfo, error(ErrorCode::kObjectInUse, "{} free pages of the database were given back", freed));
+      notice(Severity::kInfo,
+             error(ErrorCode::kObjectInUse, "{} free pages of the database were given back", freed));
     }
     if (freed == kMostPagesFreed) {
-      notice(Severity::kNotice, error(ErrorCode::kObjectInUse, "{} pages were given back; the next VACUUM goes on", freed));
+      notice(Severity::kNotice,
+             error(ErrorCode::kObjectInUse, "{} pages were given back; the next VACUUM goes on", freed));
     }
   }
   if (analyze && (all || !tables.empty())) BOP_TRY(rows.analyze(writer, tables));
