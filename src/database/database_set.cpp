@@ -172,15 +172,36 @@ Status DatabaseSet::reconcile(std::span<const DatabaseEntry> listed) {
   return {};
 }
 
-Result<std::shared_ptr<Database>> DatabaseSet::create_database(DatabaseId id, std::string name) {
+Result<std::shared_ptr<Database>> DatabaseSet::prepare_database(DatabaseId id, std::string name) {
   if (find(id)) return fail(ErrorCode::kDuplicateDatabase, "database {} exists", id.value);
   // What an interrupted creation under this id left behind never held a commit.
   BOP_TRY(remove_files(id));
-  BOP_LET(database, make(id, std::move(name)));
-  BOP_LET(base, database->rows().recover_begin());
-  BOP_TRY(database->rows().recover_end(base));
+  const auto opened = [&]() -> Result<std::shared_ptr<Database>> {
+    BOP_LET(database, make(id, std::move(name)));
+    BOP_LET(base, database->rows().recover_begin());
+    BOP_TRY(database->rows().recover_end(base));
+    return database;
+  };
+  auto database = opened();
+  if (!database) (void)remove_files(id);
+  return database;
+}
+
+void DatabaseSet::list(std::shared_ptr<Database> prepared) {
+  const DatabaseId id = prepared->id();
   std::lock_guard lock(mutex_);
-  databases_.emplace(id, database);
+  databases_.emplace(id, std::move(prepared));
+}
+
+void DatabaseSet::discard(const std::shared_ptr<Database>& prepared) {
+  prepared->mark_dropped();
+  prepared->rows().close();
+  (void)remove_files(prepared->id());
+}
+
+Result<std::shared_ptr<Database>> DatabaseSet::create_database(DatabaseId id, std::string name) {
+  BOP_LET(database, prepare_database(id, std::move(name)));
+  list(database);
   return database;
 }
 
@@ -190,13 +211,15 @@ Status DatabaseSet::drop_database(DatabaseId id) {
   {
     std::lock_guard lock(mutex_);
     const auto it = databases_.find(id);
-    if (it == databases_.end())
-      return fail(ErrorCode::kUndefinedDatabase, "database {} does not exist", id.value);
-    database = it->second;
-    databases_.erase(it);
+    if (it != databases_.end()) {
+      database = it->second;
+      databases_.erase(it);
+    }
   }
-  database->mark_dropped();
-  database->rows().close();
+  if (database) {
+    database->mark_dropped();
+    database->rows().close();
+  }
   return remove_files(id);
 }
 

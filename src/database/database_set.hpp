@@ -7,11 +7,13 @@
 // the rows of the system database and calls `reconcile`: a listed database without files is created and
 // replayed from its creation; a directory that is not listed is removed. Only then connections are accepted.
 //
-// CREATE DATABASE: commit the row in `system`, wait for the gate, then `create_database`. DROP DATABASE:
-// commit the deletion, wait for the gate, then `drop_database`. A crash in between is repaired by
-// `reconcile`. Ids are never reused.
+// CREATE DATABASE: `prepare_database` in the transaction that writes the row in `system`, so that a database
+// which cannot be made is not listed either; `list` once the row is durable, or `discard` when it is not.
+// DROP DATABASE: commit the deletion, wait for the gate, then `drop_database`. A crash in between is repaired
+// by `reconcile`. Ids of databases that were listed are never reused.
 //
-// Threads: all calls from any thread after `open`; create, drop, reconcile and close one at a time.
+// Threads: all calls from any thread after `open`; reconcile and close alone, and the calls for one id one at
+// a time.
 #pragma once
 
 #include <functional>
@@ -64,7 +66,16 @@ class DatabaseSet {
   [[nodiscard]] std::vector<std::shared_ptr<Database>> all() const;
 
   [[nodiscard]] Status reconcile(std::span<const DatabaseEntry> listed);
+  // Makes the files of a new database and opens it; nobody finds it and no checkpoint touches it until
+  // `list`, so that the log has no record of it before the one that makes it known.
+  [[nodiscard]] Result<std::shared_ptr<Database>> prepare_database(DatabaseId id, std::string name);
+  void list(std::shared_ptr<Database> prepared);
+  // Takes a prepared database back. Files that cannot be removed go at the next start.
+  void discard(const std::shared_ptr<Database>& prepared);
+  // prepare_database and list in one.
   [[nodiscard]] Result<std::shared_ptr<Database>> create_database(DatabaseId id, std::string name);
+  // Success when there is none. Nobody works in it. An error says that files are left, which the next start
+  // removes; the database is gone all the same.
   [[nodiscard]] Status drop_database(DatabaseId id);
 
   // Starts the checkpoints that are due; call it now and then (a timer), it is cheap.

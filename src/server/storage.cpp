@@ -39,6 +39,8 @@ session::NodeOptions node_options(const Settings& settings, Executor& background
   options.clock = &system_clock();
   options.random = &system_random();
   options.max_connections = static_cast<std::uint32_t>(settings.max_connections());
+  options.superuser_reserved_connections =
+      static_cast<std::uint32_t>(settings.superuser_reserved_connections());
   options.lock_timeout_ms = settings.lock_timeout_ms();
   options.writer_idle_ms = settings.idle_in_transaction_timeout_ms();
   options.statement_timeout_ms = settings.statement_timeout_ms();
@@ -131,6 +133,7 @@ void Storage::maintain() {
 
 Result<bool> Storage::close(std::chrono::milliseconds most) {
   closing_ = true;
+  if (!node_->wait_for_shared_changes(most)) return false;
   node_.reset();
   if (!failure()) {
     auto done = std::make_shared<std::promise<void>>();

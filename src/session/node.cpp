@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "base/log.hpp"
 #include "raft/group.hpp"
 #include "session/pg_session.hpp"
 #include "sql/catalog/catalog.hpp"
@@ -34,7 +35,7 @@ void Node::on_close(rowstore::Connection& connection) {
 Node::Node(NodeOptions options, database::DatabaseSet& databases, raft::Group& group)
     : options_(std::move(options)), databases_(databases), group_(group) {}
 
-Node::~Node() { BOP_ASSERT(sessions_.empty()); }
+Node::~Node() { BOP_ASSERT(sessions_.empty() && shared_changes_ == 0); }
 
 Result<std::unique_ptr<Node>> Node::open(NodeOptions options, database::DatabaseSet& databases,
                                          raft::Group& group, std::string_view admin_password) {
@@ -92,10 +93,12 @@ Status Node::reload_shared() {
   auto& rows = rows_of(*databases_.system());
   BOP_LET(reader, rows.try_borrow_reader());
   if (!reader) return fail(ErrorCode::kInternal, "system database: no connection to read it");
-  BOP_TRY(reader->begin_read());
+  BOP_LET(csn, reader->begin_read());
   BOP_LET(loaded, SharedCatalog::load(reader->handle()));
   const std::lock_guard lock(mutex_);
+  if (shared_ && csn < shared_csn_) return {};  // another change has overtaken this one
   shared_ = std::move(loaded);
+  shared_csn_ = csn;
   return {};
 }
 
@@ -131,10 +134,6 @@ Result<std::unique_ptr<Session>> Node::connect(const ConnectRequest& request, Ex
     return fail(ErrorCode::kNotInPrerequisiteState, "database \"{}\" is not currently accepting connections",
                 name);
   }
-  if (session_count() >= options_.max_connections && !role->superuser) {
-    return fail(ErrorCode::kTooManyConnections, "sorry, too many clients already: max_connections is {}",
-                options_.max_connections);
-  }
   return PgSession::open(*this, database, *entry, *role, request, executor, backend_pid);
 }
 
@@ -151,22 +150,36 @@ std::size_t Node::session_count() const {
   return sessions_.size();
 }
 
-void Node::change_shared(Executor& executor, std::function<Status(sqlite3*)> change,
+void Node::change_shared(Executor& executor, SharedChange change,
                          std::move_only_function<void(Status)> done) {
   const auto system = databases_.system();
-  using Done = std::move_only_function<void(Status)>;
   struct Job {
-    std::function<Status(sqlite3*)> change;
-    Done done;
+    SharedChange what;
+    std::move_only_function<void(Status)> done;
     database::WriterLane::Ticket ticket = 0;
   };
   auto job = std::make_shared<Job>(Job{std::move(change), std::move(done), 0});
-  auto run = [this, system, job, &executor](Status entered) {
-    if (!entered) return job->done(entered);
+  {
+    const std::lock_guard lock(mutex_);
+    ++shared_changes_;
+  }
+  auto end = [this, job](Status outcome) {
+    if (outcome) {
+      job->what.committed();
+      outcome = reload_shared();
+      if (!outcome) log_error("the shared catalog is committed, but cannot be read", outcome.error());
+    } else {
+      job->what.undone();
+    }
+    job->done(std::move(outcome));
+    end_shared_change();
+  };
+  auto run = [system, job, end, &executor](Status entered) {
+    if (!entered) return end(std::move(entered));
     const auto finish = [&]() -> Result<Csn> {
       BOP_LET(writer, rows_of(*system).writer());
       BOP_TRY(writer->begin_write());
-      if (Status changed = job->change(writer->handle()); !changed) {
+      if (Status changed = job->what.change(writer->handle()); !changed) {
         writer->rollback();
         return std::unexpected(changed.error());
       }
@@ -174,12 +187,8 @@ void Node::change_shared(Executor& executor, std::function<Status(sqlite3*)> cha
     };
     auto csn = finish();
     system->lane().leave(job->ticket);
-    if (!csn) return job->done(std::unexpected(csn.error()));
-    auto publish = [this, job](Status durable) {
-      if (durable) durable = reload_shared();
-      job->done(durable);
-    };
-    if (system->gate().when(*csn, executor, publish)) publish({});
+    if (!csn) return end(std::unexpected(csn.error()));
+    if (system->gate().when(*csn, executor, end)) end({});
   };
   const auto entered = system->lane().enter(
       {.session = 0, .description = "shared catalog", .timeout = std::nullopt, .evict = {}}, executor, run);
@@ -187,14 +196,39 @@ void Node::change_shared(Executor& executor, std::function<Status(sqlite3*)> cha
   if (entered.granted) run({});
 }
 
-void Node::enter(PgSession& session) {
+void Node::end_shared_change() {
   const std::lock_guard lock(mutex_);
+  --shared_changes_;
+  shared_changed_.notify_all();
+}
+
+bool Node::wait_for_shared_changes(std::chrono::milliseconds most) const {
+  std::unique_lock lock(mutex_);
+  return shared_changed_.wait_for(lock, most, [this] { return shared_changes_ == 0; });
+}
+
+Status Node::enter(PgSession& session, const Role& role, const DatabaseEntry& entry) {
+  const std::lock_guard lock(mutex_);
+  if (dropping_.contains(entry.id) || session.database().dropped()) {
+    return std::unexpected(error(ErrorCode::kUndefinedDatabase, "database \"{}\" does not exist", entry.name)
+                               .detail("It seems to have just been dropped or renamed."));
+  }
+  const std::size_t most = options_.max_connections;
+  if (sessions_.size() >= most) {
+    return fail(ErrorCode::kTooManyConnections, "sorry, too many clients already");
+  }
+  if (!role.superuser && sessions_.size() + options_.superuser_reserved_connections >= most) {
+    return fail(ErrorCode::kTooManyConnections,
+                "remaining connection slots are reserved for non-replication superuser connections");
+  }
   sessions_[session.backend_pid()] = &session;
+  return {};
 }
 
 void Node::leave(PgSession& session) {
   const std::lock_guard lock(mutex_);
-  sessions_.erase(session.backend_pid());
+  const auto found = sessions_.find(session.backend_pid());
+  if (found != sessions_.end() && found->second == &session) sessions_.erase(found);
 }
 
 std::vector<sql::ClusterView::ActivityRow> Node::activity() const {
@@ -204,11 +238,26 @@ std::vector<sql::ClusterView::ActivityRow> Node::activity() const {
   return rows;
 }
 
-std::size_t Node::sessions_of(std::string_view database, const PgSession* except) const {
+Status Node::begin_drop(const DatabaseEntry& entry) {
   const std::lock_guard lock(mutex_);
-  return static_cast<std::size_t>(std::ranges::count_if(sessions_, [&](const auto& entry) {
-    return entry.second != except && entry.second->database_name() == database;
-  }));
+  const auto users = std::ranges::count_if(
+      sessions_, [&](const auto& known) { return known.second->database().id() == entry.id; });
+  if (users > 0) {
+    return std::unexpected(
+        error(ErrorCode::kObjectInUse, "database \"{}\" is being accessed by other users", entry.name)
+            .detail(fmt::format("There {} {} other session{} using the database.", users == 1 ? "is" : "are",
+                                users, users == 1 ? "" : "s")));
+  }
+  const SharedCatalog& newest = *shared_;
+  if (newest.database(entry.name) == nullptr || !dropping_.insert(entry.id).second) {
+    return fail(ErrorCode::kUndefinedDatabase, "database \"{}\" does not exist", entry.name);
+  }
+  return {};
+}
+
+void Node::end_drop(DatabaseId id) {
+  const std::lock_guard lock(mutex_);
+  dropping_.erase(id);
 }
 
 bool Node::cancel(std::int32_t backend_pid) {

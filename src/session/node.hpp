@@ -5,10 +5,13 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,6 +33,7 @@ struct NodeOptions {
   Clock* clock = nullptr;
   Random* random = nullptr;
   std::uint32_t max_connections = 10000;
+  std::uint32_t superuser_reserved_connections = 3;  // of them
   std::int64_t lock_timeout_ms = 0;
   std::int64_t statement_timeout_ms = 0;
   std::int64_t writer_idle_ms =
@@ -78,17 +82,27 @@ class Node final : public SessionFactory {
   [[nodiscard]] std::size_t session_count() const;
   [[nodiscard]] ParseCache& parse_cache() noexcept { return parse_cache_; }
 
-  // One change of the system database: `change` runs in a write transaction of it as soon as its lane is
-  // free; `done` runs on `executor` once the commit is durable and `shared()` shows it, or with the error.
-  void change_shared(Executor& executor, std::function<Status(sqlite3*)> change,
-                     std::move_only_function<void(Status)> done);
+  // One change of the system database, with what goes with it outside of that. It goes to its end whatever
+  // becomes of the session that asked: nothing in it may hold on to a session.
+  struct SharedChange {
+    std::function<Status(sqlite3*)> change;   // in a write transaction, as soon as the lane is free
+    std::function<void()> committed = [] {};  // it is durable; before shared() shows it
+    std::function<void()> undone = [] {};     // it is not, or nobody knows; change may not have run
+  };
+  // `done` runs on `executor` once `shared()` shows the change, or with the error.
+  void change_shared(Executor& executor, SharedChange change, std::move_only_function<void(Status)> done);
+  // False: changes of the shared catalog are still under way after `most`.
+  [[nodiscard]] bool wait_for_shared_changes(std::chrono::milliseconds most) const;
 
-  // Sessions register themselves.
-  void enter(PgSession& session);
+  // Sessions register themselves: 53300 when there are too many, 3D000 when their database goes away. A
+  // session that left has given back everything that it had of its database.
+  [[nodiscard]] Status enter(PgSession& session, const Role& role, const DatabaseEntry& entry);
   void leave(PgSession& session);
   [[nodiscard]] std::vector<sql::ClusterView::ActivityRow> activity() const;
-  // Connections to a database other than `except`.
-  [[nodiscard]] std::size_t sessions_of(std::string_view database, const PgSession* except) const;
+  // From success to end_drop nobody can connect to the database. 55006: sessions use it; 3D000: somebody else
+  // drops it.
+  [[nodiscard]] Status begin_drop(const DatabaseEntry& entry);
+  void end_drop(DatabaseId id);
   // pg_cancel_backend, CancelRequest. False: no such session.
   bool cancel(std::int32_t backend_pid);
 
@@ -97,6 +111,7 @@ class Node final : public SessionFactory {
   [[nodiscard]] Status start(std::string_view admin_password);
   [[nodiscard]] Status load_catalog(database::Database& database);
   [[nodiscard]] Status reload_shared();
+  void end_shared_change();
 
   NodeOptions options_;
   database::DatabaseSet& databases_;
@@ -105,7 +120,11 @@ class Node final : public SessionFactory {
   ParseCache parse_cache_;
   mutable std::mutex mutex_;
   std::shared_ptr<const SharedCatalog> shared_;
+  Csn shared_csn_;  // of shared_
   std::map<std::int32_t, PgSession*> sessions_;
+  std::set<DatabaseId> dropping_;  // until the DatabaseSet has dropped them
+  mutable std::condition_variable shared_changed_;
+  std::size_t shared_changes_ = 0;  // under way
 };
 
 }  // namespace bop::session

@@ -68,19 +68,19 @@ Result<std::unique_ptr<Session>> PgSession::open(Node& node, std::shared_ptr<dat
   std::unique_ptr<PgSession> session(
       new PgSession(node, std::move(database), entry, role, request, executor, backend_pid));
   BOP_TRY(session->apply_start_settings(request));
-  node.enter(*session);
+  BOP_TRY(node.enter(*session, role, entry));
   return session;
 }
 
 PgSession::~PgSession() {
   *alive_ = false;
-  node_.leave(*this);
   if (timer_) executor_.cancel(*timer_);
   sink_ = nullptr;
   run_.reset();
   executing_.reset();
   portals_.clear();
   transaction_.rollback();
+  node_.leave(*this);  // last: its database may be dropped from here on
 }
 
 Status PgSession::apply_start_settings(const ConnectRequest& request) {

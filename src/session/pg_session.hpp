@@ -73,6 +73,7 @@ struct Run {
   std::unique_ptr<CopyOut> copy_out;
   std::optional<Status> shared_result;  // of a change of the shared catalog
   std::shared_ptr<bool> shared_alive;
+  std::int64_t drop_until_ns = 0;  // DROP DATABASE waits for its users to go; 0: it has not begun to
 };
 
 struct Portal {
@@ -123,7 +124,7 @@ class PgSession final : public Session,
 
   // From any thread.
   [[nodiscard]] sql::ClusterView::ActivityRow activity_row() const;
-  [[nodiscard]] const std::string& database_name() const { return entry_.name; }
+  [[nodiscard]] const database::Database& database() const { return *database_; }
 
  private:
   // What the wire asked for and is in progress.
@@ -180,6 +181,7 @@ class PgSession final : public Session,
   [[nodiscard]] Status discard(const sql::ParsedStatement& statement);
   [[nodiscard]] Status run_ddl(Run& run);
   [[nodiscard]] Status start_shared_change(Run& run);  // roles and databases
+  [[nodiscard]] bool wait_for_users(Run& run);
   [[nodiscard]] Result<bool> maintain(Run& run);       // VACUUM, ANALYZE
   [[nodiscard]] Result<bool> checkpoint(Run& run);
   void answer_text(Run& run, std::string column, std::span<const std::string> lines);

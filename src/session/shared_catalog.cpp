@@ -103,6 +103,12 @@ Result<std::int64_t> take_number(sqlite3* system, std::string_view key) {
   return number;
 }
 
+// A session checks names against its snapshot; here is where two of them cannot both win.
+Result<bool> is_taken(sqlite3* system, std::string_view sql, std::string_view name) {
+  BOP_LET(query, Query::prepare(system, sql));
+  return query.bind(name).step();
+}
+
 constexpr std::string_view kTables = R"sql(
 CREATE TABLE bop_shared(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE bop_role(oid INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, superuser INTEGER NOT NULL,
@@ -243,6 +249,8 @@ Result<std::shared_ptr<const SharedCatalog>> SharedCatalog::load(sqlite3* system
 }
 
 Result<Oid> SharedCatalog::insert_role(sqlite3* system, Role role) {
+  BOP_LET(taken, is_taken(system, "SELECT 1 FROM bop_role WHERE name = ?1", role.name));
+  if (taken) return fail(ErrorCode::kDuplicateObject, "role \"{}\" already exists", role.name);
   BOP_LET(oid, take_number(system, "next_oid"));
   role.oid = static_cast<Oid>(oid);
   BOP_TRY(put_role(system, role));
@@ -259,6 +267,8 @@ Status SharedCatalog::delete_role(sqlite3* system, Oid oid) {
 }
 
 Result<DatabaseEntry> SharedCatalog::insert_database(sqlite3* system, DatabaseEntry entry) {
+  BOP_LET(taken, is_taken(system, "SELECT 1 FROM bop_database WHERE name = ?1", entry.name));
+  if (taken) return fail(ErrorCode::kDuplicateDatabase, "database \"{}\" already exists", entry.name);
   BOP_LET(oid, take_number(system, "next_oid"));
   BOP_LET(id, take_number(system, "next_database_id"));
   entry.oid = static_cast<Oid>(oid);

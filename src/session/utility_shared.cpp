@@ -1,7 +1,9 @@
 // Roles and databases: CREATE, ALTER and DROP ROLE (USER, GROUP), CREATE and DROP DATABASE. They change the
 // system database, in a transaction of their own: not part of a transaction block.
 #include <algorithm>
+#include <chrono>
 
+#include "base/log.hpp"
 #include "session/pg_session.hpp"
 #include "sql/tree.hpp"
 
@@ -78,6 +80,7 @@ static Status apply_role_options(const pg::NodeList options, Role& role, const C
 }
 
 Status PgSession::start_shared_change(Run& run) {
+  if (run.drop_until_ns != 0) BOP_TRY(check_interrupt());
   const sql::ParsedStatement& statement = *run.statement;
   const pg::Node& node = *statement.node;
   if (in_block_ || transaction_.active()) {
@@ -93,8 +96,8 @@ Status PgSession::start_shared_change(Run& run) {
   const Role* self = shared->role(role_.oid);
   const bool may_roles = self != nullptr && (self->superuser || self->createrole);
   const bool may_databases = self != nullptr && (self->superuser || self->createdb);
-  std::function<Status(sqlite3*)> change;
-  std::function<Status()> after;  // once the change is durable
+  Node::SharedChange shared_change;
+  std::function<Status(sqlite3*)>& change = shared_change.change;
 
   switch (node.node_case) {
     case PG_QUERY__NODE__NODE_CREATE_ROLE_STMT: {
@@ -216,18 +219,19 @@ Status PgSession::start_shared_change(Run& run) {
           return fail(ErrorCode::kNotImplemented, "database option \"{}\" is not implemented", name);
         }
       }
-      auto created = std::make_shared<DatabaseEntry>();
-      change = [entry, created](sqlite3* system) -> Status {
+      auto prepared = std::make_shared<std::shared_ptr<database::Database>>();
+      change = [entry, prepared, &node = node_](sqlite3* system) -> Status {
         BOP_LET(made, SharedCatalog::insert_database(system, entry));
-        *created = made;
-        return {};
-      };
-      after = [this, created]() -> Status {
-        BOP_LET(database, node_.databases().create_database(created->id, created->name));
-        node_.limit_idle_writers(*database);
+        BOP_LET(database, node.databases().prepare_database(made.id, made.name));
+        node.limit_idle_writers(*database);
         database->publish_attachment(static_cast<rowstore::RowStore&>(database->rows()).tip(),
                                      std::make_shared<const sql::Catalog>(sql::builtin_relations()));
+        *prepared = std::move(database);
         return {};
+      };
+      shared_change.committed = [prepared, &node = node_] { node.databases().list(*prepared); };
+      shared_change.undone = [prepared, &node = node_] {
+        if (*prepared) node.databases().discard(*prepared);
       };
       break;
     }
@@ -250,14 +254,18 @@ Status PgSession::start_shared_change(Run& run) {
       if (BOP_PG_LIST(&drop, options).size() > 0) {
         return fail(ErrorCode::kNotImplemented, "DROP DATABASE ... WITH (FORCE) is not implemented");
       }
-      if (const std::size_t others = node_.sessions_of(name, this); others > 0) {
-        return std::unexpected(
-            error(ErrorCode::kObjectInUse, "database \"{}\" is being accessed by other users", name)
-                .detail(fmt::format("There {} {} other session{} using the database.",
-                                    others == 1 ? "is" : "are", others, others == 1 ? "" : "s")));
+      if (Status begun = node_.begin_drop(*known); !begun) {
+        if (begun.error().code() == ErrorCode::kObjectInUse && wait_for_users(run)) return {};
+        return begun;
       }
       change = [oid = known->oid](sqlite3* system) { return SharedCatalog::delete_database(system, oid); };
-      after = [this, id = known->id] { return node_.databases().drop_database(id); };
+      shared_change.committed = [id = known->id, &node = node_] {
+        if (Status gone = node.databases().drop_database(id); !gone) {
+          log_error("files of a dropped database are left until the next start", gone.error());
+        }
+        node.end_drop(id);
+      };
+      shared_change.undone = [id = known->id, &node = node_] { node.end_drop(id); };
       break;
     }
     default: return fail(ErrorCode::kNotImplemented, "{} is not implemented", statement.command);
@@ -267,15 +275,27 @@ Status PgSession::start_shared_change(Run& run) {
   run.shared_alive = std::make_shared<bool>(true);
   // The run may die before the answer: the session (alive_) and the run (its own token) both say so.
   std::weak_ptr<bool> run_alive = run.shared_alive;
-  node_.change_shared(executor_, std::move(change),
-                      [this, &run, alive = alive_, run_alive, after = std::move(after)](Status status) {
-                        if (!*alive) return;
-                        if (status && after) status = after();
-                        if (run_alive.expired()) return;
-                        run.shared_result = status;
+  node_.change_shared(executor_, std::move(shared_change),
+                      [this, &run, alive = alive_, run_alive](Status status) {
+                        if (!*alive || run_alive.expired()) return;
+                        run.shared_result = std::move(status);
                         if (sink_ != nullptr) sink_->wake();
                       });
   return {};
+}
+
+// Clients that have just closed their connection may still be listed. True: the session is woken to look
+// again.
+bool PgSession::wait_for_users(Run& run) {
+  constexpr std::int64_t kMostNs = 5'000'000'000;  // as PostgreSQL
+  constexpr std::chrono::milliseconds kLook{50};
+  const std::int64_t now = node_.options().clock->steady_ns();
+  if (run.drop_until_ns == 0) run.drop_until_ns = now + kMostNs;
+  if (now >= run.drop_until_ns) return false;
+  (void)executor_.post_after(kLook, [this, alive = alive_] {
+    if (*alive && sink_ != nullptr) sink_->wake();
+  });
+  return true;
 }
 
 }  // namespace bop::session

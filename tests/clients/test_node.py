@@ -15,6 +15,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import urllib.error
@@ -218,6 +219,92 @@ class Node(unittest.TestCase):
             shutil.move(os.path.join(kept, name), os.path.join(log, name))
         self.node.start()
         self.assertEqual(self.ask("SELECT count(*) FROM t"), [["0"]])
+
+    def test_databases_are_dropped_while_clients_connect(self):
+        self.node.start()
+        end = time.monotonic() + 6
+        seen, broken = set(), []
+
+        def work(number):
+            while time.monotonic() < end:
+                try:
+                    connection = self.node.connect("fleeting")
+                except wire.ConnectError as refused:
+                    seen.add(refused.fields["C"])
+                    continue
+                for sql in (f"CREATE TABLE IF NOT EXISTS t{number} (a int, b text)", "BEGIN",
+                            f"INSERT INTO t{number} SELECT g, repeat('x', 500) FROM generate_series(1, 100) g", "COMMIT"):
+                    error = connection.simple(sql)[-1].error
+                    if error is not None:
+                        broken.append((sql, error))
+                seen.add("worked")
+                connection.close()
+                time.sleep(0.005)
+
+        workers = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+        for worker in workers:
+            worker.start()
+        admin = self.node.connect()
+        dropped = 0
+        while time.monotonic() < end:
+            self.ask("CREATE DATABASE fleeting", admin)
+            time.sleep(0.02)
+            while True:
+                error = admin.simple("DROP DATABASE fleeting")[-1].error
+                if error is None:
+                    break
+                self.assertEqual(error["C"], "55006")
+            dropped += 1
+        for worker in workers:
+            worker.join()
+        self.assertEqual(broken, [])
+        self.assertEqual(seen, {"worked", "3D000"})
+        self.assertGreater(dropped, 3)
+
+    def test_drop_database_waits_for_clients_that_are_leaving(self):
+        self.node.start()
+        admin = self.node.connect()
+        self.ask("CREATE DATABASE left_alone", admin)
+        guest = self.node.connect("left_alone")
+        threading.Timer(0.5, guest.close).start()
+        self.ask("DROP DATABASE left_alone", admin)
+        self.ask("CREATE DATABASE used", admin)
+        guest = self.node.connect("used")
+        error = admin.simple("DROP DATABASE used")[-1].error
+        self.assertEqual((error["C"], error["M"], error["D"]),
+                         ("55006", 'database "used" is being accessed by other users',
+                          "There is 1 other session using the database."))
+        self.assertEqual(self.ask("SELECT 1", guest), [["1"]])
+        self.node.connect("used").close()
+
+    def test_create_database_that_failed_has_not_happened(self):
+        self.node.start()
+        admin = self.node.connect()
+        ids = [int(name) for name in os.listdir(os.path.join(self.node.directory, "db"))]
+        blocker = os.path.join(self.node.directory, "db", str(max(ids) + 1))
+        with open(blocker, "w", encoding="utf-8"):
+            pass
+        self.assertIsNotNone(admin.simple("CREATE DATABASE blocked")[-1].error)
+        self.assertEqual(self.ask("SELECT count(*) FROM pg_database WHERE datname = 'blocked'"), [["0"]])
+        os.unlink(blocker)
+        self.ask("CREATE DATABASE blocked", admin)
+        self.node.connect("blocked").close()
+        self.ask("DROP DATABASE blocked", admin)
+
+    def test_create_and_drop_database_do_not_depend_on_the_client(self):
+        self.node.start()
+        for round_ in range(20):
+            for sql in (f"CREATE DATABASE orphan{round_}", f"DROP DATABASE orphan{round_}"):
+                client = self.node.connect()
+                client.send(wire.message(b"Q", sql.encode() + b"\0"))
+                client.close()
+                listed = [["1"]] if sql.startswith("CREATE") else [["0"]]
+                deadline = time.monotonic() + 10
+                while self.ask(f"SELECT count(*) FROM pg_database WHERE datname = 'orphan{round_}'") != listed:
+                    if time.monotonic() > deadline:  # the node may have seen the end before the statement
+                        self.ask(sql)
+            self.assertFalse([name for name in os.listdir(os.path.join(self.node.directory, "db"))
+                              if not os.listdir(os.path.join(self.node.directory, "db", name))])
 
     def test_version_and_help(self):
         for flag in ("--version", "--help"):
