@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -56,11 +57,29 @@ Status write_small(Disk& disk, const std::string& directory, const std::string& 
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
-Status check_format(Disk& disk, const std::string& path) {
+// A folder without `format` becomes a data directory only if nothing of anybody else is in it: a start makes
+// and removes files there. What may be: the configuration, and what a first start leaves that ended before it
+// wrote `format`.
+Status refuse_foreign_folder(Disk& disk, const std::string& path) {
+  constexpr std::array<std::string_view, 3> kOurs{"bop.toml", "lock", "format.new"};
+  BOP_LET(names, disk.list(path));
+  const auto foreign = std::ranges::find_if(
+      names, [&](const std::string& name) { return std::ranges::find(kOurs, name) == kOurs.end(); });
+  if (foreign == names.end()) return {};
+  return fail(
+      ErrorCode::kConfigInvalid,
+      "the directory {} is not empty (\"{}\") and has no file \"format\", so it is no data directory of BOP; "
+      "choose an empty or a new one with --data-dir",
+      path, *foreign);
+}
+
+// False: the folder is new and may be used. Changes nothing.
+Result<bool> check_format(Disk& disk, const std::string& path) {
   const Result<std::string> text = read_small(path + "/format");
   if (!text) {
     if (text.error().code() != ErrorCode::kFileNotFound) return std::unexpected(text.error());
-    return write_small(disk, path, "format", fmt::format("bop {}\n", kDataFormat));
+    BOP_TRY(refuse_foreign_folder(disk, path));
+    return false;
   }
   std::string_view line = *text;
   std::uint32_t version = 0;
@@ -68,7 +87,7 @@ Status check_format(Disk& disk, const std::string& path) {
   if (ours) {
     line.remove_prefix(4);
     const auto end = std::from_chars(line.data(), line.data() + line.size(), version);
-    if (end.ec == std::errc{} && version > 0 && version <= kDataFormat) return {};
+    if (end.ec == std::errc{} && version > 0 && version <= kDataFormat) return true;
     if (end.ec == std::errc{} && version > kDataFormat) {
       return fail(
           ErrorCode::kFormatTooNew,
@@ -81,6 +100,15 @@ Status check_format(Disk& disk, const std::string& path) {
               "{}/format does not name a format of BOP; choose another directory with --data-dir", path);
 }
 
+// "<database id>-<number>", as the row store names them; others are not ours to remove.
+bool is_scratch_name(std::string_view name) {
+  const std::size_t dash = name.find('-');
+  const auto is_number = [](std::string_view text) {
+    return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+  };
+  return dash != name.npos && is_number(name.substr(0, dash)) && is_number(name.substr(dash + 1));
+}
+
 }  // namespace
 
 Result<DataDirectory> DataDirectory::open(Disk& disk, const std::string& given) {
@@ -90,6 +118,7 @@ Result<DataDirectory> DataDirectory::open(Disk& disk, const std::string& given) 
     return fail(ErrorCode::kConfigInvalid, "data_dir is empty; name a folder with --data-dir");
   if (Status made = disk.create_directories(path); !made) return not_writable(path, made.error().what());
   if (::access(path.c_str(), W_OK | X_OK) != 0) return not_writable(path, std::strerror(errno));
+  BOP_TRY(check_format(disk, path));  // before the lock, which is a file
   auto lock = disk.lock(path + "/lock");
   if (!lock) {
     if (lock.error().code() != ErrorCode::kLocked) return not_writable(path, lock.error().what());
@@ -99,12 +128,15 @@ Result<DataDirectory> DataDirectory::open(Disk& disk, const std::string& given) 
         path, lock.error().what());
   }
   DataDirectory directory(disk, path, std::move(*lock));
-  BOP_TRY(check_format(disk, path));
+  BOP_LET(formatted, check_format(disk, path));
+  if (!formatted) BOP_TRY(write_small(disk, path, "format", fmt::format("bop {}\n", kDataFormat)));
   for (const std::string& name : {directory.log_path(), directory.scratch_path()}) {
     if (Status made = disk.create_directories(name); !made) return not_writable(path, made.error().what());
   }
   BOP_LET(left_over, disk.list(directory.scratch_path()));
-  for (const std::string& name : left_over) BOP_TRY(disk.remove(directory.scratch_path() + "/" + name));
+  for (const std::string& name : left_over) {
+    if (is_scratch_name(name)) BOP_TRY(disk.remove(directory.scratch_path() + "/" + name));
+  }
   return directory;
 }
 

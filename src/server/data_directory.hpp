@@ -6,7 +6,11 @@
 //   DATA/address          "<listen address> <PostgreSQL port> <HTTP port>\n" while the node serves
 //   DATA/log/             the commit stream (aof)
 //   DATA/db/              the databases (database)
-//   DATA/tmp/             scratch files, emptied at the start
+//   DATA/tmp/             scratch files ("<database>-<number>"), removed at the start
+//   DATA/bop.toml         settings, if the user wrote some (base)
+//
+// A folder without `format` is taken only if it is empty but for bop.toml and what a first start leaves that
+// was interrupted before it wrote `format`.
 //
 // admin.password is durable before the role's verifier is committed, so that a crash between the two leaves a
 // pair that fits: the next start reads the file and makes the verifier from it.
@@ -28,7 +32,7 @@ inline constexpr std::uint32_t kDataFormat = 1;
 class DataDirectory {
  public:
   // Makes what is missing and takes the lock. Errors, each one sentence with what to do: not writable, in
-  // use, of a newer format.
+  // use, of a newer format, or a folder of something else, in which nothing is changed then.
   [[nodiscard]] static Result<DataDirectory> open(Disk& disk, const std::string& path);
 
   [[nodiscard]] const std::string& path() const noexcept { return path_; }

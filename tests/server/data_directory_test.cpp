@@ -74,9 +74,35 @@ TEST_F(DataDirectoryTest, ScratchFilesOfTheLastRunAreGone) {
   {
     ASSERT_TRUE(DataDirectory::open(*disk_, folder_));
   }
-  write("/tmp/left", "over");
+  write("/tmp/12-345", "over");
+  write("/tmp/notes-1", "not ours");
   ASSERT_TRUE(DataDirectory::open(*disk_, folder_));
-  EXPECT_FALSE(std::filesystem::exists(folder_ + "/tmp/left"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/tmp/12-345"));
+  EXPECT_TRUE(std::filesystem::exists(folder_ + "/tmp/notes-1"));
+}
+
+TEST_F(DataDirectoryTest, FolderOfSomethingElseIsRefusedAndNotTouched) {
+  for (const std::string name : {"precious.txt", "log", "db", "tmp"}) {
+    const std::string path = folder_ + "/of-" + name;
+    std::filesystem::create_directories(path + "/tmp");
+    std::ofstream(path + "/tmp/1-1") << "precious";
+    if (name != "tmp") std::ofstream(path + "/" + name) << "precious";
+    const auto refused = DataDirectory::open(*disk_, path);
+    ASSERT_FALSE(refused) << name;
+    EXPECT_EQ(refused.error().code(), ErrorCode::kConfigInvalid);
+    EXPECT_NE(refused.error().what().find(path), std::string::npos);
+    EXPECT_TRUE(std::filesystem::exists(path + "/tmp/1-1"));
+    EXPECT_FALSE(std::filesystem::exists(path + "/lock"));
+    EXPECT_FALSE(std::filesystem::exists(path + "/format"));
+  }
+}
+
+TEST_F(DataDirectoryTest, InterruptedFirstStartIsTakenUp) {
+  write("/lock", "1\n");
+  write("/format.new", "bo");
+  write("/bop.toml", "");
+  ASSERT_TRUE(DataDirectory::open(*disk_, folder_));
+  EXPECT_TRUE(std::filesystem::exists(folder_ + "/format"));
 }
 
 TEST_F(DataDirectoryTest, AddressIsReadBack) {
