@@ -54,6 +54,10 @@ int inspect(const std::string& given, bool records) {
     fmt::print(stderr, "bop: {}\n", summary.error().what());
     return kUnreadable;
   }
+  if (summary->segments == 0) {
+    fmt::print(stderr, "bop: there is no log in {}: it holds no segment (*.log)\n", directory);
+    return kUnreadable;
+  }
   fmt::print("{} segments, {} records ({} bytes), {} marks, lsn {} to {}, durable to {}; {} problems\n",
              summary->segments, summary->records, summary->payload_bytes, summary->marks,
              summary->first.value, summary->last.value, summary->watermark.value, summary->problems);

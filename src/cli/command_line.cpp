@@ -41,7 +41,7 @@ int serve(const std::vector<std::string>& flags) {
   const auto settings = Settings::load(flags, Settings::process_environment());
   if (!settings) return report(std::unexpected(settings.error()));
   for (const std::string& suspect : settings->suspects()) {
-    fmt::print(stderr, "warning: {} is no setting of BOP\n", suspect);
+    fmt::print(stderr, "warning: {}\n", suspect);
   }
   return report(
       server::serve(*settings, [flags] { return Settings::load(flags, Settings::process_environment()); }));
@@ -89,9 +89,28 @@ void describe(CLI::App& app, Arguments& arguments) {
         ->required();
   }
   CLI::App* settings = app.add_subcommand("settings", "Describe all settings");
-  settings->add_flag("--markdown", arguments.markdown, "As docs/settings.md");
+  settings->add_flag("--markdown", arguments.markdown, "As the table in docs/operations.md");
   app.add_subcommand("version", "Print the version");
   app.add_subcommand("help", "Print this help");
+}
+
+bool is_unknown_command(const CLI::App& app, const std::string& word) {
+  if (word.starts_with('-')) return false;
+  const auto known =
+      app.get_subcommands([&](const CLI::App* command) { return command->get_name() == word; });
+  return known.empty();
+}
+
+int unknown_command(CLI::App& app, std::string_view program, const std::string& word) {
+  std::string known;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    known += (known.empty() ? "" : ", ") + command->get_name();
+  }
+  fmt::print(
+      stderr, "bop: {} the commands of {} are {}\n",
+      word.empty() ? std::string("a command is missing:") : fmt::format("there is no command \"{}\":", word),
+      program, known);
+  return kWrongArgument;
 }
 
 int dispatch(CLI::App& app, Arguments& arguments, const std::string& help) {
@@ -126,6 +145,11 @@ int run(int argc, char** argv) {
   CLI::App app("BOP: a database node that speaks PostgreSQL", "bop");
   describe(app, arguments);
   const std::string help = app.help();  // after parsing it would be the help of the command `help`
+  if (words.empty()) return unknown_command(app, "bop", "");
+  if (is_unknown_command(app, words[0])) return unknown_command(app, "bop", words[0]);
+  if (words[0] == "aof" && (words.size() == 1 || is_unknown_command(*app.get_subcommand("aof"), words[1]))) {
+    return unknown_command(*app.get_subcommand("aof"), "bop aof", words.size() == 1 ? "" : words[1]);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {

@@ -21,7 +21,8 @@ constexpr int kNoConnection = 2;
 class Script {
  public:
   explicit Script(std::FILE* file, bool is_prompt) : file_(file), is_prompt_(is_prompt) {}
-  explicit Script(std::string text) { splitter_.feed(std::move(text)); }
+  // `data`: where the data of COPY FROM STDIN come from.
+  Script(std::string_view text, Script& data) : data_(&data) { splitter_.feed(text); }
 
   [[nodiscard]] std::optional<std::string> next(const std::string& prompt) {
     while (true) {
@@ -34,6 +35,7 @@ class Script {
     return last;
   }
   [[nodiscard]] std::optional<std::string> next_data_line() {
+    if (data_ != nullptr) return data_->next_data_line();
     if (std::exchange(first_line_, false)) splitter_.skip_line_end();
     while (true) {
       if (auto line = splitter_.next_line()) {
@@ -70,6 +72,7 @@ class Script {
   }
   StatementSplitter splitter_;
   std::FILE* file_ = nullptr;
+  Script* data_ = nullptr;
   bool is_prompt_ = false;
   bool first_line_ = false;
 };
@@ -185,8 +188,10 @@ int run_sql(const SqlCommand& command) {
     return kNoConnection;
   }
   const std::string database = url->database.empty() ? url->user : url->database;
+  const bool is_prompt = ::isatty(STDIN_FILENO) == 1;
+  Script input(stdin, is_prompt);
   for (const std::string& text : command.statements) {
-    Script script(text);
+    Script script(text, input);
     if (const int code = run_script(link, console, script, false, database); code != 0) return code;
   }
   for (const std::string& name : command.files) {
@@ -201,10 +206,8 @@ int run_sql(const SqlCommand& command) {
     if (code != 0) return code;
   }
   if (!command.statements.empty() || !command.files.empty()) return 0;
-  const bool is_prompt = ::isatty(STDIN_FILENO) == 1;
   if (is_prompt) fmt::print("Statements end with ';'. The end of input (Ctrl-D) leaves.\n");
-  Script script(stdin, is_prompt);
-  return run_script(link, console, script, is_prompt, database);
+  return run_script(link, console, input, is_prompt, database);
 }
 
 }  // namespace bop::cli

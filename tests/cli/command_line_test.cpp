@@ -50,6 +50,31 @@ TEST(CommandLine, SettingsComeFromTheirTable) {
   EXPECT_NE(run_with({"settings", "--markdown"}).out.find("| "), std::string::npos);
 }
 
+TEST(CommandLine, UnknownCommandsHearTheKnownOnes) {
+  const Outcome unknown = run_with({"frob"});
+  EXPECT_EQ(unknown.code, 2);
+  for (const std::string word : {"frob", "serve", "sql", "status", "aof", "settings"}) {
+    EXPECT_NE(unknown.err.find(word), std::string::npos) << word;
+  }
+  const Outcome below = run_with({"aof", "frob"});
+  EXPECT_EQ(below.code, 2);
+  for (const std::string word : {"frob", "dump", "verify"}) {
+    EXPECT_NE(below.err.find(word), std::string::npos) << word;
+  }
+}
+
+TEST(CommandLine, FolderWithoutALogIsNotVerified) {
+  std::string folder = testing::TempDir() + "bop-no-log-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  for (const std::string command : {"verify", "dump"}) {
+    const Outcome outcome = run_with({"aof", command, folder});
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_NE(outcome.err.find("no log"), std::string::npos);
+    EXPECT_NE(outcome.err.find(folder), std::string::npos);
+  }
+  std::filesystem::remove_all(folder);
+}
+
 TEST(CommandLine, WrongWordsAreRefused) {
   for (const auto& words : std::vector<std::vector<std::string>>{{},
                                                                  {"srve"},
