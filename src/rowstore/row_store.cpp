@@ -117,6 +117,11 @@ void RowStore::give_back(State& state, std::unique_ptr<Connection> connection) n
   serve_waiting(state);
 }
 
+bool RowStore::readers_wanted() const {
+  std::lock_guard lock(state_->mutex);
+  return !state_->waiting.empty();
+}
+
 // Gives readers to those who wait, as far as there are readers.
 void RowStore::serve_waiting(State& state) {
   for (;;) {

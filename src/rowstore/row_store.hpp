@@ -87,6 +87,9 @@ class RowStore final : public database::TableEngine {
   // A reader as soon as one is back, first come first served; the callback runs on `executor`.
   void borrow_reader(Executor& executor, std::move_only_function<void(Result<ReaderLease>)> lent);
 
+  // Somebody waits for one.
+  [[nodiscard]] bool readers_wanted() const;
+
   // Newest commit that a new snapshot shows; may run ahead of the log (output gate).
   [[nodiscard]] Csn tip() const;
 

@@ -6,6 +6,7 @@
 #include <boost/asio/ip/address.hpp>
 #include <cerrno>
 
+#include "base/log.hpp"
 #include "base/metrics.hpp"
 
 namespace bop::server {
@@ -43,8 +44,8 @@ void PgConnection::start() {
   socket_.set_option(boost::asio::ip::tcp::no_delay(true), failure);
   socket_.set_option(boost::asio::socket_base::keep_alive(true), failure);
   bool is_loopback = false;
-  std::string address = address_of(socket_, is_loopback);
-  connection_.emplace(services_, executor_, std::move(address), is_loopback, [weak = weak_from_this()] {
+  address_ = address_of(socket_, is_loopback);
+  connection_.emplace(services_, executor_, address_, is_loopback, [weak = weak_from_this()] {
     if (auto self = weak.lock()) {
       AsioExecutor& executor = self->executor_;
       executor.post([self = std::move(self)] { self->drive(); });
@@ -154,7 +155,8 @@ bool PgConnection::write() {
       writable_ = false;
       if (!write_blocked_) {
         write_blocked_ = true;
-        arm_timer(limits_.write_timeout);
+        blocked_since_ = std::chrono::steady_clock::now();
+        watch_blocked_write();
       }
     } else if (errno != EINTR) {
       connection_->abort(Error(ErrorCode::kConnectionFailure, "the connection broke"));
@@ -222,9 +224,28 @@ void PgConnection::on_timer() {
     write();
     if (!is_closed_) close();
   } else if (write_blocked_) {
-    connection_->abort(Error(ErrorCode::kConnectionFailure, "the client does not read"));
-    close();
+    watch_blocked_write();
   }
+}
+
+// A client may read as slowly as it likes while nobody waits for it: a pager, a debugger, a stream of
+// results.
+void PgConnection::watch_blocked_write() {
+  using std::chrono::milliseconds;
+  constexpr milliseconds kLook{1000};
+  const auto blocked =
+      std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - blocked_since_);
+  const bool ending = connection_->is_closing();
+  const bool endless = limits_.write_timeout == milliseconds(0);
+  const milliseconds most = ending || endless ? limits_.farewell_timeout : limits_.write_timeout;
+  if (blocked < most) return arm_timer(most - blocked);
+  if (!ending && (endless || !connection_->holds_up_others())) return arm_timer(kLook);
+  log_warning("a client that does not read its answers was cut off",
+              {{"pid", connection_->backend_pid()},
+               {"client", address_},
+               {"blocked_ms", static_cast<std::int64_t>(blocked.count())}});
+  connection_->abort(Error(ErrorCode::kConnectionFailure, "the client does not read"));
+  close();
 }
 
 void PgConnection::close() {

@@ -26,7 +26,10 @@ namespace bop::server {
 
 struct PgLimits {
   std::chrono::milliseconds authentication_timeout{60'000};  // from accept to the open session
-  std::chrono::milliseconds write_timeout{60'000};           // without a byte taken by the client
+  // Without a byte taken by a client that others wait for; 0: they wait on.
+  std::chrono::milliseconds write_timeout{60'000};
+  // The same for the last words of a connection that ends.
+  std::chrono::milliseconds farewell_timeout{60'000};
 };
 
 class PgConnection final : public std::enable_shared_from_this<PgConnection> {
@@ -51,6 +54,7 @@ class PgConnection final : public std::enable_shared_from_this<PgConnection> {
   bool write();
   void wait_for_events();
   void wait_for_gate();
+  void watch_blocked_write();
   void arm_timer(std::chrono::milliseconds delay);
   void on_timer();
   void close();
@@ -60,6 +64,7 @@ class PgConnection final : public std::enable_shared_from_this<PgConnection> {
   wire::pg::Services& services_;
   const PgLimits limits_;
   Closed closed_;
+  std::string address_;  // of the client
   std::optional<wire::pg::Connection> connection_;
 
   std::atomic<unsigned> marks_ = 0;  // calls of drive() that are not worked off
@@ -76,6 +81,7 @@ class PgConnection final : public std::enable_shared_from_this<PgConnection> {
   std::optional<Executor::TimerId> timer_;
   bool authenticated_ = false;
   bool write_blocked_ = false;
+  std::chrono::steady_clock::time_point blocked_since_;
   bool is_closed_ = false;
 };
 

@@ -1,8 +1,11 @@
 #include "server/pg_listener.hpp"
 
+#include <array>
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 
 #include "base/metrics.hpp"
+#include "wire/pg/replies.hpp"
 
 namespace bop::server {
 
@@ -44,12 +47,13 @@ Result<tcp::acceptor> listen_on(asio::io_context& io, const std::string& address
 }
 
 PgListener::PgListener(tcp::acceptor acceptor, std::vector<AsioExecutor*> reactors,
-                       wire::pg::Services& services, PgLimits limits)
+                       wire::pg::Services& services, PgLimits limits, Capacity capacity)
     : reactors_(std::move(reactors)),
       acceptor_(std::move(acceptor)),
       pause_(acceptor_.get_executor()),
       services_(services),
       limits_(limits),
+      capacity_(capacity),
       port_(acceptor_.local_endpoint().port()) {}
 
 void PgListener::start() {
@@ -69,6 +73,12 @@ void PgListener::accept() {
           });
           return;
         }
+        // The system gives the lowest free number: a high one says that as many are open.
+        if (count() >= capacity_.sockets ||
+            static_cast<std::size_t>(socket.native_handle()) >= capacity_.descriptors) {
+          turn_away(std::move(socket));
+          return accept();
+        }
         auto connection = std::make_shared<PgConnection>(std::move(socket), reactor, services_, limits_,
                                                          [this](const std::shared_ptr<PgConnection>& closed) {
                                                            const std::lock_guard lock(mutex_);
@@ -84,6 +94,20 @@ void PgListener::accept() {
         reactor.post([connection] { connection->start(); });
         accept();
       });
+}
+
+void PgListener::turn_away(tcp::socket socket) const {
+  boost::system::error_code failure;
+  std::string words;
+  wire::pg::write_error(words, wire::pg::ErrorSeverity::kFatal,
+                        Error(ErrorCode::kTooManyConnections, "sorry, too many clients already"));
+  socket.non_blocking(true, failure);
+  (void)socket.write_some(boost::asio::buffer(words), failure);
+  socket.shutdown(tcp::socket::shutdown_send, failure);
+  // Unread bytes would turn the end into a reset, which may overtake our words.
+  std::array<char, 1024> rest;
+  while (socket.read_some(boost::asio::buffer(rest), failure) == rest.size()) {
+  }
 }
 
 std::vector<std::shared_ptr<PgConnection>> PgListener::open_connections() const {

@@ -7,6 +7,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <condition_variable>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -26,8 +27,13 @@ namespace bop::server {
 
 class PgListener {
  public:
+  struct Capacity {
+    std::size_t sockets = SIZE_MAX;      // open at once, those that have not logged in included
+    std::size_t descriptors = SIZE_MAX;  // numbers above are for files
+  };
+  // Clients above the capacity are told so (53300).
   PgListener(boost::asio::ip::tcp::acceptor acceptor, std::vector<AsioExecutor*> reactors,
-             wire::pg::Services& services, PgLimits limits);
+             wire::pg::Services& services, PgLimits limits, Capacity capacity);
 
   void start();
   // No new clients; open statements end, idle clients go at once.
@@ -41,6 +47,7 @@ class PgListener {
 
  private:
   void accept();
+  void turn_away(boost::asio::ip::tcp::socket socket) const;
   [[nodiscard]] std::vector<std::shared_ptr<PgConnection>> open_connections() const;
 
   std::vector<AsioExecutor*> reactors_;
@@ -48,6 +55,7 @@ class PgListener {
   boost::asio::steady_timer pause_;  // after accept() failed for want of descriptors
   wire::pg::Services& services_;
   const PgLimits limits_;
+  const Capacity capacity_;
   std::uint16_t port_ = 0;
   std::size_t next_reactor_ = 0;
   mutable std::mutex mutex_;

@@ -21,6 +21,7 @@
 #include "base/scram.hpp"
 #include "base/trace.hpp"
 #include "server/data_directory.hpp"
+#include "server/descriptors.hpp"
 #include "server/node_metrics.hpp"
 #include "server/pg_listener.hpp"
 #include "server/storage.hpp"
@@ -148,6 +149,30 @@ void reload(Settings& settings, const std::function<Result<Settings>()>& read_ag
   log_info("settings read again", {{"changed", static_cast<std::int64_t>(changed.size())}});
 }
 
+Status check_connection_limits(const Settings& settings) {
+  if (settings.superuser_reserved_connections() < settings.max_connections()) return {};
+  return fail(ErrorCode::kConfigInvalid,
+              "superuser_reserved_connections ({}) must be less than max_connections ({})",
+              settings.superuser_reserved_connections(), settings.max_connections());
+}
+
+// Sockets that have not logged in count, too: as many as may log in, and never so few that a handful of
+// silent ones keeps everybody out.
+PgListener::Capacity capacity_of(const Settings& settings, const DescriptorBudget& descriptors) {
+  constexpr std::int64_t kLeastUnknown = 64;
+  const std::size_t most = descriptors.limit - descriptors.reserved;
+  const auto wanted = static_cast<std::size_t>(settings.max_connections());
+  if (most < wanted) {
+    log_warning(
+        "the limit of open files leaves room for fewer clients than max_connections; raise it (ulimit -n)",
+        {{"open_files", static_cast<std::int64_t>(descriptors.limit)},
+         {"clients", static_cast<std::int64_t>(most)},
+         {"max_connections", settings.max_connections()}});
+  }
+  const std::int64_t unknown = std::max(settings.max_connections(), kLeastUnknown);
+  return {.sockets = wanted + static_cast<std::size_t>(unknown), .descriptors = most};
+}
+
 }  // namespace
 
 Status serve(Settings settings, std::function<Result<Settings>()> read_again) {
@@ -155,6 +180,8 @@ Status serve(Settings settings, std::function<Result<Settings>()> read_again) {
   ::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is an error of the write, as a full disk is
   BOP_TRY(configure_log(settings.log_format(), settings.log_level()));
   set_slow_statement_threshold(milliseconds(settings.log_slow_statement_ms()));
+  BOP_TRY(check_connection_limits(settings));
+  const DescriptorBudget descriptors = claim_descriptors();
   BOP_LET(disk, open_system_disk(settings.disk()));
   BOP_LET(directory, DataDirectory::open(*disk, settings.data_dir()));
 
@@ -179,7 +206,9 @@ Status serve(Settings settings, std::function<Result<Settings>()> read_again) {
   std::vector<AsioExecutor*> executors;
   for (const auto& reactor : reactors) executors.push_back(reactor.get());
   log_info("recovered", {{"log", storage->recovery_verdict()}});
-  PgListener listener(std::move(pg_socket), executors, services, PgLimits{});
+  PgLimits limits;
+  limits.write_timeout = milliseconds(settings.slow_client_timeout_ms());
+  PgListener listener(std::move(pg_socket), executors, services, limits, capacity_of(settings, descriptors));
   wire::http::Sources sources;
   sources.version = kVersion;
   sources.unavailable = [raw = storage.get()]() -> std::optional<std::string> {

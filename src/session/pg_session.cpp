@@ -87,6 +87,8 @@ Status PgSession::apply_start_settings(const ConnectRequest& request) {
   BOP_TRY(variables_.set_default("session_authorization", role_.name, true));
   BOP_TRY(variables_.set_default("is_superuser", role_.superuser ? "on" : "off", true));
   BOP_TRY(variables_.set_default("max_connections", std::to_string(node_.options().max_connections), true));
+  BOP_TRY(variables_.set_default("superuser_reserved_connections",
+                                 std::to_string(node_.options().superuser_reserved_connections), true));
   BOP_TRY(variables_.set_default("lock_timeout", std::to_string(node_.options().lock_timeout_ms)));
   BOP_TRY(variables_.set_default("statement_timeout", std::to_string(node_.options().statement_timeout_ms)));
   for (const auto& [name, value] : role_.settings) BOP_TRY(variables_.set_default(name, value));

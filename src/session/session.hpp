@@ -119,6 +119,9 @@ class Session {
   [[nodiscard]] virtual const CodecContext& codec_context() const = 0;
   // name and value of every parameter that the protocol reports at start-up.
   [[nodiscard]] virtual std::vector<std::pair<std::string, std::string>> reported_parameters() const = 0;
+  // Others wait for what the operation in progress holds: a connection for reading or the writer lane. On the
+  // session's executor.
+  [[nodiscard]] virtual bool holds_up_others() const = 0;
   // From any thread: the running statement ends with kCancelled, or nothing happens.
   virtual void cancel() = 0;
   [[nodiscard]] virtual std::int32_t backend_pid() const = 0;

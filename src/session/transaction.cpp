@@ -41,6 +41,11 @@ Transaction::~Transaction() {
   rollback();
 }
 
+bool Transaction::holds_up_others() const {
+  if (writer_ != nullptr) return !database_->lane().snapshot().waiters.empty();
+  return reader_ && rows().readers_wanted();
+}
+
 rowstore::RowStore& Transaction::rows() const { return static_cast<rowstore::RowStore&>(database_->rows()); }
 
 rowstore::Connection& Transaction::connection() const {

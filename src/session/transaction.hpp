@@ -87,6 +87,8 @@ class Transaction {
   void rollback();
   // A statement failed and no savepoint can be rolled back to: gives up the lane at once.
   void fail();
+  // Others wait for the connection that it has borrowed, or for the lane.
+  [[nodiscard]] bool holds_up_others() const;
   // Gives up waiting for the lane or a reader (cancel, timeout): the next want_* answers `why`.
   void give_up(const Error& why);
 

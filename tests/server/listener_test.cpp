@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/ip/tcp.hpp>
 #include <cstdio>
@@ -22,11 +23,11 @@ using boost::asio::ip::tcp;
 using std::chrono::milliseconds;
 
 struct Node {
-  explicit Node(PgLimits limits = {}) {
+  explicit Node(PgLimits limits = {}, PgListener::Capacity capacity = {}) {
     services.trust_loopback = true;
     auto socket = listen_on(reactor.io(), "127.0.0.1", 0, "pg-port");
     listener = std::make_unique<PgListener>(std::move(*socket), std::vector<AsioExecutor*>{&reactor},
-                                            services, limits);
+                                            services, limits, capacity);
     reactor.start();
     listener->start();
   }
@@ -140,7 +141,8 @@ TEST(PgListener, BigResultWaitsForASlowReader) {
 }
 
 TEST(PgListener, ClientThatDoesNotReadIsCutOff) {
-  Node node(PgLimits{.authentication_timeout = milliseconds(60'000), .write_timeout = milliseconds(50)});
+  Node node(PgLimits{.write_timeout = milliseconds(50)});
+  node.factory.others_wait = true;
   Peer peer(node);
   peer.log_in();
   std::string flood;
@@ -150,8 +152,42 @@ TEST(PgListener, ClientThatDoesNotReadIsCutOff) {
   EXPECT_EQ(node.factory.alive, 0);
 }
 
+TEST(PgListener, ClientThatDoesNotReadIsLeftAloneWhileNobodyWaits) {
+  for (const bool others_wait : {false, true}) {
+    Node node(PgLimits{.write_timeout = milliseconds(others_wait ? 0 : 50)});
+    node.factory.others_wait = others_wait;
+    Peer peer(node);
+    peer.log_in();
+    std::string flood;
+    for (int i = 0; i < 100; ++i) flood += pg::query("ROWS 20000");
+    peer.send(flood);
+    EXPECT_FALSE(node.listener->wait_until_empty(milliseconds(1500)));
+    std::size_t answers = 0;
+    while (answers < 100) answers += std::ranges::count(peer.until('Z'), 'Z');
+    EXPECT_EQ(answers, 100u);
+  }
+}
+
+TEST(PgListener, SocketsAboveTheCapacityAreToldSo) {
+  Node node({}, {.sockets = 2});
+  Peer silent(node);
+  Peer known(node);
+  known.log_in();
+  Peer refused(node);
+  EXPECT_EQ(refused.until('E'), "E");
+  EXPECT_EQ(refused.until('Z'), ".");
+  EXPECT_EQ(node.listener->count(), 2u);
+}
+
+TEST(PgListener, DescriptorsOfTheReserveAreNotForClients) {
+  Node node({}, {.descriptors = 3});
+  Peer refused(node);
+  EXPECT_EQ(refused.until('E'), "E");
+  EXPECT_EQ(node.listener->count(), 0u);
+}
+
 TEST(PgListener, SilentClientIsCutOffBeforeItIsKnown) {
-  Node node(PgLimits{.authentication_timeout = milliseconds(50), .write_timeout = milliseconds(60'000)});
+  Node node(PgLimits{.authentication_timeout = milliseconds(50)});
   Peer silent(node);
   EXPECT_EQ(silent.until('Z'), "E.");
   Peer known(node);

@@ -65,6 +65,9 @@ class Connection final : private session::ReplySink {
   // Nothing more will be read or produced: close the socket once everything was sent.
   [[nodiscard]] bool is_closing() const noexcept { return phase_ == Phase::kClosing; }
   [[nodiscard]] bool is_authenticated() const noexcept { return session_ != nullptr; }
+  // Others wait for what the statement in progress holds.
+  [[nodiscard]] bool holds_up_others() const { return session_ != nullptr && session_->holds_up_others(); }
+  [[nodiscard]] std::int32_t backend_pid() const { return key_.process_id; }
   [[nodiscard]] std::size_t unsent() const noexcept { return output_.unsent(); }
   [[nodiscard]] std::size_t memory_bytes() const noexcept { return input_.capacity() + output_.capacity(); }
 

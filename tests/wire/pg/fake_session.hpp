@@ -143,6 +143,7 @@ class FakeSession final : public Session {
             {"integer_datetimes", "on"},
             {"standard_conforming_strings", "on"}};
   }
+  bool holds_up_others() const override;
   void cancel() override {
     cancelled_ = true;
     let_go();
@@ -307,9 +308,12 @@ class FakeFactory final : public SessionFactory {
   ConnectRequest last_request;
   FakeSession* last = nullptr;
   int alive = 0;
+  bool others_wait = false;  // what sessions say of holds_up_others
   std::uint64_t released_csn = 0;
   std::vector<std::pair<Csn, std::move_only_function<void(Status)>>> waiters;
 };
+
+inline bool FakeSession::holds_up_others() const { return factory_.others_wait; }
 
 inline FakeSession::~FakeSession() {
   --factory_.alive;
