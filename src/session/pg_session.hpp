@@ -119,6 +119,7 @@ class PgSession final : public Session,
   [[nodiscard]] TransactionStatus transaction_status() const override;
   [[nodiscard]] const CodecContext& codec_context() const override { return functions_.codec; }
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> reported_parameters() const override;
+  [[nodiscard]] bool holds_up_others() const override { return transaction_.holds_up_others(); }
   void cancel() override;
   [[nodiscard]] std::int32_t backend_pid() const override { return pid_; }
 

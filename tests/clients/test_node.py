@@ -223,7 +223,7 @@ class Node(unittest.TestCase):
     def test_databases_are_dropped_while_clients_connect(self):
         self.node.start()
         end = time.monotonic() + 6
-        seen, broken = set(), []
+        seen, broken, worked = set(), [], threading.Event()
 
         def work(number):
             while time.monotonic() < end:
@@ -239,7 +239,9 @@ class Node(unittest.TestCase):
                         broken.append((sql, error))
                 seen.add("worked")
                 connection.close()
-                time.sleep(0.005)
+                worked.set()
+                for _ in range(3):  # leaves it alone for a while
+                    self.node.connect().close()
 
         workers = [threading.Thread(target=work, args=(number,)) for number in range(3)]
         for worker in workers:
@@ -247,8 +249,9 @@ class Node(unittest.TestCase):
         admin = self.node.connect()
         dropped = 0
         while time.monotonic() < end:
+            worked.clear()
             self.ask("CREATE DATABASE fleeting", admin)
-            time.sleep(0.02)
+            worked.wait(5)
             while True:
                 error = admin.simple("DROP DATABASE fleeting")[-1].error
                 if error is None:
@@ -305,6 +308,96 @@ class Node(unittest.TestCase):
                         self.ask(sql)
             self.assertFalse([name for name in os.listdir(os.path.join(self.node.directory, "db"))
                               if not os.listdir(os.path.join(self.node.directory, "db", name))])
+
+    def test_folder_of_something_else_is_refused_and_not_touched(self):
+        scratch = os.path.join(self.node.directory, "tmp")
+        os.makedirs(scratch)
+        mine = os.path.join(scratch, "precious.txt")
+        with open(mine, "w", encoding="utf-8"):
+            pass
+        self.refused(serve("--data-dir", self.node.directory, "--pg-port", str(self.node.port), "--http-port",
+                           str(self.node.http_port)), self.node.directory, "not empty")
+        self.assertEqual(os.listdir(self.node.directory), ["tmp"])
+        self.assertTrue(os.path.exists(mine))
+
+    def test_max_connections_holds_for_superusers_too(self):
+        self.node.flags += ["--max-connections", "4", "--superuser-reserved-connections", "2"]
+        self.node.start()
+        first = self.node.connect()
+        self.ask("CREATE ROLE guest LOGIN PASSWORD 'secret'", first)
+        with_password = (self.node.user, self.node.password)
+        self.node.user, self.node.password = "guest", "secret"
+        guest = self.node.connect()
+        with self.assertRaises(wire.ConnectError) as caught:
+            self.node.connect()
+        self.assertEqual((caught.exception.fields["C"], caught.exception.fields["M"]),
+                         ("53300", "remaining connection slots are reserved for non-replication superuser connections"))
+        self.node.user, self.node.password = with_password
+        others = [self.node.connect(), self.node.connect()]
+        with self.assertRaises(wire.ConnectError) as caught:
+            self.node.connect()
+        self.assertEqual((caught.exception.fields["C"], caught.exception.fields["M"]),
+                         ("53300", "sorry, too many clients already"))
+        for connection in (first, guest, *others):
+            connection.close()
+        self.refused(serve("--data-dir", os.path.join(self.folder, "other"), "--max-connections", "3"),
+                     "superuser_reserved_connections (3) must be less than max_connections (3)")
+
+    def test_clients_leave_descriptors_for_the_storage(self):
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.node.flags += ["--segment-size", "1MB"]
+        self.node.start()
+        writer = self.node.connect()
+        self.ask("CREATE TABLE t (a int PRIMARY KEY, b text)", writer)
+        with open(f"/proc/{self.node.process.pid}/limits", encoding="utf-8") as limits:
+            soft = [line.split()[3] for line in limits if line.startswith("Max open files")][0]
+        self.assertEqual(soft, str(hard))
+        self.node.stop()
+        shell = os.path.join(self.folder, "few-descriptors")
+        with open(shell, "w", encoding="utf-8") as script:
+            script.write(f'#!/bin/sh\nulimit -n 120\nexec "{binary}" "$@"\n')
+        os.chmod(shell, 0o755)
+        self.node.binary = shell
+        self.node.start()
+        with open(self.node.log, encoding="utf-8") as log:
+            self.assertIn("limit of open files", log.read())
+        writer = self.node.connect()
+        silent = [socket.create_connection((self.node.host, self.node.port)) for _ in range(150)]
+        with self.assertRaises(wire.ConnectError) as caught:
+            self.node.connect()
+        self.assertEqual(caught.exception.fields["C"], "53300")
+        for step in range(10):  # several segments
+            self.ask(f"INSERT INTO t SELECT g, repeat('x', 900) FROM generate_series({step * 300}, {step * 300 + 299}) g",
+                     writer)
+        for client in silent:
+            client.close()
+        writer.close()
+
+    def test_sql_command_loads_the_standard_input(self):
+        self.node.start()
+        self.ask("CREATE TABLE t (a int, b text)")
+        done = subprocess.run([binary, "sql", "--data-dir", self.node.directory, "-c", "COPY t FROM STDIN", "-c",
+                               "COPY t FROM STDIN (FORMAT csv); SELECT count(*) FROM t"],
+                              input="1\tone\n2\ttwo\n\\.\n3,three\n", capture_output=True, text=True, timeout=30,
+                              check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.ask("SELECT * FROM t ORDER BY a"), [["1", "one"], ["2", "two"], ["3", "three"]])
+
+    def test_documented_settings_are_those_of_the_program(self):
+        done = subprocess.run([binary, "settings", "--markdown"], capture_output=True, text=True, timeout=30, check=True)
+        page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "operations.md")
+        with open(page, encoding="utf-8") as file:
+            documented = [line for line in file.read().splitlines() if line.startswith("| `") and "`BOP_" in line]
+        self.assertEqual(documented, [line for line in done.stdout.splitlines() if line.startswith("| `")])
+
+    def test_misspelt_variable_is_one_sentence(self):
+        done = subprocess.run([binary, "serve", "--data-dir", self.node.directory, "--pg-port", "many"], timeout=30,
+                              env={**os.environ, "BOP_PG_PROT": "3"}, capture_output=True, text=True, check=False)
+        self.assertIn("pg_port", done.stderr)
+        done = subprocess.run([binary, "serve", "--data-dir", "/dev/null/data"], timeout=30, capture_output=True,
+                              env={**os.environ, "BOP_PG_PROT": "3"}, text=True, check=False)
+        self.assertEqual(done.stderr.splitlines()[0],
+                         "warning: BOP_PG_PROT is no setting: did you mean BOP_PG_PORT?")
 
     def test_version_and_help(self):
         for flag in ("--version", "--help"):
