@@ -17,7 +17,7 @@
 #
 # Includes are written from src/ (tests also from tests/). Targets of other projects, found in dependencies.cmake:
 #   bop_sqlite bop_pg_query fmt::fmt spdlog::spdlog tomlplusplus::tomlplusplus CLI11::CLI11 simdjson::simdjson
-#   Boost::headers OpenSSL::SSL OpenSSL::Crypto PkgConfig::uring PkgConfig::pcre2 PkgConfig::edit Threads::Threads;
+#   Boost::headers OpenSSL::SSL OpenSSL::Crypto PkgConfig::uring PkgConfig::pcre2 Threads::Threads;
 #   for tests: GTest::gtest GTest::gmock
 
 set(BOP_LAYERS "")

@@ -10,7 +10,6 @@ find_package(OpenSSL 3 REQUIRED)
 find_package(Boost 1.74 REQUIRED)
 pkg_check_modules(uring REQUIRED IMPORTED_TARGET liburing)
 pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
-pkg_check_modules(edit REQUIRED IMPORTED_TARGET libedit)
 pkg_check_modules(protobuf_c REQUIRED IMPORTED_TARGET libprotobuf-c)
 
 # CLI11 is headers only and its Debian package has no CMake file.
