@@ -30,6 +30,8 @@ import wire
 from journal import ACKED, DOUBT, SHARED_COUNTER, VOID, Journal
 
 CLIENTS, PROCESSES = 16, 4
+# Every other directory: segments fill and are trimmed, transactions go in parts, the WAL is emptied under the writers.
+SMALL = ["--segment-size=1MB", "--wal-limit=1MB", "--wal-memory=1MB", "--max-unacknowledged=1MB"]
 
 
 def work(server, journals, seed, pipe):
@@ -137,7 +139,8 @@ def parse_options():
     servers.add_target_options(parser, default="bop")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0, help="0: a new one, which is printed")
-    parser.add_argument("--rounds-per-directory", type=int, default=20)
+    parser.add_argument("--rounds-per-directory", type=int, default=5)
+    parser.add_argument("--flag", action="append", help="of the node, for every directory (repeat)")
     parser.add_argument("--min-seconds", type=float, default=0.3)
     parser.add_argument("--max-seconds", type=float, default=3.0)
     parser.add_argument("--self-test", action="store_true", help="one round, then faults that must be found")
@@ -171,8 +174,11 @@ def start_quietly(server):
         pass
 
 
-def new_server(options):
-    server = servers.open_target(options)
+def new_server(options, number):
+    """For the directory of this number."""
+    flags = options.flag or (SMALL if number % 2 == 1 else [])
+    print(f"directory {number}: {' '.join(flags) or 'default settings'}", flush=True)
+    server = servers.open_target(options, flags=flags)
     server.start()
     connection = server.connect()
     traffic.fill(connection, CLIENTS)
@@ -217,13 +223,13 @@ def main():
     if options.self_test:
         options.min_seconds = options.max_seconds = 4.0
     print(f"crash: target {options.target}, {rounds} rounds, seed {seed}", flush=True)
-    server, journals = new_server(options)
+    server, journals = new_server(options, 0)
     failed = True
     try:
         for number in range(1, rounds + 1):
             if number > 1 and (number - 1) % options.rounds_per_directory == 0:
                 server.stop()
-                server, journals = new_server(options)
+                server, journals = new_server(options, (number - 1) // options.rounds_per_directory)
             journals, findings, _ = run_round(server, journals, number, seed, options)
             if findings:
                 for kind, text in findings[:40]:

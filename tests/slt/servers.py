@@ -351,7 +351,8 @@ def open_target(options, **settings):
     if options.target == "url":
         return External(options.url)
     if options.target == "pg":
+        settings.pop("flags", None)
         return Postgres(port=options.port or None, scratch=options.scratch, **settings)
     if not options.bop:
         raise ServerError("--target bop needs --bop PATH")
-    return Bop(options.bop, port=options.port or None, scratch=options.scratch)
+    return Bop(options.bop, port=options.port or None, scratch=options.scratch, flags=settings.get("flags", ()))
