@@ -294,6 +294,26 @@ class Node(unittest.TestCase):
         self.node.connect("blocked").close()
         self.ask("DROP DATABASE blocked", admin)
 
+    def test_one_of_many_creates_and_one_of_many_drops_wins(self):
+        self.node.start()
+        clients = [self.node.connect() for _ in range(6)]
+        for sql, late in (("CREATE DATABASE contested", "42P04"), ("CREATE ROLE contested", "42710"),
+                          ("DROP DATABASE contested", "3D000")):
+            codes = []
+
+            def run(client, text):
+                error = client.simple(text)[-1].error
+                codes.append(error and error["C"])
+
+            threads = [threading.Thread(target=run, args=(client, sql)) for client in clients]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(sorted(codes, key=str), sorted([None, *[late] * 5], key=str), sql)
+        for client in clients:
+            client.close()
+
     def test_create_and_drop_database_do_not_depend_on_the_client(self):
         self.node.start()
         for round_ in range(20):
