@@ -309,9 +309,9 @@ Status DatabaseSet::trim() {
 
 void DatabaseSet::retreat_all(const Error& why, Executor& background) {
   for (const auto& database : all()) {
-    if (!database->rows().retreat_begin(why)) continue;
-    background.post([database] {
-      if (auto done = database->rows().retreat_end(); !done) {
+    database->rows().retreat_begin(why);
+    background.post([database, why] {
+      if (auto done = database->rows().retreat_end(why); !done) {
         log_error("a database cannot be read since the log failed", done.error());
       }
     });

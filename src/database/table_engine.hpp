@@ -51,9 +51,10 @@ class TableEngine {
   [[nodiscard]] virtual bool wants_rewind() const = 0;
   // The log failed for good: discards what runs ahead of it without reading or writing a disk, so that reads
   // of what is committed go on. First half: statements that run on states above it end with `why`, new ones
-  // wait. Cheap, never waits; true when there is a second half to do.
-  [[nodiscard]] virtual bool retreat_begin(const Error& why) = 0;
-  [[nodiscard]] virtual Status retreat_end() = 0;
+  // wait; takes no lock that is held while waiting for a disk, and may overlook a commit that is being
+  // decided. The second half sees everything.
+  virtual void retreat_begin(const Error& why) = 0;
+  [[nodiscard]] virtual Status retreat_end(const Error& why) = 0;
   // Why nothing can be written here for good, although the log can.
   [[nodiscard]] virtual std::optional<Error> failure() const = 0;
   // Closes connections and files without a checkpoint.

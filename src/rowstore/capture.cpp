@@ -33,6 +33,7 @@ Capture::Capture(database::CommitPort& port, const PageFile& file, const WalMemo
       limits_(limits),
       database_pages_(pages),
       tip_(recovered),
+      tip_at_least_(recovered.value),
       published_(recovered),
       reset_(recovered),
       frame_buffer_(kFrameBytes),
@@ -173,6 +174,7 @@ Result<Csn> Capture::commit_frame(std::uint32_t frame, std::uint32_t database_pa
   database_pages_.store(database_pages, std::memory_order_relaxed);
   committed_frames_ = frame;
   tip_ = csn;
+  tip_at_least_.store(csn.value, std::memory_order_release);
   decided_ = csn;
   generation.commits.push_back({frame, csn, database_pages});
   ++numbers_.commits;

@@ -83,6 +83,10 @@ class Capture {
   [[nodiscard]] std::optional<Csn> csn_of(const Salt& salt, std::uint32_t last_frame) const;
 
   [[nodiscard]] Csn tip() const;
+  // The same, perhaps without a commit that is being decided. Takes no lock.
+  [[nodiscard]] Csn tip_at_least() const noexcept {
+    return Csn(tip_at_least_.load(std::memory_order_acquire));
+  }
   [[nodiscard]] std::uint32_t committed_frames() const;
   // Of the newest commit. Takes no lock.
   [[nodiscard]] std::uint32_t database_pages() const noexcept {
@@ -129,6 +133,7 @@ class Capture {
   std::uint32_t committed_frames_ = 0;
   std::atomic<std::uint32_t> database_pages_;  // also read without a lock
   Csn tip_;
+  std::atomic<std::uint64_t> tip_at_least_;
   Csn published_;
   Lsn reset_;  // the newest marker, or what was recovered
   std::uint64_t transaction_ = 0;

@@ -228,25 +228,25 @@ bool RowStore::wants_rewind() const {
          instance->capture().tip() <= state_->database.gate().released();
 }
 
-bool RowStore::retreat_begin(const Error& why) {
+void RowStore::retreat_begin(const Error& why) {
   const auto instance = state_->current();
-  if (!instance || instance->capture().tip() <= state_->database.gate().released()) return false;
+  if (!instance || instance->capture().tip_at_least() <= state_->database.gate().released()) return;
   {
     std::lock_guard lock(state_->mutex);
     state_->retreating = true;
   }
   instance->discard(why);
-  return true;
 }
 
-Status RowStore::retreat_end() {
+Status RowStore::retreat_end(const Error& why) {
   State& state = *state_;
   Status done;
   {
     std::lock_guard files(state.files_mutex);
-    if (const auto instance = state.current(); instance && !state.closed) {
-      if (const auto why = instance->discarded())
-        done = retreat_to(state, state.database.gate().released(), *why);
+    const auto instance = state.current();
+    const Csn committed = state.database.gate().released();
+    if (instance && !state.closed && (instance->discarded() || instance->capture().tip() > committed)) {
+      done = retreat_to(state, committed, why);
     }
     std::lock_guard lock(state.mutex);
     state.retreating = false;

@@ -117,8 +117,8 @@ class RowStore final : public database::TableEngine {
   // now on.
   [[nodiscard]] Status rewind() override;
   [[nodiscard]] bool wants_rewind() const override;
-  [[nodiscard]] bool retreat_begin(const Error& why) override;
-  [[nodiscard]] Status retreat_end() override;
+  void retreat_begin(const Error& why) override;
+  [[nodiscard]] Status retreat_end(const Error& why) override;
   // Set by a failed sync of the main file.
   [[nodiscard]] std::optional<Error> failure() const override;
   // Fences the instance: every statement on it fails with `why` until rewind.

@@ -183,7 +183,7 @@ class PgSession final : public Session,
   [[nodiscard]] Status run_ddl(Run& run);
   [[nodiscard]] Status start_shared_change(Run& run);  // roles and databases
   [[nodiscard]] bool wait_for_users(Run& run);
-  [[nodiscard]] Result<bool> maintain(Run& run);       // VACUUM, ANALYZE
+  [[nodiscard]] Result<bool> maintain(Run& run);  // VACUUM, ANALYZE
   [[nodiscard]] Result<bool> checkpoint(Run& run);
   void answer_text(Run& run, std::string column, std::span<const std::string> lines);
   [[nodiscard]] Result<std::vector<OutputColumn>> utility_columns(

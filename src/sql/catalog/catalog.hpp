@@ -20,7 +20,8 @@
 //   view      schema, name, owner, comment, options, columns as above, query: the PostgreSQL text of the SELECT
 //   index     schema, name, owner, comment, options, table, method, unique, primary, constraint, predicate,
 //             keys: [{num, expression, type, descending, nulls_first, collation, opclass}...], include: [num...]
-//   sequence  schema, name, owner, comment, type, start, increment, min, max, cache, cycle, table, column
+//   sequence  schema, name, owner, comment, type, start, increment, min, max, cache, cycle, state, table,
+//             column
 //
 // Objects of SQLite are named by OID: table t<oid> with columns c<num>, index i<oid>. Columns of SQLite have
 // no affinity and the collation of their type (types::collation); a primary key of one column of type int2,
