@@ -73,14 +73,16 @@ Result<bool> PgSession::maintain(Run& run) {
       BOP_LET(on, flag_of(*item->def_elem));
       verbose = on;
     } else if (!vacuum && option != "skip_locked") {
-      return fail(ErrorCode::kSyntaxError, "unrecognized {} option \"{}\"", name, option);
+      return std::unexpected(error(ErrorCode::kSyntaxError, "unrecognized {} option \"{}\"", name, option)
+                                 .at(run.statement->position(item->def_elem->location)));
     } else if (option == "full" || option == "freeze" || option == "disable_page_skipping" ||
                option == "skip_locked" || option == "index_cleanup" || option == "process_toast" ||
                option == "truncate" || option == "parallel") {
       notice(Severity::kNotice, error(ErrorCode::kNotImplemented,
                                       "{} option \"{}\" is accepted and has no effect", name, option));
     } else {
-      return fail(ErrorCode::kSyntaxError, "unrecognized {} option \"{}\"", name, option);
+      return std::unexpected(error(ErrorCode::kSyntaxError, "unrecognized {} option \"{}\"", name, option)
+                                 .at(run.statement->position(item->def_elem->location)));
     }
   }
   ensure_transaction();
@@ -93,11 +95,13 @@ Result<bool> PgSession::maintain(Run& run) {
   const auto now = catalog();
   std::vector<std::string> tables;
   for (const pg::Node* item : BOP_PG_LIST(&statement, rels)) {
-    const PgQuery__RangeVar& relation = *item->vacuum_relation->relation;
-    const auto found = now->find(path_, pg::text(relation.schemaname), pg::text(relation.relname));
-    if (!found) {
-      return fail(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", relation.relname);
+    const PgQuery__VacuumRelation& part = *item->vacuum_relation;
+    const PgQuery__RangeVar& relation = *part.relation;
+    if (part.n_va_cols > 0 && !analyze) {
+      return fail(ErrorCode::kNotImplemented,
+                  "ANALYZE option must be specified when a column list is provided");
     }
+    BOP_LET(found, find_relation(relation));
     const auto table = now->relation(found.oid);
     if (!table || table->kind != 'r' || table->is_virtual() ||
         (table->owner != role_.oid && !role_.superuser)) {
@@ -106,8 +110,14 @@ Result<bool> PgSession::maintain(Run& run) {
       const std::string why = is_table ? fmt::format("only table or database owner can {} it", verb)
                                        : fmt::format("cannot {} non-tables or special system tables", verb);
       notice(Severity::kWarning,
-             error(ErrorCode::kInsufficientPrivilege, "skipping \"{}\" --- {}", relation.relname, why));
+             error(ErrorCode::kWrongObjectType, "skipping \"{}\" --- {}", relation.relname, why));
       continue;
+    }
+    for (const pg::Node* column : BOP_PG_LIST(&part, va_cols)) {
+      if (table->find_column(pg::string_of(column)) == nullptr) {
+        return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist",
+                    pg::string_of(column), table->name);
+      }
     }
     tables.push_back(sql::table_name(found.oid));
   }

@@ -28,6 +28,11 @@
 #include "sql/plan.hpp"
 #include "sql/types/timezone.hpp"
 
+extern "C" {
+struct PgQuery__LockStmt;
+struct PgQuery__RangeVar;
+}
+
 namespace bop::session {
 
 inline constexpr std::size_t kBatchBytes = 64 * 1024;
@@ -185,6 +190,8 @@ class PgSession final : public Session,
   [[nodiscard]] bool wait_for_users(Run& run);
   [[nodiscard]] Result<bool> maintain(Run& run);  // VACUUM, ANALYZE
   [[nodiscard]] Result<bool> checkpoint(Run& run);
+  [[nodiscard]] Result<sql::Catalog::Named> find_relation(const PgQuery__RangeVar& name) const;
+  [[nodiscard]] Status check_lock(const PgQuery__LockStmt& lock);
   void answer_text(Run& run, std::string column, std::span<const std::string> lines);
   [[nodiscard]] Result<std::vector<OutputColumn>> utility_columns(
       const sql::ParsedStatement& statement) const;

@@ -89,6 +89,7 @@ Result<Progress> PgSession::step_utility(Run& run) {
       if (!in_block_) {
         return fail(ErrorCode::kNoActiveTransaction, "LOCK TABLE can only be used in transaction blocks");
       }
+      BOP_TRY(check_lock(*statement.node->lock_stmt));
       BOP_LET(ready, transaction_.want_writer());
       if (!ready) return Progress::kWaiting;
       break;
@@ -391,6 +392,23 @@ Status PgSession::run_ddl(Run& run) {
     const auto position = database_->sequences().position(key);
     return position ? std::optional(std::pair(position->value, position->called)) : std::nullopt;
   };
+  // A failed statement ends the transaction or returns to a savepoint, and its catalog goes with it.
+  const auto start_sequences = [this](const sql::Catalog& next,
+                                      std::span<const sql::DdlOutcome::SequenceStart> starts) -> Status {
+    for (const auto& start : starts) {
+      if (const auto sequence = next.sequence(start.sequence)) {
+        BOP_TRY(start_sequence(*sequence, start.value, start.called));
+      }
+    }
+    return {};
+  };
+  context.before_rows = [this, &start_sequences](
+                            std::shared_ptr<const sql::Catalog> next,
+                            std::span<const sql::DdlOutcome::SequenceStart> starts) -> Status {
+    catalog_session_.catalog = next;
+    transaction_.set_catalog(next);
+    return start_sequences(*next, starts);
+  };
   context.role = [this](const std::string& name) -> Result<Oid> {
     if (const Role* role = node_.shared()->role(name)) return role->oid;
     return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", name);
@@ -405,12 +423,36 @@ Status PgSession::run_ddl(Run& run) {
   if (done->catalog != context.bind.catalog) transaction_.set_catalog(done->catalog);
   for (const Oid table : done->changed_tables) transaction_.table_changed(table);
   for (const Oid sequence : done->dropped_sequences) transaction_.sequence_dropped(sequence);
-  for (const auto& start : done->sequence_starts) {
-    if (const auto sequence = done->catalog->sequence(start.sequence)) {
-      BOP_TRY(start_sequence(*sequence, start.value, start.called));
+  BOP_TRY(start_sequences(*done->catalog, done->sequence_starts));
+  run.tag = std::move(done->tag);
+  return {};
+}
+
+Result<sql::Catalog::Named> PgSession::find_relation(const PgQuery__RangeVar& name) const {
+  const std::string_view schema = pg::text(name.schemaname);
+  const std::string_view database = pg::text(name.catalogname);
+  const std::string shown = schema.empty() ? name.relname : fmt::format("{}.{}", schema, name.relname);
+  if (!database.empty() && database != entry_.name) {
+    return fail(ErrorCode::kNotImplemented, "cross-database references are not implemented: \"{}.{}\"",
+                database, shown);
+  }
+  const auto found = catalog()->find(path_, schema, pg::text(name.relname));
+  if (!found) return fail(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", shown);
+  return found;
+}
+
+// All modes are one here: the writer lane, held to the end of the transaction.
+Status PgSession::check_lock(const PgQuery__LockStmt& lock) {
+  if (lock.nowait != 0) return fail(ErrorCode::kNotImplemented, "LOCK TABLE ... NOWAIT is not implemented");
+  for (const pg::Node* item : BOP_PG_LIST(&lock, relations)) {
+    BOP_LET(found, find_relation(*item->range_var));
+    if (catalog()->relation(found.oid) == nullptr) {
+      return std::unexpected(
+          error(ErrorCode::kWrongObjectType, "cannot lock relation \"{}\"", item->range_var->relname)
+              .detail(found.kind == 'i' ? "This operation is not supported for indexes."
+                                        : "This operation is not supported for sequences."));
     }
   }
-  run.tag = std::move(done->tag);
   return {};
 }
 

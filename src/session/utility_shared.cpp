@@ -2,6 +2,7 @@
 // system database, in a transaction of their own: not part of a transaction block.
 #include <algorithm>
 #include <chrono>
+#include <set>
 
 #include "base/log.hpp"
 #include "session/pg_session.hpp"
@@ -44,9 +45,11 @@ Status refuse_unless(bool allowed, std::string_view what) {
 // Reads the options of CREATE or ALTER ROLE into `role`.
 static Status apply_role_options(const pg::NodeList options, Role& role, const CodecContext& codec,
                                  const std::function<Result<std::string>(std::string_view)>& make_verifier) {
+  std::set<std::string_view> said;
   for (const pg::Node* node : options) {
     const PgQuery__DefElem& option = *node->def_elem;
     const std::string_view name = pg::text(option.defname);
+    if (!said.insert(name).second) return fail(ErrorCode::kSyntaxError, "conflicting or redundant options");
     if (name == "password") {
       role.verifiers.clear();
       if (option.arg == nullptr) continue;  // PASSWORD NULL
@@ -127,6 +130,7 @@ Status PgSession::start_shared_change(Run& run) {
     case PG_QUERY__NODE__NODE_ALTER_ROLE_STMT: {
       const PgQuery__AlterRoleStmt& alter = *node.alter_role_stmt;
       const bool me = alter.role->roletype == PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_CURRENT_USER ||
+                      alter.role->roletype == PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_CURRENT_ROLE ||
                       alter.role->roletype == PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_SESSION_USER;
       const std::string name = me ? role_.name : std::string(pg::text(alter.role->rolename));
       const Role* known = shared->role(name);
@@ -150,6 +154,9 @@ Status PgSession::start_shared_change(Run& run) {
       BOP_TRY(refuse_unless(may_roles, "drop role"));
       std::vector<Oid> doomed;
       for (const pg::Node* item : BOP_PG_LIST(&drop, roles)) {
+        if (item->role_spec->roletype != PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_CSTRING) {
+          return fail(ErrorCode::kInvalidArgument, "cannot use special role specifier in DROP ROLE");
+        }
         const std::string name(pg::text(item->role_spec->rolename));
         const Role* known = shared->role(name);
         if (known == nullptr) {
@@ -188,9 +195,12 @@ Status PgSession::start_shared_change(Run& run) {
       if (shared->database(entry.name) != nullptr) {
         return fail(ErrorCode::kDuplicateDatabase, "database \"{}\" already exists", entry.name);
       }
+      std::set<std::string_view> said;
       for (const pg::Node* item : BOP_PG_LIST(&create, options)) {
         const PgQuery__DefElem& option = *item->def_elem;
         const std::string_view name = pg::text(option.defname);
+        if (!said.insert(name).second)
+          return fail(ErrorCode::kSyntaxError, "conflicting or redundant options");
         const std::string value = text_of(option.arg);
         if (name == "owner") {
           const Role* owner = shared->role(value);

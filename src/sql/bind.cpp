@@ -162,14 +162,17 @@ void plan_explain(const PgQuery__ExplainStmt& stmt, const ParsedStatementPtr& st
 
 }  // namespace
 
-Result<PlanPtr> bind(const ParsedStatementPtr& statement, const BindContext& context,
-                     std::span<const Oid> parameter_types) {
+namespace {
+
+Result<PlanPtr> bind_telling(const ParsedStatementPtr& statement, const BindContext& context,
+                             std::span<const Oid> parameter_types, NamesFound* found) {
   auto plan = std::make_shared<Plan>();
   plan->statement = statement;
   plan->catalog = context.catalog;
   try {
     const pg::Node& node = *statement->node;
     Binder binder(statement, context, parameter_types);
+    binder.names_found = found;
     switch (node.node_case) {
       case PG_QUERY__NODE__NODE_SELECT_STMT:
         if (node.select_stmt->into_clause != nullptr) {
@@ -207,6 +210,18 @@ Result<PlanPtr> bind(const ParsedStatementPtr& statement, const BindContext& con
   }
 }
 
+}  // namespace
+
+Result<PlanPtr> bind(const ParsedStatementPtr& statement, const BindContext& context,
+                     std::span<const Oid> parameter_types) {
+  return bind_telling(statement, context, parameter_types, nullptr);
+}
+
+Result<PlanPtr> bind_query(const ParsedStatementPtr& statement, const BindContext& context,
+                           NamesFound& found) {
+  return bind_telling(statement, context, {}, &found);
+}
+
 namespace {
 
 Clause clause_of(ExpressionUse use) {
@@ -216,6 +231,7 @@ Clause clause_of(ExpressionUse use) {
     case ExpressionUse::kIndex: return Clause::kIndex;
     case ExpressionUse::kIndexPredicate: return Clause::kIndexPredicate;
     case ExpressionUse::kGenerated: return Clause::kGenerated;
+    case ExpressionUse::kTransform: return Clause::kTransform;
   }
   return Clause::kCheck;
 }
@@ -238,9 +254,11 @@ void collect_columns(const Expr& e, std::vector<std::int16_t>& out) {
 
 Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression, const Relation* relation,
                                         ExpressionUse use, const BindContext& context, Oid coerce_to,
-                                        std::int32_t coerce_typmod, std::string_view column_name) {
+                                        std::int32_t coerce_typmod, std::string_view column_name,
+                                        NamesFound* found) {
   try {
     Binder binder(expression, context, {});
+    binder.names_found = found;
     Scope scope{.depth = 1};
     if (relation != nullptr) {
       RangeRef entry = binder.table_entry(std::make_shared<const Relation>(*relation), relation->name, 1);
@@ -257,6 +275,13 @@ Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression, co
         const Oid from = binder.type_of(*e);
         const int location = e->location;
         ExprRef made = binder.try_coerce(e, coerce_to, coerce_typmod, CastContext::kAssignment);
+        if (made == nullptr && use == ExpressionUse::kTransform) {
+          binder.raise(
+              error(ErrorCode::kDatatypeMismatch,
+                    "result of USING clause for column \"{}\" cannot be cast automatically to type {}",
+                    column_name, format_type(coerce_to))
+                  .hint("You might need to add an explicit cast."));
+        }
         if (made == nullptr) {
           const std::string_view what =
               use == ExpressionUse::kDefault ? "default expression" : "generation expression";

@@ -39,6 +39,12 @@ struct TypeRef {
                                            bool allow_serial = false);
 [[nodiscard]] Result<TypeRef> resolve_type(std::string_view text);
 
+struct NamesFound;  // sql/stored_text.hpp
+
+// Plans a SELECT and tells what its names mean.
+[[nodiscard]] Result<PlanPtr> bind_query(const ParsedStatementPtr& statement, const BindContext& context,
+                                         NamesFound& found);
+
 struct BoundExpression {
   std::string sql;  // of SQLite, columns written bare ("c2"), no parameters, constants as literals
   Oid type = 0;
@@ -47,7 +53,7 @@ struct BoundExpression {
   bool nullable = true;
   std::vector<std::int16_t> columns;  // of `relation` that are used
 };
-enum class ExpressionUse : std::uint8_t { kCheck, kDefault, kIndex, kIndexPredicate, kGenerated };
+enum class ExpressionUse : std::uint8_t { kCheck, kDefault, kIndex, kIndexPredicate, kGenerated, kTransform };
 // Binds an expression over the columns of one relation (nullptr: none), for CHECK, DEFAULT and index
 // definitions. Refuses what the use forbids with PostgreSQL's message (subqueries, aggregates, volatile
 // functions in indexes). `coerce_to` not 0: assignment cast to that type and modifier (42804 as PostgreSQL
@@ -56,7 +62,8 @@ enum class ExpressionUse : std::uint8_t { kCheck, kDefault, kIndex, kIndexPredic
                                                       const Relation* relation, ExpressionUse use,
                                                       const BindContext& context, Oid coerce_to = 0,
                                                       std::int32_t coerce_typmod = -1,
-                                                      std::string_view column_name = {});
+                                                      std::string_view column_name = {},
+                                                      NamesFound* found = nullptr);
 
 // SQLite's text of CREATE TABLE t<oid> / CREATE INDEX i<oid> for a relation as the catalog has it.
 // Constraints that SQLite enforces stand in it: the primary key (INTEGER PRIMARY KEY or a unique index of its

@@ -131,12 +131,16 @@ class GroupingCheck {
     if (key == nullptr) {
       return false;
     }
-    return std::ranges::all_of(key->columns, [&](std::int16_t number) {
+    const bool whole = std::ranges::all_of(key->columns, [&](std::int16_t number) {
       return std::ranges::any_of(query_.group_by, [&](const ExprRef& g) {
         return g->kind == ExprKind::kColumn && g->entry == e.entry &&
                g->entry->columns[static_cast<std::size_t>(g->number)].attribute == number;
       });
     });
+    if (whole && binder_.names_found != nullptr) {
+      binder_.names_found->use_object(key->index);
+    }
+    return whole;
   }
 
   const Binder& binder_;

@@ -349,11 +349,12 @@ void Binder::bind_checks(Change& change, const std::set<std::int16_t>* changed) 
   for (const Column& column : table.columns) {
     needed = needed || (!column.dropped && column.not_null && touched(column.number));
   }
-  for (const Constraint& constraint : table.constraints) {
-    if (constraint.type == 'c') {
-      needed = needed || constraint.columns.empty() || std::ranges::any_of(constraint.columns, touched);
-    }
-  }
+  // A row that exists holds its checks unless they have never been looked at.
+  const auto affected = [&](const Constraint& constraint) {
+    return constraint.type == 'c' && (!constraint.validated || constraint.columns.empty() ||
+                                      std::ranges::any_of(constraint.columns, touched));
+  };
+  needed = needed || std::ranges::any_of(table.constraints, affected);
   if (!needed) {
     return;
   }
@@ -361,8 +362,7 @@ void Binder::bind_checks(Change& change, const std::set<std::int16_t>* changed) 
   change.new_row->kind = RangeKind::kExcluded;
   change.new_row->bare = true;
   for (const Constraint& constraint : table.constraints) {
-    const bool affected = constraint.columns.empty() || std::ranges::any_of(constraint.columns, touched);
-    if (constraint.type != 'c' || !affected) {
+    if (!affected(constraint)) {
       continue;
     }
     Result<ParsedStatementPtr> parsed = parse_expression(constraint.check_text);

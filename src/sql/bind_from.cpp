@@ -70,8 +70,14 @@ std::shared_ptr<const Relation> Binder::find_relation(const PgQuery__RangeVar& r
 RangeRef Binder::table_entry(const std::shared_ptr<const Relation>& relation, std::string alias, int depth) {
   RangeRef entry = new_entry(RangeKind::kTable, std::move(alias), depth);
   entry->relation = relation;
+  // A view sees the columns that there were when it was made. Those dropped since keep their places; it uses
+  // none.
+  const ViewRead* read = view_ == nullptr ? nullptr : view_->find_read(relation->oid);
   for (const Column& column : relation->columns) {
-    if (column.dropped) {
+    const bool visible = read == nullptr
+                             ? !column.dropped
+                             : std::ranges::find(read->columns, column.number) != read->columns.end();
+    if (!visible) {
       continue;
     }
     entry->columns.push_back(
@@ -97,13 +103,18 @@ RangeRef Binder::view_entry(const std::shared_ptr<const Relation>& view, std::st
   if (parsed->size() != 1 || (*parsed)[0]->node->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) {
     raise(error(ErrorCode::kInternal, "the stored query of view \"{}\" is not one SELECT", view->name));
   }
+  const ViewRead* read = view_ == nullptr ? nullptr : view_->find_read(view->oid);
   ++depth_of_views_;
+  NamesFound* const outer_found = std::exchange(names_found, nullptr);
+  const Relation* const outer_view = std::exchange(view_, view.get());
   RangeRef entry = new_entry(RangeKind::kSubquery, std::move(alias), depth);
   entry->relation = view;
   entry->query = with_text((*parsed)[0], [&] {
     Scope top{.depth = depth};
     return select(*(*parsed)[0]->node->select_stmt, &top, true);
   });
+  view_ = outer_view;
+  names_found = outer_found;
   --depth_of_views_;
   columns_of_query(*entry, *entry->query);
   std::size_t i = 0;
@@ -115,7 +126,32 @@ RangeRef Binder::view_entry(const std::shared_ptr<const Relation>& view, std::st
       ++i;
     }
   }
+  if (read != nullptr) {
+    std::erase_if(entry->columns, [&](const RangeColumn& column) {
+      return std::ranges::find(read->columns, column.attribute) == read->columns.end();
+    });
+  }
   return entry;
+}
+
+void Binder::tell_read(const PgQuery__RangeVar& range, const Relation& relation) {
+  if (names_found == nullptr) {
+    return;
+  }
+  if (const Schema* schema = context_.catalog->schema(relation.schema); schema != nullptr) {
+    names_found->schemas[&range] = schema->name;
+  }
+  // Built-in relations are the same for every version of a catalog.
+  if (relation.oid < kFirstUserOid) {
+    return;
+  }
+  std::vector<std::int16_t> columns;
+  for (const Column& column : relation.columns) {
+    if (!column.dropped) {
+      columns.push_back(column.number);
+    }
+  }
+  names_found->read(relation.oid).columns = std::move(columns);
 }
 
 void Binder::columns_of_query(RangeEntry& entry, const Query& query) const {
@@ -238,6 +274,7 @@ std::unique_ptr<FromNode> Binder::from_item(const pg::Node& node, Scope& scope, 
       leaf->entry = relation->kind == 'v' && !relation->is_virtual()
                         ? view_entry(relation, std::move(alias), scope.depth)
                         : table_entry(relation, std::move(alias), scope.depth);
+      tell_read(range, *relation);
       rename_columns(*leaf->entry, range.alias, "table");
       ScopeItem item = scope_item(leaf->entry);
       if (!has_alias) {
@@ -329,6 +366,9 @@ std::unique_ptr<FromNode> Binder::join_item(const PgQuery__JoinExpr& join, Scope
         names.push_back(name);
       }
     }
+    if (names_found != nullptr && !names.empty()) {
+      names_found->naturals[&join] = names;
+    }
   }
   for (const pg::Node* name : BOP_PG_LIST(&join, using_clause)) {
     names.emplace_back(pg::string_of(name));
@@ -338,8 +378,8 @@ std::unique_ptr<FromNode> Binder::join_item(const PgQuery__JoinExpr& join, Scope
   if (merged) {
     ExprRef condition;
     for (const std::string& name : names) {
-      ExprRef l = find_in(left, name, "left", true);
-      ExprRef r = find_in(right, name, "right", true);
+      ExprRef l = named(find_in(left, name, "left", true), -1);
+      ExprRef r = named(find_in(right, name, "right", true), -1);
       ExprRef equal = make_operator("=", l, r, -1);
       condition = condition == nullptr ? equal : make_expr(ExprKind::kAnd, types::kBool, {condition, equal});
       const std::vector<ExprRef> both{l, r};

@@ -26,18 +26,88 @@ ExprRef Binder::column_of(const RangeRef& entry, std::size_t index, int location
 
 namespace {
 
-// A reference has a location of its own; a merged column of USING is an expression already.
-ExprRef located(const ExprRef& e, int location) {
+void tell_columns(NamesFound& found, const Expr& e) {
+  if (e.kind == ExprKind::kColumn && e.entry != nullptr) {
+    const RangeColumn& column = e.entry->columns[static_cast<std::size_t>(e.number)];
+    if (column.table >= kFirstUserOid) {
+      found.use(column.table, column.attribute);
+    }
+  }
+  for (const ExprRef& arg : e.args) {
+    if (arg != nullptr) {
+      tell_columns(found, *arg);
+    }
+  }
+}
+
+bool same_column(const ExprRef& a, const ExprRef& b) {
+  return a == b || (a->kind == ExprKind::kColumn && b->kind == ExprKind::kColumn && a->entry == b->entry &&
+                    a->number == b->number);
+}
+
+// What `alias`.`name` (an empty alias: the bare name) means: all candidates of the innermost scope that has
+// any.
+std::vector<ExprRef> meanings(std::string_view alias, std::string_view name, const Scope& scope) {
+  std::vector<ExprRef> out;
+  for (const Scope* s = &scope; s != nullptr && out.empty(); s = s->parent) {
+    for (const ScopeItem& item : s->items) {
+      if (alias.empty() ? !item.columns_visible : item.alias != alias) {
+        continue;
+      }
+      const std::size_t before = out.size();
+      for (const auto& [column, expr] : item.columns) {
+        if (column == name) {
+          out.push_back(expr);
+        }
+      }
+      if (!alias.empty() && out.size() == before) {
+        return {};  // the name hides tables of outer queries
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+ExprRef Binder::named(const ExprRef& e, int location) {
+  if (names_found != nullptr) {
+    tell_columns(*names_found, *e);
+  }
+  // A reference has a location of its own; a merged column of USING is an expression already.
   auto copy = std::make_shared<Expr>(*e);
   copy->location = location;
   return copy;
 }
 
-}  // namespace
+std::vector<std::string> Binder::reference_to(const ScopeItem& item, const Scope& owner,
+                                              const std::string& name, const ExprRef& e,
+                                              const Scope& scope) const {
+  const auto means_it = [&](std::string_view alias) {
+    const std::vector<ExprRef> found_there = meanings(alias, name, scope);
+    return found_there.size() == 1 && same_column(found_there.front(), e);
+  };
+  if (!item.alias.empty() && means_it(item.alias)) {
+    return {item.alias, name};
+  }
+  // A column of a join without a name belongs to one of the tables joined.
+  for (const ScopeItem& other : owner.items) {
+    if (item.alias.empty() && !other.alias.empty() && e->entry != nullptr && other.entry == e->entry &&
+        means_it(other.alias)) {
+      return {other.alias, name};
+    }
+  }
+  if (means_it({})) {
+    return {name};
+  }
+  return {};
+}
 
-ExprRef Binder::find_column(std::string_view name, Scope& scope, int location) {
+ExprRef Binder::find_column(std::string_view name, Scope& scope, int location,
+                            std::vector<std::string>* reference) {
   for (Scope* s = &scope; s != nullptr; s = s->parent) {
     ExprRef found;
+    const ScopeItem* place = nullptr;
     for (const ScopeItem& item : s->items) {
       if (!item.columns_visible) {
         continue;
@@ -50,13 +120,31 @@ ExprRef Binder::find_column(std::string_view name, Scope& scope, int location) {
           raise(error(ErrorCode::kAmbiguousColumn, "column reference \"{}\" is ambiguous", name), location);
         }
         found = expr;
+        place = &item;
       }
     }
     if (found != nullptr) {
-      return located(found, location);
+      if (reference != nullptr) {
+        *reference = reference_to(*place, *s, std::string(name), found, scope);
+      }
+      return named(found, location);
     }
   }
   return nullptr;
+}
+
+void Binder::check_qualification(const PgQuery__ColumnRef& ref) const {
+  const pg::NodeList fields = BOP_PG_LIST(&ref, fields);
+  if (fields.size() > 4) {
+    raise(error(ErrorCode::kSyntaxError, "improper qualified name (too many dotted names): {}",
+                name_list(fields)),
+          ref.location);
+  }
+  if (fields.size() == 4 && pg::string_of(fields[0]) != context_.database) {
+    raise(error(ErrorCode::kNotImplemented, "cross-database references are not implemented: {}",
+                name_list(fields)),
+          ref.location);
+  }
 }
 
 ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
@@ -72,13 +160,18 @@ ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
   const auto whole_row = [&](const ScopeItem& item) {
     ExprRef row = make_expr(ExprKind::kRow, types::kRecord, {}, ref.location);
     for (const auto& [name, expr] : item.columns) {
-      row->args.push_back(expr);
+      row->args.push_back(named(expr, expr->location));
     }
     return row;
   };
   if (fields.size() == 1) {
-    if (ExprRef found = find_column(column, scope, ref.location); found != nullptr) {
-      return found;
+    std::vector<std::string> reference;
+    if (ExprRef e = find_column(column, scope, ref.location, names_found == nullptr ? nullptr : &reference);
+        e != nullptr) {
+      if (!reference.empty()) {
+        names_found->columns[&ref] = std::move(reference);
+      }
+      return e;
     }
     for (Scope* s = &scope; s != nullptr; s = s->parent) {
       for (const ScopeItem& item : s->items) {
@@ -96,14 +189,10 @@ ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
     }
     raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" does not exist", column), ref.location);
   }
+  check_qualification(ref);
   const std::string_view table = pg::string_of(fields[fields.size() - 2]);
   const std::string_view schema =
       fields.size() > 2 ? pg::string_of(fields[fields.size() - 3]) : std::string_view();
-  if (fields.size() > 4) {
-    raise(error(ErrorCode::kSyntaxError, "improper qualified name (too many dotted names): {}",
-                name_list(fields)),
-          ref.location);
-  }
   for (Scope* s = &scope; s != nullptr; s = s->parent) {
     for (const ScopeItem& item : s->items) {
       if (item.alias != table || (!schema.empty() && item.schema != schema)) {
@@ -111,7 +200,12 @@ ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
       }
       for (const auto& [name, expr] : item.columns) {
         if (name == column) {
-          return located(expr, ref.location);
+          if (names_found != nullptr) {
+            if (auto reference = reference_to(item, *s, name, expr, scope); !reference.empty()) {
+              names_found->columns[&ref] = std::move(reference);
+            }
+          }
+          return named(expr, ref.location);
         }
       }
       if (column == "tableoid" && item.entry != nullptr && item.entry->relation != nullptr) {
@@ -136,9 +230,15 @@ ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
 std::vector<Target> Binder::expand_star(const PgQuery__ColumnRef& ref, Scope& scope) {
   const pg::NodeList fields = BOP_PG_LIST(&ref, fields);
   std::vector<Target> out;
-  const auto add = [&](const ScopeItem& item) {
+  NamesFound::Star star;
+  bool expressible = true;
+  const auto add = [&](const ScopeItem& item, const Scope& owner) {
     for (const auto& [name, expr] : item.columns) {
-      Target target{.name = name, .expr = located(expr, ref.location)};
+      if (names_found != nullptr) {
+        star.columns.push_back(reference_to(item, owner, name, expr, scope));
+        expressible = expressible && !star.columns.back().empty();
+      }
+      Target target{.name = name, .expr = named(expr, ref.location)};
       if (expr->kind == ExprKind::kColumn) {
         const RangeColumn& column = expr->entry->columns[static_cast<std::size_t>(expr->number)];
         target.table = column.table;
@@ -153,18 +253,25 @@ std::vector<Target> Binder::expand_star(const PgQuery__ColumnRef& ref, Scope& sc
     }
     for (const ScopeItem& item : scope.items) {
       if (item.columns_visible) {
-        add(item);
+        add(item, scope);
       }
+    }
+    if (names_found != nullptr && expressible && !out.empty()) {
+      names_found->stars[&ref] = std::move(star);
     }
     return out;
   }
+  check_qualification(ref);
   const std::string_view table = pg::string_of(fields[fields.size() - 2]);
   const std::string_view schema =
       fields.size() > 2 ? pg::string_of(fields[fields.size() - 3]) : std::string_view();
   for (Scope* s = &scope; s != nullptr; s = s->parent) {
     for (const ScopeItem& item : s->items) {
       if (item.alias == table && (schema.empty() || item.schema == schema)) {
-        add(item);
+        add(item, *s);
+        if (names_found != nullptr && expressible && !out.empty()) {
+          names_found->stars[&ref] = std::move(star);
+        }
         return out;
       }
     }

@@ -278,6 +278,8 @@ ExprRef Binder::sub_link(const PgQuery__SubLink& link, Scope& scope) {
     case Clause::kGenerated:
       raise(error(ErrorCode::kNotImplemented, "cannot use subquery in column generation expression"),
             link.location);
+    case Clause::kTransform:
+      raise(error(ErrorCode::kNotImplemented, "cannot use subquery in transform expression"), link.location);
     default: break;
   }
   has_subquery = true;

@@ -31,6 +31,7 @@ std::string_view clause_name(Clause clause) {
     case Clause::kIndex: return "index expressions";
     case Clause::kIndexPredicate: return "index predicates";
     case Clause::kGenerated: return "column generation expressions";
+    case Clause::kTransform: return "transform expressions";
     case Clause::kConflict: return "ON CONFLICT";
   }
   return "";

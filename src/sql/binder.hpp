@@ -15,6 +15,7 @@
 
 #include "sql/bind.hpp"
 #include "sql/query.hpp"
+#include "sql/stored_text.hpp"
 #include "sql/tree.hpp"
 #include "sql/types/types.hpp"
 
@@ -46,6 +47,7 @@ enum class Clause : std::uint8_t {
   kIndex,
   kIndexPredicate,
   kGenerated,
+  kTransform,  // ALTER COLUMN TYPE ... USING
   kConflict,
 };
 [[nodiscard]] std::string_view clause_name(Clause clause);
@@ -114,6 +116,7 @@ class Binder {
   ExprRef coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext context, int location = -1);
   // nullptr when it is not allowed.
   ExprRef try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext context, int location = -1);
+  void tell_literal(int location, Oid type, const OwnedValue& value);
   [[nodiscard]] bool can_coerce(Oid from, Oid to, CastContext context) const;
   ExprRef coerce_assignment(ExprRef e, const Column& column, int location);
   ExprRef coerce_boolean(ExprRef e, std::string_view what);
@@ -167,6 +170,7 @@ class Binder {
   bool is_volatile = false;
   bool has_stable = false;
   bool has_subquery = false;
+  NamesFound* names_found = nullptr;  // where to tell what names mean; null: nobody asks
 
  private:
   friend class SelectBinder;
@@ -184,7 +188,18 @@ class Binder {
   ExprRef value_function(const PgQuery__SQLValueFunction& f);
   ExprRef window_call(const PgQuery__FuncCall& call, ExprRef made, Scope& scope);
   std::shared_ptr<Window> window_definition(const PgQuery__WindowDef& def, Scope& scope);
-  ExprRef find_column(std::string_view name, Scope& scope, int location);
+  ExprRef find_column(std::string_view name, Scope& scope, int location,
+                      std::vector<std::string>* reference = nullptr);
+  // A use of a column by its name.
+  ExprRef named(const ExprRef& e, int location);
+  // How `scope` can refer to a column of an item without doubt, with the item's name if possible; empty: it
+  // cannot.
+  [[nodiscard]] std::vector<std::string> reference_to(const ScopeItem& item, const Scope& owner,
+                                                      const std::string& name, const ExprRef& e,
+                                                      const Scope& scope) const;
+  // Refuses a column of another database.
+  void check_qualification(const PgQuery__ColumnRef& ref) const;
+  void tell_read(const PgQuery__RangeVar& range, const Relation& relation);
   ExprRef set_returning(ExprRef call, Scope& scope, std::string_view name);
   std::vector<SortKey> sort_clause(pg::NodeList list, Query& query, Scope& scope, bool output_only);
   ExprRef output_or_expression(const pg::Node& node, Query& query, Scope& scope, Clause clause,
@@ -215,6 +230,7 @@ class Binder {
   int next_entry_ = 1;
   int next_cte_ = 1;
   int depth_of_views_ = 0;
+  const Relation* view_ = nullptr;  // the view whose query is being bound
   bool text_hidden_ = false;
 };
 

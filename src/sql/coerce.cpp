@@ -28,6 +28,28 @@ Oid Binder::type_of(const Expr& e) const {
   return e.type == 0 ? types::kUnknown : e.type;
 }
 
+// What a literal means can depend on the session: settled in text that is stored.
+void Binder::tell_literal(int location, Oid type, const OwnedValue& value) {
+  switch (type) {
+    case types::kRegclass:
+    case types::kDate:
+    case types::kTime:
+    case types::kTimetz:
+    case types::kTimestamp:
+    case types::kTimestamptz: break;
+    default: return;
+  }
+  if (names_found == nullptr || location < 0 || value.is_null()) {
+    return;
+  }
+  std::string text;
+  encode_text(type, -1, value.view(), CodecContext{}, text);
+  if (type == types::kRegclass) {
+    names_found->use_object(static_cast<Oid>(value.view().integer));
+  }
+  names_found->literals[location] = {.type = type, .text = std::move(text)};
+}
+
 bool Binder::can_coerce(Oid from, Oid to, CastContext context) const {
   if (from == to || from == types::kUnknown || to == types::kAny) {
     return true;
@@ -53,7 +75,9 @@ ExprRef Binder::try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext
     location = e->location;
   }
   if (e->kind == ExprKind::kUnknown) {
-    Result<OwnedValue> value = parse_text(type, -1, e->text, context_.codec);
+    // The modifier of an interval says what a number without unit counts.
+    const std::int32_t reading = type == types::kInterval ? typmod : -1;
+    Result<OwnedValue> value = parse_text(type, reading, e->text, context_.codec);
     if (value && typmod >= 0) {
       value = apply_typmod(type, typmod, std::move(*value), context == CastContext::kExplicit);
       if (!value) {
@@ -62,6 +86,7 @@ ExprRef Binder::try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext
     } else if (!value) {
       raise(std::move(value).error(), e->location);
     }
+    tell_literal(e->location, type, *value);
     ExprRef made = constant(type, std::move(*value), e->location);
     made->typmod = typmod;
     return made;

@@ -1,6 +1,8 @@
 #include "sql/statement_kind.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
 #include <string>
 
 #include "sql/tree.hpp"
@@ -73,29 +75,116 @@ constexpr std::array kRows{
     Row{BOP_NODE(CREATE_POLICY_STMT), StatementKind::kDdl, "CREATE POLICY"},
     Row{BOP_NODE(CREATE_STATS_STMT), StatementKind::kDdl, "CREATE STATISTICS"},
     Row{BOP_NODE(ALTER_SYSTEM_STMT), StatementKind::kDdl, "ALTER SYSTEM"},
+    Row{BOP_NODE(ALTER_DOMAIN_STMT), StatementKind::kDdl, "ALTER DOMAIN"},
+    Row{BOP_NODE(ALTER_FUNCTION_STMT), StatementKind::kDdl, "ALTER FUNCTION"},
+    Row{BOP_NODE(CREATE_PLANG_STMT), StatementKind::kDdl, "CREATE LANGUAGE"},
+    Row{BOP_NODE(ALTER_DATABASE_REFRESH_COLL_STMT), StatementKind::kDdl, "ALTER DATABASE"},
+    Row{BOP_NODE(CREATE_CONVERSION_STMT), StatementKind::kDdl, "CREATE CONVERSION"},
+    Row{BOP_NODE(CREATE_CAST_STMT), StatementKind::kDdl, "CREATE CAST"},
+    Row{BOP_NODE(CREATE_OP_CLASS_STMT), StatementKind::kDdl, "CREATE OPERATOR CLASS"},
+    Row{BOP_NODE(CREATE_OP_FAMILY_STMT), StatementKind::kDdl, "CREATE OPERATOR FAMILY"},
+    Row{BOP_NODE(ALTER_OP_FAMILY_STMT), StatementKind::kDdl, "ALTER OPERATOR FAMILY"},
+    Row{BOP_NODE(CREATE_TABLE_SPACE_STMT), StatementKind::kDdl, "CREATE TABLESPACE"},
+    Row{BOP_NODE(DROP_TABLE_SPACE_STMT), StatementKind::kDdl, "DROP TABLESPACE"},
+    Row{BOP_NODE(ALTER_OPERATOR_STMT), StatementKind::kDdl, "ALTER OPERATOR"},
+    Row{BOP_NODE(ALTER_TYPE_STMT), StatementKind::kDdl, "ALTER TYPE"},
+    Row{BOP_NODE(DROP_OWNED_STMT), StatementKind::kDdl, "DROP OWNED"},
+    Row{BOP_NODE(REASSIGN_OWNED_STMT), StatementKind::kDdl, "REASSIGN OWNED"},
+    Row{BOP_NODE(ALTER_TSDICTIONARY_STMT), StatementKind::kDdl, "ALTER TEXT SEARCH DICTIONARY"},
+    Row{BOP_NODE(ALTER_TSCONFIGURATION_STMT), StatementKind::kDdl, "ALTER TEXT SEARCH CONFIGURATION"},
+    Row{BOP_NODE(CREATE_FDW_STMT), StatementKind::kDdl, "CREATE FOREIGN DATA WRAPPER"},
+    Row{BOP_NODE(ALTER_FDW_STMT), StatementKind::kDdl, "ALTER FOREIGN DATA WRAPPER"},
+    Row{BOP_NODE(CREATE_FOREIGN_SERVER_STMT), StatementKind::kDdl, "CREATE SERVER"},
+    Row{BOP_NODE(ALTER_FOREIGN_SERVER_STMT), StatementKind::kDdl, "ALTER SERVER"},
+    Row{BOP_NODE(CREATE_USER_MAPPING_STMT), StatementKind::kDdl, "CREATE USER MAPPING"},
+    Row{BOP_NODE(ALTER_USER_MAPPING_STMT), StatementKind::kDdl, "ALTER USER MAPPING"},
+    Row{BOP_NODE(DROP_USER_MAPPING_STMT), StatementKind::kDdl, "DROP USER MAPPING"},
+    Row{BOP_NODE(ALTER_TABLE_SPACE_OPTIONS_STMT), StatementKind::kDdl, "ALTER TABLESPACE"},
+    Row{BOP_NODE(ALTER_TABLE_MOVE_ALL_STMT), StatementKind::kDdl, "ALTER TABLE ALL IN TABLESPACE"},
+    Row{BOP_NODE(SEC_LABEL_STMT), StatementKind::kDdl, "SECURITY LABEL"},
+    Row{BOP_NODE(CREATE_FOREIGN_TABLE_STMT), StatementKind::kDdl, "CREATE FOREIGN TABLE"},
+    Row{BOP_NODE(IMPORT_FOREIGN_SCHEMA_STMT), StatementKind::kDdl, "IMPORT FOREIGN SCHEMA"},
+    Row{BOP_NODE(ALTER_EXTENSION_STMT), StatementKind::kDdl, "ALTER EXTENSION"},
+    Row{BOP_NODE(ALTER_EXTENSION_CONTENTS_STMT), StatementKind::kDdl, "ALTER EXTENSION"},
+    Row{BOP_NODE(CREATE_EVENT_TRIG_STMT), StatementKind::kDdl, "CREATE EVENT TRIGGER"},
+    Row{BOP_NODE(ALTER_EVENT_TRIG_STMT), StatementKind::kDdl, "ALTER EVENT TRIGGER"},
+    Row{BOP_NODE(ALTER_POLICY_STMT), StatementKind::kDdl, "ALTER POLICY"},
+    Row{BOP_NODE(CREATE_TRANSFORM_STMT), StatementKind::kDdl, "CREATE TRANSFORM"},
+    Row{BOP_NODE(CREATE_AM_STMT), StatementKind::kDdl, "CREATE ACCESS METHOD"},
+    Row{BOP_NODE(CREATE_PUBLICATION_STMT), StatementKind::kDdl, "CREATE PUBLICATION"},
+    Row{BOP_NODE(ALTER_PUBLICATION_STMT), StatementKind::kDdl, "ALTER PUBLICATION"},
+    Row{BOP_NODE(CREATE_SUBSCRIPTION_STMT), StatementKind::kDdl, "CREATE SUBSCRIPTION"},
+    Row{BOP_NODE(ALTER_SUBSCRIPTION_STMT), StatementKind::kDdl, "ALTER SUBSCRIPTION"},
+    Row{BOP_NODE(DROP_SUBSCRIPTION_STMT), StatementKind::kDdl, "DROP SUBSCRIPTION"},
+    Row{BOP_NODE(ALTER_COLLATION_STMT), StatementKind::kDdl, "ALTER COLLATION"},
+    Row{BOP_NODE(ALTER_STATS_STMT), StatementKind::kDdl, "ALTER STATISTICS"},
 };
 
-// "DROP TABLE", "ALTER VIEW": the word for a kind of object.
-std::string_view object_command(PgQuery__ObjectType type, bool drop) {
-  switch (type) {
-    case PG_QUERY__OBJECT_TYPE__OBJECT_TABLE: return drop ? "DROP TABLE" : "ALTER TABLE";
-    case PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN:
-    case PG_QUERY__OBJECT_TYPE__OBJECT_TABCONSTRAINT: return "ALTER TABLE";
-    case PG_QUERY__OBJECT_TYPE__OBJECT_INDEX: return drop ? "DROP INDEX" : "ALTER INDEX";
-    case PG_QUERY__OBJECT_TYPE__OBJECT_VIEW: return drop ? "DROP VIEW" : "ALTER VIEW";
-    case PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW:
-      return drop ? "DROP MATERIALIZED VIEW" : "ALTER MATERIALIZED VIEW";
-    case PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE: return drop ? "DROP SEQUENCE" : "ALTER SEQUENCE";
-    case PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA: return drop ? "DROP SCHEMA" : "ALTER SCHEMA";
-    case PG_QUERY__OBJECT_TYPE__OBJECT_DATABASE: return drop ? "DROP DATABASE" : "ALTER DATABASE";
-    case PG_QUERY__OBJECT_TYPE__OBJECT_ROLE: return drop ? "DROP ROLE" : "ALTER ROLE";
-    case PG_QUERY__OBJECT_TYPE__OBJECT_TYPE: return drop ? "DROP TYPE" : "ALTER TYPE";
-    case PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN: return drop ? "DROP DOMAIN" : "ALTER DOMAIN";
-    case PG_QUERY__OBJECT_TYPE__OBJECT_FUNCTION: return drop ? "DROP FUNCTION" : "ALTER FUNCTION";
-    case PG_QUERY__OBJECT_TYPE__OBJECT_EXTENSION: return drop ? "DROP EXTENSION" : "ALTER EXTENSION";
-    case PG_QUERY__OBJECT_TYPE__OBJECT_TRIGGER: return drop ? "DROP TRIGGER" : "ALTER TRIGGER";
-    default: return "";
+// "DROP TABLE", "ALTER VIEW": the verb and the kind of object.
+struct ObjectRow {
+  PgQuery__ObjectType type;
+  std::array<std::string_view, 3> commands;  // CREATE, ALTER, DROP
+};
+#define BOP_OBJECT(x, words)                                                              \
+  ObjectRow {                                                                             \
+    PG_QUERY__OBJECT_TYPE__OBJECT_##x, { "CREATE " words, "ALTER " words, "DROP " words } \
   }
+constexpr std::array kObjects{
+    BOP_OBJECT(TABLE, "TABLE"),
+    BOP_OBJECT(COLUMN, "TABLE"),
+    BOP_OBJECT(TABCONSTRAINT, "TABLE"),
+    BOP_OBJECT(INDEX, "INDEX"),
+    BOP_OBJECT(VIEW, "VIEW"),
+    BOP_OBJECT(MATVIEW, "MATERIALIZED VIEW"),
+    BOP_OBJECT(FOREIGN_TABLE, "FOREIGN TABLE"),
+    BOP_OBJECT(SEQUENCE, "SEQUENCE"),
+    BOP_OBJECT(SCHEMA, "SCHEMA"),
+    BOP_OBJECT(DATABASE, "DATABASE"),
+    BOP_OBJECT(ROLE, "ROLE"),
+    BOP_OBJECT(TYPE, "TYPE"),
+    BOP_OBJECT(ATTRIBUTE, "TYPE"),
+    BOP_OBJECT(DOMAIN, "DOMAIN"),
+    BOP_OBJECT(DOMCONSTRAINT, "DOMAIN"),
+    BOP_OBJECT(FUNCTION, "FUNCTION"),
+    BOP_OBJECT(PROCEDURE, "PROCEDURE"),
+    BOP_OBJECT(ROUTINE, "ROUTINE"),
+    BOP_OBJECT(AGGREGATE, "AGGREGATE"),
+    BOP_OBJECT(OPERATOR, "OPERATOR"),
+    BOP_OBJECT(OPCLASS, "OPERATOR CLASS"),
+    BOP_OBJECT(OPFAMILY, "OPERATOR FAMILY"),
+    BOP_OBJECT(CAST, "CAST"),
+    BOP_OBJECT(TRANSFORM, "TRANSFORM"),
+    BOP_OBJECT(COLLATION, "COLLATION"),
+    BOP_OBJECT(CONVERSION, "CONVERSION"),
+    BOP_OBJECT(EXTENSION, "EXTENSION"),
+    BOP_OBJECT(TRIGGER, "TRIGGER"),
+    BOP_OBJECT(EVENT_TRIGGER, "EVENT TRIGGER"),
+    BOP_OBJECT(RULE, "RULE"),
+    BOP_OBJECT(POLICY, "POLICY"),
+    BOP_OBJECT(LANGUAGE, "LANGUAGE"),
+    BOP_OBJECT(LARGEOBJECT, "LARGE OBJECT"),
+    BOP_OBJECT(ACCESS_METHOD, "ACCESS METHOD"),
+    BOP_OBJECT(TABLESPACE, "TABLESPACE"),
+    BOP_OBJECT(FDW, "FOREIGN DATA WRAPPER"),
+    BOP_OBJECT(FOREIGN_SERVER, "SERVER"),
+    BOP_OBJECT(USER_MAPPING, "USER MAPPING"),
+    BOP_OBJECT(PUBLICATION, "PUBLICATION"),
+    BOP_OBJECT(SUBSCRIPTION, "SUBSCRIPTION"),
+    BOP_OBJECT(STATISTIC_EXT, "STATISTICS"),
+    BOP_OBJECT(TSCONFIGURATION, "TEXT SEARCH CONFIGURATION"),
+    BOP_OBJECT(TSDICTIONARY, "TEXT SEARCH DICTIONARY"),
+    BOP_OBJECT(TSPARSER, "TEXT SEARCH PARSER"),
+    BOP_OBJECT(TSTEMPLATE, "TEXT SEARCH TEMPLATE"),
+};
+#undef BOP_OBJECT
+
+enum class Verb : std::uint8_t { kCreate, kAlter, kDrop };
+
+std::string_view object_command(PgQuery__ObjectType type, Verb verb) {
+  const auto* row = std::ranges::find(kObjects, type, &ObjectRow::type);
+  constexpr std::array<std::string_view, 3> kVerbs{"CREATE", "ALTER", "DROP"};
+  const auto at = static_cast<std::size_t>(verb);
+  return row == kObjects.end() ? kVerbs[at] : row->commands[at];
 }
 
 std::string_view transaction_command(PgQuery__TransactionStmtKind kind) {
@@ -137,7 +226,9 @@ StatementKind kind_of(const PgQuery__Node& node) {
     case BOP_NODE(RENAME_STMT):
     case BOP_NODE(ALTER_TABLE_STMT):
     case BOP_NODE(ALTER_OWNER_STMT):
-    case BOP_NODE(ALTER_OBJECT_SCHEMA_STMT): return StatementKind::kDdl;
+    case BOP_NODE(ALTER_OBJECT_SCHEMA_STMT):
+    case BOP_NODE(ALTER_OBJECT_DEPENDS_STMT):
+    case BOP_NODE(DEFINE_STMT): return StatementKind::kDdl;
     default: break;
   }
   const Row* row = row_of(node);
@@ -165,15 +256,19 @@ std::string_view command_of(const PgQuery__Node& node) {
         case PG_QUERY__DISCARD_MODE__DISCARD_TEMP: return "DISCARD TEMP";
         default: return "DISCARD ALL";
       }
-    case BOP_NODE(DROP_STMT): return object_command(node.drop_stmt->remove_type, true);
+    case BOP_NODE(DROP_STMT): return object_command(node.drop_stmt->remove_type, Verb::kDrop);
     case BOP_NODE(RENAME_STMT): {
       const bool of_part = node.rename_stmt->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN;
-      return object_command(of_part ? node.rename_stmt->relation_type : node.rename_stmt->rename_type, false);
+      return object_command(of_part ? node.rename_stmt->relation_type : node.rename_stmt->rename_type,
+                            Verb::kAlter);
     }
-    case BOP_NODE(ALTER_TABLE_STMT): return object_command(node.alter_table_stmt->objtype, false);
-    case BOP_NODE(ALTER_OWNER_STMT): return object_command(node.alter_owner_stmt->object_type, false);
+    case BOP_NODE(ALTER_TABLE_STMT): return object_command(node.alter_table_stmt->objtype, Verb::kAlter);
+    case BOP_NODE(ALTER_OWNER_STMT): return object_command(node.alter_owner_stmt->object_type, Verb::kAlter);
     case BOP_NODE(ALTER_OBJECT_SCHEMA_STMT):
-      return object_command(node.alter_object_schema_stmt->object_type, false);
+      return object_command(node.alter_object_schema_stmt->object_type, Verb::kAlter);
+    case BOP_NODE(ALTER_OBJECT_DEPENDS_STMT):
+      return object_command(node.alter_object_depends_stmt->object_type, Verb::kAlter);
+    case BOP_NODE(DEFINE_STMT): return object_command(node.define_stmt->kind, Verb::kCreate);
     case BOP_NODE(GRANT_STMT): return node.grant_stmt->is_grant != 0 ? "GRANT" : "REVOKE";
     case BOP_NODE(GRANT_ROLE_STMT): return node.grant_role_stmt->is_grant != 0 ? "GRANT ROLE" : "REVOKE ROLE";
     case BOP_NODE(VACUUM_STMT): return node.vacuum_stmt->is_vacuumcmd != 0 ? "VACUUM" : "ANALYZE";

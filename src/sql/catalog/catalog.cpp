@@ -38,6 +38,11 @@ const Constraint* Relation::find_constraint(std::string_view constraint) const {
   return nullptr;
 }
 
+const ViewRead* Relation::find_read(Oid relation) const {
+  const auto found = std::ranges::find(reads, relation, &ViewRead::relation);
+  return found == reads.end() ? nullptr : &*found;
+}
+
 const Constraint* Relation::primary_key() const {
   for (const Constraint& c : constraints) {
     if (c.type == 'p') {

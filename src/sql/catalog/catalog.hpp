@@ -17,7 +17,8 @@
 //             columns: [{num, name, type, typmod, not_null, default, identity, generated, sequence, dropped, collation,
 //             comment}...], constraints: [{oid, name, type, columns: [num...], index, check, deferrable, deferred,
 //             not_validated, no_inherit, table, foreign_columns: [num...], on_update, on_delete, match, comment}...]
-//   view      schema, name, owner, comment, options, columns as above, query: the PostgreSQL text of the SELECT
+//   view      schema, name, owner, comment, options, columns as above, query: the PostgreSQL text of the SELECT,
+//             reads: [{oid, columns: [num...], used: [num...]}...]
 //   index     schema, name, owner, comment, options, table, method, unique, primary, constraint, predicate,
 //             keys: [{num, expression, type, descending, nulls_first, collation, opclass}...], include: [num...]
 //   sequence  schema, name, owner, comment, type, start, increment, min, max, cache, cycle, state, table,
@@ -84,6 +85,15 @@ struct Constraint {
   std::string comment;
 };
 
+// What the query of a view names: a relation with the columns that it had when the view was made, in order
+// (the query sees no others), and which of them it uses; or, without columns, the object of a regclass
+// constant.
+struct ViewRead {
+  Oid relation = 0;
+  std::vector<std::int16_t> columns;
+  std::vector<std::int16_t> used;
+};
+
 // Tables, views and the built-in (virtual) relations: whatever can stand in FROM.
 struct Relation {
   Oid oid = 0;
@@ -95,6 +105,7 @@ struct Relation {
   std::vector<Column> columns;  // by number, dropped ones included
   std::vector<Constraint> constraints;
   std::string view_text;
+  std::vector<ViewRead> reads;  // of a view
   std::vector<std::string> options;
   std::string comment;
   // Of built-in relations: name of the eponymous virtual table of SQLite whose columns bear the names above.
@@ -105,6 +116,7 @@ struct Relation {
   [[nodiscard]] const Column* find_column(std::int16_t number) const;      // also dropped
   [[nodiscard]] const Constraint* find_constraint(std::string_view constraint) const;
   [[nodiscard]] const Constraint* primary_key() const;
+  [[nodiscard]] const ViewRead* find_read(Oid relation) const;
   // The column that is SQLite's rowid ("INTEGER PRIMARY KEY"); nullptr if none is.
   [[nodiscard]] const Column* rowid_column() const;
   [[nodiscard]] bool is_virtual() const { return !virtual_table.empty(); }

@@ -236,6 +236,13 @@ std::string to_json(const Relation& r) {
   w.list("columns", r.columns, [&w](const Column& c) { w.raw(column_json(c)); });
   w.list("constraints", r.constraints, [&w](const Constraint& c) { w.raw(constraint_json(c)); });
   w.text("query", r.view_text);
+  w.list("reads", r.reads, [&w](const ViewRead& read) {
+    w.raw(Writer()
+              .number("oid", read.relation)
+              .numbers("columns", read.columns)
+              .numbers("used", read.used)
+              .finish());
+  });
   return w.finish();
 }
 
@@ -305,6 +312,13 @@ Result<Relation> relation_from_json(Oid oid, char kind, std::string_view body) {
       }
     });
     r.view_text = text_of(o, "query");
+    each(o, "reads", [&](simdjson::dom::element e) {
+      if (Object read; e.get(read) == simdjson::SUCCESS) {
+        r.reads.push_back({.relation = oid_of(read, "oid"),
+                           .columns = numbers_of(read, "columns"),
+                           .used = numbers_of(read, "used")});
+      }
+    });
     return r;
   });
 }

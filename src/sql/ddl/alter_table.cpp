@@ -1,5 +1,6 @@
 // ALTER TABLE: the commands are applied to a copy of the relation, then SQLite's table follows in one step.
 #include <algorithm>
+#include <cctype>
 
 #include "sql/ddl/ddl_run.hpp"
 #include "sql/functions/kernels.hpp"
@@ -8,41 +9,16 @@
 namespace bop::sql {
 
 Status DdlRun::alter_table(const PgQuery__AlterTableStmt& alter) {
-  if (alter.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_INDEX ||
-      alter.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_VIEW ||
-      alter.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE) {
-    const bool only_owner = std::ranges::all_of(BOP_PG_LIST(&alter, cmds), [](const pg::Node* c) {
-      return c->alter_table_cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner;
-    });
-    if (!only_owner)
-      return fail(ErrorCode::kNotImplemented, "this form of {} is not implemented", statement_->command);
-  }
-  BOP_LET(found, find_relation(*alter.relation, alter.missing_ok != 0));
-  if (!found) {
-    notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping",
-                 alter.relation->relname));
-    return {};
-  }
-  const bool owner_only = alter.n_cmds == 1 && alter.cmds[0]->alter_table_cmd->subtype ==
-                                                   PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner;
-  if (owner_only) {
+  BOP_LET(found, find_altered(*alter.relation, alter.missing_ok != 0, alter.objtype));
+  if (!found) return {};
+  if (alter.n_cmds == 1 &&
+      alter.cmds[0]->alter_table_cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner) {
     BOP_TRY(must_own(found));
     BOP_LET(owner, role_oid(*alter.cmds[0]->alter_table_cmd->newowner));
-    if (const auto relation = now().relation(found.oid)) {
-      if (relation->is_virtual()) {
-        return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog",
-                    relation->name);
-      }
-      Relation changed = *relation;
-      changed.owner = owner;
-      edit_.put(std::move(changed));
-    } else if (const auto sequence = now().sequence(found.oid)) {
-      Sequence changed = *sequence;
-      changed.owner = owner;
-      edit_.put(std::move(changed));
-    }
-    return {};
+    return change_owner(found, owner);
   }
+  if (alter.objtype != PG_QUERY__OBJECT_TYPE__OBJECT_TABLE)
+    return fail(ErrorCode::kNotImplemented, "this form of {} is not implemented", statement_->command);
   BOP_LET(table, table_to_change(*alter.relation, "ALTER TABLE"));
   Alteration alteration;
   alteration.before = table;
@@ -52,6 +28,10 @@ Status DdlRun::alter_table(const PgQuery__AlterTableStmt& alter) {
   }
   Relation& after = alteration.table;
   edit_.put(after);
+  if (context_.before_rows) {
+    BOP_TRY(context_.before_rows(std::make_shared<const Catalog>(now()), outcome_.sequence_starts));
+    outcome_.sequence_starts.clear();
+  }
   if (alteration.rebuild) {
     BOP_TRY(rebuild(alteration.before, after, alteration.expressions));
   } else {
@@ -177,21 +157,40 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
         return fail(ErrorCode::kUndefinedObject, "constraint \"{}\" of relation \"{}\" does not exist",
                     command.name, table.name);
       }
+      if (constraint->type != 'c' && constraint->type != 'f') {
+        return fail(ErrorCode::kWrongObjectType,
+                    "constraint \"{}\" of relation \"{}\" is not a foreign key or check constraint",
+                    constraint->name, table.name);
+      }
       if (!constraint->validated) alteration.checks.push_back(*constraint);
       constraint->validated = true;
       return {};
     }
     case PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner: {
       BOP_LET(owner, role_oid(*command.newowner));
+      const Catalog::Named found = now().find(table.schema, table.name);
+      BOP_TRY(change_owner(found, owner));
       table.owner = owner;
       return {};
     }
     case PG_QUERY__ALTER_TABLE_TYPE__AT_SetRelOptions:
     case PG_QUERY__ALTER_TABLE_TYPE__AT_ResetRelOptions:
+      return check_storage_options(BOP_PG_LIST(command.def->list, items), false);
     case PG_QUERY__ALTER_TABLE_TYPE__AT_SetStatistics:
-    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetStorage:
-      notice(Error(ErrorCode::kNotImplemented, "storage parameters are accepted and have no effect"));
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetStorage: {
+      BOP_TRY(column_of(table, pg::text(command.name)));
+      if (command.subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_SetStorage) {
+        std::string storage(pg::string_of(command.def));
+        std::ranges::transform(storage, storage.begin(), [](unsigned char c) { return std::tolower(c); });
+        constexpr std::string_view kKinds[] = {"plain", "external", "extended", "main"};
+        if (std::ranges::find(kKinds, storage) == std::end(kKinds)) {
+          return fail(ErrorCode::kInvalidArgument, "invalid storage type \"{}\"", storage);
+        }
+      }
+      notice(Error(ErrorCode::kNotImplemented,
+                   "statistics targets and storage of columns are accepted and have no effect"));
       return {};
+    }
     case PG_QUERY__ALTER_TABLE_TYPE__AT_AddIdentity: {
       BOP_LET(column, column_of(table, pg::text(command.name)));
       const PgQuery__Constraint& node = *command.def->constraint;
@@ -324,29 +323,10 @@ Status DdlRun::drop_column(Alteration& alteration, const PgQuery__AlterTableCmd&
   }
   const bool cascade = command.behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE;
   const std::int16_t number = column->number;
-  // Views that read the table may read the column: the ones that do not bind without it depend on it.
   Relation without = table;
   std::ranges::find(without.columns, number, &Column::number)->dropped = true;
   Dropped dropped;
-  for (const auto& [oid, relation] : now().relations()) {
-    if (relation->kind != 'v' || !view_reads(*relation).contains(table.oid)) continue;
-    CatalogEdit trial(std::make_shared<const Catalog>(now()));
-    trial.put(without);
-    BindContext context = bind_now();
-    context.catalog = trial.finish();
-    const auto parsed = parse(relation->view_text);
-    if (!parsed || sql::bind(parsed->front(), context)) continue;
-    if (!cascade) {
-      return std::unexpected(error(ErrorCode::kDependentObjectsStillExist,
-                                   "cannot drop column {} of table {} because other objects depend on it",
-                                   name, table.name)
-                                 .detail(fmt::format("view {} depends on column {} of table {}",
-                                                     relation->name, name, table.name))
-                                 .hint("Use DROP ... CASCADE to drop the dependent objects too."));
-    }
-    notice(error(ErrorCode::kDependentObjectsStillExist, "drop cascades to view {}", relation->name));
-    dropped.relations.insert(oid);
-  }
+  dropped.columns.insert({table.oid, number});
   const auto uses = [&](const std::vector<std::int16_t>& columns) {
     return std::ranges::find(columns, number) != columns.end();
   };
@@ -371,7 +351,8 @@ Status DdlRun::drop_column(Alteration& alteration, const PgQuery__AlterTableCmd&
     if (constraint.type == 'f' && uses(constraint.columns)) alteration.rebuild = true;
   }
   std::erase_if(table.constraints, [&](const Constraint& constraint) {
-    return uses(constraint.columns) || dropped.indexes.contains(constraint.index);
+    // Foreign keys of the table to a key that goes are dependents like those of other tables.
+    return uses(constraint.columns) || (constraint.type != 'f' && dropped.indexes.contains(constraint.index));
   });
   if (column->sequence != 0) {
     if (const auto sequence = now().sequence(column->sequence);
@@ -379,6 +360,12 @@ Status DdlRun::drop_column(Alteration& alteration, const PgQuery__AlterTableCmd&
       dropped.sequences.insert(column->sequence);
     }
   }
+  // The table without its own constraints on the column, but still with its name, for what depends on it.
+  edit_.put(table);
+  BOP_TRY(collect(dropped, cascade, fmt::format("column {} of table {}", name, table.name)));
+  const auto own = [&](const Constraint& c) { return dropped.constraints.contains({table.oid, c.oid}); };
+  if (std::erase_if(table.constraints, own) > 0) alteration.rebuild = true;
+  std::erase_if(dropped.constraints, [&](const auto& c) { return c.first == table.oid; });
   column = std::ranges::find(table.columns, number, &Column::number);
   column->dropped = true;
   column->not_null = false;
@@ -387,24 +374,25 @@ Status DdlRun::drop_column(Alteration& alteration, const PgQuery__AlterTableCmd&
   column->identity = 0;
   column->name = fmt::format("........pg.dropped.{}........", number);
   edit_.put(table);
-  // Other tables that point to a key of this column.
-  Dropped more = dropped;
-  more.sequences.clear();
-  BOP_TRY(collect(more, cascade, fmt::format("column {} of table {}", name, table.name)));
-  for (const auto& constraint : more.constraints) dropped.constraints.insert(constraint);
   return remove(dropped);
 }
 
 Status DdlRun::alter_type(Alteration& alteration, const PgQuery__AlterTableCmd& command) {
   Relation& table = alteration.table;
   BOP_LET(column, column_of(table, pg::text(command.name)));
+  if (alteration.retyped.contains(column->number)) {
+    return fail(ErrorCode::kNotImplemented, "cannot alter type of column \"{}\" twice", column->name);
+  }
+  alteration.retyped.insert(column->number);
   const PgQuery__ColumnDef& definition = *command.def->column_def;
   pg::Node type_node = PG_QUERY__NODE__INIT;
   type_node.node_case = PG_QUERY__NODE__NODE_TYPE_NAME;
   type_node.type_name = definition.type_name;
   BOP_LET(type, resolve_type(&type_node, *statement_));
+  BOP_LET(collation, collation_of(definition.coll_clause, type.type));
   for (const auto& [oid, relation] : now().relations()) {
-    if (relation->kind == 'v' && view_reads(*relation).contains(table.oid)) {
+    const ViewRead* read = relation->find_read(table.oid);
+    if (read != nullptr && std::ranges::find(read->used, column->number) != read->used.end()) {
       return std::unexpected(
           error(ErrorCode::kNotImplemented, "cannot alter type of a column used by a view or rule")
               .detail(fmt::format("rule _RETURN on view {} depends on column \"{}\"", relation->name,
@@ -415,7 +403,7 @@ Status DdlRun::alter_type(Alteration& alteration, const PgQuery__AlterTableCmd& 
   if (definition.raw_default != nullptr) {
     BOP_LET(text, deparse_expression(definition.raw_default));
     BOP_LET(parsed, parse_expression(text));
-    BOP_LET(bound, bind_expression(parsed, &old, ExpressionUse::kGenerated, bind_now(), type.type,
+    BOP_LET(bound, bind_expression(parsed, &old, ExpressionUse::kTransform, bind_now(), type.type,
                                    type.typmod, column->name));
     alteration.expressions[column->number] = bound.sql;
   } else {
@@ -442,6 +430,7 @@ Status DdlRun::alter_type(Alteration& alteration, const PgQuery__AlterTableCmd& 
   }
   column->type = type.type;
   column->typmod = type.typmod;
+  column->collation = std::move(collation);
   alteration.rebuild = true;
   for (const auto& index : now().indexes_of(table.oid)) {
     Index changed = *index;

@@ -94,7 +94,10 @@ Status DdlRun::add_key(Relation& table, const PendingConstraint& pending, std::v
     }
     index.include.push_back(column->number);
   }
-  BOP_TRY(check_table_options(BOP_PG_LIST(&node, options)));
+  BOP_TRY(check_storage_options(BOP_PG_LIST(&node, options), true));
+  if (const std::string_view space = pg::text(node.indexspace); !space.empty() && space != "pg_default") {
+    return fail(ErrorCode::kNotImplemented, "TABLESPACE is not implemented");
+  }
   std::string name(pg::text(node.conname));
   if (name.empty()) {
     name = primary ? free_name(table.schema, table.name, "", "pkey", &table)
@@ -125,9 +128,8 @@ Status DdlRun::add_key(Relation& table, const PendingConstraint& pending, std::v
 
 Status DdlRun::add_check(Relation& table, const PendingConstraint& pending) {
   const PgQuery__Constraint& node = *pending.node;
-  BOP_LET(text, deparse_expression(node.raw_expr));
-  BOP_LET(parsed, parse_expression(text));
-  BOP_LET(bound, bind_expression(parsed, &table, ExpressionUse::kCheck, bind_now()));
+  BOP_LET(stored, store_expression(node.raw_expr, &table, ExpressionUse::kCheck, bind_now()));
+  const BoundExpression& bound = stored.bound;
   if (bound.type != 16) {
     return std::unexpected(error(ErrorCode::kDatatypeMismatch,
                                  "argument of CHECK must be type boolean, not type {}",
@@ -136,7 +138,7 @@ Status DdlRun::add_check(Relation& table, const PendingConstraint& pending) {
   Constraint constraint;
   constraint.type = 'c';
   constraint.columns = bound.columns;
-  constraint.check_text = std::move(text);
+  constraint.check_text = std::move(stored.text);
   constraint.no_inherit = node.is_no_inherit != 0;
   constraint.name = std::string(pg::text(node.conname));
   if (constraint.name.empty()) {
@@ -174,6 +176,7 @@ Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending
   }
   // The referenced table: maybe this one, which is not in the catalog yet.
   const std::string_view schema = pg::text(node.pktable->schemaname);
+  BOP_TRY(check_database(pg::text(node.pktable->catalogname), schema, pg::text(node.pktable->relname)));
   const bool itself = pg::text(node.pktable->relname) == table.name &&
                       (schema.empty() || now().schema(table.schema)->name == schema);
   Relation referenced = table;

@@ -20,44 +20,95 @@ bool is_reserved(std::string_view name) {
 
 }  // namespace
 
-Status DdlRun::check_table_options(pg::NodeList options) {
+Status DdlRun::check_storage_options(pg::NodeList options, bool of_index) const {
+  constexpr std::string_view kOfTables[] = {
+      "fillfactor",           "toast_tuple_target", "parallel_workers",           "user_catalog_table",
+      "vacuum_index_cleanup", "vacuum_truncate",    "log_autovacuum_min_duration"};
+  constexpr std::string_view kOfIndexes[] = {"fillfactor", "deduplicate_items"};
   for (const pg::Node* item : options) {
-    notice(error(ErrorCode::kNotImplemented, "storage parameter \"{}\" is accepted and has no effect",
-                 pg::text(item->def_elem->defname)));
+    const std::string_view name = pg::text(item->def_elem->defname);
+    const std::string_view space = pg::text(item->def_elem->defnamespace);
+    if (!space.empty() && (of_index || space != "toast")) {
+      return fail(ErrorCode::kInvalidArgument, "unrecognized parameter namespace \"{}\"", space);
+    }
+    const bool known = of_index ? std::ranges::find(kOfIndexes, name) != std::end(kOfIndexes)
+                                : name.starts_with("autovacuum_") ||
+                                      std::ranges::find(kOfTables, name) != std::end(kOfTables);
+    if (!known) return fail(ErrorCode::kInvalidArgument, "unrecognized parameter \"{}\"", name);
+    notice(error(ErrorCode::kNotImplemented, "storage parameter \"{}\" is accepted and has no effect", name));
   }
   return {};
 }
 
-Status DdlRun::create_table(const PgQuery__CreateStmt& create) {
-  if (pg::text(create.relation->relpersistence) == "t") {
+Status DdlRun::check_table_storage(std::string_view access_method, std::string_view tablespace,
+                                   PgQuery__OnCommitAction on_commit, pg::NodeList options) const {
+  if (on_commit != PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_NOOP &&
+      on_commit != PG_QUERY__ON_COMMIT_ACTION__ON_COMMIT_ACTION_UNDEFINED) {
+    return fail(ErrorCode::kInvalidTableDefinition, "ON COMMIT can only be used on temporary tables");
+  }
+  if (!tablespace.empty() && tablespace != "pg_default")
+    return fail(ErrorCode::kNotImplemented, "TABLESPACE is not implemented");
+  if (!access_method.empty() && access_method != "heap") {
+    return fail(ErrorCode::kUndefinedObject, "access method \"{}\" does not exist", access_method);
+  }
+  return check_storage_options(options, false);
+}
+
+Status DdlRun::check_column_name(std::string_view name) const {
+  if (!is_reserved(name)) return {};
+  return fail(ErrorCode::kDuplicateColumn, "column name \"{}\" conflicts with a system column name", name);
+}
+
+Result<std::optional<Relation>> DdlRun::new_table(const PgQuery__RangeVar& name, bool if_not_exists) {
+  if (pg::text(name.relpersistence) == "t") {
     return fail(ErrorCode::kNotImplemented, "temporary tables are not implemented");
   }
-  if (pg::text(create.relation->relpersistence) == "u") {
+  BOP_LET(schema, schema_for_creation(name));
+  Relation table;
+  table.schema = schema->oid;
+  table.name = std::string(pg::text(name.relname));
+  table.owner = context_.user;
+  if (now().find(table.schema, table.name)) {
+    if (!if_not_exists) {
+      return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", table.name);
+    }
+    notice(error(ErrorCode::kDuplicateTable, "relation \"{}\" already exists, skipping", table.name));
+    return std::nullopt;
+  }
+  if (pg::text(name.relpersistence) == "u") {
     notice(Error(ErrorCode::kNotImplemented,
                  "UNLOGGED is accepted and has no effect: every commit is in the log"));
   }
+  return table;
+}
+
+// A column of a view or of CREATE TABLE AS, as the query has it.
+Status DdlRun::add_column_of(Relation& table, std::string name, const OutputColumn& source) const {
+  Column column;
+  column.number = static_cast<std::int16_t>(table.columns.size() + 1);
+  column.name = std::move(name);
+  column.type = source.type == types::kUnknown ? types::kText : source.type;
+  column.typmod = source.typmod;
+  if (table.find_column(column.name) != nullptr) {
+    return fail(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", column.name);
+  }
+  if (table.kind == 'r') BOP_TRY(check_column_name(column.name));
+  table.columns.push_back(std::move(column));
+  return {};
+}
+
+Status DdlRun::create_table(const PgQuery__CreateStmt& create) {
   if (create.partspec != nullptr || create.partbound != nullptr) {
     return fail(ErrorCode::kNotImplemented, "partitioned tables are not implemented");
   }
   if (create.n_inh_relations > 0) return fail(ErrorCode::kNotImplemented, "INHERITS is not implemented");
   if (create.of_typename != nullptr)
     return fail(ErrorCode::kNotImplemented, "CREATE TABLE OF is not implemented");
-  if (!pg::text(create.tablespacename).empty()) {
-    return fail(ErrorCode::kNotImplemented, "TABLESPACE is not implemented");
-  }
-  BOP_LET(schema, schema_for_creation(pg::text(create.relation->schemaname)));
-  Relation table;
-  table.schema = schema->oid;
-  table.name = std::string(pg::text(create.relation->relname));
-  table.owner = context_.user;
-  if (now().find(table.schema, table.name)) {
-    if (create.if_not_exists != 0) {
-      notice(error(ErrorCode::kDuplicateTable, "relation \"{}\" already exists, skipping", table.name));
-      return {};
-    }
-    return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", table.name);
-  }
-  BOP_TRY(check_table_options(BOP_PG_LIST(&create, options)));
+  BOP_LET(made, new_table(*create.relation, create.if_not_exists != 0));
+  if (!made) return {};
+  Relation& table = *made;
+  BOP_TRY(check_table_storage(pg::text(create.access_method), pg::text(create.tablespacename),
+                              create.oncommit, BOP_PG_LIST(&create, options)));
   table.oid = edit_.allocate_oid();
 
   std::vector<PendingConstraint> pending;
@@ -106,10 +157,7 @@ Result<Column> DdlRun::make_column(Relation& table, const PgQuery__ColumnDef& de
   if (table.find_column(column.name) != nullptr) {
     return fail(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", column.name);
   }
-  if (is_reserved(column.name)) {
-    return fail(ErrorCode::kDuplicateColumn, "column name \"{}\" conflicts with a system column name",
-                column.name);
-  }
+  BOP_TRY(check_column_name(column.name));
   if (definition.type_name == nullptr) {
     return fail(ErrorCode::kInvalidTableDefinition, "column \"{}\" has no type", column.name);
   }
@@ -125,21 +173,36 @@ Result<Column> DdlRun::make_column(Relation& table, const PgQuery__ColumnDef& de
   column.type = type.type;
   column.typmod = type.typmod;
   column.number = static_cast<std::int16_t>(table.columns.size() + 1);
-  if (definition.coll_clause != nullptr) {
-    const std::string_view name = pg::last_name(BOP_PG_LIST(definition.coll_clause, collname));
-    if (name != "C" && name != "POSIX" && name != "default" && name != "ucs_basic") {
-      return fail(ErrorCode::kNotImplemented, "collation \"{}\" is not implemented; only \"C\" is", name);
-    }
-    column.collation = std::string(name);
+  BOP_LET(collation, collation_of(definition.coll_clause, column.type));
+  column.collation = std::move(collation);
+  if (const std::string_view method = pg::text(definition.compression);
+      !method.empty() && method != "default") {
+    return fail(ErrorCode::kNotImplemented, "compression method \"{}\" of a column is not implemented",
+                method);
+  }
+  if (definition.n_fdwoptions > 0) {
+    return fail(ErrorCode::kNotImplemented, "options of a column are not implemented");
   }
   if (type.serial != 0) {
     column.not_null = true;
     BOP_TRY(add_sequence_column(table, column, 0, type.type, {}));
   }
+  // The constraint that [NOT] DEFERRABLE and INITIALLY are about, and whether each has been said.
   PendingConstraint* last = nullptr;
+  bool deferrable_said = false;
+  bool initially_said = false;
   bool null_said = false;
   for (const pg::Node* item : BOP_PG_LIST(&definition, constraints)) {
     const PgQuery__Constraint& constraint = *item->constraint;
+    const auto refuse = [&](std::string_view what) -> Status {
+      return std::unexpected(error(ErrorCode::kSyntaxError, "{}", what).at(position(constraint.location)));
+    };
+    const bool attribute = constraint.contype >= PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRABLE &&
+                           constraint.contype <= PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_IMMEDIATE;
+    if (!attribute) {
+      last = nullptr;
+      deferrable_said = initially_said = false;
+    }
     switch (constraint.contype) {
       case PG_QUERY__CONSTR_TYPE__CONSTR_NULL:
         if (column.not_null) {
@@ -198,39 +261,53 @@ Result<Column> DdlRun::make_column(Relation& table, const PgQuery__ColumnDef& de
       case PG_QUERY__CONSTR_TYPE__CONSTR_EXCLUSION:
         return fail(ErrorCode::kNotImplemented, "exclusion constraints are not implemented");
       case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRABLE:
+        if (last == nullptr) return std::unexpected(refuse("misplaced DEFERRABLE clause").error());
+        if (std::exchange(deferrable_said, true))
+          return std::unexpected(refuse("multiple DEFERRABLE/NOT DEFERRABLE clauses not allowed").error());
+        last->deferrable = true;
+        break;
       case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_NOT_DEFERRABLE:
-      case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRED:
-      case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_IMMEDIATE: {
-        if (last == nullptr) {
-          return std::unexpected(error(ErrorCode::kSyntaxError, "misplaced DEFERRABLE clause")
-                                     .at(position(constraint.location)));
-        }
-        if (constraint.contype == PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRABLE) last->deferrable = true;
-        if (constraint.contype == PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRED) {
-          last->deferrable = last->deferred = true;
+        if (last == nullptr) return std::unexpected(refuse("misplaced NOT DEFERRABLE clause").error());
+        if (std::exchange(deferrable_said, true))
+          return std::unexpected(refuse("multiple DEFERRABLE/NOT DEFERRABLE clauses not allowed").error());
+        if (last->deferred) {
+          return std::unexpected(refuse("constraint declared INITIALLY DEFERRED must be DEFERRABLE").error());
         }
         break;
-      }
+      case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRED:
+        if (last == nullptr) return std::unexpected(refuse("misplaced INITIALLY DEFERRED clause").error());
+        if (std::exchange(initially_said, true)) {
+          return std::unexpected(refuse("multiple INITIALLY IMMEDIATE/DEFERRED clauses not allowed").error());
+        }
+        if (deferrable_said && !last->deferrable) {
+          return std::unexpected(refuse("constraint declared INITIALLY DEFERRED must be DEFERRABLE").error());
+        }
+        last->deferrable = last->deferred = true;
+        break;
+      case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_IMMEDIATE:
+        if (last == nullptr) return std::unexpected(refuse("misplaced INITIALLY IMMEDIATE clause").error());
+        if (std::exchange(initially_said, true)) {
+          return std::unexpected(refuse("multiple INITIALLY IMMEDIATE/DEFERRED clauses not allowed").error());
+        }
+        break;
       default:
         if (constraint.contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY) column.not_null = true;
         pending.push_back(
             {&constraint, column.name, constraint.deferrable != 0, constraint.initdeferred != 0});
-        last = &pending.back();
+        if (constraint.contype != PG_QUERY__CONSTR_TYPE__CONSTR_CHECK) last = &pending.back();
     }
   }
   return column;
 }
 
 Status DdlRun::add_default(Relation& table, Column& column, const pg::Node* expression) {
-  BOP_LET(text, deparse_expression(expression));
-  BOP_LET(parsed, parse_expression(text));
-  BOP_TRY(bind_expression(parsed, &table, ExpressionUse::kDefault, bind_now(), column.type, column.typmod,
-                          column.name));
+  BOP_LET(stored, store_expression(expression, &table, ExpressionUse::kDefault, bind_now(), column.type,
+                                   column.typmod, column.name));
   // DEFAULT NULL is no default.
-  if (text == "NULL") {
+  if (stored.text == "NULL") {
     column.default_text.reset();
   } else {
-    column.default_text = std::move(text);
+    column.default_text = std::move(stored.text);
   }
   return {};
 }
@@ -250,13 +327,7 @@ Status DdlRun::add_sequence_column(const Relation& table, Column& column, char i
   BOP_TRY(sequence_options(sequence, options, true));
   column.sequence = sequence.oid;
   column.identity = identity;
-  if (identity == 0) {
-    const Schema* schema = now().schema(table.schema);
-    const std::string name = schema->name == "public"
-                                 ? quote_name(sequence.name)
-                                 : fmt::format("{}.{}", quote_name(schema->name), quote_name(sequence.name));
-    column.default_text = fmt::format("nextval('{}'::regclass)", name);
-  }
+  if (identity == 0) column.default_text = fmt::format("nextval('{}'::regclass)", sequence.oid);
   edit_.put(std::move(sequence));
   return {};
 }
@@ -266,8 +337,8 @@ Status DdlRun::copy_like(Relation& table, const PgQuery__TableLikeClause& like, 
   const auto source = now().relation(found.oid);
   if (!source)
     return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a table or view", like.relation->relname);
-  constexpr std::uint32_t kConstraints = 1u << 2, kDefaults = 1u << 3, kIdentity = 1u << 5,
-                          kIndexes = 1u << 6;
+  constexpr std::uint32_t kComments = 1u << 0, kConstraints = 1u << 2, kDefaults = 1u << 3,
+                          kIdentity = 1u << 5, kIndexes = 1u << 6;
   if ((like.options & (kIndexes | kIdentity)) != 0) {
     return fail(ErrorCode::kNotImplemented, "LIKE ... INCLUDING INDEXES or IDENTITY is not implemented");
   }
@@ -284,6 +355,7 @@ Status DdlRun::copy_like(Relation& table, const PgQuery__TableLikeClause& like, 
     column.not_null = original.not_null;
     column.collation = original.collation;
     if ((like.options & kDefaults) != 0) column.default_text = original.default_text;
+    if ((like.options & kComments) != 0) column.comment = original.comment;
     table.columns.push_back(std::move(column));
   }
   if ((like.options & kConstraints) != 0) {
@@ -292,6 +364,7 @@ Status DdlRun::copy_like(Relation& table, const PgQuery__TableLikeClause& like, 
       Constraint constraint = original;
       constraint.oid = edit_.allocate_oid();
       constraint.columns.clear();
+      if ((like.options & kComments) == 0) constraint.comment.clear();
       for (const std::int16_t number : original.columns) {
         constraint.columns.push_back(table.find_column(source->find_column(number)->name)->number);
       }
@@ -307,22 +380,11 @@ Status DdlRun::create_table_as(const PgQuery__CreateTableAsStmt& create) {
     return fail(ErrorCode::kNotImplemented, "materialized views are not implemented");
   }
   const PgQuery__IntoClause& into = *create.into;
-  if (pg::text(into.rel->relpersistence) == "t") {
-    return fail(ErrorCode::kNotImplemented, "temporary tables are not implemented");
-  }
-  BOP_LET(schema, schema_for_creation(pg::text(into.rel->schemaname)));
-  Relation table;
-  table.schema = schema->oid;
-  table.name = std::string(pg::text(into.rel->relname));
-  table.owner = context_.user;
-  if (now().find(table.schema, table.name)) {
-    if (create.if_not_exists != 0) {
-      notice(error(ErrorCode::kDuplicateTable, "relation \"{}\" already exists, skipping", table.name));
-      return {};
-    }
-    return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", table.name);
-  }
-  BOP_TRY(check_table_options(BOP_PG_LIST(&into, options)));
+  BOP_LET(made, new_table(*into.rel, create.if_not_exists != 0));
+  if (!made) return {};
+  Relation& table = *made;
+  BOP_TRY(check_table_storage(pg::text(into.access_method), pg::text(into.table_space_name), into.on_commit,
+                              BOP_PG_LIST(&into, options)));
   BOP_LET(plan, sql::bind(inner_statement(statement_, create.query), context_.bind));
   if (plan->kind != PlanKind::kSelect) {
     return fail(ErrorCode::kNotImplemented, "CREATE TABLE AS of this statement is not implemented");
@@ -332,16 +394,10 @@ Status DdlRun::create_table_as(const PgQuery__CreateTableAsStmt& create) {
   }
   table.oid = edit_.allocate_oid();
   for (std::size_t i = 0; i < plan->columns.size(); ++i) {
-    Column column;
-    column.number = static_cast<std::int16_t>(i + 1);
-    column.name =
-        i < into.n_col_names ? std::string(pg::string_of(into.col_names[i])) : plan->columns[i].name;
-    column.type = plan->columns[i].type == 705 ? 25 : plan->columns[i].type;
-    column.typmod = plan->columns[i].typmod;
-    if (table.find_column(column.name) != nullptr) {
-      return fail(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", column.name);
-    }
-    table.columns.push_back(std::move(column));
+    const bool named = i < into.n_col_names;
+    BOP_TRY(add_column_of(table,
+                          named ? std::string(pg::string_of(into.col_names[i])) : plan->columns[i].name,
+                          plan->columns[i]));
   }
   edit_.put(table);
   BOP_LET(definition, create_table_sql(table, now()));

@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,23 +26,6 @@ struct FunctionContext;
 
 namespace bop::sql {
 
-struct DdlContext {
-  BindContext bind;           // catalog, search path, codec
-  Oid user = kBootstrapRole;  // owner of what is created
-  std::string user_name = "bop";
-  bool superuser = true;
-  bool owns_database = true;  // owners of the database may create in it and in its schema public
-  bool in_block = false;      // inside BEGIN...COMMIT (CREATE INDEX CONCURRENTLY and the like refuse)
-  FunctionContext* functions = nullptr;
-  // A NOTICE or WARNING for the client, in order. `code` of the Error is its SQLSTATE where it has one.
-  std::function<void(bool warning, const Error&)> notice;
-  // Where the runtime state of a sequence stands: value, and whether it was handed out. Empty: no state, all
-  // stand at their start.
-  std::function<std::optional<std::pair<std::int64_t, bool>>(Oid key)> sequence_position;
-  // OID of a role name for OWNER TO; 42704 if there is none.
-  std::function<Result<Oid>(const std::string&)> role;
-};
-
 struct DdlOutcome {
   std::shared_ptr<const Catalog> catalog;  // the next version; the same pointer if nothing changed
   std::string tag;                         // "CREATE TABLE", "SELECT 3" for CREATE TABLE AS
@@ -55,6 +39,27 @@ struct DdlOutcome {
   };
   std::vector<SequenceStart> sequence_starts;
   std::vector<Oid> changed_tables;  // rows of which were changed (foreign keys are to be checked)
+};
+
+struct DdlContext {
+  BindContext bind;           // catalog, search path, codec
+  Oid user = kBootstrapRole;  // owner of what is created
+  std::string user_name = "bop";
+  bool superuser = true;
+  bool owns_database = true;  // owners of the database may create in it and in its schema public
+  bool in_block = false;      // inside BEGIN...COMMIT (CREATE INDEX CONCURRENTLY and the like refuse)
+  FunctionContext* functions = nullptr;
+  // A NOTICE or WARNING for the client, in order. `code` of the Error is its SQLSTATE where it has one.
+  std::function<void(bool warning, const Error&)> notice;
+  // Where the runtime state of a sequence stands: value, and whether it was handed out. Empty: no state, all
+  // stand at their start.
+  std::function<std::optional<std::pair<std::int64_t, bool>>(Oid key)> sequence_position;
+  // Before the statement computes values of rows (nextval...): the catalog that they see, and the states of
+  // its new sequences.
+  std::function<Status(std::shared_ptr<const Catalog>, std::span<const DdlOutcome::SequenceStart>)>
+      before_rows;
+  // OID of a role name for OWNER TO; 42704 if there is none.
+  std::function<Result<Oid>(const std::string&)> role;
 };
 
 // True if `statement` is one that execute_ddl knows (others answer 0A000 there).

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "sql/ddl/ddl.hpp"
+#include "sql/stored_text.hpp"
 #include "sql/tree.hpp"
 
 struct sqlite3;
@@ -32,7 +33,8 @@ struct PendingConstraint {
 // What an object's removal takes with it.
 struct Dropped {
   std::set<Oid> relations, indexes, sequences, schemas;
-  std::set<std::pair<Oid, Oid>> constraints;  // table, constraint
+  std::set<std::pair<Oid, std::int16_t>> columns;  // table, number
+  std::set<std::pair<Oid, Oid>> constraints;       // table, constraint
 };
 
 class DdlRun {
@@ -57,6 +59,15 @@ class DdlRun {
   [[nodiscard]] Status rename(const PgQuery__RenameStmt& rename);
   [[nodiscard]] Status set_schema(const PgQuery__AlterObjectSchemaStmt& alter);
   [[nodiscard]] Status set_owner(const PgQuery__AlterOwnerStmt& alter);
+  [[nodiscard]] Status reindex(const PgQuery__ReindexStmt& reindex);
+  // 42809 unless what `found` is can be meant by ALTER <type>.
+  [[nodiscard]] Status check_kind(const Catalog::Named& found, PgQuery__ObjectType type,
+                                  std::string_view name) const;
+  // The owner of a relation or sequence, with what belongs to it.
+  [[nodiscard]] Status change_owner(const Catalog::Named& found, Oid owner);
+  // The object of ALTER <type> ... with IF EXISTS; empty after the NOTICE that it is not there.
+  [[nodiscard]] Result<Catalog::Named> find_altered(const PgQuery__RangeVar& name, bool missing_ok,
+                                                    PgQuery__ObjectType type) const;
   [[nodiscard]] Status comment(const PgQuery__CommentStmt& comment);
 
   // ---- names (names.cpp)
@@ -64,6 +75,14 @@ class DdlRun {
   // A copy of the catalog as it is now, for the binder.
   [[nodiscard]] BindContext bind_now() const;
   [[nodiscard]] Result<const Schema*> schema_for_creation(std::string_view name) const;
+  // Where the relation of that name is to be made.
+  [[nodiscard]] Result<const Schema*> schema_for_creation(const PgQuery__RangeVar& name) const;
+  // 0A000 if a qualified name begins with another database.
+  [[nodiscard]] Status check_database(std::string_view database, std::string_view schema,
+                                      std::string_view name) const;
+  // A collation written for a column or key of `type`; empty if there is none.
+  [[nodiscard]] Result<std::string> collation_of(const PgQuery__CollateClause* clause, Oid type) const;
+  [[nodiscard]] Result<std::string> collation_of(pg::NodeList name, Oid type, int location) const;
   [[nodiscard]] Result<const Schema*> may_create_in(const Schema& schema) const;
   [[nodiscard]] Result<Catalog::Named> find_relation(const PgQuery__RangeVar& name,
                                                      bool missing_ok = false) const;
@@ -81,8 +100,6 @@ class DdlRun {
   void notice(Error what) const {
     if (context_.notice) context_.notice(false, what);
   }
-  // The text of a query with the schema of each relation (qualify.cpp).
-  [[nodiscard]] Result<std::string> qualified_text(const PgQuery__Node* query) const;
   // The schema and table fields of an error about `table`.
   [[nodiscard]] Error about(const Relation& table, Error what) const;
   [[nodiscard]] Status check_name_free(Oid schema, std::string_view name) const;
@@ -99,7 +116,14 @@ class DdlRun {
   [[nodiscard]] Status add_default(Relation& table, Column& column, const pg::Node* expression);
   [[nodiscard]] Status add_sequence_column(const Relation& table, Column& column, char identity, Oid type,
                                            std::span<pg::Node* const> options);
-  [[nodiscard]] Status check_table_options(pg::NodeList options);
+  // Storage parameters, for which there is no storage: unknown ones are refused.
+  [[nodiscard]] Status check_storage_options(pg::NodeList options, bool of_index) const;
+  [[nodiscard]] Status check_table_storage(std::string_view access_method, std::string_view tablespace,
+                                           PgQuery__OnCommitAction on_commit, pg::NodeList options) const;
+  // The head of a table about to be made; nullopt: it exists and IF NOT EXISTS says that this is well.
+  [[nodiscard]] Result<std::optional<Relation>> new_table(const PgQuery__RangeVar& name, bool if_not_exists);
+  [[nodiscard]] Status add_column_of(Relation& table, std::string name, const OutputColumn& source) const;
+  [[nodiscard]] Status check_column_name(std::string_view name) const;
   // Adds the constraint to `table`; indexes that it needs are put into `indexes` (made in SQLite by the
   // caller).
   [[nodiscard]] Status add_constraint(Relation& table, const PendingConstraint& pending,
@@ -120,6 +144,7 @@ class DdlRun {
     Relation before;
     bool rebuild = false;
     std::map<std::int16_t, std::string> expressions;  // column -> SQLite text of its new value
+    std::set<std::int16_t> retyped;
     std::vector<Index> new_indexes;
     std::vector<Constraint> checks;      // to verify
     std::vector<std::int16_t> not_null;  // to verify
@@ -142,7 +167,9 @@ class DdlRun {
   [[nodiscard]] Status remove(const Dropped& dropped);
   // The sequences that the default names in nextval.
   [[nodiscard]] std::set<Oid> sequences_of_default(const Column& column) const;
-  [[nodiscard]] std::set<Oid> view_reads(const Relation& view) const;
+  [[nodiscard]] Status rename_in_views(Oid relation, const RelationName& to, std::int16_t column = 0);
+  // Whether a view's query names `object`, itself or by other views.
+  [[nodiscard]] bool uses(const Relation& view, Oid object) const;
 
   // ---- sequences (sequence.cpp)
   [[nodiscard]] Status sequence_options(Sequence& sequence, pg::NodeList options, bool create);

@@ -5,33 +5,19 @@
 
 namespace bop::sql {
 
-// The relations that a view reads, found by binding it.
-std::set<Oid> DdlRun::view_reads(const Relation& view) const {
-  auto parsed = parse(view.view_text);
-  if (!parsed || parsed->empty()) return {};
-  BindContext context = bind_now();
-  auto plan = sql::bind(parsed->front(), context);
-  if (!plan) return {};
-  return {(*plan)->relations.begin(), (*plan)->relations.end()};
+bool DdlRun::uses(const Relation& view, Oid object) const {
+  return std::ranges::any_of(view.reads, [&](const ViewRead& read) {
+    const auto other = now().relation(read.relation);
+    return read.relation == object || (other && uses(*other, object));
+  });
 }
 
-// Stored defaults are deparsed text, so that nextval has one spelling: nextval('name') with or without a
-// cast.
 std::set<Oid> DdlRun::sequences_of_default(const Column& column) const {
   std::set<Oid> found;
   if (column.sequence != 0) found.insert(column.sequence);
   if (!column.default_text) return found;
-  constexpr std::string_view kCall = "nextval('";
-  for (std::size_t at = column.default_text->find(kCall); at != std::string::npos;
-       at = column.default_text->find(kCall, at + 1)) {
-    const std::size_t begin = at + kCall.size();
-    std::string name = column.default_text->substr(begin, column.default_text->find('\'', begin) - begin);
-    std::erase(name, '"');
-    const std::size_t dot = name.rfind('.');
-    const std::string schema = dot == std::string::npos ? std::string() : name.substr(0, dot);
-    const auto named =
-        now().find(context_.bind.search_path, schema, dot == std::string::npos ? name : name.substr(dot + 1));
-    if (named && now().sequence(named.oid) != nullptr) found.insert(named.oid);
+  for (const Oid object : named_objects(*column.default_text)) {
+    if (now().sequence(object) != nullptr) found.insert(object);
   }
   return found;
 }
@@ -39,10 +25,25 @@ std::set<Oid> DdlRun::sequences_of_default(const Column& column) const {
 Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what) {
   std::vector<std::string> dependents;  // "view v depends on table t"
   std::vector<std::string> taken;       // "view v"
-  std::map<Oid, std::set<Oid>> reads;
-  for (const auto& [oid, relation] : now().relations()) {
-    if (relation->kind == 'v') reads[oid] = view_reads(*relation);
-  }
+  // "table t", "column c of table t": what a view needs and loses.
+  const auto lost = [&](const ViewRead& read) -> std::string {
+    if (const auto source = now().relation(read.relation)) {
+      const std::string name = describe(source->kind, source->name);
+      if (dropped.relations.contains(read.relation)) return name;
+      for (const std::int16_t number : read.used) {
+        if (dropped.columns.contains({read.relation, number}))
+          return fmt::format("column {} of {}", source->find_column(number)->name, name);
+      }
+    }
+    if (dropped.sequences.contains(read.relation)) return describe('S', now().sequence(read.relation)->name);
+    if (dropped.indexes.contains(read.relation)) {
+      const auto index = now().index(read.relation);
+      if (index->constraint == 0) return describe('i', index->name);
+      return fmt::format("constraint {} on {}", index->name,
+                         describe('r', now().relation(index->table)->name));
+    }
+    return {};
+  };
   for (bool grew = true; grew;) {
     grew = false;
     for (const auto& [oid, relation] : now().relations()) {
@@ -55,14 +56,11 @@ Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what) {
         grew = true;
         continue;
       }
-      const auto found = reads.find(oid);
-      if (found == reads.end()) continue;
-      for (const Oid used : found->second) {
-        if (!dropped.relations.contains(used)) continue;
-        const auto source = now().relation(used);
+      for (const ViewRead& read : relation->reads) {
+        const std::string cause = lost(read);
+        if (cause.empty()) continue;
         dropped.relations.insert(oid);
-        dependents.push_back(fmt::format("{} depends on {}", describe('v', relation->name),
-                                         describe(source->kind, source->name)));
+        dependents.push_back(fmt::format("{} depends on {}", describe('v', relation->name), cause));
         taken.push_back(describe('v', relation->name));
         grew = true;
         break;
@@ -92,13 +90,19 @@ Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what) {
       const auto source = now().relation(constraint.foreign_table);
       const auto key =
           dropped.relations.contains(constraint.foreign_table) ? nullptr : now().index(constraint.index);
-      dependents.push_back(fmt::format("constraint {} on table {} depends on {}", constraint.name,
-                                       relation->name,
-                                       key ? describe('i', key->name) : describe('r', source->name)));
+      const auto lost_column = std::ranges::find_if(constraint.foreign_columns, [&](std::int16_t number) {
+        return dropped.columns.contains({constraint.foreign_table, number});
+      });
+      std::string cause = key ? describe('i', key->name) : describe('r', source->name);
+      if (lost_column != constraint.foreign_columns.end()) {
+        cause = fmt::format("column {} of table {}", source->find_column(*lost_column)->name, source->name);
+      }
+      dependents.push_back(
+          fmt::format("constraint {} on table {} depends on {}", constraint.name, relation->name, cause));
       taken.push_back(fmt::format("constraint {} on table {}", constraint.name, relation->name));
     }
     for (const Column& column : relation->columns) {
-      if (column.dropped || column.identity != 0) continue;
+      if (column.dropped || column.identity != 0 || dropped.columns.contains({oid, column.number})) continue;
       const std::set<Oid> used = sequences_of_default(column);
       const auto gone = std::ranges::find_if(used, [&](Oid s) { return dropped.sequences.contains(s); });
       if (gone == used.end()) continue;
@@ -204,6 +208,17 @@ Status DdlRun::drop(const PgQuery__DropStmt& drop) {
   const auto* kind = std::ranges::find(kKinds, static_cast<int>(drop.remove_type), &Kind::type);
   if (kind == std::end(kKinds))
     return fail(ErrorCode::kNotImplemented, "{} is not implemented", statement_->command);
+  if (drop.concurrent != 0) {
+    if (context_.in_block) {
+      return fail(ErrorCode::kActiveTransaction,
+                  "DROP INDEX CONCURRENTLY cannot run inside a transaction block");
+    }
+    if (drop.n_objects > 1) {
+      return fail(ErrorCode::kNotImplemented,
+                  "DROP INDEX CONCURRENTLY does not support dropping multiple objects");
+    }
+    if (cascade) return fail(ErrorCode::kNotImplemented, "DROP INDEX CONCURRENTLY does not support CASCADE");
+  }
   Dropped dropped;
   std::string what;
   std::size_t count = 0;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "sql/ddl/ddl_run.hpp"
+#include "sql/types/types.hpp"
 
 namespace bop::sql {
 
@@ -60,6 +61,41 @@ Result<const Schema*> DdlRun::schema_for_creation(std::string_view name) const {
   return fail(ErrorCode::kUndefinedSchema, "no schema has been selected to create in");
 }
 
+Result<const Schema*> DdlRun::schema_for_creation(const PgQuery__RangeVar& name) const {
+  BOP_TRY(check_database(pg::text(name.catalogname), pg::text(name.schemaname), pg::text(name.relname)));
+  return schema_for_creation(pg::text(name.schemaname));
+}
+
+Status DdlRun::check_database(std::string_view database, std::string_view schema,
+                              std::string_view name) const {
+  if (database.empty() || database == context_.bind.database) return {};
+  return fail(ErrorCode::kNotImplemented, "cross-database references are not implemented: \"{}.{}.{}\"",
+              database, schema, name);
+}
+
+Result<std::string> DdlRun::collation_of(const PgQuery__CollateClause* clause, Oid type) const {
+  if (clause == nullptr) return std::string();
+  return collation_of(BOP_PG_LIST(clause, collname), type, clause->location);
+}
+
+Result<std::string> DdlRun::collation_of(pg::NodeList name, Oid type, int location) const {
+  if (name.empty()) return std::string();
+  const Oid element = element_of(type) != 0 ? element_of(type) : type;
+  const TypeInfo* info = find_type(element);
+  if (info == nullptr || info->category != 'S') {
+    return std::unexpected(
+        error(ErrorCode::kDatatypeMismatch, "collations are not supported by type {}", format_type(type, -1))
+            .at(position(location)));
+  }
+  const std::string collation(pg::last_name(name));
+  const bool builtin = name.size() == 1 || pg::string_of(name[name.size() - 2]) == "pg_catalog";
+  if (!builtin ||
+      (collation != "C" && collation != "POSIX" && collation != "default" && collation != "ucs_basic")) {
+    return fail(ErrorCode::kNotImplemented, "collation \"{}\" is not implemented; only \"C\" is", collation);
+  }
+  return collation;
+}
+
 Status DdlRun::must_own(Oid owner, std::string_view what) const {
   if (context_.superuser || owner == context_.user) return {};
   return fail(ErrorCode::kInsufficientPrivilege, "must be owner of {}", what);
@@ -79,6 +115,7 @@ Status DdlRun::must_own(const Catalog::Named& object) const {
 Result<Catalog::Named> DdlRun::find_relation(const PgQuery__RangeVar& name, bool missing_ok) const {
   const std::string_view schema = pg::text(name.schemaname);
   const std::string_view relation = pg::text(name.relname);
+  BOP_TRY(check_database(pg::text(name.catalogname), schema, relation));
   if (!schema.empty() && now().schema(schema) == nullptr && !missing_ok) {
     return std::unexpected(error(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist", schema));
   }
@@ -90,12 +127,48 @@ Result<Catalog::Named> DdlRun::find_relation(const PgQuery__RangeVar& name, bool
   return found;
 }
 
+Result<Catalog::Named> DdlRun::find_altered(const PgQuery__RangeVar& name, bool missing_ok,
+                                            PgQuery__ObjectType type) const {
+  BOP_LET(found, find_relation(name, missing_ok));
+  if (!found) {
+    notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping",
+                 pg::text(name.relname)));
+    return found;
+  }
+  if (const auto relation = now().relation(found.oid); relation && relation->is_virtual()) {
+    return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog",
+                relation->name);
+  }
+  BOP_TRY(check_kind(found, type, pg::text(name.relname)));
+  return found;
+}
+
+Status DdlRun::check_kind(const Catalog::Named& found, PgQuery__ObjectType type,
+                          std::string_view name) const {
+  struct Kind {
+    PgQuery__ObjectType type;
+    char kind;
+    std::string_view words;
+  };
+  // ALTER TABLE is allowed to mean any of them.
+  constexpr Kind kKinds[] = {{PG_QUERY__OBJECT_TYPE__OBJECT_VIEW, 'v', "a view"},
+                             {PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE, 'S', "a sequence"},
+                             {PG_QUERY__OBJECT_TYPE__OBJECT_INDEX, 'i', "an index"},
+                             {PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW, 'm', "a materialized view"},
+                             {PG_QUERY__OBJECT_TYPE__OBJECT_FOREIGN_TABLE, 'f', "a foreign table"},
+                             {PG_QUERY__OBJECT_TYPE__OBJECT_TYPE, 'c', "a composite type"}};
+  const auto* kind = std::ranges::find(kKinds, type, &Kind::type);
+  if (kind == std::end(kKinds) || kind->kind == found.kind) return {};
+  return fail(ErrorCode::kWrongObjectType, "\"{}\" is not {}", name, kind->words);
+}
+
 Result<Catalog::Named> DdlRun::find_qualified(pg::NodeList names, std::string& schema,
                                               std::string& name) const {
   if (names.size() > 3)
     return fail(ErrorCode::kSyntaxError, "improper qualified name (too many dotted names)");
   name = std::string(pg::last_name(names));
   schema = names.size() > 1 ? std::string(pg::string_of(names[names.size() - 2])) : std::string();
+  if (names.size() > 2) BOP_TRY(check_database(pg::string_of(names[0]), schema, name));
   return now().find(context_.bind.search_path, schema, name);
 }
 
@@ -156,6 +229,8 @@ Result<Oid> DdlRun::role_oid(const PgQuery__RoleSpec& role) const {
     case PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_CURRENT_USER:
     case PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_SESSION_USER:
     case PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_CURRENT_ROLE: return context_.user;
+    case PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_PUBLIC:
+      return fail(ErrorCode::kUndefinedObject, "role \"public\" does not exist");
     default: break;
   }
   if (!context_.role) return context_.user;

@@ -1,21 +1,37 @@
 // ALTER ... RENAME, SET SCHEMA, OWNER TO and COMMENT ON: what changes names and owners, never rows.
 //
-// Expressions in the catalog are PostgreSQL text: a renamed table or column is renamed in them too (views,
-// CHECK, defaults, index expressions), or the rename is refused when the text cannot be carried over safely.
+// Queries and expressions in the catalog are text: what is renamed is renamed in them too. Views go on to
+// call it by the old name, as an alias.
 #include <algorithm>
 
 #include "sql/ddl/ddl_run.hpp"
 
 namespace bop::sql {
 
+// Before `relation` gets the name `to`, or one of its columns another name.
+Status DdlRun::rename_in_views(Oid oid, const RelationName& to, std::int16_t column) {
+  const auto relation = now().relation(oid);
+  const RelationName from{.schema = now().schema(relation->schema)->name, .name = relation->name};
+  std::vector<Relation> changed;
+  for (const auto& [other, view] : now().relations()) {
+    const ViewRead* read = view->find_read(oid);
+    if (read == nullptr) continue;
+    std::vector<std::string> columns;
+    const auto renamed = std::ranges::find(read->columns, column);
+    if (renamed != read->columns.end()) {
+      for (auto number = read->columns.begin(); number <= renamed; ++number)
+        columns.push_back(relation->find_column(*number)->name);
+    }
+    BOP_LET(text, rename_relation(view->view_text, from, to, columns));
+    changed.push_back(*view);
+    changed.back().view_text = std::move(text);
+  }
+  for (Relation& view : changed) edit_.put(std::move(view));
+  return {};
+}
+
 Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
   const std::string to(pg::text(rename.newname));
-  const auto views_on = [&](Oid relation) -> std::optional<std::string> {
-    for (const auto& [oid, other] : now().relations()) {
-      if (other->kind == 'v' && oid != relation && view_reads(*other).contains(relation)) return other->name;
-    }
-    return std::nullopt;
-  };
   switch (rename.rename_type) {
     case PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA: {
       const Schema* schema = now().schema(pg::text(rename.subname));
@@ -24,16 +40,15 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
       if (now().schema(std::string_view(to)) != nullptr) {
         return fail(ErrorCode::kDuplicateSchema, "schema \"{}\" already exists", to);
       }
-      for (const auto& [oid, relation] : now().relations()) {
-        if (relation->schema != schema->oid) continue;
-        if (const auto view = views_on(oid)) {
-          return fail(ErrorCode::kNotImplemented,
-                      "renaming a schema whose tables a view (\"{}\") reads is not implemented", *view);
-        }
-      }
       BOP_TRY(must_own(schema->owner, describe('n', schema->name)));
       Schema changed = *schema;
       changed.name = to;
+      std::vector<Oid> inside;
+      for (const auto& [oid, relation] : now().relations()) {
+        if (relation->schema == changed.oid) inside.push_back(oid);
+      }
+      for (const Oid oid : inside)
+        BOP_TRY(rename_in_views(oid, {.schema = to, .name = now().relation(oid)->name}));
       edit_.put(std::move(changed));
       return {};
     }
@@ -41,23 +56,16 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
     case PG_QUERY__OBJECT_TYPE__OBJECT_VIEW:
     case PG_QUERY__OBJECT_TYPE__OBJECT_INDEX:
     case PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE: {
-      BOP_LET(found, find_relation(*rename.relation, rename.missing_ok != 0));
-      if (!found) {
-        notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping",
-                     rename.relation->relname));
-        return {};
-      }
+      // ALTER INDEX ... RENAME is taken for any relation, as PostgreSQL does.
+      const PgQuery__ObjectType type = rename.rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_INDEX
+                                           ? PG_QUERY__OBJECT_TYPE__OBJECT_TABLE
+                                           : rename.rename_type;
+      BOP_LET(found, find_altered(*rename.relation, rename.missing_ok != 0, type));
+      if (!found) return {};
       BOP_TRY(must_own(found));
       if (const auto relation = now().relation(found.oid)) {
-        if (relation->is_virtual()) {
-          return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog",
-                      relation->name);
-        }
         BOP_TRY(check_name_free(relation->schema, to));
-        if (const auto view = views_on(found.oid)) {
-          return fail(ErrorCode::kNotImplemented,
-                      "renaming a relation that a view (\"{}\") reads is not implemented", *view);
-        }
+        BOP_TRY(rename_in_views(found.oid, {.schema = now().schema(relation->schema)->name, .name = to}));
         Relation changed = *relation;
         changed.name = to;
         edit_.put(std::move(changed));
@@ -77,36 +85,22 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
         BOP_TRY(check_name_free(sequence->schema, to));
         Sequence changed = *sequence;
         changed.name = to;
-        // The default of its serial column names it.
-        if (changed.owned_by_table != 0) {
-          Relation table = *now().relation(changed.owned_by_table);
-          for (Column& column : table.columns) {
-            if (column.sequence != changed.oid || column.identity != 0) continue;
-            const Schema* schema = now().schema(changed.schema);
-            column.default_text =
-                fmt::format("nextval('{}{}'::regclass)",
-                            schema->name == "public" ? "" : quote_name(schema->name) + ".", quote_name(to));
-          }
-          edit_.put(std::move(table));
-        }
         edit_.put(std::move(changed));
       }
       return {};
     }
     case PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN: {
-      BOP_LET(found, find_relation(*rename.relation, rename.missing_ok != 0));
-      if (!found) {
-        notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping",
-                     rename.relation->relname));
-        return {};
-      }
+      BOP_LET(found, find_altered(*rename.relation, rename.missing_ok != 0, rename.relation_type));
+      if (!found) return {};
       const auto relation = now().relation(found.oid);
-      if (!relation || relation->is_virtual()) {
-        return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a table or view", rename.relation->relname);
+      if (!relation) {
+        return fail(ErrorCode::kNotImplemented, "renaming a column of {} is not implemented",
+                    describe(found.kind, pg::text(rename.relation->relname).data()));
       }
       BOP_TRY(must_own(found));
       Relation changed = *relation;
       const std::string from(pg::text(rename.subname));
+      if (changed.kind == 'r') BOP_TRY(check_column_name(to));
       const auto column = std::ranges::find_if(changed.columns,
                                                [&](const Column& c) { return !c.dropped && c.name == from; });
       if (column == changed.columns.end())
@@ -115,30 +109,26 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
         return fail(ErrorCode::kDuplicateColumn, "column \"{}\" of relation \"{}\" already exists", to,
                     changed.name);
       }
-      if (const auto view = views_on(found.oid)) {
-        return fail(ErrorCode::kNotImplemented,
-                    "renaming a column of a relation that a view (\"{}\") reads is not implemented", *view);
-      }
       const std::int16_t number = column->number;
-      for (const Constraint& constraint : changed.constraints) {
-        if (constraint.type == 'c' &&
-            std::ranges::find(constraint.columns, number) != constraint.columns.end()) {
-          return fail(
-              ErrorCode::kNotImplemented,
-              "renaming a column of check constraint \"{}\" is not implemented: drop the constraint first",
-              constraint.name);
-        }
+      BOP_TRY(rename_in_views(found.oid, {.schema = now().schema(changed.schema)->name, .name = changed.name},
+                              number));
+      for (Constraint& constraint : changed.constraints) {
+        if (constraint.type != 'c') continue;
+        BOP_LET(text, rename_column(constraint.check_text, from, to));
+        constraint.check_text = std::move(text);
       }
       for (const auto& index : now().indexes_of(changed.oid)) {
-        const bool text =
-            !index->predicate.empty() ||
-            std::ranges::any_of(index->keys, [](const IndexKey& key) { return key.column == 0; });
-        if (text) {
-          return fail(
-              ErrorCode::kNotImplemented,
-              "renaming a column of a table with expression or partial index \"{}\" is not implemented",
-              index->name);
+        Index renamed = *index;
+        for (IndexKey& key : renamed.keys) {
+          if (key.column != 0) continue;
+          BOP_LET(text, rename_column(key.expression, from, to));
+          key.expression = std::move(text);
         }
+        if (!renamed.predicate.empty()) {
+          BOP_LET(text, rename_column(renamed.predicate, from, to));
+          renamed.predicate = std::move(text);
+        }
+        edit_.put(std::move(renamed));
       }
       column->name = to;
       edit_.put(std::move(changed));
@@ -176,12 +166,8 @@ Status DdlRun::set_schema(const PgQuery__AlterObjectSchemaStmt& alter) {
   if (alter.relation == nullptr) {
     return fail(ErrorCode::kNotImplemented, "SET SCHEMA of this kind of object is not implemented");
   }
-  BOP_LET(found, find_relation(*alter.relation, alter.missing_ok != 0));
-  if (!found) {
-    notice(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist, skipping",
-                 alter.relation->relname));
-    return {};
-  }
+  BOP_LET(found, find_altered(*alter.relation, alter.missing_ok != 0, alter.object_type));
+  if (!found) return {};
   BOP_TRY(must_own(found));
   BOP_LET(schema, schema_for_creation(pg::text(alter.newschema)));
   const Oid target = schema->oid;
@@ -199,28 +185,19 @@ Status DdlRun::set_schema(const PgQuery__AlterObjectSchemaStmt& alter) {
     return move_sequence(*sequence);
   }
   const auto relation = now().relation(found.oid);
-  if (!relation || relation->is_virtual()) {
-    return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a table, view or sequence",
+  if (!relation) {
+    return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a table, view, sequence, or foreign table",
                 alter.relation->relname);
   }
   BOP_TRY(check_name_free(target, relation->name));
-  for (const auto& [oid, other] : now().relations()) {
-    if (other->kind == 'v' && oid != found.oid && view_reads(*other).contains(found.oid)) {
-      return fail(ErrorCode::kNotImplemented,
-                  "moving a relation that a view (\"{}\") reads is not implemented", other->name);
-    }
-  }
+  BOP_TRY(rename_in_views(found.oid, {.schema = schema->name, .name = relation->name}));
   Relation changed = *relation;
   changed.schema = target;
-  const std::string prefix = schema->name == "public" ? "" : quote_name(schema->name) + ".";
-  for (Column& column : changed.columns) {
+  for (const Column& column : changed.columns) {
     if (column.sequence == 0) continue;
     const auto sequence = now().sequence(column.sequence);
     if (!sequence || sequence->owned_by_table != changed.oid) continue;
     BOP_TRY(move_sequence(*sequence));
-    if (column.identity == 0) {
-      column.default_text = fmt::format("nextval('{}{}'::regclass)", prefix, quote_name(sequence->name));
-    }
   }
   for (const auto& index : now().indexes_of(changed.oid)) {
     BOP_TRY(check_name_free(target, index->name));
@@ -229,6 +206,47 @@ Status DdlRun::set_schema(const PgQuery__AlterObjectSchemaStmt& alter) {
     edit_.put(std::move(moved));
   }
   edit_.put(std::move(changed));
+  return {};
+}
+
+Status DdlRun::change_owner(const Catalog::Named& found, Oid owner) {
+  if (const auto relation = now().relation(found.oid)) {
+    Relation changed = *relation;
+    changed.owner = owner;
+    edit_.put(std::move(changed));
+    for (const auto& index : now().indexes_of(found.oid)) {
+      Index own = *index;
+      own.owner = owner;
+      edit_.put(std::move(own));
+    }
+    std::vector<Sequence> owned;
+    for (const auto& [oid, sequence] : now().sequences()) {
+      if (sequence->owned_by_table == found.oid) owned.push_back(*sequence);
+    }
+    for (Sequence& sequence : owned) {
+      sequence.owner = owner;
+      edit_.put(std::move(sequence));
+    }
+    return {};
+  }
+  if (const auto sequence = now().sequence(found.oid)) {
+    if (const auto table = now().relation(sequence->owned_by_table); table && sequence->owner != owner) {
+      return std::unexpected(
+          error(ErrorCode::kNotImplemented, "cannot change owner of sequence \"{}\"", sequence->name)
+              .detail(
+                  fmt::format("Sequence \"{}\" is linked to table \"{}\".", sequence->name, table->name)));
+    }
+    Sequence changed = *sequence;
+    changed.owner = owner;
+    edit_.put(std::move(changed));
+    return {};
+  }
+  const auto index = now().index(found.oid);
+  if (index && index->owner != owner && context_.notice) {
+    context_.notice(true,
+                    error(ErrorCode::kWrongObjectType, "cannot change owner of index \"{}\"", index->name)
+                        .hint("Change the ownership of the index's table, instead."));
+  }
   return {};
 }
 
@@ -307,6 +325,9 @@ Status DdlRun::comment(const PgQuery__CommentStmt& comment) {
       const auto relation = now().relation(found.oid);
       if (!found || !relation)
         return fail(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", name);
+      if (relation->is_virtual()) {
+        return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog", name);
+      }
       BOP_TRY(must_own(found));
       Relation changed = *relation;
       BOP_LET(column, column_of(changed, pg::string_of(names.back())));

@@ -32,9 +32,14 @@ Status DdlRun::sequence_options(Sequence& sequence, pg::NodeList options, bool c
   std::optional<std::optional<std::int64_t>> restart;
   const std::int64_t old_start = sequence.start;
   bool changed = false;  // anything but the owner
+  std::set<std::string_view> said;
   for (const pg::Node* item : options) {
     const PgQuery__DefElem& option = *item->def_elem;
     const std::string_view name = pg::text(option.defname);
+    if (!said.insert(name).second) {
+      return std::unexpected(
+          error(ErrorCode::kSyntaxError, "conflicting or redundant options").at(position(option.location)));
+    }
     changed = changed || name != "owned_by";
     if (name == "as") {
       pg::Node type_node = PG_QUERY__NODE__INIT;
@@ -172,7 +177,7 @@ Status DdlRun::create_sequence(const PgQuery__CreateSeqStmt& create) {
   if (pg::text(create.sequence->relpersistence) == "t") {
     return fail(ErrorCode::kNotImplemented, "temporary sequences are not implemented");
   }
-  BOP_LET(schema, schema_for_creation(pg::text(create.sequence->schemaname)));
+  BOP_LET(schema, schema_for_creation(*create.sequence));
   const std::string name(pg::text(create.sequence->relname));
   if (now().find(schema->oid, name)) {
     if (create.if_not_exists != 0) {

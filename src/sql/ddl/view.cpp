@@ -8,37 +8,35 @@ Status DdlRun::create_view(const PgQuery__ViewStmt& create) {
   if (pg::text(create.view->relpersistence) == "t") {
     return fail(ErrorCode::kNotImplemented, "temporary views are not implemented");
   }
+  if (pg::text(create.view->relpersistence) == "u") {
+    return fail(ErrorCode::kSyntaxError, "views cannot be unlogged because they do not have storage");
+  }
   if (create.with_check_option == PG_QUERY__VIEW_CHECK_OPTION__LOCAL_CHECK_OPTION ||
       create.with_check_option == PG_QUERY__VIEW_CHECK_OPTION__CASCADED_CHECK_OPTION) {
     return fail(ErrorCode::kNotImplemented, "WITH CHECK OPTION is not implemented");
   }
   if (create.n_options > 0) return fail(ErrorCode::kNotImplemented, "view options are not implemented");
-  BOP_LET(schema, schema_for_creation(pg::text(create.view->schemaname)));
+  BOP_LET(schema, schema_for_creation(*create.view));
+  // The statement's own text first, for the positions of errors.
   BOP_LET(plan, sql::bind(inner_statement(statement_, create.query), context_.bind));
   if (!plan->parameters.empty()) {
     return fail(ErrorCode::kUndefinedParameter, "there is no parameter $1");
   }
-  BOP_LET(text, qualified_text(create.query));
+  BOP_LET(stored, store_query(create.query, context_.bind));
   Relation view;
   view.kind = 'v';
   view.schema = schema->oid;
   view.name = std::string(pg::text(create.view->relname));
   view.owner = context_.user;
-  view.view_text = std::move(text);
+  view.view_text = std::move(stored.text);
+  view.reads = std::move(stored.reads);
   if (create.n_aliases > plan->columns.size()) {
     return fail(ErrorCode::kSyntaxError, "CREATE VIEW specifies more column names than columns");
   }
   for (std::size_t i = 0; i < plan->columns.size(); ++i) {
-    Column column;
-    column.number = static_cast<std::int16_t>(i + 1);
-    column.name =
-        i < create.n_aliases ? std::string(pg::string_of(create.aliases[i])) : plan->columns[i].name;
-    column.type = plan->columns[i].type == 705 ? 25 : plan->columns[i].type;
-    column.typmod = plan->columns[i].typmod;
-    if (view.find_column(column.name) != nullptr) {
-      return fail(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", column.name);
-    }
-    view.columns.push_back(std::move(column));
+    const bool named = i < create.n_aliases;
+    BOP_TRY(add_column_of(view, named ? std::string(pg::string_of(create.aliases[i])) : plan->columns[i].name,
+                          plan->columns[i]));
   }
   if (const auto existing = now().find(view.schema, view.name)) {
     const auto old = now().relation(existing.oid);
@@ -61,6 +59,10 @@ Status DdlRun::create_view(const PgQuery__ViewStmt& create) {
                     format_type(old->columns[i].type, old->columns[i].typmod),
                     format_type(view.columns[i].type, view.columns[i].typmod));
       }
+    }
+    if (uses(view, old->oid)) {
+      return fail(ErrorCode::kInvalidObjectDefinition,
+                  "infinite recursion detected in rules for relation \"{}\"", view.name);
     }
     view.oid = old->oid;
     view.owner = old->owner;

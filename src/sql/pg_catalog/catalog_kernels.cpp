@@ -7,6 +7,7 @@
 #include "sql/pg_catalog/definition_text.hpp"
 #include "sql/pg_catalog/pg_catalog.hpp"
 #include "sql/pg_catalog/relation_table.hpp"
+#include "sql/stored_text.hpp"
 #include "sql/types/types.hpp"
 
 namespace bop::sql {
@@ -146,18 +147,20 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
   const CatalogSession& session = session_;
   const Catalog& catalog = *session.catalog;
   const Oid first = oid_at(args, 0);
-  if (name == "pg_get_expr") return args[0].is_null() ? OwnedValue::null() : text(std::string(args[0].bytes));
+  if (name == "pg_get_expr")
+    return args[0].is_null() ? OwnedValue::null() : text(shown_expression(std::string(args[0].bytes), *this));
   if (name == "pg_get_indexdef") {
     const auto index = catalog.index(first);
     if (!index) return OwnedValue::null();
     if (args.size() > 1 && args[1].integer != 0)
-      return text(index_key_definition(catalog, *index, args[1].integer));
-    return text(index_definition(catalog, *index));
+      return text(index_key_definition(catalog, *index, args[1].integer, *this));
+    return text(index_definition(catalog, *index, *this));
   }
   if (name == "pg_get_constraintdef") {
     for (const auto& [oid, relation] : catalog.relations()) {
       for (const Constraint& constraint : relation->constraints) {
-        if (constraint.oid == first) return text(constraint_definition(catalog, *relation, constraint));
+        if (constraint.oid == first)
+          return text(constraint_definition(catalog, *relation, constraint, *this));
       }
     }
     return OwnedValue::null();
@@ -169,7 +172,8 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
       view = found;
     }
     const auto relation = catalog.relation(view);
-    return relation && relation->kind == 'v' ? text(" " + relation->view_text + ";") : OwnedValue::null();
+    return relation && relation->kind == 'v' ? text(" " + shown_query(relation->view_text, *this) + ";")
+                                             : OwnedValue::null();
   }
   if (name == "pg_get_userbyid") return text(role_name(session, first));
   if (name == "pg_table_is_visible") {

@@ -1,5 +1,6 @@
 // Rows of pg_class, pg_attribute, pg_namespace and what hangs on them.
 #include "sql/pg_catalog/relation_table.hpp"
+#include "sql/stored_text.hpp"
 #include "sql/types/types.hpp"
 
 namespace bop::sql {
@@ -186,7 +187,7 @@ void views(const CatalogSession& session, RowSet& rows) {
         .set("schemaname", schema_name(*session.catalog, relation->schema))
         .set("viewname", relation->name);
     rows.set("viewowner", owner_name(session, relation->owner))
-        .set("definition", " " + relation->view_text + ";");
+        .set("definition", " " + shown_query(relation->view_text, CatalogKernels(session)) + ";");
   }
 }
 

@@ -70,7 +70,8 @@ void index_view(const CatalogSession& session, RowSet& rows) {
   for (const auto& [oid, index] : session.catalog->indexes()) {
     const auto table = session.catalog->relation(index->table);
     rows.row().set("schemaname", session.catalog->schema(index->schema)->name).set("tablename", table->name);
-    rows.set("indexname", index->name).set("indexdef", index_definition(*session.catalog, *index));
+    rows.set("indexname", index->name)
+        .set("indexdef", index_definition(*session.catalog, *index, CatalogKernels(session)));
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "sql/stored_text.hpp"
+
 namespace bop::sql {
 
 namespace {
@@ -39,13 +41,14 @@ std::string in_brackets(const std::string& text) {
 
 }  // namespace
 
-std::string index_key_definition(const Catalog& catalog, const Index& index, std::int64_t number) {
+std::string index_key_definition(const Catalog& catalog, const Index& index, std::int64_t number,
+                                 const ObjectNames& names) {
   const auto table = catalog.relation(index.table);
   const auto at = static_cast<std::size_t>(number - 1);
   if (at < index.keys.size()) {
     const IndexKey& key = index.keys[at];
     return key.column != 0 ? quote_name(table->find_column(key.column)->name)
-                           : key_expression(key.expression);
+                           : key_expression(shown_expression(key.expression, names));
   }
   if (at - index.keys.size() < index.include.size()) {
     return quote_name(table->find_column(index.include[at - index.keys.size()])->name);
@@ -53,14 +56,15 @@ std::string index_key_definition(const Catalog& catalog, const Index& index, std
   return {};
 }
 
-std::string index_definition(const Catalog& catalog, const Index& index) {
+std::string index_definition(const Catalog& catalog, const Index& index, const ObjectNames& names) {
   const auto table = catalog.relation(index.table);
   std::string out = fmt::format("CREATE {}INDEX {} ON {}.{} USING {} (", index.unique ? "UNIQUE " : "",
                                 quote_name(index.name), quote_name(catalog.schema(table->schema)->name),
                                 quote_name(table->name), index.method);
   for (std::size_t i = 0; i < index.keys.size(); ++i) {
     const IndexKey& key = index.keys[i];
-    out += (i > 0 ? ", " : "") + index_key_definition(catalog, index, static_cast<std::int64_t>(i + 1));
+    out +=
+        (i > 0 ? ", " : "") + index_key_definition(catalog, index, static_cast<std::int64_t>(i + 1), names);
     if (!key.opclass.empty()) out += " " + key.opclass;
     if (key.descending) {
       out += key.nulls_first ? " DESC" : " DESC NULLS LAST";
@@ -70,17 +74,17 @@ std::string index_definition(const Catalog& catalog, const Index& index) {
   }
   out += ")";
   if (!index.include.empty()) out += " INCLUDE (" + column_list(*table, index.include) + ")";
-  if (!index.predicate.empty()) out += " WHERE " + in_brackets(index.predicate);
+  if (!index.predicate.empty()) out += " WHERE " + in_brackets(shown_expression(index.predicate, names));
   return out;
 }
 
-std::string constraint_definition(const Catalog& catalog, const Relation& table,
-                                  const Constraint& constraint) {
+std::string constraint_definition(const Catalog& catalog, const Relation& table, const Constraint& constraint,
+                                  const ObjectNames& names) {
   std::string out;
   switch (constraint.type) {
     case 'p': out = "PRIMARY KEY (" + column_list(table, constraint.columns) + ")"; break;
     case 'u': out = "UNIQUE (" + column_list(table, constraint.columns) + ")"; break;
-    case 'c': out = "CHECK (" + in_brackets(constraint.check_text) + ")"; break;
+    case 'c': out = "CHECK (" + in_brackets(shown_expression(constraint.check_text, names)) + ")"; break;
     case 'f': {
       const auto foreign = catalog.relation(constraint.foreign_table);
       const Schema* schema = catalog.schema(foreign->schema);

@@ -1,6 +1,7 @@
 // Rows of information_schema.
 #include "sql/pg_catalog/definition_text.hpp"
 #include "sql/pg_catalog/relation_table.hpp"
+#include "sql/stored_text.hpp"
 #include "sql/types/types.hpp"
 
 namespace bop::sql {
@@ -40,7 +41,8 @@ void columns(const CatalogSession& session, RowSet& rows) {
       rows.set("column_name", column.name)
           .set("ordinal_position", position)
           .set("is_nullable", yes_no(!column.not_null));
-      if (column.default_text) rows.set("column_default", *column.default_text);
+      if (column.default_text)
+        rows.set("column_default", shown_expression(*column.default_text, CatalogKernels(session)));
       const bool array = is_true_array(column.type);
       rows.set("data_type", array ? "ARRAY" : format_type(column.type, -1))
           .set("udt_catalog", session.database_name);
@@ -117,7 +119,8 @@ void views(const CatalogSession& session, RowSet& rows) {
     rows.row()
         .set("table_catalog", session.database_name)
         .set("table_schema", schema_name(*session.catalog, relation->schema));
-    rows.set("table_name", relation->name).set("view_definition", " " + relation->view_text + ";");
+    rows.set("table_name", relation->name)
+        .set("view_definition", " " + shown_query(relation->view_text, CatalogKernels(session)) + ";");
     rows.set("check_option", "NONE").set("is_updatable", "NO").set("is_insertable_into", "NO");
     rows.set("is_trigger_updatable", "NO")
         .set("is_trigger_deletable", "NO")
@@ -249,7 +252,8 @@ void check_constraints(const CatalogSession& session, RowSet& rows) {
   each_constraint(session, [&](const Relation&, const Constraint& constraint, const std::string& schema) {
     if (constraint.type != 'c') return;
     rows.row().set("constraint_catalog", session.database_name).set("constraint_schema", schema);
-    rows.set("constraint_name", constraint.name).set("check_clause", "(" + constraint.check_text + ")");
+    rows.set("constraint_name", constraint.name)
+        .set("check_clause", "(" + shown_expression(constraint.check_text, CatalogKernels(session)) + ")");
   });
 }
 

@@ -298,7 +298,7 @@ Result<OwnedValue> apply_typmod(Oid type, std::int32_t typmod, OwnedValue value,
       return OwnedValue::of_text(t.stored());
     }
     case types::kInterval: {
-      Interval i = Interval::of_stored(value.bytes());
+      Interval i = cut_to_fields(Interval::of_stored(value.bytes()), typmod >> 16 & 0x7fff);
       const int digits = typmod & 0xffff;
       if (digits <= 6) i.us = round_fraction(i.us, digits);
       return OwnedValue::of_text(i.stored());

@@ -113,7 +113,8 @@ struct Sum {
 
 class Parser {
  public:
-  explicit Parser(std::string_view text) : text_(text), s_(trim_space(text)) {}
+  Parser(std::string_view text, int fields)
+      : text_(text), s_(trim_space(text)), fields_(fields), bare_(find_unit(last_interval_unit(fields))) {}
 
   Result<Interval> parse() {
     if (s_.empty()) return syntax();
@@ -198,19 +199,20 @@ class Parser {
       return true;
     }
     at_ = save;
-    // A number without unit before a time counts days, otherwise seconds.
+    // A number without unit before a time or bare hours counts days, otherwise the last field.
     std::size_t look = at_;
     while (look < s_.size() && is_space(s_[look])) ++look;
     if (look < s_.size() && look > at_) {
       std::size_t colon = look + (s_[look] == '-' || s_[look] == '+' ? 1 : 0);
       while (colon < s_.size() && is_digit(s_[colon])) ++colon;
-      if (colon < s_.size() && s_[colon] == ':') {
+      const bool before_hours = colon == s_.size() && bare_->us == kUsPerHour;
+      if (before_hours || (colon < s_.size() && s_[colon] == ':')) {
         sum_.add(*find_unit("day"), sign * whole, static_cast<double>(sign) * fraction);
         return true;
       }
       return false;
     }
-    sum_.add(*find_unit("second"), sign * whole, static_cast<double>(sign) * fraction);
+    sum_.add(*bare_, sign * whole, static_cast<double>(sign) * fraction);
     return at_ == s_.size();
   }
   // Every unit may be said once; h:m:s says three of them.
@@ -234,6 +236,10 @@ class Parser {
     } else if (at_ < s_.size() && s_[at_] == ':') {
       ++at_;
       if (!number(seconds, fraction)) return false;
+    } else if (fields_ == (interval_fields::kMinute | interval_fields::kSecond)) {
+      seconds = minutes;
+      minutes = hours;
+      hours = 0;
     }
     if (minutes > 59 || seconds > 60) {
       fault_ = error(ErrorCode::kIntervalFieldOverflow, "interval field value out of range: \"{}\"", text_);
@@ -276,6 +282,8 @@ class Parser {
   }
 
   std::string_view text_, s_;
+  int fields_;
+  const Unit* bare_;  // of a number without unit
   std::size_t at_ = 0;
   Sum sum_;
   std::vector<const Unit*> said_;
@@ -449,7 +457,7 @@ Result<Interval> Interval::times(double factor) const {
   return r;
 }
 
-Result<Interval> parse_interval(std::string_view text) { return Parser(text).parse(); }
+Result<Interval> parse_interval(std::string_view text, int fields) { return Parser(text, fields).parse(); }
 
 void append_interval(const Interval& i, IntervalStyle style, std::string& out) {
   switch (style) {

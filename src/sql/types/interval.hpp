@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -27,7 +28,19 @@ struct Interval {
   friend bool operator==(const Interval&, const Interval&) = default;
 };
 
-[[nodiscard]] Result<Interval> parse_interval(std::string_view text);
+// The fields of "interval day to second": bits of PostgreSQL's INTERVAL_MASK.
+namespace interval_fields {
+inline constexpr int kMonth = 1 << 1, kYear = 1 << 2, kDay = 1 << 3, kHour = 1 << 10, kMinute = 1 << 11,
+                     kSecond = 1 << 12, kAll = 0x7fff;
+}
+// `fields` says what a number without unit counts.
+[[nodiscard]] Result<Interval> parse_interval(std::string_view text, int fields = interval_fields::kAll);
+// " day to second"; empty for all fields, nullopt for what is no such list.
+[[nodiscard]] std::optional<std::string_view> interval_field_names(int fields);
+// The unit of the last field: what a number without unit counts.
+[[nodiscard]] std::string_view last_interval_unit(int fields);
+// Cuts what is below the last field.
+[[nodiscard]] Interval cut_to_fields(Interval i, int fields);
 void append_interval(const Interval& i, IntervalStyle style, std::string& out);
 
 // timestamp + interval: months first (the day clamped to the month's length), then days, then time; 22008.

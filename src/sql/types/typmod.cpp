@@ -5,6 +5,7 @@
 //   interval           (fields << 16) | digits, fields 0x7fff = all, digits 0xffff = all
 #include <algorithm>
 
+#include "sql/types/interval.hpp"
 #include "sql/types/types.hpp"
 
 namespace bop {
@@ -79,11 +80,16 @@ Result<std::int32_t> encode_typmod(Oid oid, std::span<const std::int64_t> args) 
       }
       return static_cast<std::int32_t>(std::min<std::int64_t>(args[0], 6));  // PostgreSQL warns above 6
     case types::kInterval:
-      if (args.size() == 1) return static_cast<std::int32_t>(args[0]);
-      if (args.size() == 2) {
-        return static_cast<std::int32_t>(args[0] << 16 | std::min<std::int64_t>(args[1], 6));
+      if (args.empty() || args.size() > 2 || !interval_field_names(static_cast<int>(args[0]))) {
+        return fail(ErrorCode::kInvalidArgument, "invalid INTERVAL type modifier");
       }
-      return fail(ErrorCode::kInvalidArgument, "invalid INTERVAL type modifier");
+      if (args.size() == 1) {
+        return args[0] == interval_fields::kAll ? -1 : static_cast<std::int32_t>(args[0] << 16 | 0xffff);
+      }
+      if (args[1] < 0) {
+        return fail(ErrorCode::kInvalidArgument, "INTERVAL({}) precision must not be negative", args[1]);
+      }
+      return static_cast<std::int32_t>(args[0] << 16 | std::min<std::int64_t>(args[1], 6));
     default: {
       const TypeInfo* t = find_type(oid);
       return fail(ErrorCode::kSyntaxError, "type modifier is not allowed for type \"{}\"",
@@ -107,7 +113,8 @@ std::string format_typmod(Oid oid, std::int32_t typmod) {
     case types::kTimetz: return fmt::format("({}) with time zone", typmod);
     case types::kInterval: {
       const int digits = typmod & 0xffff;
-      return digits == 0xffff ? "" : fmt::format("({})", digits);
+      const std::string names(interval_field_names(typmod >> 16 & 0x7fff).value_or(""));
+      return digits == 0xffff ? names : fmt::format("{}({})", names, digits);
     }
     default: return fmt::format("({})", typmod);
   }

@@ -1,0 +1,358 @@
+#include "sql/stored_text.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+
+#include <fmt/format.h>
+
+#include "base/assert.hpp"
+#include "sql/tree.hpp"
+#include "sql/types/types.hpp"
+
+namespace bop::sql {
+
+namespace {
+
+// ---- nodes made by hand. The tree is freed with free(), so all of it comes from malloc.
+
+template <class T>
+T* allocate(std::size_t count = 1) {
+  void* memory = std::malloc(sizeof(T) * std::max<std::size_t>(count, 1));
+  BOP_ASSERT(memory != nullptr);
+  return static_cast<T*>(memory);
+}
+
+void assign(char*& field, std::string_view text) {
+  char* made = allocate<char>(text.size() + 1);
+  std::memcpy(made, text.data(), text.size());
+  made[text.size()] = '\0';
+  if (field != nullptr && field != &protobuf_c_empty_string[0]) std::free(field);
+  field = made;
+}
+
+PgQuery__Node* new_node(PgQuery__Node__NodeCase kind) {
+  auto* node = allocate<PgQuery__Node>();
+  pg_query__node__init(node);
+  node->node_case = kind;
+  return node;
+}
+
+PgQuery__Node* string_node(std::string_view text) {
+  PgQuery__Node* node = new_node(PG_QUERY__NODE__NODE_STRING);
+  node->string = allocate<PgQuery__String>();
+  pg_query__string__init(node->string);
+  assign(node->string->sval, text);
+  return node;
+}
+
+void free_node(PgQuery__Node* node) { pg_query__node__free_unpacked(node, nullptr); }
+
+void set_fields(PgQuery__ColumnRef& ref, const std::vector<std::string>& parts) {
+  for (std::size_t i = 0; i < ref.n_fields; ++i) free_node(ref.fields[i]);
+  std::free(ref.fields);
+  ref.n_fields = parts.size();
+  ref.fields = allocate<PgQuery__Node*>(parts.size());
+  for (std::size_t i = 0; i < parts.size(); ++i) ref.fields[i] = string_node(parts[i]);
+}
+
+PgQuery__Node* column_target(const std::vector<std::string>& parts, int location) {
+  PgQuery__Node* value = new_node(PG_QUERY__NODE__NODE_COLUMN_REF);
+  value->column_ref = allocate<PgQuery__ColumnRef>();
+  pg_query__column_ref__init(value->column_ref);
+  value->column_ref->location = location;
+  set_fields(*value->column_ref, parts);
+  PgQuery__Node* node = new_node(PG_QUERY__NODE__NODE_RES_TARGET);
+  node->res_target = allocate<PgQuery__ResTarget>();
+  pg_query__res_target__init(node->res_target);
+  node->res_target->val = value;
+  node->res_target->location = location;
+  return node;
+}
+
+bool is_regclass(const PgQuery__TypeName* type) {
+  return type != nullptr && type->n_array_bounds == 0 &&
+         pg::last_name(BOP_PG_LIST(type, names)) == "regclass";
+}
+
+bool is_text_constant(const PgQuery__Node* node) {
+  return node != nullptr && node->node_case == PG_QUERY__NODE__NODE_A_CONST &&
+         node->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL && node->a_const->isnull == 0;
+}
+
+void cast_to_regclass(PgQuery__Node& node) {
+  PgQuery__Node* constant = new_node(PG_QUERY__NODE__NODE_A_CONST);
+  constant->a_const = node.a_const;
+  auto* cast = allocate<PgQuery__TypeCast>();
+  pg_query__type_cast__init(cast);
+  cast->arg = constant;
+  cast->location = constant->a_const->location;
+  cast->type_name = allocate<PgQuery__TypeName>();
+  pg_query__type_name__init(cast->type_name);
+  cast->type_name->typemod = -1;
+  cast->type_name->location = -1;
+  cast->type_name->n_names = 1;
+  cast->type_name->names = allocate<PgQuery__Node*>();
+  cast->type_name->names[0] = string_node("regclass");
+  node.node_case = PG_QUERY__NODE__NODE_TYPE_CAST;
+  node.type_cast = cast;
+}
+
+// Calls `f` for each message below one; by protobuf-c's descriptors, so that no kind of node is forgotten.
+template <class Function>
+void each_child(ProtobufCMessage* message, Function f) {
+  for (unsigned i = 0; i < message->descriptor->n_fields; ++i) {
+    const ProtobufCFieldDescriptor& field = message->descriptor->fields[i];
+    if (field.type != PROTOBUF_C_TYPE_MESSAGE) continue;
+    char* base = reinterpret_cast<char*>(message);
+    if (field.label == PROTOBUF_C_LABEL_REPEATED) {
+      const std::size_t count = *reinterpret_cast<std::size_t*>(base + field.quantifier_offset);
+      auto** items = *reinterpret_cast<ProtobufCMessage***>(base + field.offset);
+      for (std::size_t k = 0; k < count; ++k) f(items[k]);
+      continue;
+    }
+    const bool one_of = (field.flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0;
+    if (one_of && *reinterpret_cast<std::uint32_t*>(base + field.quantifier_offset) != field.id) continue;
+    if (auto* child = *reinterpret_cast<ProtobufCMessage**>(base + field.offset); child != nullptr) f(child);
+  }
+}
+
+// Writes what was found into the tree.
+class Settler {
+ public:
+  explicit Settler(const NamesFound& found) : found_(found) {}
+
+  void walk(ProtobufCMessage* message) {
+    const ProtobufCMessageDescriptor* kind = message->descriptor;
+    if (kind == &pg_query__range_var__descriptor) {
+      auto& range = *reinterpret_cast<PgQuery__RangeVar*>(message);
+      if (const auto at = found_.schemas.find(&range); at != found_.schemas.end()) {
+        assign(range.schemaname, at->second);
+        assign(range.catalogname, "");
+      }
+      return;
+    }
+    if (kind == &pg_query__column_ref__descriptor) {
+      auto& ref = *reinterpret_cast<PgQuery__ColumnRef*>(message);
+      if (const auto at = found_.columns.find(&ref); at != found_.columns.end()) set_fields(ref, at->second);
+      return;
+    }
+    if (kind == &pg_query__type_cast__descriptor) {
+      auto& cast = *reinterpret_cast<PgQuery__TypeCast*>(message);
+      if (is_text_constant(cast.arg)) {
+        settle(*cast.arg->a_const);
+        return;
+      }
+    }
+    if (kind == &pg_query__node__descriptor) {
+      auto& node = *reinterpret_cast<PgQuery__Node*>(message);
+      if (is_text_constant(&node)) {
+        if (const NamesFound::Literal* literal = settle(*node.a_const);
+            literal != nullptr && literal->type == types::kRegclass) {
+          cast_to_regclass(node);
+        }
+        return;
+      }
+    }
+    if (kind == &pg_query__join_expr__descriptor) {
+      auto& join = *reinterpret_cast<PgQuery__JoinExpr*>(message);
+      if (const auto at = found_.naturals.find(&join); at != found_.naturals.end()) {
+        join.is_natural = 0;
+        join.n_using_clause = at->second.size();
+        join.using_clause = allocate<PgQuery__Node*>(at->second.size());
+        for (std::size_t i = 0; i < at->second.size(); ++i) join.using_clause[i] = string_node(at->second[i]);
+      }
+    }
+    if (kind == &pg_query__select_stmt__descriptor)
+      expand_stars(*reinterpret_cast<PgQuery__SelectStmt*>(message));
+    each_child(message, [&](ProtobufCMessage* child) { walk(child); });
+  }
+
+ private:
+  const NamesFound::Literal* settle(PgQuery__AConst& constant) {
+    const auto at = found_.literals.find(constant.location);
+    if (at == found_.literals.end()) return nullptr;
+    assign(constant.sval->sval, at->second.text);
+    return &at->second;
+  }
+
+  void expand_stars(PgQuery__SelectStmt& select) {
+    std::vector<PgQuery__Node*> targets;
+    bool changed = false;
+    for (PgQuery__Node* item : BOP_PG_LIST(&select, target_list)) {
+      const PgQuery__Node* value = item->res_target->val;
+      const auto at = value != nullptr && value->node_case == PG_QUERY__NODE__NODE_COLUMN_REF
+                          ? found_.stars.find(value->column_ref)
+                          : found_.stars.end();
+      if (at == found_.stars.end()) {
+        targets.push_back(item);
+        continue;
+      }
+      for (const auto& parts : at->second.columns)
+        targets.push_back(column_target(parts, value->column_ref->location));
+      free_node(item);
+      changed = true;
+    }
+    if (!changed) return;
+    std::free(select.target_list);
+    select.n_target_list = targets.size();
+    select.target_list = allocate<PgQuery__Node*>(targets.size());
+    std::ranges::copy(targets, select.target_list);
+  }
+
+  const NamesFound& found_;
+};
+
+template <class Message, class Function>
+void each(const ProtobufCMessageDescriptor& kind, ProtobufCMessage* message, const Function& f) {
+  if (message->descriptor == &kind) f(*reinterpret_cast<Message*>(message));
+  each_child(message, [&](ProtobufCMessage* child) { each<Message>(kind, child, f); });
+}
+
+// The query goes on to call the relation by the name, and its columns by the names, that it knows.
+void rename_range(PgQuery__RangeVar& range, const RelationName& to, const std::vector<std::string>& columns) {
+  if (range.alias == nullptr) {
+    range.alias = allocate<PgQuery__Alias>();
+    pg_query__alias__init(range.alias);
+    assign(range.alias->aliasname, range.relname);
+  }
+  PgQuery__Alias& alias = *range.alias;
+  if (alias.n_colnames < columns.size()) {
+    auto** names = allocate<PgQuery__Node*>(columns.size());
+    for (std::size_t i = 0; i < columns.size(); ++i)
+      names[i] = i < alias.n_colnames ? alias.colnames[i] : string_node(columns[i]);
+    std::free(alias.colnames);
+    alias.colnames = names;
+    alias.n_colnames = columns.size();
+  }
+  assign(range.schemaname, to.schema);
+  assign(range.relname, to.name);
+}
+
+// Each regclass constant that is an OID, with its text for a change.
+void each_regclass(ProtobufCMessage* message, const std::function<void(Oid, char*&)>& f) {
+  if (message->descriptor == &pg_query__type_cast__descriptor) {
+    auto& cast = *reinterpret_cast<PgQuery__TypeCast*>(message);
+    if (is_regclass(cast.type_name) && is_text_constant(cast.arg)) {
+      const std::string_view text = cast.arg->a_const->sval->sval;
+      Oid oid = 0;
+      const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), oid);
+      if (problem == std::errc{} && end == text.data() + text.size()) f(oid, cast.arg->a_const->sval->sval);
+      return;
+    }
+  }
+  each_child(message, [&](ProtobufCMessage* child) { each_regclass(child, f); });
+}
+
+ProtobufCMessage* tree_of(const ParsedStatement& copy) {
+  return reinterpret_cast<ProtobufCMessage*>(const_cast<PgQuery__Node*>(copy.node));
+}
+
+void name_objects(const ParsedStatement& parsed, const ObjectNames& names) {
+  each_regclass(tree_of(parsed),
+                [&](Oid oid, char*& text) { assign(text, names.name_of(types::kRegclass, oid)); });
+}
+
+}  // namespace
+
+ViewRead& NamesFound::read(Oid relation) {
+  const auto known = std::ranges::find(reads, relation, &ViewRead::relation);
+  if (known != reads.end()) return *known;
+  return reads.emplace_back(ViewRead{.relation = relation, .columns = {}, .used = {}});
+}
+
+void NamesFound::use(Oid relation, std::int16_t column) {
+  std::vector<std::int16_t>& used = read(relation).used;
+  if (std::ranges::find(used, column) == used.end()) used.push_back(column);
+}
+
+Result<StoredQuery> store_query(const PgQuery__Node* query, const BindContext& context) {
+  // The statement's own tree may be shared with other sessions: a copy is bound and changed.
+  BOP_LET(text, deparse_statement(query));
+  BOP_LET(copy, parse(text));
+  if (copy.size() != 1) return fail(ErrorCode::kInternal, "the query of a view is not one statement");
+  StoredQuery stored;
+  NamesFound found;
+  BOP_LET(plan, bind_query(copy.front(), context, found));
+  stored.plan = std::move(plan);
+  Settler(found).walk(tree_of(*copy.front()));
+  stored.reads = std::move(found.reads);
+  BOP_LET(settled, deparse_statement(copy.front()->node));
+  stored.text = std::move(settled);
+  // What is kept must bind without a search path, and to the same columns.
+  BindContext bare = context;
+  bare.search_path.clear();
+  BOP_LET(again, parse(stored.text));
+  BOP_LET(second, sql::bind(again.front(), bare));
+  const bool same = std::ranges::equal(stored.plan->columns, second->columns,
+                                       [](const OutputColumn& a, const OutputColumn& b) {
+                                         return a.name == b.name && a.type == b.type && a.typmod == b.typmod;
+                                       });
+  if (!same) return fail(ErrorCode::kInternal, "a query has other columns when stored: {}", stored.text);
+  return stored;
+}
+
+Result<StoredExpression> store_expression(const PgQuery__Node* expression, const Relation* relation,
+                                          ExpressionUse use, const BindContext& context, Oid coerce_to,
+                                          std::int32_t coerce_typmod, std::string_view column_name) {
+  BOP_LET(text, deparse_expression(expression));
+  BOP_LET(copy, parse_expression(text));
+  NamesFound found;
+  BOP_LET(bound,
+          bind_expression(copy, relation, use, context, coerce_to, coerce_typmod, column_name, &found));
+  // Columns are those of the one table: its name may change.
+  for (auto& [ref, parts] : found.columns) parts.erase(parts.begin(), parts.end() - 1);
+  Settler(found).walk(tree_of(*copy));
+  BOP_LET(settled, deparse_expression(copy->node));
+  return StoredExpression{.text = std::move(settled), .bound = std::move(bound)};
+}
+
+Result<std::string> rename_relation(const std::string& stored_query, const RelationName& from,
+                                    const RelationName& to, const std::vector<std::string>& columns) {
+  BOP_LET(parsed, parse(stored_query));
+  if (parsed.size() != 1) return fail(ErrorCode::kInternal, "a stored query is not one statement");
+  each<PgQuery__RangeVar>(
+      pg_query__range_var__descriptor, tree_of(*parsed.front()), [&](PgQuery__RangeVar& range) {
+        if (pg::text(range.schemaname) == from.schema && pg::text(range.relname) == from.name)
+          rename_range(range, to, columns);
+      });
+  return deparse_statement(parsed.front()->node);
+}
+
+Result<std::string> rename_column(const std::string& stored_expression, std::string_view from,
+                                  std::string_view to) {
+  BOP_LET(parsed, parse_expression(stored_expression));
+  each<PgQuery__ColumnRef>(pg_query__column_ref__descriptor, tree_of(*parsed), [&](PgQuery__ColumnRef& ref) {
+    PgQuery__Node* last = ref.fields[ref.n_fields - 1];
+    if (pg::string_of(last) == from) assign(last->string->sval, to);
+  });
+  return deparse_expression(parsed->node);
+}
+
+std::vector<Oid> named_objects(std::string_view stored_expression) {
+  std::vector<Oid> found;
+  const auto parsed = parse_expression(stored_expression);
+  if (!parsed) return found;
+  each_regclass(tree_of(**parsed), [&](Oid oid, char*&) { found.push_back(oid); });
+  return found;
+}
+
+std::string shown_expression(const std::string& stored, const ObjectNames& names) {
+  if (stored.find("regclass") == std::string::npos) return stored;
+  const auto parsed = parse_expression(stored);
+  if (!parsed) return stored;
+  name_objects(**parsed, names);
+  return deparse_expression((*parsed)->node).value_or(stored);
+}
+
+std::string shown_query(const std::string& stored, const ObjectNames& names) {
+  if (stored.find("regclass") == std::string::npos) return stored;
+  const auto parsed = parse(stored);
+  if (!parsed || parsed->size() != 1) return stored;
+  name_objects(*parsed->front(), names);
+  return deparse_statement(parsed->front()->node).value_or(stored);
+}
+
+}  // namespace bop::sql

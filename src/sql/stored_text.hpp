@@ -1,0 +1,85 @@
+// Text that the catalog keeps: queries of views, DEFAULT, CHECK, expressions and predicates of indexes.
+//
+// Such text is bound again at each use, by other sessions and on later versions of the catalog. It must mean
+// what it meant when it was made, so its names are settled then:
+//   relations   with their schema; a view also keeps the columns that each relation had (ViewRead), and is
+//               bound with these alone
+//   columns     qualified, * and NATURAL written out, wherever that is possible without another meaning
+//   constants   of regclass as the OID; of dates and times in ISO form with their zone ('now' is a value then)
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sql/bind.hpp"
+
+extern "C" {
+struct PgQuery__ColumnRef;
+struct PgQuery__JoinExpr;
+struct PgQuery__RangeVar;
+}
+
+namespace bop::sql {
+
+// What the binder found behind the names of one text. Keys are nodes of the tree that was bound.
+struct NamesFound {
+  struct Star {
+    std::vector<std::vector<std::string>> columns;  // each as the parts of a reference
+  };
+  struct Literal {
+    Oid type = 0;
+    std::string text;
+  };
+  std::map<const PgQuery__RangeVar*, std::string> schemas;
+  std::map<const PgQuery__ColumnRef*, std::vector<std::string>> columns;
+  std::map<const PgQuery__ColumnRef*, Star> stars;
+  std::map<const PgQuery__JoinExpr*, std::vector<std::string>> naturals;  // the columns of NATURAL JOIN
+  std::map<int, Literal> literals;                                        // by location
+  std::vector<ViewRead> reads;                                            // in the order of their names
+
+  ViewRead& read(Oid relation);
+  void use(Oid relation, std::int16_t column);
+  void use_object(Oid object) { read(object); }
+};
+
+struct StoredQuery {
+  std::string text;
+  PlanPtr plan;
+  std::vector<ViewRead> reads;
+};
+[[nodiscard]] Result<StoredQuery> store_query(const PgQuery__Node* query, const BindContext& context);
+
+struct StoredExpression {
+  std::string text;
+  BoundExpression bound;
+};
+// bind_expression over a copy of `expression`, and the text to keep of it.
+[[nodiscard]] Result<StoredExpression> store_expression(const PgQuery__Node* expression,
+                                                        const Relation* relation, ExpressionUse use,
+                                                        const BindContext& context, Oid coerce_to = 0,
+                                                        std::int32_t coerce_typmod = -1,
+                                                        std::string_view column_name = {});
+
+// A stored query or expression after a rename.
+struct RelationName {
+  std::string schema, name;
+};
+// `columns`: what the query calls the columns that it sees, from the first, if these are no longer their
+// names.
+[[nodiscard]] Result<std::string> rename_relation(const std::string& stored_query, const RelationName& from,
+                                                  const RelationName& to,
+                                                  const std::vector<std::string>& columns = {});
+// The expression is over the columns of one table.
+[[nodiscard]] Result<std::string> rename_column(const std::string& stored_expression, std::string_view from,
+                                                std::string_view to);
+
+// The relations and sequences that an expression names by regclass constants.
+[[nodiscard]] std::vector<Oid> named_objects(std::string_view stored_expression);
+
+// Stored text for a reader: with names in place of the OIDs of regclass constants.
+[[nodiscard]] std::string shown_expression(const std::string& stored, const ObjectNames& names);
+[[nodiscard]] std::string shown_query(const std::string& stored, const ObjectNames& names);
+
+}  // namespace bop::sql
