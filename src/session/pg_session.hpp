@@ -60,6 +60,7 @@ struct Run {
   std::uint64_t max_rows = 0;  // of this call; 0 = all
 
   Stage stage = Stage::kStart;
+  std::vector<OwnedValue> prior_values;  // bound to `sqlite`, so they outlive it
   rowstore::CachedStatement sqlite;
   rowstore::Connection* connection = nullptr;
   // What the client was told, or PREPARE found, that the rows look like; null if nobody has been told.
@@ -71,6 +72,7 @@ struct Run {
   std::uint64_t changed = 0;
   std::vector<ResultBatch> held;  // rows of a change that is not committed yet
   std::size_t held_sent = 0;      // batches
+  std::size_t held_bytes = 0;     // of the batches that are full
   bool ended = false;             // checked, and committed if it stands alone
   std::string tag;                // command tag, when made
   std::optional<Csn> end_gate;    // of the commit that ended it
@@ -165,9 +167,12 @@ class PgSession final : public Session,
   [[nodiscard]] Result<Progress> step_select(Run& run);
   [[nodiscard]] Result<Progress> step_change(Run& run);
   [[nodiscard]] Result<Progress> step_explain(Run& run);
-  [[nodiscard]] Status bind_values(Run& run);
+  [[nodiscard]] Status bind_values(const Run& run, sqlite3_stmt* statement) const;
+  [[nodiscard]] Status bind_prior_values(Run& run);
   [[nodiscard]] Error step_error(Run& run, int code);
-  void append_row(Run& run, ResultBatch& batch) const;
+  static void append_row(const Run& run, sqlite3_stmt* statement, ResultBatch& batch);
+  [[nodiscard]] static Status hold_row(Run& run, sqlite3_stmt* statement);
+  [[nodiscard]] Status hold_prior_rows(Run& run);
   void describe_rows(Run& run);
   void send(Run& run, const ResultBatch& batch);
   [[nodiscard]] Result<Progress> end_statement(Run& run);

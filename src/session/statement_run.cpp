@@ -131,7 +131,14 @@ Result<bool> PgSession::get_connection(Run& run) {
       return fail(ErrorCode::kReadOnlyTransaction, "cannot execute {} in a read-only transaction",
                   run.statement->command);
     }
-    return transaction_.want_writer();
+    auto ready = transaction_.want_writer(run.plan->lock_nowait);
+    if (!run.plan->lock_nowait) return ready;
+    if (!ready && !run.plan->relations.empty() && ready.error().code() == ErrorCode::kLockNotAvailable) {
+      const auto relation = run.plan->catalog->relation(run.plan->relations.front());
+      return fail(ErrorCode::kLockNotAvailable, "could not obtain lock on row in relation \"{}\"",
+                  relation->name);
+    }
+    return ready;
   }
   return transaction_.want_reader();
 }
@@ -152,11 +159,11 @@ Result<Progress> PgSession::step_plan(Run& run) {
   return fail(ErrorCode::kInternal, "a utility statement reached the executor");
 }
 
-Status PgSession::bind_values(Run& run) {
+Status PgSession::bind_values(const Run& run, sqlite3_stmt* statement) const {
   int index = 0;
   const auto bind_all = [&](const std::vector<OwnedValue>& values) -> Status {
     for (const OwnedValue& value : values) {
-      const int code = sql::bind_value(run.sqlite.get(), ++index, value);
+      const int code = sql::bind_value(statement, ++index, value);
       // SQLite leaves out what its text does not mention at the end.
       if (code != SQLITE_OK && code != SQLITE_RANGE)
         return std::unexpected(run.connection->sqlite_error(code));
@@ -165,6 +172,22 @@ Status PgSession::bind_values(Run& run) {
   };
   BOP_TRY(bind_all(run.parameters));
   BOP_TRY(bind_all(run.plan->constants));
+  return {};
+}
+
+// Before the first row is changed.
+Status PgSession::bind_prior_values(Run& run) {
+  run.prior_values.clear();
+  run.prior_values.reserve(run.plan->prior_values.size());
+  for (const sql::PriorValue& prior : run.plan->prior_values) {
+    BOP_LET(statement, run.connection->prepare(prior.sql));
+    BOP_TRY(bind_values(run, statement.get()));
+    const int code = sqlite3_step(statement.get());
+    if (code != SQLITE_ROW) return std::unexpected(step_error(run, code));
+    run.prior_values.emplace_back(sql::column_value(statement.get(), 0));
+    if (sql::bind_value(run.sqlite.get(), prior.parameter, run.prior_values.back()) != SQLITE_OK)
+      return std::unexpected(step_error(run, SQLITE_ERROR));
+  }
   return {};
 }
 
@@ -177,8 +200,7 @@ Error PgSession::step_error(Run& run, int) {
   return sql::translate_error(*run.plan, handle, code, message, &functions_, run.parameters);
 }
 
-void PgSession::append_row(Run& run, ResultBatch& batch) const {
-  sqlite3_stmt* statement = run.sqlite.get();
+void PgSession::append_row(const Run& run, sqlite3_stmt* statement, ResultBatch& batch) {
   const std::size_t columns = run.plan->columns.size();
   if (columns == 0) return batch.append_empty_row();
   for (std::size_t i = 0; i < columns; ++i) batch.append(sql::column_value(statement, static_cast<int>(i)));
@@ -236,7 +258,7 @@ Result<Progress> PgSession::step_select(Run& run) {
   if (!run.sqlite) {
     BOP_LET(prepared, run.connection->prepare(run.plan->sql));
     run.sqlite = std::move(prepared);
-    BOP_TRY(bind_values(run));
+    BOP_TRY(bind_values(run, run.sqlite.get()));
   }
   ResultBatch batch(run.plan->columns.size());
   for (;;) {
@@ -252,7 +274,7 @@ Result<Progress> PgSession::step_select(Run& run) {
       return std::unexpected(std::move(why));
     }
     describe_rows(run);
-    append_row(run, batch);
+    append_row(run, run.sqlite.get(), batch);
     ++run.rows;
     ++run.rows_this_call;
     const bool enough = run.max_rows != 0 && run.rows_this_call == run.max_rows;
@@ -277,36 +299,62 @@ Result<Progress> PgSession::step_select(Run& run) {
   return Progress::kDone;
 }
 
+// Rows of a change are told once it is committed.
+Status PgSession::hold_row(Run& run, sqlite3_stmt* statement) {
+  if (!run.plan->returns_rows) return {};
+  if (run.held.empty() || run.held.back().bytes_used() >= kBatchBytes) {
+    if (!run.held.empty()) run.held_bytes += run.held.back().bytes_used();
+    if (run.held_bytes > (std::size_t{1} << 30)) {
+      return fail(ErrorCode::kProgramLimitExceeded, "RETURNING answers more than 1 GB in one statement");
+    }
+    run.held.emplace_back(run.plan->columns.size());
+  }
+  append_row(run, statement, run.held.back());
+  ++run.rows;
+  return {};
+}
+
+Status PgSession::hold_prior_rows(Run& run) {
+  if (run.plan->prior_rows.empty()) return {};
+  BOP_LET(statement, run.connection->prepare(run.plan->prior_rows));
+  BOP_TRY(bind_values(run, statement.get()));
+  for (;;) {
+    const int code = sqlite3_step(statement.get());
+    if (code == SQLITE_DONE) return {};
+    if (code != SQLITE_ROW) return std::unexpected(step_error(run, code));
+    BOP_TRY(hold_row(run, statement.get()));
+    ++run.changed;
+  }
+}
+
 Result<Progress> PgSession::step_change(Run& run) {
   if (!run.sqlite) {
+    functions_.stored_rows.clear();
+    // A failure takes them away with the transaction, or back to its savepoint.
+    for (const sql::Guard& guard : run.plan->guards) BOP_TRY(run.connection->execute(guard.sql));
     BOP_LET(prepared, run.connection->prepare(run.plan->sql));
     run.sqlite = std::move(prepared);
-    BOP_TRY(bind_values(run));
+    BOP_TRY(bind_values(run, run.sqlite.get()));
+    BOP_TRY(bind_prior_values(run));
+    BOP_TRY(hold_prior_rows(run));
   }
-  std::size_t held_bytes = 0;
   for (;;) {
     const int code = sqlite3_step(run.sqlite.get());
     if (code == SQLITE_DONE) break;
     if (code != SQLITE_ROW) return std::unexpected(step_error(run, code));
-    if (!run.plan->returns_rows) continue;
-    if (run.held.empty() || run.held.back().bytes_used() >= kBatchBytes) {
-      if (!run.held.empty()) held_bytes += run.held.back().bytes_used();
-      if (held_bytes > (std::size_t{1} << 30)) {
-        return fail(ErrorCode::kProgramLimitExceeded, "RETURNING answers more than 1 GB in one statement");
-      }
-      run.held.emplace_back(run.plan->columns.size());
-    }
-    append_row(run, run.held.back());
-    ++run.rows;
+    if (run.plan->prior_rows.empty()) BOP_TRY(hold_row(run, run.sqlite.get()));
   }
-  run.changed = static_cast<std::uint64_t>(sqlite3_changes64(run.connection->handle()));
+  if (run.plan->prior_rows.empty())
+    run.changed = static_cast<std::uint64_t>(sqlite3_changes64(run.connection->handle()));
   run.sqlite = {};
+  for (const sql::Guard& guard : run.plan->guards) {
+    BOP_TRY(run.connection->execute(fmt::format("DROP TRIGGER temp.{}", guard.name)));
+  }
   if (run.plan->check_foreign_keys) {
-    transaction_.table_changed(run.plan->target);
+    for (const Oid table : run.plan->changed_tables) transaction_.table_changed(table);
     if (deferred_violations(run.connection->handle()) > 0) {
-      const Oid target = run.plan->target;
-      BOP_TRY(sql::check_foreign_keys(*run.plan->catalog, run.connection->handle(), std::span(&target, 1),
-                                      false));
+      BOP_TRY(sql::check_foreign_keys(*run.plan->catalog, run.connection->handle(), run.plan->changed_tables,
+                                      false, run.plan->acting_keys));
     }
   }
   run.tag = fmt::format("{} {}", run.plan->tag, run.changed);

@@ -110,7 +110,7 @@ Result<bool> Transaction::want_reader() {
   return true;
 }
 
-Result<bool> Transaction::want_writer() {
+Result<bool> Transaction::want_writer(bool nowait) {
   BOP_ASSERT(active_);
   if (writer_ != nullptr) return true;
   if (database_->dropped()) {
@@ -147,6 +147,14 @@ Result<bool> Transaction::want_writer() {
             wake();
           });
       lane_wait_->ticket = entered.ticket;
+      if (!entered.granted && nowait) {
+        // Should it be granted after all, the callback gives it back.
+        lane_wait_->abandoned = true;
+        lane_wait_.reset();
+        Error why(ErrorCode::kLockNotAvailable, "another transaction holds the right to write");
+        (void)database_->lane().cancel(entered.ticket, why);
+        return std::unexpected(std::move(why));
+      }
       if (!entered.granted) {
         lane_wait_->since_ns = system_clock().steady_ns();
         metrics().writer_lane_waiting.add(1);

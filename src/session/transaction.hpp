@@ -58,7 +58,8 @@ class Transaction {
   [[nodiscard]] bool has_snapshot() const noexcept { return first_snapshot_.has_value() || writing(); }
 
   [[nodiscard]] Result<bool> want_reader();
-  [[nodiscard]] Result<bool> want_writer();
+  // `nowait`: 55P03 at once when another transaction has the lane.
+  [[nodiscard]] Result<bool> want_writer(bool nowait = false);
   [[nodiscard]] bool writing() const noexcept { return writer_ != nullptr; }
   // The connection that statements run on: the writer once there is one.
   [[nodiscard]] rowstore::Connection& connection() const;

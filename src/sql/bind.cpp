@@ -5,8 +5,11 @@
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
+#include "sql/foreign_key_actions.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/generate.hpp"
+#include "sql/prior_values.hpp"
+#include "sql/tree_search.hpp"
 
 namespace bop::sql {
 
@@ -73,6 +76,46 @@ void plan_select(Binder& binder, const PgQuery__SelectStmt& stmt, Plan& plan) {
   plan.sql = generator.query(*query);
   plan.constants = generator.take_constants();
   plan.needs_writer = binder.needs_writer;
+  plan.lock_nowait = binder.lock_nowait;
+}
+
+// What the actions of foreign keys will change, and the guards for it.
+void plan_actions(Binder& binder, Change& change, Plan& plan) {
+  const Oid target = change.target->relation->oid;
+  std::set<std::int16_t> columns;
+  for (const Assignment& a : change.kind == 'u' ? change.set : change.upsert.set) {
+    columns.insert(a.column->number);
+  }
+  const auto acted = foreign_key_actions(*binder.context().catalog, target, change.kind == 'd', columns);
+  change.changed_tables.insert(target);
+  change.acts_on_itself = acted.contains(target);
+  for (const auto& [table, what] : acted) {
+    change.changed_tables.insert(table);
+    plan.acting_keys.insert(plan.acting_keys.end(), what.keys.begin(), what.keys.end());
+  }
+  plan.changed_tables.assign(change.changed_tables.begin(), change.changed_tables.end());
+  plan.guards = action_guards(binder, acted);
+  if (!change.acts_on_itself) {
+    return;
+  }
+  const auto& own = acted.at(target).columns;
+  for (const Target& t : change.returning) {
+    if (change.kind != 'd' && reads_columns(*t.expr, *change.target, own)) {
+      binder.not_implemented("RETURNING of a column that a foreign key of the same table updates",
+                             t.expr->location);
+    }
+  }
+}
+
+// The rows of a DELETE are found twice when its own cascades may be faster.
+void plan_prior_rows(const Binder& binder, Change& change, Generator& generator, Plan& plan) {
+  if (change.kind != 'd' || !change.acts_on_itself) {
+    return;
+  }
+  if (binder.is_volatile) {
+    binder.not_implemented("a volatile function in a DELETE that cascades to its own table");
+  }
+  plan.prior_rows = generator.deleted_rows(change);
 }
 
 void plan_change(Binder& binder, Change change, Plan& plan) {
@@ -98,11 +141,18 @@ void plan_change(Binder& binder, Change change, Plan& plan) {
       }
     }
   }
+  plan_actions(binder, change, plan);
   Generator generator(binder.parameters().size());
+  compute_prior_values(binder, change, generator, plan);
   plan.sql = generator.change(change);
+  plan_prior_rows(binder, change, generator, plan);
   if (change.kind != 'd') {
     for (const auto& index : catalog.indexes_of(table.oid)) {
-      if (!index->unique) {
+      // A key that DO UPDATE has made is not among those that were proposed.
+      const bool set_on_conflict = std::ranges::any_of(change.upsert.set, [&](const Assignment& a) {
+        return std::ranges::find(index->keys, a.column->number, &IndexKey::column) != index->keys.end();
+      });
+      if (!index->unique || set_on_conflict) {
         continue;
       }
       if (std::string sql = generator.key_diagnosis(change, table, *index); !sql.empty()) {
@@ -318,7 +368,8 @@ Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression, co
     out.immutable = immutable;
     collect_columns(*e, out.columns);
     Generator generator(0, true);
-    out.sql = generator.expression(*e);
+    const bool tested = use == ExpressionUse::kCheck || use == ExpressionUse::kIndexPredicate;
+    out.sql = tested ? generator.condition(*e) : generator.expression(*e);
     return out;
   } catch (BindFailure& failure) {
     return std::unexpected(std::move(failure.error));

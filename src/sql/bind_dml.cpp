@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
+#include "sql/generate.hpp"
 
 namespace bop::sql {
 
@@ -345,16 +346,17 @@ void Binder::bind_returning(Change& change, pg::NodeList list, Scope& outer) {
 void Binder::bind_checks(Change& change, const std::set<std::int16_t>* changed) {
   const Relation& table = *change.target->relation;
   const auto touched = [&](std::int16_t number) { return changed == nullptr || changed->contains(number); };
+  // A row may violate what was never validated, whatever is changed in it.
+  const auto affected = [&](const Constraint& c) {
+    return c.columns.empty() || !c.validated || std::ranges::any_of(c.columns, touched);
+  };
   bool needed = false;
   for (const Column& column : table.columns) {
     needed = needed || (!column.dropped && column.not_null && touched(column.number));
   }
-  // A row that exists holds its checks unless they have never been looked at.
-  const auto affected = [&](const Constraint& constraint) {
-    return constraint.type == 'c' && (!constraint.validated || constraint.columns.empty() ||
-                                      std::ranges::any_of(constraint.columns, touched));
-  };
-  needed = needed || std::ranges::any_of(table.constraints, affected);
+  for (const Constraint& constraint : table.constraints) {
+    needed = needed || (constraint.type == 'c' && affected(constraint));
+  }
   if (!needed) {
     return;
   }
@@ -362,7 +364,7 @@ void Binder::bind_checks(Change& change, const std::set<std::int16_t>* changed) 
   change.new_row->kind = RangeKind::kExcluded;
   change.new_row->bare = true;
   for (const Constraint& constraint : table.constraints) {
-    if (!affected(constraint)) {
+    if (constraint.type != 'c' || !affected(constraint)) {
       continue;
     }
     Result<ParsedStatementPtr> parsed = parse_expression(constraint.check_text);
@@ -376,6 +378,78 @@ void Binder::bind_checks(Change& change, const std::set<std::int16_t>* changed) 
                                                                        Clause::kCheck, "CHECK");
                                                       })});
   }
+}
+
+std::string Binder::stored_row_check(const std::shared_ptr<const Relation>& table,
+                                     const std::set<std::int16_t>& columns, std::string_view alias) {
+  Change change;
+  change.kind = 'u';
+  change.target = table_entry(table, table->name, 1);
+  bind_checks(change, &columns);
+  if (change.new_row == nullptr) {
+    return {};
+  }
+  for (RangeColumn& column : change.new_row->columns) {
+    column.sql = fmt::format("{}.{}", alias, column_name(column.attribute));
+  }
+  return Generator(0, true).row_check(change);
+}
+
+// Whether ON CONFLICT means this index: its keys are exactly those that are named, and each term of its
+// predicate stands in the WHERE. Then the target of `upsert` is what the index is made of.
+bool Binder::is_arbiter(const Index& index, const RangeRef& bare, const std::set<std::int16_t>& columns,
+                        const std::vector<ExprRef>& expressions, const ExprRef& where, Upsert& upsert) {
+  if (!index.unique) {
+    return false;
+  }
+  const auto bound = [&](const std::string& text, bool predicate) {
+    Result<ParsedStatementPtr> parsed = parse_expression(text);
+    if (!parsed) {
+      raise(std::move(parsed).error());
+    }
+    return with_text(*parsed, [&] {
+      Scope scope{.depth = 1};
+      scope.items.push_back(scope_item(bare));
+      const pg::Node& node = *(*parsed)->node;
+      return predicate ? boolean(node, scope, Clause::kIndexPredicate, "WHERE")
+                       : expression(node, scope, Clause::kIndex);
+    });
+  };
+  const auto among = [](const std::vector<ExprRef>& list, const Expr& e) {
+    return std::ranges::any_of(list, [&](const ExprRef& other) { return same_expr(*other, e); });
+  };
+  std::vector<ExprRef> target;
+  std::set<std::int16_t> key_columns;
+  std::vector<ExprRef> key_expressions;
+  for (const IndexKey& key : index.keys) {
+    if (key.column == 0) {
+      key_expressions.push_back(bound(key.expression, false));
+      target.push_back(key_expressions.back());
+      continue;
+    }
+    key_columns.insert(key.column);
+    const auto place = std::ranges::find(bare->columns, key.column, &RangeColumn::attribute);
+    target.push_back(column_of(bare, static_cast<std::size_t>(place - bare->columns.begin())));
+  }
+  const auto all_among = [&](const std::vector<ExprRef>& some, const std::vector<ExprRef>& list) {
+    return std::ranges::all_of(some, [&](const ExprRef& e) { return among(list, *e); });
+  };
+  if (key_columns != columns || !all_among(key_expressions, expressions) ||
+      !all_among(expressions, key_expressions)) {
+    return false;
+  }
+  if (!index.predicate.empty()) {
+    const auto terms = [](const ExprRef& e) {
+      return e == nullptr ? std::vector<ExprRef>{} : e->kind == ExprKind::kAnd ? e->args : std::vector{e};
+    };
+    ExprRef predicate = bound(index.predicate, true);
+    if (!all_among(terms(predicate), terms(where))) {
+      return false;
+    }
+    upsert.target_where = std::move(predicate);
+  }
+  upsert.target = std::move(target);
+  return true;
 }
 
 void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause, Scope& outer) {
@@ -396,22 +470,15 @@ void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause
     bare->bare = true;
     Scope scope{.depth = 1};
     scope.items.push_back(scope_item(bare));
-    std::vector<std::int16_t> columns;
-    bool expressions = false;
+    std::set<std::int16_t> columns;
+    std::vector<ExprRef> expressions;
     if (const std::string_view name = pg::text(clause.infer->conname); !name.empty()) {
       const Constraint* constraint = table.find_constraint(name);
       if (constraint == nullptr || (constraint->type != 'p' && constraint->type != 'u')) {
         raise(error(ErrorCode::kUndefinedObject, "constraint \"{}\" for table \"{}\" does not exist", name,
                     table.name));
       }
-      columns = constraint->columns;
-      for (const std::int16_t number : columns) {
-        for (std::size_t i = 0; i < bare->columns.size(); ++i) {
-          if (bare->columns[i].attribute == number) {
-            upsert.target.push_back(column_of(bare, i));
-          }
-        }
-      }
+      columns.insert(constraint->columns.begin(), constraint->columns.end());
     }
     for (const pg::Node* node : BOP_PG_LIST(clause.infer, index_elems)) {
       const PgQuery__IndexElem& element = *node->index_elem;
@@ -419,8 +486,12 @@ void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause
         not_implemented("a collation or operator class in ON CONFLICT", clause.location);
       }
       if (element.expr != nullptr) {
-        upsert.target.push_back(expression(*element.expr, scope, Clause::kConflict));
-        expressions = true;
+        ExprRef e = expression(*element.expr, scope, Clause::kConflict);
+        if (e->kind == ExprKind::kColumn && e->entry == bare) {
+          columns.insert(bare->columns[static_cast<std::size_t>(e->number)].attribute);
+        } else {
+          expressions.push_back(std::move(e));
+        }
         continue;
       }
       const Column* column = table.find_column(pg::text(element.name));
@@ -428,28 +499,16 @@ void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause
         raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" does not exist", pg::text(element.name)),
               clause.infer->location);
       }
-      columns.push_back(column->number);
-      for (std::size_t i = 0; i < bare->columns.size(); ++i) {
-        if (bare->columns[i].attribute == column->number) {
-          upsert.target.push_back(column_of(bare, i));
-        }
-      }
+      columns.insert(column->number);
     }
+    ExprRef where;
     if (clause.infer->where_clause != nullptr) {
-      upsert.target_where = boolean(*clause.infer->where_clause, scope, Clause::kConflict, "WHERE");
+      where = boolean(*clause.infer->where_clause, scope, Clause::kConflict, "WHERE");
     }
-    std::ranges::sort(columns);
-    const bool matches =
-        expressions || std::ranges::any_of(context_.catalog->indexes_of(table.oid), [&](const auto& index) {
-          std::vector<std::int16_t> keys;
-          for (const IndexKey& key : index->keys) {
-            keys.push_back(key.column);
-          }
-          std::ranges::sort(keys);
-          return index->unique && keys == columns &&
-                 (index->predicate.empty() || upsert.target_where != nullptr);
-        });
-    if (!matches) {
+    const auto indexes = context_.catalog->indexes_of(table.oid);
+    if (std::ranges::none_of(indexes, [&](const auto& index) {
+          return is_arbiter(*index, bare, columns, expressions, where, upsert);
+        })) {
       raise(error(ErrorCode::kInvalidColumnReference,
                   "there is no unique or exclusion constraint matching the ON CONFLICT specification"));
     }
@@ -461,9 +520,8 @@ void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause
   scope.items.push_back(scope_item(change.target));
   RangeRef excluded = table_entry(change.target->relation, "excluded", 1);
   excluded->kind = RangeKind::kExcluded;
-  ScopeItem item = scope_item(excluded);
-  item.columns_visible = false;
-  scope.items.push_back(std::move(item));
+  scope.items.push_back(scope_item(excluded));
+  upsert.excluded = std::move(excluded);
   upsert.set = assignments(BOP_PG_LIST(&clause, target_list), table, scope);
   if (clause.where_clause != nullptr) {
     upsert.where = boolean(*clause.where_clause, scope, Clause::kWhere, "WHERE");

@@ -92,6 +92,7 @@ QueryRef Binder::select(const PgQuery__SelectStmt& stmt, Scope* parent, bool res
     }
     // One writer a database: holding its lane is holding every row.
     needs_writer = true;
+    lock_nowait = lock_nowait || lock.wait_policy == PG_QUERY__LOCK_WAIT_POLICY__LockWaitError;
   }
   return query;
 }

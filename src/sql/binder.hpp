@@ -95,6 +95,10 @@ class Binder {
   Change insert(const PgQuery__InsertStmt& stmt);
   Change update(const PgQuery__UpdateStmt& stmt);
   Change remove(const PgQuery__DeleteStmt& stmt);
+  // SQL that looks at the stored row `alias` of a table, in whose `columns` something was changed; empty if
+  // nothing has to hold.
+  std::string stored_row_check(const std::shared_ptr<const Relation>& table,
+                               const std::set<std::int16_t>& columns, std::string_view alias);
 
   // ---- bind_expression.cpp and its parts
   ExprRef expression(const pg::Node& node, Scope& scope);
@@ -167,6 +171,7 @@ class Binder {
 
   std::vector<Oid> relations;
   bool needs_writer = false;
+  bool lock_nowait = false;  // a locking clause says NOWAIT
   bool is_volatile = false;
   bool has_stable = false;
   bool has_subquery = false;
@@ -220,6 +225,8 @@ class Binder {
   void bind_checks(Change& change, const std::set<std::int16_t>* changed);
   void bind_returning(Change& change, pg::NodeList list, Scope& scope);
   void bind_upsert(Change& change, const PgQuery__OnConflictClause& clause, Scope& scope);
+  bool is_arbiter(const Index& index, const RangeRef& bare, const std::set<std::int16_t>& columns,
+                  const std::vector<ExprRef>& expressions, const ExprRef& where, Upsert& upsert);
   std::vector<Assignment> assignments(pg::NodeList list, const Relation& table, Scope& scope);
   void columns_of_query(RangeEntry& entry, const Query& query) const;
 

@@ -205,8 +205,9 @@ Error translate_constraint(const Plan& plan, sqlite3* connection, int extended_c
     case SQLITE_CONSTRAINT_PRIMARYKEY:
     case SQLITE_CONSTRAINT_ROWID: return unique_violation(plan, connection, message, parameters);
     case SQLITE_CONSTRAINT_FOREIGNKEY: {
-      const std::vector<Oid> tables{plan.target};
-      if (Status status = check_foreign_keys(*plan.catalog, connection, tables, true); !status) {
+      if (Status status =
+              check_foreign_keys(*plan.catalog, connection, plan.changed_tables, true, plan.acting_keys);
+          !status) {
         return std::move(status).error();
       }
       return Error(ErrorCode::kForeignKeyViolation, "a foreign key constraint is violated");
@@ -238,9 +239,11 @@ Error translate_error(const Plan& plan, sqlite3* connection, int extended_code, 
     Error e = std::move(*context->error);
     context->error.reset();
     // bop_check_row knows the table's name only.
-    if (const auto table = plan.catalog->relation(plan.target);
-        table != nullptr && e.fields().schema.empty() && e.fields().table == table->name) {
-      name_place(e, *plan.catalog, *table, std::string(e.fields().constraint));
+    for (const Oid oid : plan.changed_tables) {
+      const auto table = plan.catalog->relation(oid);
+      if (table != nullptr && e.fields().schema.empty() && e.fields().table == table->name) {
+        name_place(e, *plan.catalog, *table, std::string(e.fields().constraint));
+      }
     }
     return e;
   }
@@ -268,7 +271,18 @@ Error translate_error(const Plan& plan, sqlite3* connection, int extended_code, 
 }
 
 Status check_foreign_keys(const Catalog& catalog, sqlite3* connection, std::span<const Oid> tables,
-                          bool at_commit) {
+                          bool at_commit, std::span<const Oid> acting_keys) {
+  for (const Oid oid : tables) {
+    const auto table = catalog.relation(oid);
+    for (std::size_t i = 0; table != nullptr && i < table->constraints.size(); ++i) {
+      const Constraint& key = table->constraints[i];
+      if (!key.deferred && std::ranges::find(acting_keys, key.oid) != acting_keys.end()) {
+        if (auto found = violation_of(catalog, connection, *table, key, false)) {
+          return std::unexpected(std::move(*found));
+        }
+      }
+    }
+  }
   for (const Oid oid : tables) {
     const auto table = catalog.relation(oid);
     if (table == nullptr) {

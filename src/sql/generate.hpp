@@ -22,19 +22,28 @@ class Generator {
   explicit Generator(std::size_t parameters, bool literals = false)
       : parameters_(parameters), literals_(literals) {}
 
+  [[nodiscard]] std::string with(const std::vector<std::shared_ptr<Cte>>& ctes);
   [[nodiscard]] std::string query(const Query& q);
   [[nodiscard]] std::string change(Change& c);
+  // The rows that a DELETE is about to delete, as its RETURNING answers them.
+  [[nodiscard]] std::string deleted_rows(Change& c);
   [[nodiscard]] std::string expression(const Expr& e);
   // The same with COLLATE where the type needs it and the text would not imply it.
   [[nodiscard]] std::string collated(const Expr& e);
+  // What is tested for being true: SQLite computes no more of it than it needs. (Elsewhere AND and OR compute
+  // both sides.)
+  [[nodiscard]] std::string condition(const Expr& e);
+  [[nodiscard]] std::string row_check(Change& c);
   [[nodiscard]] std::string bind_constant(OwnedValue value);
+  // The number of a parameter that the session binds.
+  [[nodiscard]] int reserve_parameter();
   [[nodiscard]] std::vector<OwnedValue> take_constants() { return std::move(constants_); }
   // Query text that finds which row of an INSERT or UPDATE is in conflict with a unique index; empty if
   // unknown.
   [[nodiscard]] std::string key_diagnosis(const Change& c, const Relation& table, const Index& index);
 
  private:
-  [[nodiscard]] std::string with(const std::vector<std::shared_ptr<Cte>>& ctes);
+  [[nodiscard]] std::string once(const Query& q);
   [[nodiscard]] std::string body(const Query& q);
   [[nodiscard]] std::string select(const Query& q);
   [[nodiscard]] std::string distinct_on(const Query& q);
@@ -46,6 +55,7 @@ class Generator {
   [[nodiscard]] std::string entry(const RangeEntry& e);
   [[nodiscard]] std::string order(const std::vector<SortKey>& keys, const std::vector<Target>* targets);
   [[nodiscard]] std::string limit(const Query& q);
+  [[nodiscard]] std::string logic(const Expr& e);
   [[nodiscard]] std::string call(const Expr& e);
   [[nodiscard]] std::string aggregate(const Expr& e);
   [[nodiscard]] std::string window(const Window& w);
@@ -58,7 +68,6 @@ class Generator {
   [[nodiscard]] std::string remove(Change& c);
   [[nodiscard]] std::string returning(const Change& c);
   [[nodiscard]] std::string assignments(Change& c, const std::vector<Assignment>& set);
-  [[nodiscard]] std::string row_check(Change& c);
 
   std::size_t parameters_;
   bool literals_;

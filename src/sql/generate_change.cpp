@@ -5,6 +5,7 @@
 #include "sql/binder.hpp"
 #include "sql/generate.hpp"
 #include "sql/row_check.hpp"
+#include "sql/tree_search.hpp"
 
 namespace bop::sql {
 
@@ -36,33 +37,35 @@ std::string Generator::row_check(Change& c) {
   std::ranges::sort(c.checks, {}, &Change::Check::name);
   const std::size_t total = c.new_row->columns.size() + c.checks.size() + 1;
   std::string out;
-  const auto part = [&](std::size_t begin, std::size_t end, bool with_checks, bool whole) {
+  using Range = std::pair<std::size_t, std::size_t>;
+  const auto part = [&](Range columns, Range checks, bool whole) {
     RowCheck check{.relation = table.name, .whole_row = whole};
     std::string args;
-    for (std::size_t i = begin; i < end; ++i) {
+    for (std::size_t i = columns.first; i < columns.second; ++i) {
       const RangeColumn& column = c.new_row->columns[i];
       check.columns.push_back(
           {.name = column.name, .type = column.type, .typmod = column.typmod, .not_null = column.not_null});
       args += ", " + column.sql;
     }
-    if (with_checks) {
-      for (const Change::Check& k : c.checks) {
-        check.checks.push_back(k.name);
-        args += ", " + expression(*k.expr);
-      }
+    for (std::size_t i = checks.first; i < checks.second; ++i) {
+      check.checks.push_back(c.checks[i].name);
+      // Fails only when it is false, and computes no more than that takes.
+      args += ", CASE WHEN NOT " + condition(*c.checks[i].expr) + " THEN 0 ELSE 1 END";
     }
     out += out.empty() ? "" : " AND ";
     out += fmt::format("bop_check_row({}{})", bind_constant(OwnedValue::of_text(check.encode())), args);
   };
+  const std::size_t columns = c.new_row->columns.size();
   if (total <= kMaxCheckArguments) {
-    part(0, c.new_row->columns.size(), true, true);
+    part({0, columns}, {0, c.checks.size()}, true);
     return out;
   }
-  for (std::size_t begin = 0; begin < c.new_row->columns.size(); begin += kMaxCheckArguments - 1) {
-    part(begin, std::min(begin + kMaxCheckArguments - 1, c.new_row->columns.size()), false, false);
+  constexpr std::size_t kStep = kMaxCheckArguments - 1;
+  for (std::size_t begin = 0; begin < columns; begin += kStep) {
+    part({begin, std::min(begin + kStep, columns)}, {}, false);
   }
-  if (!c.checks.empty()) {
-    part(0, 0, true, false);
+  for (std::size_t begin = 0; begin < c.checks.size(); begin += kStep) {
+    part({}, {begin, std::min(begin + kStep, c.checks.size())}, false);
   }
   return out;
 }
@@ -113,18 +116,23 @@ std::string Generator::insert(Change& c) {
   if (c.has_upsert) {
     out += " ON CONFLICT";
     if (!c.upsert.any_target) {
-      out += "(" + list(c.upsert.target) + ")";
+      // As the index was made: constants in the text.
+      Generator literal(0, true);
+      out += "(" + literal.list(c.upsert.target) + ")";
       if (c.upsert.target_where != nullptr) {
-        out += " WHERE " + expression(*c.upsert.target_where);
+        out += " WHERE " + literal.condition(*c.upsert.target_where);
       }
     }
     if (c.upsert.nothing) {
       out += " DO NOTHING";
     } else {
       out += " DO UPDATE SET " + assignments(c, c.upsert.set);
+      std::string where =
+          is_one_row(c) ? std::string() : fmt::format("bop_meet_row(r{}.rowid)", c.target->id);
       if (c.upsert.where != nullptr) {
-        out += " WHERE " + expression(*c.upsert.where);
+        where += (where.empty() ? "" : " AND ") + condition(*c.upsert.where);
       }
+      out += where.empty() ? "" : " WHERE " + where;
     }
   }
   return out + returning(c);
@@ -166,11 +174,33 @@ std::string Generator::update(Change& c) {
                                 assignments(c, c.set));
   if (!c.from.empty()) {
     out += " FROM " + from_list(c.from);
+  } else if (c.acts_on_itself || std::ranges::any_of(c.set, [&](const Assignment& a) {
+               return reads_any(*a.expr, c.changed_tables);
+             })) {
+    // With FROM all new values are computed before the first row is changed.
+    out += " FROM (SELECT 1)";
   }
   if (c.where != nullptr) {
-    out += " WHERE " + expression(*c.where);
+    out += " WHERE " + condition(*c.where);
   }
   return out + returning(c);
+}
+
+std::string Generator::deleted_rows(Change& c) {
+  const std::string table = table_name(c.target->relation->oid);
+  const std::string row = fmt::format("r{}", c.target->id);
+  std::string answers;
+  for (const Target& target : c.returning) {
+    answers += (answers.empty() ? "" : ", ") + expression(*target.expr);
+  }
+  std::string out =
+      fmt::format("{}SELECT {} FROM {} AS {} WHERE {}.rowid IN (SELECT {}.rowid FROM {} AS {}{}",
+                  with(c.ctes), answers.empty() ? "NULL" : answers, table, row, row, row, table, row,
+                  c.from.empty() ? "" : " JOIN " + from_list(c.from));
+  if (c.where != nullptr) {
+    out += " WHERE " + condition(*c.where);
+  }
+  return out + ")";
 }
 
 std::string Generator::remove(Change& c) {
@@ -179,21 +209,25 @@ std::string Generator::remove(Change& c) {
   if (c.from.empty()) {
     out = fmt::format("DELETE FROM {} AS r{}", table, c.target->id);
     if (c.where != nullptr) {
-      out += " WHERE " + expression(*c.where);
+      out += " WHERE " + condition(*c.where);
     }
     return out + returning(c);
   }
   out = fmt::format("DELETE FROM {} WHERE rowid IN (SELECT r{}.rowid FROM {} AS r{} JOIN {}", table,
                     c.target->id, table, c.target->id, from_list(c.from));
   if (c.where != nullptr) {
-    out += " WHERE " + expression(*c.where);
+    out += " WHERE " + condition(*c.where);
   }
   return out + ")" + returning(c);
 }
 
 std::string Generator::returning(const Change& c) {
-  if (!c.has_returning) {
-    return {};
+  // SQLite computes RETURNING as soon as a row is stored, before it looks at the next one.
+  const std::string store = c.has_upsert && !c.upsert.nothing && !is_one_row(c)
+                                ? fmt::format("bop_store_row({}.rowid)", table_name(c.target->relation->oid))
+                                : std::string();
+  if (!c.has_returning || (c.kind == 'd' && c.acts_on_itself)) {
+    return store.empty() ? store : " RETURNING " + store;
   }
   // SQLite answers columns of the changed table only, by its own name; the alias is not known there.
   const bool saved = std::exchange(c.target->bare, true);
@@ -207,7 +241,7 @@ std::string Generator::returning(const Change& c) {
   }
   c.target->bare = saved;
   c.target->columns = columns;
-  return out;
+  return store.empty() ? out : out + ", " + store;
 }
 
 std::string Generator::key_diagnosis(const Change& c, const Relation& table, const Index& index) {
@@ -250,7 +284,7 @@ std::string Generator::key_diagnosis(const Change& c, const Relation& table, con
       from += " JOIN " + from_list(c.from);
     }
     if (c.where != nullptr) {
-      from += " WHERE " + expression(*c.where);
+      from += " WHERE " + condition(*c.where);
     }
   }
   // The new keys; the first that the table holds already or that comes twice.

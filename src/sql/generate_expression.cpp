@@ -5,12 +5,14 @@
 #include "sql/binder.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/generate.hpp"
+#include "sql/tree_search.hpp"
 
 namespace bop::sql {
 
 namespace {
 
 constexpr std::size_t kMaxInlineText = 200;
+constexpr std::size_t kMaxCopiedText = 2000;  // of a side of AND or OR that is written twice
 
 std::string quoted(std::string_view s) {
   std::string out = "'";
@@ -77,6 +79,11 @@ std::string Generator::bind_constant(OwnedValue value) {
   }
   constants_.push_back(std::move(value));
   return fmt::format("?{}", parameters_ + constants_.size());
+}
+
+int Generator::reserve_parameter() {
+  constants_.push_back(OwnedValue());
+  return static_cast<int>(parameters_ + constants_.size());
 }
 
 std::string Generator::constant(const Expr& e) {
@@ -218,7 +225,7 @@ std::string Generator::aggregate(const Expr& e) {
   }
   out += ")";
   if (e.filter != nullptr) {
-    out += " FILTER (WHERE " + expression(*e.filter) + ")";
+    out += " FILTER (WHERE " + condition(*e.filter) + ")";
   }
   if (e.window != nullptr) {
     out += " " + window(*e.window);
@@ -244,15 +251,48 @@ std::string Generator::quantified(const Expr& e) {
          ")";
 }
 
-std::string Generator::expression(const Expr& e) {
-  const auto joined = [&](std::string_view word) {
-    std::string out = "(";
-    for (std::size_t i = 0; i < e.args.size(); ++i) {
-      out += i == 0 ? std::string() : fmt::format(" {} ", word);
-      out += expression(*e.args[i]);
+// As a value SQLite computes both sides of AND and OR, except that it leaves out a subquery on the right
+// where the left side decides: a side that may fail becomes one. Aggregates must stay at their level; there
+// CASE asks the left side first.
+std::string Generator::logic(const Expr& e) {
+  const bool is_and = e.kind == ExprKind::kAnd;
+  const std::string_view word = is_and ? " AND " : " OR ";
+  std::string out = expression(*e.args[0]);
+  bool plain = !is_volatile(*e.args[0]);
+  for (std::size_t i = 1; i < e.args.size(); ++i) {
+    const Expr& next = *e.args[i];
+    const bool lazy = !literals_ && may_fail(next);
+    if (lazy && !has_aggregate(next)) {
+      out += fmt::format("{}(SELECT {})", word, expression(next));
+    } else if (lazy && plain && out.size() <= kMaxCopiedText) {
+      const int decided = is_and ? 0 : 1;
+      out = fmt::format("CASE ({0}) WHEN {1} THEN {1} ELSE (({0}){2}{3}) END", out, decided, word,
+                        expression(next));
+    } else {
+      out += std::string(word) + expression(next);
     }
-    return out + ")";
-  };
+    plain = plain && !is_volatile(next);
+  }
+  return "(" + out + ")";
+}
+
+std::string Generator::condition(const Expr& e) {
+  switch (e.kind) {
+    case ExprKind::kAnd:
+    case ExprKind::kOr: {
+      std::string out = "(";
+      for (std::size_t i = 0; i < e.args.size(); ++i) {
+        out += i == 0 ? "" : e.kind == ExprKind::kAnd ? " AND " : " OR ";
+        out += condition(*e.args[i]);
+      }
+      return out + ")";
+    }
+    case ExprKind::kNot: return "(NOT " + condition(*e.args[0]) + ")";
+    default: return expression(e);
+  }
+}
+
+std::string Generator::expression(const Expr& e) {
   const auto test = [&](std::string_view words) {
     return fmt::format("({} {})", expression(*e.args[0]), words);
   };
@@ -273,8 +313,8 @@ std::string Generator::expression(const Expr& e) {
     case ExprKind::kWindow: return aggregate(e);
     case ExprKind::kCast:
       return cast_sql(e.cast_from, e.type, e.typmod, e.explicit_cast, expression(*e.args[0]));
-    case ExprKind::kAnd: return joined("AND");
-    case ExprKind::kOr: return joined("OR");
+    case ExprKind::kAnd:
+    case ExprKind::kOr: return logic(e);
     case ExprKind::kNot: return "(NOT " + expression(*e.args[0]) + ")";
     case ExprKind::kIsNull: return test("IS NULL");
     case ExprKind::kIsNotNull: return test("IS NOT NULL");
@@ -285,7 +325,7 @@ std::string Generator::expression(const Expr& e) {
     case ExprKind::kCase: {
       std::string out = "CASE";
       for (std::size_t i = 0; i + 1 < e.args.size(); i += 2) {
-        out += " WHEN " + expression(*e.args[i]) + " THEN " + expression(*e.args[i + 1]);
+        out += " WHEN " + condition(*e.args[i]) + " THEN " + expression(*e.args[i + 1]);
       }
       return "(" + out + " ELSE " + expression(*e.args.back()) + " END)";
     }

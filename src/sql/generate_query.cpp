@@ -5,6 +5,7 @@
 #include "sql/binder.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/generate.hpp"
+#include "sql/tree_search.hpp"
 
 namespace bop::sql {
 
@@ -36,12 +37,19 @@ std::string Generator::with(const std::vector<std::shared_ptr<Cte>>& ctes) {
   for (const auto& cte : ctes) {
     out += out.empty() ? "WITH " : ", ";
     out += fmt::format("w{}({}) AS ", cte->id, outputs(cte->columns.size()));
-    out += cte->materialized > 0 ? "MATERIALIZED " : cte->materialized < 0 ? "NOT MATERIALIZED " : "";
+    const bool is_volatile_cte = is_volatile(*cte->query);
+    const int own_references = cte->recursive ? 1 : 0;
+    const bool shared = is_volatile_cte && cte->references - own_references > 1;
+    out += cte->materialized > 0 || shared             ? "MATERIALIZED "
+           : cte->materialized < 0 && !is_volatile_cte ? "NOT MATERIALIZED "
+                                                       : "";
     out += "(";
     if (cte->recursive) {
       const Query& q = *cte->query;
       out += with(q.ctes);
       out += leg(*q.left, true) + (q.all ? " UNION ALL " : " UNION ") + leg(*q.right, false);
+    } else if (is_volatile_cte) {
+      out += once(*cte->query);
     } else {
       out += query(*cte->query);
     }
@@ -49,6 +57,10 @@ std::string Generator::with(const std::vector<std::shared_ptr<Cte>>& ctes) {
   }
   return out.empty() ? out : out + " ";
 }
+
+// SQLite merges a subquery into the query around it, unless it has an OFFSET. What it answers would then be
+// computed at each place where it is used.
+std::string Generator::once(const Query& q) { return "SELECT * FROM (" + query(q) + ") LIMIT -1 OFFSET 0"; }
 
 std::string Generator::query(const Query& q) { return with(q.ctes) + body(q); }
 
@@ -177,7 +189,7 @@ std::string Generator::select(const Query& q) {
     out += " FROM " + from_list(q.from);
   }
   if (q.where != nullptr) {
-    out += " WHERE " + expression(*q.where);
+    out += " WHERE " + condition(*q.where);
   }
   std::string groups;
   for (const ExprRef& e : q.group_by) {
@@ -189,7 +201,7 @@ std::string Generator::select(const Query& q) {
     out += " GROUP BY " + (groups.empty() ? "NULL" : groups);
   }
   if (q.having != nullptr) {
-    out += " HAVING " + expression(*q.having);
+    out += " HAVING " + condition(*q.having);
   }
   if (!q.order_by.empty()) {
     out += " ORDER BY " + order(q.order_by, &q.targets);
@@ -225,7 +237,7 @@ std::string Generator::distinct_on(const Query& q) {
     inner += " FROM " + from_list(q.from);
   }
   if (q.where != nullptr) {
-    inner += " WHERE " + expression(*q.where);
+    inner += " WHERE " + condition(*q.where);
   }
   if (!q.group_by.empty()) {
     inner += " GROUP BY ";
@@ -234,7 +246,7 @@ std::string Generator::distinct_on(const Query& q) {
     }
   }
   if (q.having != nullptr) {
-    inner += " HAVING " + expression(*q.having);
+    inner += " HAVING " + condition(*q.having);
   }
   return fmt::format("SELECT {} FROM ({}) WHERE n = 1{}", outputs(q.targets.size()), inner, outer_order) +
          limit(q);
@@ -247,7 +259,11 @@ std::string Generator::entry(const RangeEntry& e) {
           "{} AS r{}",
           e.relation->is_virtual() ? "\"" + e.relation->virtual_table + "\"" : table_name(e.relation->oid),
           e.id);
-    case RangeKind::kSubquery: return fmt::format("({}) AS r{}", query(*e.query), e.id);
+    case RangeKind::kSubquery:
+      // As a CTE, from which SQLite leaves out no column that is not used: computing it may have an effect.
+      return has_volatile_output(*e.query)
+                 ? fmt::format("(WITH v{0} AS ({1}) SELECT * FROM v{0}) AS r{0}", e.id, once(*e.query))
+                 : fmt::format("({}) AS r{}", query(*e.query), e.id);
     case RangeKind::kCte: return fmt::format("w{} AS r{}", e.cte->id, e.id);
     case RangeKind::kFunction: {
       const Expr& f = *e.function;
@@ -275,7 +291,7 @@ std::string Generator::from_node(const FromNode& node) {
   }
   out += node.right->entry != nullptr ? from_node(*node.right) : "(" + from_node(*node.right) + ")";
   if (node.on != nullptr) {
-    out += " ON " + expression(*node.on);
+    out += " ON " + condition(*node.on);
   } else if (node.join != JoinKind::kInner) {
     out += " ON 1";
   }

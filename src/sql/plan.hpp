@@ -55,6 +55,18 @@ struct UniqueDiagnosis {
   std::string sql;  // same parameters and constants as the plan; answers at most one row: the key's values
 };
 
+// A value that is computed before the statement and bound to it (prior_values.hpp).
+struct PriorValue {
+  int parameter = 0;  // counted like `constants`, where NULL stands in its place
+  std::string sql;    // same parameters and constants as the plan; answers one row of one column
+};
+
+// A temporary trigger that stands while the plan runs (foreign_key_actions.hpp).
+struct Guard {
+  std::string name;
+  std::string sql;  // CREATE TEMP TRIGGER
+};
+
 struct Plan {
   PlanKind kind = PlanKind::kUtility;
   ParsedStatementPtr statement;
@@ -74,8 +86,16 @@ struct Plan {
       false;  // changes rows, takes row locks or calls a function that writes (nextval, setval)
   bool check_foreign_keys =
       false;                 // after the statement: SQLITE_DBSTATUS_DEFERRED_FKS > 0 -> foreign_key_violation
-  bool is_volatile = false;  // calls a volatile function
-  Oid target = 0;            // the table that is changed
+  bool lock_nowait = false;  // FOR UPDATE NOWAIT: fails instead of queueing for the writer lane
+  std::vector<Oid> changed_tables;  // `target` and the tables that actions of foreign keys reach
+  std::vector<Oid> acting_keys;     // the foreign keys whose actions may update rows
+  std::vector<Guard> guards;
+  std::vector<PriorValue> prior_values;
+  // Of a DELETE whose cascades come back to its table, and may take rows before the DELETE meets them: its
+  // rows, in place of RETURNING and of SQLite's count. Same parameters and constants.
+  std::string prior_rows;
+  bool is_volatile = false;    // calls a volatile function
+  Oid target = 0;              // the table that is changed
   std::vector<Oid> relations;  // all that are read or changed, views included
   std::vector<UniqueDiagnosis> unique_diagnoses;
 
@@ -106,9 +126,10 @@ using PlanPtr = std::shared_ptr<const Plan>;
 // After a statement with check_foreign_keys that left SQLite's counter of deferred violations above 0:
 // success if only INITIALLY DEFERRED constraints (by `deferred`, or those of SET CONSTRAINTS) are violated,
 // else 23503 with its DETAIL. At COMMIT: `at_commit` true looks at all constraints of `tables` (those changed
-// by the transaction).
+// by the transaction). `acting_keys`: what their actions have stored is told from the referencing side.
 [[nodiscard]] Status check_foreign_keys(const Catalog& catalog, sqlite3* connection,
-                                        std::span<const Oid> tables, bool at_commit);
+                                        std::span<const Oid> tables, bool at_commit,
+                                        std::span<const Oid> acting_keys = {});
 
 // The lines of EXPLAIN for a plan: SQLite's EXPLAIN QUERY PLAN in PostgreSQL's layout.
 [[nodiscard]] Result<std::vector<std::string>> explain(const Plan& plan, sqlite3* connection);

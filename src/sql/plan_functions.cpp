@@ -1,6 +1,7 @@
-// The functions of SQLite that plans call besides the kernels: bop_check_row, bop_single, bop_limit,
-// bop_offset, bop_greatest, bop_least. Their FunctionContext is client data of the connection, so that a
-// pooled connection changes sessions without registering (and so without re-preparing) anything.
+// The functions of SQLite that plans call besides the kernels: bop_check_row, bop_meet_row,
+// bop_store_row, bop_single, bop_limit, bop_offset, bop_greatest, bop_least. Their FunctionContext is client
+// data of the connection, so that a pooled connection changes sessions without registering (and so without
+// re-preparing) anything.
 #include <memory>
 #include <new>
 
@@ -155,6 +156,27 @@ void single_final(sqlite3_context* c) {
   state->value = nullptr;
 }
 
+// ON CONFLICT DO UPDATE: a row of the table that this statement has stored itself cannot be meant again.
+void meet_row(sqlite3_context* c, int, sqlite3_value** argv) {
+  FunctionContext* context = context_of(c);
+  if (context != nullptr && context->stored_rows.contains(sqlite3_value_int64(argv[0]))) {
+    fail_with(c,
+              Error(ErrorCode::kCardinalityViolation,
+                    "ON CONFLICT DO UPDATE command cannot affect row a second time")
+                  .hint("Ensure that no rows proposed for insertion within the same command have duplicate "
+                        "constrained values."));
+    return;
+  }
+  sqlite3_result_int(c, 1);
+}
+
+void store_row(sqlite3_context* c, int, sqlite3_value** argv) {
+  if (FunctionContext* context = context_of(c); context != nullptr) {
+    context->stored_rows.insert(sqlite3_value_int64(argv[0]));
+  }
+  sqlite3_result_null(c);
+}
+
 // NULL is no limit; negative numbers are refused.
 void limit(sqlite3_context* c, int, sqlite3_value** argv) {
   const bool is_offset = sqlite3_user_data(c) != nullptr;
@@ -215,6 +237,8 @@ Status register_plan_functions(sqlite3* connection, FunctionContext* context) {
     }
   };
   scalar("bop_check_row", -1, SQLITE_UTF8, nullptr, check_row);
+  scalar("bop_meet_row", 1, SQLITE_UTF8, nullptr, meet_row);
+  scalar("bop_store_row", 1, SQLITE_UTF8, nullptr, store_row);
   scalar("bop_limit", 1, kFlags, nullptr, limit);
   scalar("bop_offset", 1, kFlags, &second, limit);
   scalar("bop_greatest", -1, kFlags, nullptr, greatest);

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -193,6 +194,7 @@ struct Upsert {
   ExprRef target_where;
   std::vector<Assignment> set;
   ExprRef where;
+  RangeRef excluded;
 };
 
 // INSERT, UPDATE, DELETE.
@@ -213,9 +215,17 @@ struct Change {
     std::string name;
     ExprRef expr;  // over `new_row`
   };
-  RangeRef new_row;  // columns n<num>: the row as it will be stored
+  // The tables whose rows the statement changes: its own and those that actions of foreign keys reach.
+  std::set<Oid> changed_tables;
+  bool acts_on_itself = false;  // actions of foreign keys come back to the table
+  RangeRef new_row;             // columns n<num>: the row as it will be stored
   std::vector<Check> checks;
 };
+
+// An INSERT of exactly one row.
+[[nodiscard]] inline bool is_one_row(const Change& c) {
+  return c.kind == 'i' && c.source->kind == QueryKind::kValues && c.source->rows.size() == 1;
+}
 
 [[nodiscard]] inline ExprRef make_expr(ExprKind kind, Oid type, std::vector<ExprRef> args = {},
                                        int location = -1) {

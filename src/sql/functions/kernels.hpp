@@ -38,6 +38,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "base/error.hpp"
@@ -150,6 +151,8 @@ struct FunctionContext {
   std::string version = "PostgreSQL 15.0 (BOP)";
   std::unique_ptr<RegexCache> regexes;
   double seed_state = -1;  // of setseed
+  // Rows that the running INSERT ... ON CONFLICT DO UPDATE has stored, by rowid.
+  std::unordered_set<std::int64_t> stored_rows;
 };
 
 // Registers all kernels, collations and table-valued functions on a connection. A pooled connection that

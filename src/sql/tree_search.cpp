@@ -1,0 +1,134 @@
+#include "sql/tree_search.hpp"
+
+#include <algorithm>
+#include <functional>
+
+#include "sql/functions/kernels.hpp"
+
+namespace bop::sql {
+
+namespace {
+
+// Looks for a node that one of the two predicates accepts.
+class Search {
+ public:
+  using OfExpr = std::function<bool(const Expr&)>;
+  using OfEntry = std::function<bool(const RangeEntry&)>;
+
+  explicit Search(OfExpr expr, OfEntry entry = {}, bool subqueries = true)
+      : expr_(std::move(expr)), entry_(std::move(entry)), subqueries_(subqueries) {}
+
+  bool in(const Expr& e) {
+    if (expr_ && expr_(e)) {
+      return true;
+    }
+    return in(e.args) || in(e.order) || in(e.filter) ||
+           (e.window != nullptr &&
+            (in(e.window->partition) || in(e.window->order) || in(e.window->start) || in(e.window->end))) ||
+           (subqueries_ && e.query != nullptr && in(*e.query));
+  }
+
+  bool in(const Query& q) {
+    return std::ranges::any_of(q.ctes, [&](const auto& cte) { return in(*cte); }) || in_output(q) ||
+           std::ranges::any_of(q.from, [&](const auto& node) { return in(*node); }) || in(q.where) ||
+           in(q.group_by) || in(q.having) || in(q.distinct_on) || in(q.order_by) || in(q.limit) ||
+           in(q.offset) || (q.left != nullptr && (in(*q.left) || in(*q.right)));
+  }
+
+  bool in_output(const Query& q) {
+    return std::ranges::any_of(q.targets, [&](const Target& target) { return in(target.expr); }) ||
+           std::ranges::any_of(q.rows, [&](const auto& row) { return in(row); }) ||
+           (q.left != nullptr && (in_output(*q.left) || in_output(*q.right)));
+  }
+
+ private:
+  bool in(const ExprRef& e) { return e != nullptr && in(*e); }
+  bool in(const std::vector<ExprRef>& list) {
+    return std::ranges::any_of(list, [&](const ExprRef& e) { return in(e); });
+  }
+  bool in(const std::vector<SortKey>& keys) {
+    return std::ranges::any_of(keys, [&](const SortKey& key) { return in(key.expr); });
+  }
+  bool in(const FromNode& node) {
+    return node.entry != nullptr ? in(*node.entry) : in(*node.left) || in(*node.right) || in(node.on);
+  }
+  bool in(const RangeEntry& entry) {
+    return (entry_ && entry_(entry)) || (entry.query != nullptr && in(*entry.query)) ||
+           (entry.cte != nullptr && in(*entry.cte)) || in(entry.function);
+  }
+  // A recursive CTE reads itself.
+  bool in(const Cte& cte) { return cte.query != nullptr && seen_.insert(&cte).second && in(*cte.query); }
+
+  OfExpr expr_;
+  OfEntry entry_;
+  bool subqueries_;
+  std::set<const Cte*> seen_;
+};
+
+bool calls_volatile(const Expr& e) { return e.kernel != nullptr && e.kernel->volatility == 'v'; }
+
+bool is_aggregate(const Expr& e) { return e.kind == ExprKind::kAggregate || e.kind == ExprKind::kWindow; }
+
+bool node_may_fail(const Expr& e) {
+  switch (e.kind) {
+    case ExprKind::kConst:
+    case ExprKind::kUnknown:
+    case ExprKind::kParam:
+    case ExprKind::kColumn:
+    case ExprKind::kAnd:
+    case ExprKind::kOr:
+    case ExprKind::kNot:
+    case ExprKind::kIsNull:
+    case ExprKind::kIsNotNull:
+    case ExprKind::kIsTrue:
+    case ExprKind::kIsNotTrue:
+    case ExprKind::kIsFalse:
+    case ExprKind::kIsNotFalse:
+    case ExprKind::kCase:
+    case ExprKind::kCoalesce:
+    case ExprKind::kIsDistinct:
+    case ExprKind::kIsNotDistinct:
+    case ExprKind::kInList:
+    case ExprKind::kAnyArray:
+    case ExprKind::kAllArray: return false;
+    // Comparisons that SQLite does by itself.
+    case ExprKind::kCall:
+      return !e.kernel->is_operator || e.kernel->native_sql.empty() || e.kernel->result != types::kBool;
+    default: return true;
+  }
+}
+
+}  // namespace
+
+bool is_volatile(const Expr& e) { return Search(calls_volatile).in(e); }
+bool is_volatile(const Query& q) { return Search(calls_volatile).in(q); }
+bool has_volatile_output(const Query& q) { return Search(calls_volatile).in_output(q); }
+
+bool reads_any(const Expr& e, const std::set<Oid>& tables) {
+  return Search({},
+                [&](const RangeEntry& entry) {
+                  return entry.kind == RangeKind::kTable && entry.relation != nullptr &&
+                         tables.contains(entry.relation->oid);
+                })
+      .in(e);
+}
+
+bool reads_columns(const Expr& e, const RangeEntry& entry, const std::set<std::int16_t>& columns) {
+  return Search([&](const Expr& node) {
+           return node.kind == ExprKind::kColumn && node.entry.get() == &entry &&
+                  columns.contains(entry.columns[static_cast<std::size_t>(node.number)].attribute);
+         })
+      .in(e);
+}
+
+bool reads_rows(const Expr& e, const std::set<const RangeEntry*>& entries) {
+  return Search([&](const Expr& node) {
+           return node.kind == ExprKind::kColumn && entries.contains(node.entry.get());
+         })
+      .in(e);
+}
+
+bool may_fail(const Expr& e) { return Search(node_may_fail).in(e); }
+bool has_aggregate(const Expr& e) { return Search(is_aggregate, {}, false).in(e); }
+
+}  // namespace bop::sql

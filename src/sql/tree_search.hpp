@@ -1,0 +1,32 @@
+// Questions about what stands in a typed tree, subqueries and the queries of CTEs included.
+#pragma once
+
+#include <set>
+
+#include "base/ids.hpp"
+#include "sql/query.hpp"
+
+namespace bop::sql {
+
+// Whether a volatile function is called: another value each time that it is computed.
+[[nodiscard]] bool is_volatile(const Expr& e);
+[[nodiscard]] bool is_volatile(const Query& q);
+// The same of the columns that the query answers: one of them may not be computed twice for a row.
+[[nodiscard]] bool has_volatile_output(const Query& q);
+
+// Whether a subquery reads one of the tables.
+[[nodiscard]] bool reads_any(const Expr& e, const std::set<Oid>& tables);
+
+// Whether something refers to one of these columns, by their numbers in the table.
+[[nodiscard]] bool reads_columns(const Expr& e, const RangeEntry& entry,
+                                 const std::set<std::int16_t>& columns);
+// Whether something refers to a column of these.
+[[nodiscard]] bool reads_rows(const Expr& e, const std::set<const RangeEntry*>& entries);
+
+// Whether computing it may fail, so that it must not be computed where PostgreSQL does not. Comparisons,
+// tests and logic over columns, constants and parameters cannot.
+[[nodiscard]] bool may_fail(const Expr& e);
+// Aggregates and window functions of the query that the expression itself belongs to.
+[[nodiscard]] bool has_aggregate(const Expr& e);
+
+}  // namespace bop::sql
