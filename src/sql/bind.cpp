@@ -134,11 +134,11 @@ void plan_change(Binder& binder, Change change, Plan& plan) {
       std::ranges::any_of(table.constraints, [](const Constraint& c) { return c.type == 'f'; });
   plan.check_foreign_keys =
       (change.kind != 'd' && references) || (change.kind != 'i' && !catalog.references_to(table.oid).empty());
-  if (change.has_returning && !change.from.empty()) {
-    for (const Target& target : change.returning) {
-      if (target.expr->kind == ExprKind::kColumn && target.expr->entry != change.target) {
-        binder.not_implemented("RETURNING of columns of other tables", target.expr->location);
-      }
+  // SQLite answers columns of the changed table only.
+  const std::set<const RangeEntry*> others = entries_of(change.from);
+  for (const Target& target : change.returning) {
+    if (reads_rows(*target.expr, others)) {
+      binder.not_implemented("RETURNING of columns of other tables", target.expr->location);
     }
   }
   plan_actions(binder, change, plan);

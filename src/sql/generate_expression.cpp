@@ -252,8 +252,8 @@ std::string Generator::quantified(const Expr& e) {
 }
 
 // As a value SQLite computes both sides of AND and OR, except that it leaves out a subquery on the right
-// where the left side decides: a side that may fail becomes one. Aggregates must stay at their level; there
-// CASE asks the left side first.
+// where the left side decides: a side that may fail becomes one. Aggregates must stay at their level, and an
+// index has no subqueries; there CASE asks the left side first.
 std::string Generator::logic(const Expr& e) {
   const bool is_and = e.kind == ExprKind::kAnd;
   const std::string_view word = is_and ? " AND " : " OR ";
@@ -261,8 +261,8 @@ std::string Generator::logic(const Expr& e) {
   bool plain = !is_volatile(*e.args[0]);
   for (std::size_t i = 1; i < e.args.size(); ++i) {
     const Expr& next = *e.args[i];
-    const bool lazy = !literals_ && may_fail(next);
-    if (lazy && !has_aggregate(next)) {
+    const bool lazy = may_fail(next);
+    if (lazy && !literals_ && !has_aggregate(next)) {
       out += fmt::format("{}(SELECT {})", word, expression(next));
     } else if (lazy && plain && out.size() <= kMaxCopiedText) {
       const int decided = is_and ? 0 : 1;

@@ -12,15 +12,6 @@ namespace bop::sql {
 
 namespace {
 
-void add_entries(const FromNode& node, std::set<const RangeEntry*>& out) {
-  if (node.entry != nullptr) {
-    out.insert(node.entry.get());
-    return;
-  }
-  add_entries(*node.left, out);
-  add_entries(*node.right, out);
-}
-
 class PriorValues {
  public:
   PriorValues(const Binder& binder, Change& change, Generator& generator, Plan& plan)
@@ -29,9 +20,7 @@ class PriorValues {
     if (change.upsert.excluded != nullptr) {
       rows_.insert(change.upsert.excluded.get());
     }
-    for (const auto& node : change.from) {
-      add_entries(*node, rows_);
-    }
+    rows_.merge(entries_of(change.from));
   }
 
   void replace(Expr& e, std::string_view clause) {

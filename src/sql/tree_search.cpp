@@ -65,6 +65,15 @@ class Search {
   std::set<const Cte*> seen_;
 };
 
+void add_entries(const FromNode& node, std::set<const RangeEntry*>& out) {
+  if (node.entry != nullptr) {
+    out.insert(node.entry.get());
+    return;
+  }
+  add_entries(*node.left, out);
+  add_entries(*node.right, out);
+}
+
 bool calls_volatile(const Expr& e) { return e.kernel != nullptr && e.kernel->volatility == 'v'; }
 
 bool is_aggregate(const Expr& e) { return e.kind == ExprKind::kAggregate || e.kind == ExprKind::kWindow; }
@@ -99,6 +108,14 @@ bool node_may_fail(const Expr& e) {
 }
 
 }  // namespace
+
+std::set<const RangeEntry*> entries_of(const std::vector<std::unique_ptr<FromNode>>& from) {
+  std::set<const RangeEntry*> out;
+  for (const auto& node : from) {
+    add_entries(*node, out);
+  }
+  return out;
+}
 
 bool is_volatile(const Expr& e) { return Search(calls_volatile).in(e); }
 bool is_volatile(const Query& q) { return Search(calls_volatile).in(q); }

@@ -20,6 +20,7 @@ namespace bop::sql {
 // Whether something refers to one of these columns, by their numbers in the table.
 [[nodiscard]] bool reads_columns(const Expr& e, const RangeEntry& entry,
                                  const std::set<std::int16_t>& columns);
+[[nodiscard]] std::set<const RangeEntry*> entries_of(const std::vector<std::unique_ptr<FromNode>>& from);
 // Whether something refers to a column of these.
 [[nodiscard]] bool reads_rows(const Expr& e, const std::set<const RangeEntry*>& entries);
 
