@@ -6,6 +6,7 @@
 
 #include "sql/pg_catalog/definition_text.hpp"
 #include "sql/pg_catalog/pg_catalog.hpp"
+#include "sql/pg_catalog/privileges.hpp"
 #include "sql/pg_catalog/relation_table.hpp"
 #include "sql/stored_text.hpp"
 #include "sql/types/types.hpp"
@@ -205,8 +206,9 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
     return text(args[0].integer == 6 ? "UTF8" : args[0].integer == 0 ? "SQL_ASCII" : "");
   if (name == "pg_char_to_encoding")
     return OwnedValue::of_int(args[0].bytes == "UTF8" || args[0].bytes == "utf8" ? 6 : -1);
-  if (name.starts_with("has_") && name.ends_with("_privilege")) return OwnedValue::of_bool(true);
-  if (name == "pg_has_role") return OwnedValue::of_bool(true);
+  if (name == "pg_has_role" || (name.starts_with("has_") && name.ends_with("_privilege"))) {
+    return has_privilege(session, *this, name, args);
+  }
   if (name == "pg_relation_is_publishable") {
     const auto relation = catalog.relation(first);
     return OwnedValue::of_bool(relation && relation->kind == 'r' && !relation->is_virtual());

@@ -1,0 +1,325 @@
+#include "sql/pg_catalog/privileges.hpp"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "sql/types/types.hpp"
+
+namespace bop::sql {
+
+namespace {
+
+using RoleRow = ClusterView::RoleRow;
+using Words = std::span<const std::string_view>;
+
+constexpr std::array<std::string_view, 8> kTableWords{"SELECT",   "INSERT",     "UPDATE",  "DELETE",
+                                                      "TRUNCATE", "REFERENCES", "TRIGGER", "RULE"};
+constexpr std::array<std::string_view, 4> kColumnWords{"SELECT", "INSERT", "UPDATE", "REFERENCES"};
+constexpr std::array<std::string_view, 3> kSequenceWords{"USAGE", "SELECT", "UPDATE"};
+constexpr std::array<std::string_view, 2> kSchemaWords{"CREATE", "USAGE"};
+constexpr std::array<std::string_view, 4> kDatabaseWords{"CREATE", "TEMPORARY", "TEMP", "CONNECT"};
+constexpr std::array<std::string_view, 1> kFunctionWords{"EXECUTE"};
+constexpr std::array<std::string_view, 1> kTypeWords{"USAGE"};
+constexpr std::array<std::string_view, 2> kRoleWords{"USAGE", "MEMBER"};
+
+constexpr std::array<std::string_view, 6> kSystemColumns{"tableoid", "cmax", "xmax", "cmin", "xmin", "ctid"};
+
+struct Privilege {
+  std::string_view word;     // one of the kind's
+  bool with_option = false;  // WITH GRANT OPTION, of roles also WITH ADMIN OPTION
+};
+
+std::string_view trim(std::string_view s) {
+  const std::size_t begin = s.find_first_not_of(" \t\n\r\f\v");
+  return begin == std::string_view::npos ? std::string_view()
+                                         : s.substr(begin, s.find_last_not_of(" \t\n\r\f\v") - begin + 1);
+}
+
+// "select, insert with grant option"; any of them is enough for a yes.
+Result<std::vector<Privilege>> parse_privileges(std::string_view list, Words known, bool of_role) {
+  std::vector<Privilege> out;
+  for (std::size_t begin = 0; begin <= list.size();) {
+    const std::size_t end = std::min(list.find(',', begin), list.size());
+    const std::string_view given = trim(list.substr(begin, end - begin));
+    std::string upper(given);
+    std::ranges::transform(upper, upper.begin(), [](char c) { return c >= 'a' && c <= 'z' ? c - 32 : c; });
+    std::string_view word = upper;
+    bool with_option = false;
+    for (const std::string_view option : {" WITH GRANT OPTION", " WITH ADMIN OPTION"}) {
+      if (word.ends_with(option) && (of_role || option == " WITH GRANT OPTION")) {
+        word.remove_suffix(option.size());
+        with_option = true;
+      }
+    }
+    const auto found = std::ranges::find(known, word);
+    if (found == known.end()) {
+      return fail(ErrorCode::kInvalidArgument, "unrecognized privilege type: \"{}\"", given);
+    }
+    out.push_back({.word = *found, .with_option = with_option});
+    begin = end + 1;
+  }
+  return out;
+}
+
+class Roles {
+ public:
+  explicit Roles(const CatalogSession& session) {
+    if (session.cluster != nullptr) {
+      rows_ = session.cluster->roles();
+    }
+  }
+
+  // By name or OID; 0 is everybody ("public"), where that is allowed.
+  [[nodiscard]] Result<Oid> find(const Value& role, bool or_public) const {
+    if (role.kind == Value::Kind::kInt) {
+      return static_cast<Oid>(role.integer);
+    }
+    if (or_public && role.bytes == "public") {
+      return Oid{0};
+    }
+    const auto found = std::ranges::find(rows_, role.bytes, &RoleRow::name);
+    if (found == rows_.end()) {
+      return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", role.bytes);
+    }
+    return found->oid;
+  }
+  [[nodiscard]] bool superuser(Oid role) const {
+    const auto found = std::ranges::find(rows_, role, &RoleRow::oid);
+    return found != rows_.end() && found->superuser;
+  }
+  // Whether `member` is `role` or a member of it by any way; `inherits`: by roles that inherit only.
+  [[nodiscard]] bool member(Oid member, Oid role, bool inherits) const {
+    std::set<Oid> seen;
+    std::vector<Oid> open{member};
+    while (!open.empty()) {
+      const Oid now = open.back();
+      open.pop_back();
+      if (now == role) {
+        return true;
+      }
+      const auto row = std::ranges::find(rows_, now, &RoleRow::oid);
+      if (!seen.insert(now).second || row == rows_.end() || (inherits && !row->inherit)) {
+        continue;
+      }
+      open.insert(open.end(), row->member_of.begin(), row->member_of.end());
+    }
+    return false;
+  }
+
+ private:
+  std::vector<RoleRow> rows_;
+};
+
+// What an object is to a role: its own, or everybody's for `open` words.
+struct Standing {
+  bool owned = false;
+  std::vector<std::string_view> open;
+};
+
+bool allowed(const Standing& standing, const std::vector<Privilege>& wanted) {
+  return std::ranges::any_of(wanted, [&](const Privilege& p) {
+    if (p.word == "RULE") {
+      return false;  // a word of the past
+    }
+    return standing.owned ||
+           (!p.with_option && std::ranges::find(standing.open, p.word) != standing.open.end());
+  });
+}
+
+struct Object {
+  std::string name;
+  Oid owner = 0;
+  char kind = 0;
+  bool built_in = false;
+  std::shared_ptr<const Relation> relation;
+};
+
+std::optional<Object> relation_object(const Catalog& catalog, Oid oid) {
+  if (const auto relation = catalog.relation(oid)) {
+    return Object{relation->name, relation->owner, relation->kind, relation->is_virtual(), relation};
+  }
+  if (const auto index = catalog.index(oid)) {
+    return Object{.name = index->name, .owner = index->owner, .kind = 'i'};
+  }
+  if (const auto sequence = catalog.sequence(oid)) {
+    return Object{.name = sequence->name, .owner = sequence->owner, .kind = 'S'};
+  }
+  return std::nullopt;
+}
+
+struct Question {
+  const CatalogSession& session;
+  const ObjectNames& names;
+  const Roles& roles;
+  Oid role = 0;
+
+  [[nodiscard]] bool owns(Oid owner) const { return role != 0 && (owner == role || roles.superuser(role)); }
+
+  [[nodiscard]] Result<OwnedValue> relation(std::string_view kind, std::span<const Value> args) const {
+    const bool of_column = kind == "column";
+    const bool of_sequence = kind == "sequence";
+    const bool by_name = args[0].kind == Value::Kind::kText;
+    Oid oid = by_name ? 0 : static_cast<Oid>(args[0].integer);
+    if (by_name) {
+      BOP_LET(found, names.resolve(types::kRegclass, args[0].bytes));
+      oid = found;
+    }
+    const auto object = relation_object(*session.catalog, oid);
+    if (of_sequence && object && object->kind != 'S') {
+      return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a sequence", object->name);
+    }
+    bool column_known = true;
+    if (of_column && object) {
+      const Value& column = args[1];
+      const Relation* table = object->relation.get();
+      if (column.kind == Value::Kind::kInt) {
+        const Column* found =
+            table == nullptr ? nullptr : table->find_column(static_cast<std::int16_t>(column.integer));
+        const bool of_system =
+            column.integer < 0 && column.integer >= -static_cast<std::int64_t>(kSystemColumns.size());
+        column_known = of_system || (found != nullptr && !found->dropped);
+      } else if ((table == nullptr || table->find_column(column.bytes) == nullptr) &&
+                 std::ranges::find(kSystemColumns, column.bytes) == kSystemColumns.end()) {
+        return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist",
+                    column.bytes, object->name);
+      }
+    }
+    const bool column_words = of_column || kind == "any_column";
+    BOP_LET(wanted, parse_privileges(args.back().bytes,
+                                     of_sequence    ? Words(kSequenceWords)
+                                     : column_words ? Words(kColumnWords)
+                                                    : Words(kTableWords),
+                                     false));
+    if (!object || !column_known) {
+      return OwnedValue::null();
+    }
+    Standing standing{.owned = owns(object->owner)};
+    if (object->built_in) {
+      standing.open = {"SELECT"};
+    }
+    return OwnedValue::of_bool(allowed(standing, wanted));
+  }
+
+  [[nodiscard]] Result<OwnedValue> schema(std::span<const Value> args) const {
+    const bool by_name = args[0].kind == Value::Kind::kText;
+    const Schema* schema = by_name ? session.catalog->schema(args[0].bytes)
+                                   : session.catalog->schema(static_cast<Oid>(args[0].integer));
+    if (schema == nullptr && by_name) {
+      return fail(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist", args[0].bytes);
+    }
+    BOP_LET(wanted, parse_privileges(args.back().bytes, kSchemaWords, false));
+    if (schema == nullptr) {
+      return OwnedValue::null();
+    }
+    Standing standing{.owned = owns(schema->owner), .open = {"USAGE"}};
+    if (schema->oid == kPublicSchema && role != 0 && database_owner(session.database_oid) == role) {
+      standing.open.emplace_back("CREATE");
+    }
+    return OwnedValue::of_bool(allowed(standing, wanted));
+  }
+
+  [[nodiscard]] Oid database_owner(Oid database) const {
+    if (session.cluster != nullptr) {
+      for (const auto& row : session.cluster->databases()) {
+        if (row.oid == database) {
+          return row.owner;
+        }
+      }
+    }
+    return 0;
+  }
+
+  [[nodiscard]] Result<OwnedValue> database(std::span<const Value> args) const {
+    const bool by_name = args[0].kind == Value::Kind::kText;
+    std::optional<Oid> owner;
+    if (session.cluster != nullptr) {
+      for (const auto& row : session.cluster->databases()) {
+        if (by_name ? row.name == args[0].bytes : row.oid == static_cast<Oid>(args[0].integer)) {
+          owner = row.owner;
+        }
+      }
+    }
+    if (!owner && by_name) {
+      return fail(ErrorCode::kUndefinedDatabase, "database \"{}\" does not exist", args[0].bytes);
+    }
+    BOP_LET(wanted, parse_privileges(args.back().bytes, kDatabaseWords, false));
+    if (!owner) {
+      return OwnedValue::null();
+    }
+    return OwnedValue::of_bool(
+        allowed({.owned = owns(*owner), .open = {"CONNECT", "TEMPORARY", "TEMP"}}, wanted));
+  }
+
+  // Functions and types: built in, everybody's to use.
+  [[nodiscard]] Result<OwnedValue> built_in(Oid kind, Words words, std::span<const Value> args) const {
+    const bool by_name = args[0].kind == Value::Kind::kText;
+    if (by_name) {
+      BOP_TRY(names.resolve(kind, args[0].bytes));
+    }
+    BOP_LET(wanted, parse_privileges(args.back().bytes, words, false));
+    const bool known =
+        by_name || (kind == types::kRegtype ? find_type(static_cast<Oid>(args[0].integer)) != nullptr
+                                            : find_kernel(static_cast<Oid>(args[0].integer)) != nullptr);
+    if (!known) {
+      return OwnedValue::null();
+    }
+    return OwnedValue::of_bool(allowed({.owned = owns(kBootstrapRole), .open = {words[0]}}, wanted));
+  }
+
+  [[nodiscard]] Result<OwnedValue> membership(std::span<const Value> args) const {
+    BOP_LET(of, roles.find(args[0], false));
+    BOP_LET(wanted, parse_privileges(args.back().bytes, kRoleWords, true));
+    const bool yes = std::ranges::any_of(wanted, [&](const Privilege& p) {
+      if (roles.superuser(role)) {
+        return true;
+      }
+      if (p.with_option) {  // nobody but superusers can give a role to others
+        return role == of && role == session.user_oid;
+      }
+      return roles.member(role, of, p.word == "USAGE");
+    });
+    return OwnedValue::of_bool(yes);
+  }
+};
+
+}  // namespace
+
+Result<OwnedValue> has_privilege(const CatalogSession& session, const ObjectNames& names,
+                                 std::string_view name, std::span<const Value> args) {
+  const bool of_role = name == "pg_has_role";
+  std::string_view kind = name;
+  if (!of_role) {
+    kind.remove_prefix(std::string_view("has_").size());
+    kind.remove_suffix(std::string_view("_privilege").size());
+  }
+  const std::size_t without_role = kind == "column" ? 3 : 2;
+  const Roles roles(session);
+  Question question{.session = session, .names = names, .roles = roles, .role = session.user_oid};
+  if (args.size() > without_role) {
+    BOP_LET(given, roles.find(args[0], !of_role));
+    question.role = given;
+    args = args.subspan(1);
+  }
+  if (of_role) {
+    return question.membership(args);
+  }
+  if (kind == "schema") {
+    return question.schema(args);
+  }
+  if (kind == "database") {
+    return question.database(args);
+  }
+  if (kind == "function") {
+    return question.built_in(types::kRegprocedure, kFunctionWords, args);
+  }
+  if (kind == "type") {
+    return question.built_in(types::kRegtype, kTypeWords, args);
+  }
+  if (kind == "table" || kind == "column" || kind == "any_column" || kind == "sequence") {
+    return question.relation(kind, args);
+  }
+  return fail(ErrorCode::kNotImplemented, "function {} is not implemented", name);
+}
+
+}  // namespace bop::sql
