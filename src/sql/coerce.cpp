@@ -70,6 +70,34 @@ static int leftmost(const Expr& e) {
   return found;
 }
 
+namespace {
+
+// Casts that PostgreSQL calls stable: what they give depends on TimeZone or DateStyle, or may.
+bool depends_on_settings(Oid from, Oid to) {
+  const auto is_text = [](Oid type) {
+    const TypeInfo* info = find_type(type);
+    return info != nullptr && info->category == 'S';
+  };
+  const auto is_datetime = [](Oid type) {
+    return type == types::kDate || type == types::kTime || type == types::kTimetz ||
+           type == types::kTimestamp || type == types::kTimestamptz;
+  };
+  const auto is_json = [](Oid type) { return type == types::kJson || type == types::kJsonb; };
+  if (from == to) {
+    return false;
+  }
+  if (is_text(from)) {
+    return is_datetime(to) || is_json(to) || to == types::kInterval;
+  }
+  if (is_text(to)) {
+    return is_json(from) || (is_datetime(from) && from != types::kTime && from != types::kTimetz);
+  }
+  const bool zoned = from == types::kTimestamptz || to == types::kTimestamptz;
+  return is_datetime(from) && is_datetime(to) && (zoned || (from == types::kTime && to == types::kTimetz));
+}
+
+}  // namespace
+
 ExprRef Binder::try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext context, int location) {
   if (location < 0) {
     location = e->location;
@@ -138,6 +166,7 @@ ExprRef Binder::try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext
       return made;
     }
   }
+  has_stable = has_stable || depends_on_settings(from, type);
   ExprRef made = make_expr(ExprKind::kCast, type, {std::move(e)}, location);
   made->cast_from = from;
   made->typmod = typmod;
