@@ -61,9 +61,9 @@ Error syntax_error(const PgQueryError& e) {
               std::string(what));
   // The parser's library hands over no hints; these are the ones of its grammar.
   if (what == "subquery in FROM must have an alias") {
-    error = std::move(error).hint("For example, FROM (SELECT ...) [AS] foo.");
+    error.mut().hint = "For example, FROM (SELECT ...) [AS] foo.";
   } else if (what == "VALUES in FROM must have an alias") {
-    error = std::move(error).hint("For example, FROM (VALUES ...) [AS] foo.");
+    error.mut().hint = "For example, FROM (VALUES ...) [AS] foo.";
   }
   if (bad_text) {
     return error;
