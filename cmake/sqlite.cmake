@@ -44,7 +44,7 @@ target_compile_definitions(bop_sqlite PRIVATE
   SQLITE_MAX_ATTACHED=10
   SQLITE_MAX_COLUMN=2000
   SQLITE_MAX_EXPR_DEPTH=10000
-  SQLITE_MAX_FUNCTION_ARG=127
+  SQLITE_MAX_FUNCTION_ARG=32767   # ARRAY[...] and coalesce(...) are calls
   SQLITE_MAX_LENGTH=1073741824    # 1 GiB, the limit of a PostgreSQL value
-  SQLITE_MAX_VARIABLE_NUMBER=65535)  # the wire protocol counts parameters in 16 bits
+  SQLITE_MAX_VARIABLE_NUMBER=4194304)  # 65535 of the wire protocol and the statement's own constants
 target_link_libraries(bop_sqlite PUBLIC Threads::Threads m)

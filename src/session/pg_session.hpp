@@ -167,9 +167,10 @@ class PgSession final : public Session,
   [[nodiscard]] Result<Progress> step_select(Run& run);
   [[nodiscard]] Result<Progress> step_change(Run& run);
   [[nodiscard]] Result<Progress> step_explain(Run& run);
+  [[nodiscard]] Result<rowstore::CachedStatement> prepare(Run& run, std::string_view sql);
   [[nodiscard]] Status bind_values(const Run& run, sqlite3_stmt* statement) const;
   [[nodiscard]] Status bind_prior_values(Run& run);
-  [[nodiscard]] Error step_error(Run& run, int code);
+  [[nodiscard]] Error step_error(Run& run);
   static void append_row(const Run& run, sqlite3_stmt* statement, ResultBatch& batch);
   [[nodiscard]] static Status hold_row(Run& run, sqlite3_stmt* statement);
   [[nodiscard]] Status hold_prior_rows(Run& run);

@@ -159,6 +159,12 @@ Result<Progress> PgSession::step_plan(Run& run) {
   return fail(ErrorCode::kInternal, "a utility statement reached the executor");
 }
 
+Result<rowstore::CachedStatement> PgSession::prepare(Run& run, std::string_view sql) {
+  auto prepared = run.connection->prepare(sql);
+  if (!prepared) return std::unexpected(step_error(run));
+  return prepared;
+}
+
 Status PgSession::bind_values(const Run& run, sqlite3_stmt* statement) const {
   int index = 0;
   const auto bind_all = [&](const std::vector<OwnedValue>& values) -> Status {
@@ -180,18 +186,18 @@ Status PgSession::bind_prior_values(Run& run) {
   run.prior_values.clear();
   run.prior_values.reserve(run.plan->prior_values.size());
   for (const sql::PriorValue& prior : run.plan->prior_values) {
-    BOP_LET(statement, run.connection->prepare(prior.sql));
+    BOP_LET(statement, prepare(run, prior.sql));
     BOP_TRY(bind_values(run, statement.get()));
     const int code = sqlite3_step(statement.get());
-    if (code != SQLITE_ROW) return std::unexpected(step_error(run, code));
+    if (code != SQLITE_ROW) return std::unexpected(step_error(run));
     run.prior_values.emplace_back(sql::column_value(statement.get(), 0));
     if (sql::bind_value(run.sqlite.get(), prior.parameter, run.prior_values.back()) != SQLITE_OK)
-      return std::unexpected(step_error(run, SQLITE_ERROR));
+      return std::unexpected(step_error(run));
   }
   return {};
 }
 
-Error PgSession::step_error(Run& run, int) {
+Error PgSession::step_error(Run& run) {
   sqlite3* handle = run.connection->handle();
   const int code = sqlite3_extended_errcode(handle);
   const std::string message = sqlite3_errmsg(handle);
@@ -256,7 +262,7 @@ void PgSession::describe_rows(Run& run) {
 
 Result<Progress> PgSession::step_select(Run& run) {
   if (!run.sqlite) {
-    BOP_LET(prepared, run.connection->prepare(run.plan->sql));
+    BOP_LET(prepared, prepare(run, run.plan->sql));
     run.sqlite = std::move(prepared);
     BOP_TRY(bind_values(run, run.sqlite.get()));
   }
@@ -269,7 +275,7 @@ Result<Progress> PgSession::step_select(Run& run) {
     const int code = sqlite3_step(run.sqlite.get());
     if (code == SQLITE_DONE) break;
     if (code != SQLITE_ROW) {
-      Error why = step_error(run, code);
+      Error why = step_error(run);
       send(run, batch);
       return std::unexpected(std::move(why));
     }
@@ -316,12 +322,12 @@ Status PgSession::hold_row(Run& run, sqlite3_stmt* statement) {
 
 Status PgSession::hold_prior_rows(Run& run) {
   if (run.plan->prior_rows.empty()) return {};
-  BOP_LET(statement, run.connection->prepare(run.plan->prior_rows));
+  BOP_LET(statement, prepare(run, run.plan->prior_rows));
   BOP_TRY(bind_values(run, statement.get()));
   for (;;) {
     const int code = sqlite3_step(statement.get());
     if (code == SQLITE_DONE) return {};
-    if (code != SQLITE_ROW) return std::unexpected(step_error(run, code));
+    if (code != SQLITE_ROW) return std::unexpected(step_error(run));
     BOP_TRY(hold_row(run, statement.get()));
     ++run.changed;
   }
@@ -332,7 +338,7 @@ Result<Progress> PgSession::step_change(Run& run) {
     functions_.stored_rows.clear();
     // A failure takes them away with the transaction, or back to its savepoint.
     for (const sql::Guard& guard : run.plan->guards) BOP_TRY(run.connection->execute(guard.sql));
-    BOP_LET(prepared, run.connection->prepare(run.plan->sql));
+    BOP_LET(prepared, prepare(run, run.plan->sql));
     run.sqlite = std::move(prepared);
     BOP_TRY(bind_values(run, run.sqlite.get()));
     BOP_TRY(bind_prior_values(run));
@@ -341,7 +347,7 @@ Result<Progress> PgSession::step_change(Run& run) {
   for (;;) {
     const int code = sqlite3_step(run.sqlite.get());
     if (code == SQLITE_DONE) break;
-    if (code != SQLITE_ROW) return std::unexpected(step_error(run, code));
+    if (code != SQLITE_ROW) return std::unexpected(step_error(run));
     if (run.plan->prior_rows.empty()) BOP_TRY(hold_row(run, run.sqlite.get()));
   }
   if (run.plan->prior_rows.empty())

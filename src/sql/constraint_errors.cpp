@@ -264,6 +264,17 @@ Error translate_error(const Plan& plan, sqlite3* connection, int extended_code, 
   if (says("integer overflow")) {
     return Error(ErrorCode::kNumericOutOfRange, "bigint out of range");
   }
+  if (says("argument of ntile")) {
+    return Error(ErrorCode::kInvalidArgumentForNtile, "argument of ntile must be greater than zero");
+  }
+  if (says("argument to nth_value")) {
+    return Error(ErrorCode::kInvalidArgumentForNthValue, "argument of nth_value must be greater than zero");
+  }
+  for (const std::string_view side : {"starting", "ending"}) {
+    if (says(fmt::format("frame {} offset", side))) {
+      return error(ErrorCode::kInvalidFrameOffset, "frame {} offset must not be negative", side);
+    }
+  }
   if (says("too many") || says("stack overflow") || says("too large") || says("at most")) {
     return error(ErrorCode::kStatementTooComplex, "the statement is too complex: {}", message);
   }

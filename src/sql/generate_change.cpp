@@ -11,7 +11,7 @@ namespace bop::sql {
 
 namespace {
 
-constexpr std::size_t kMaxCheckArguments = 120;  // SQLITE_MAX_FUNCTION_ARG is 127
+constexpr std::size_t kMaxCheckArguments = 120;  // of one call
 
 std::string column_list(const std::vector<const Column*>& columns) {
   std::string out;
