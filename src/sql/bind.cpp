@@ -38,6 +38,8 @@ void Binder::not_implemented(std::string_view what, int location) const {
 
 namespace {
 
+constexpr std::size_t kMaxTargets = 1664;  // as in PostgreSQL
+
 // Types of parameters that nothing decided.
 void finish_parameters(Binder& binder) {
   for (std::size_t i = 0; i < binder.parameters().size(); ++i) {
@@ -70,6 +72,10 @@ void plan_select(Binder& binder, const PgQuery__SelectStmt& stmt, Plan& plan) {
   plan.tag = "SELECT";
   plan.returns_rows = true;
   const QueryRef query = binder.select(stmt, nullptr, true);
+  if (query->targets.size() > kMaxTargets) {
+    throw BindFailure{
+        error(ErrorCode::kTooManyColumns, "target lists can have at most {} entries", kMaxTargets)};
+  }
   finish_parameters(binder);
   plan.columns = output_columns(binder, query->targets);
   Generator generator(binder.parameters().size());
@@ -314,6 +320,7 @@ Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression, co
       RangeRef entry = binder.table_entry(std::make_shared<const Relation>(*relation), relation->name, 1);
       entry->bare = true;
       scope.items.push_back(binder.scope_item(entry));
+      scope.range_table.push_back(entry);
     }
     const Clause clause = clause_of(use);
     ExprRef e;

@@ -8,25 +8,48 @@
 
 namespace bop::sql {
 
-void Binder::check_aggregate_place(const Scope& scope, int location, std::string_view name) const {
-  (void)name;
-  if (scope.in_aggregate) {
-    if (scope.clause == Clause::kFilter) {
-      raise(error(ErrorCode::kGroupingError, "aggregate functions are not allowed in FILTER"), location);
+// An aggregate belongs to the innermost query of which it uses a column, or a result of another aggregate; to
+// the one it stands in when it uses none. In a subquery that may be a query around it: the aggregate then is
+// one value for each row of the subquery, and it is the outer clause that has to allow it.
+void Binder::place_aggregate(Expr& aggregate, Scope& scope) const {
+  int of_columns = 0;
+  int of_aggregates = 0;
+  int inner_location = -1;
+  visit(aggregate, [&](const Expr& part) {
+    if (part.kind == ExprKind::kAggregate && &part != &aggregate) {
+      if (part.depth <= scope.depth && part.depth > of_aggregates) {
+        of_aggregates = part.depth;
+        inner_location = part.location;
+      }
+    } else if (part.kind == ExprKind::kColumn && part.entry != nullptr && part.entry->depth <= scope.depth) {
+      of_columns = std::max(of_columns, part.entry->depth);
     }
-    raise(error(ErrorCode::kGroupingError, "aggregate function calls cannot be nested"), location);
+    return true;
+  });
+  if (of_aggregates > 0 && of_aggregates >= of_columns) {
+    raise(error(ErrorCode::kGroupingError, "aggregate function calls cannot be nested"), inner_location);
   }
-  switch (scope.clause) {
+  aggregate.depth = of_columns == 0 ? scope.depth : of_columns;
+  aggregate.outer = aggregate.depth < scope.depth;
+  Scope* owner = &scope;
+  while (owner->depth > aggregate.depth && owner->parent != nullptr) {
+    owner = owner->parent;
+  }
+  if (owner->depth != aggregate.depth) {
+    not_implemented("an aggregate of this outer query", aggregate.location);
+  }
+  switch (owner->clause) {
     case Clause::kSelect:
     case Clause::kHaving:
     case Clause::kOrderBy:
     case Clause::kDistinctOn:
-    case Clause::kWindow: return;
+    case Clause::kWindow: break;
     default:
       raise(error(ErrorCode::kGroupingError, "aggregate functions are not allowed in {}",
-                  clause_name(scope.clause)),
-            location);
+                  clause_name(owner->clause)),
+            aggregate.location);
   }
+  owner->has_aggregate = true;
 }
 
 namespace {
@@ -42,7 +65,7 @@ class GroupingCheck {
     if (is_group_key(*e)) {
       return;
     }
-    if (e->kind == ExprKind::kAggregate) {
+    if (e->kind == ExprKind::kAggregate && e->depth <= query_.depth) {
       return;
     }
     if (e->kind == ExprKind::kColumn && e->entry != nullptr && e->entry->depth == query_.depth &&
@@ -97,6 +120,9 @@ class GroupingCheck {
     check(node.on);
   }
   void check_query(const Query& query) const {
+    for (const auto& cte : query.ctes) {
+      check_query(*cte->query);
+    }
     for (const auto& from : query.from) {
       check_from(*from);
     }
@@ -106,6 +132,9 @@ class GroupingCheck {
     check(query.where);
     check(query.having);
     for (const ExprRef& e : query.group_by) {
+      check(e);
+    }
+    for (const ExprRef& e : query.distinct_on) {
       check(e);
     }
     check_order(query.order_by);

@@ -328,7 +328,7 @@ void Binder::bind_returning(Change& change, pg::NodeList list, Scope& outer) {
     return;
   }
   Scope scope{.parent = nullptr, .depth = 1, .ctes = outer.ctes};
-  scope.items.push_back(scope_item(change.target));
+  add_to_scope(scope, scope_item(change.target));
   if (!change.from.empty()) {
     // SQLite answers only columns of the changed table.
     for (const ScopeItem& item : outer.items) {
@@ -517,10 +517,10 @@ void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause
     return;
   }
   Scope scope{.depth = 1, .ctes = outer.ctes};
-  scope.items.push_back(scope_item(change.target));
+  add_to_scope(scope, scope_item(change.target));
   RangeRef excluded = table_entry(change.target->relation, "excluded", 1);
   excluded->kind = RangeKind::kExcluded;
-  scope.items.push_back(scope_item(excluded));
+  add_to_scope(scope, scope_item(excluded));
   upsert.excluded = std::move(excluded);
   upsert.set = assignments(BOP_PG_LIST(&clause, target_list), table, scope);
   if (clause.where_clause != nullptr) {

@@ -38,7 +38,8 @@ void Binder::used_relation(Oid oid) {
   }
 }
 
-std::shared_ptr<const Relation> Binder::find_relation(const PgQuery__RangeVar& range, bool for_change) {
+std::shared_ptr<const Relation> Binder::find_relation(const PgQuery__RangeVar& range, bool for_change,
+                                                      const Scope* scope) {
   const std::string_view schema = pg::text(range.schemaname);
   const std::string_view name = pg::text(range.relname);
   const std::string_view database = pg::text(range.catalogname);
@@ -50,7 +51,17 @@ std::shared_ptr<const Relation> Binder::find_relation(const PgQuery__RangeVar& r
   }
   const Catalog::Named found = context_.catalog->find(context_.search_path, schema, name);
   if (!found) {
-    raise(error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", shown), range.location);
+    Error missing = error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", shown);
+    for (const Scope* s = schema.empty() ? scope : nullptr; s != nullptr; s = s->parent) {
+      if (std::ranges::find(s->later_ctes, name) != s->later_ctes.end()) {
+        missing.mut().detail = fmt::format(
+            "There is a WITH item named \"{}\", but it cannot be referenced from this part of the query.",
+            name);
+        missing.mut().hint = "Use WITH RECURSIVE, or re-order the WITH items to remove forward references.";
+        break;
+      }
+    }
+    raise(std::move(missing), range.location);
   }
   if (found.kind == 'i') {
     raise(error(ErrorCode::kWrongObjectType, "\"{}\" is an index", name), for_change ? -1 : range.location);
@@ -184,6 +195,9 @@ void Binder::add_to_scope(Scope& scope, ScopeItem item) {
       }
     }
   }
+  if (item.entry != nullptr) {
+    scope.range_table.push_back(item.entry);
+  }
   scope.items.push_back(std::move(item));
 }
 
@@ -260,7 +274,6 @@ std::unique_ptr<FromNode> Binder::from_item(const pg::Node& node, Scope& scope, 
             if (cte->name != name) {
               continue;
             }
-            ++cte->references;
             leaf->entry = new_entry(RangeKind::kCte, std::move(alias), scope.depth);
             leaf->entry->cte = cte;
             leaf->entry->columns = cte->columns;
@@ -270,7 +283,7 @@ std::unique_ptr<FromNode> Binder::from_item(const pg::Node& node, Scope& scope, 
           }
         }
       }
-      const std::shared_ptr<const Relation> relation = find_relation(range, false);
+      const std::shared_ptr<const Relation> relation = find_relation(range, false, &scope);
       leaf->entry = relation->kind == 'v' && !relation->is_virtual()
                         ? view_entry(relation, std::move(alias), scope.depth)
                         : table_entry(relation, std::move(alias), scope.depth);
@@ -293,7 +306,11 @@ std::unique_ptr<FromNode> Binder::from_item(const pg::Node& node, Scope& scope, 
       if (range.lateral != 0 && !first) {
         not_implemented("LATERAL subqueries");
       }
-      Scope outside{.parent = scope.parent, .depth = scope.depth, .ctes = scope.ctes};
+      Scope outside{.parent = scope.parent,
+                    .depth = scope.depth,
+                    .range_table = scope.range_table,
+                    .ctes = scope.ctes,
+                    .later_ctes = scope.later_ctes};
       QueryRef query = select(*range.subquery->select_stmt, &outside, true);
       std::string alias(range.alias == nullptr ? std::string_view() : pg::text(range.alias->aliasname));
       leaf->entry = new_entry(RangeKind::kSubquery, std::move(alias), scope.depth);
@@ -396,7 +413,12 @@ std::unique_ptr<FromNode> Binder::join_item(const PgQuery__JoinExpr& join, Scope
     }
     node->on = condition;
   } else if (join.quals != nullptr) {
-    Scope on{.parent = scope.parent, .query = scope.query, .depth = scope.depth, .ctes = scope.ctes};
+    Scope on{.parent = scope.parent,
+             .query = scope.query,
+             .depth = scope.depth,
+             .range_table = scope.range_table,
+             .ctes = scope.ctes,
+             .later_ctes = scope.later_ctes};
     on.items.assign(scope.items.begin() + static_cast<std::ptrdiff_t>(begin), scope.items.end());
     node->on = boolean(*join.quals, on, Clause::kJoin, "JOIN/ON");
   }

@@ -53,6 +53,11 @@ const WindowFunction* find_window_function(std::string_view name, std::size_t na
   return nullptr;
 }
 
+// FRAMEOPTION_* of PostgreSQL: RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW, when nothing is said.
+constexpr int kRangeFrame = 0x2;
+constexpr int kGroupsFrame = 0x8;
+constexpr int kDefaultFrame = 0x422;
+
 }  // namespace
 
 ExprRef Binder::make_call(std::string_view schema, std::string_view name, std::vector<ExprRef> args,
@@ -132,9 +137,6 @@ ExprRef Binder::function_call(const PgQuery__FuncCall& call, Scope& scope) {
           call.location);
   }
   const bool counts_here = aggregate && call.over == nullptr;
-  if (counts_here) {
-    check_aggregate_place(scope, call.location, name);
-  }
   const bool saved = std::exchange(scope.in_aggregate, scope.in_aggregate || counts_here);
   const bool expand = std::exchange(scope.may_expand, scope.may_expand && !aggregate);
   std::vector<ExprRef> args;
@@ -262,7 +264,7 @@ ExprRef Binder::function_call(const PgQuery__FuncCall& call, Scope& scope) {
     made->kind = ExprKind::kWindow;
     return window_call(call, std::move(made), scope);
   }
-  scope.has_aggregate = true;
+  place_aggregate(*made, scope);
   return made;
 }
 
@@ -313,6 +315,14 @@ std::shared_ptr<Window> Binder::window_definition(const PgQuery__WindowDef& def,
       raise(error(ErrorCode::kWindowingError, "cannot override ORDER BY clause of window \"{}\"", base),
             def.location);
     }
+    if (window->frame_options != kDefaultFrame) {
+      Error e =
+          error(ErrorCode::kWindowingError, "cannot copy window \"{}\" because it has a frame clause", base);
+      if (pg::text(def.name).empty() && def.n_order_clause == 0 && def.frame_options == kDefaultFrame) {
+        e.mut().hint = "Omit the parentheses in this OVER clause.";
+      }
+      raise(std::move(e), def.location);
+    }
   }
   const bool in = std::exchange(scope.in_window, true);
   for (const pg::Node* node : BOP_PG_LIST(&def, partition_clause)) {
@@ -330,16 +340,64 @@ std::shared_ptr<Window> Binder::window_definition(const PgQuery__WindowDef& def,
                           : sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;
     window->order.push_back(std::move(key));
   }
+  for (const ExprRef& e : window->partition) {
+    if (!is_comparable(type_of(*e))) {
+      raise(error(ErrorCode::kUndefinedFunction, "could not identify an equality operator for type {}",
+                  format_type(type_of(*e))),
+            e->location);
+    }
+  }
+  for (const SortKey& key : window->order) {
+    if (!is_comparable(type_of(*key.expr))) {
+      raise(error(ErrorCode::kUndefinedFunction, "could not identify an ordering operator for type {}",
+                  format_type(type_of(*key.expr)))
+                .hint("Use an explicit ordering operator or modify the query."),
+            key.expr->location);
+    }
+  }
   window->frame_options = def.frame_options;
-  constexpr int kRange = 0x2;
+  if ((def.frame_options & kGroupsFrame) != 0 && window->order.empty()) {
+    raise(error(ErrorCode::kWindowingError, "GROUPS mode requires an ORDER BY clause"), def.location);
+  }
   const auto offset = [&](const pg::Node* node) -> ExprRef {
     if (node == nullptr) {
       return nullptr;
     }
-    if ((def.frame_options & kRange) != 0) {
+    if ((def.frame_options & kRangeFrame) != 0) {
+      if (window->order.size() != 1) {
+        raise(error(ErrorCode::kWindowingError,
+                    "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column"),
+              def.location);
+      }
       not_implemented("RANGE with an offset", def.location);
     }
-    return coerce(expression(*node, scope, Clause::kWindow), types::kInt8, -1, CastContext::kImplicit);
+    const std::string_view mode = (def.frame_options & kGroupsFrame) != 0 ? "GROUPS" : "ROWS";
+    ExprRef e = expression(*node, scope, Clause::kWindow);
+    const int location = e->location;
+    if (uses_rows(*e, scope.depth)) {
+      raise(error(ErrorCode::kInvalidColumnReference, "argument of {} must not contain variables", mode),
+            location);
+    }
+    // SQLite reads the offsets once, before the rows, and only constants.
+    visit(*e, [&](const Expr& part) {
+      if (part.kind != ExprKind::kConst && part.kind != ExprKind::kUnknown && part.kind != ExprKind::kParam &&
+          part.kind != ExprKind::kCast) {
+        not_implemented("a frame offset that is not constant", location);
+      }
+      return true;
+    });
+    const Oid from = type_of(*e);
+    ExprRef made = try_coerce(std::move(e), types::kInt8, -1, CastContext::kAssignment);
+    if (made == nullptr) {
+      raise(error(ErrorCode::kDatatypeMismatch, "argument of {} must be type bigint, not type {}", mode,
+                  format_type(from)),
+            location);
+    }
+    if (made->kind == ExprKind::kConst && made->value.is_null()) {
+      raise(error(ErrorCode::kNullNotAllowed, "frame {} offset must not be null",
+                  node == def.start_offset ? "starting" : "ending"));
+    }
+    return made;
   };
   window->start = offset(def.start_offset);
   window->end = offset(def.end_offset);

@@ -187,7 +187,7 @@ ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
         }
       }
     }
-    raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" does not exist", column), ref.location);
+    raise_missing_column({}, column, scope, ref.location);
   }
   check_qualification(ref);
   const std::string_view table = pg::string_of(fields[fields.size() - 2]);
@@ -211,20 +211,10 @@ ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
       if (column == "tableoid" && item.entry != nullptr && item.entry->relation != nullptr) {
         return constant(types::kOid, OwnedValue::of_int(item.entry->relation->oid), ref.location);
       }
-      raise(error(ErrorCode::kUndefinedColumn, "column {}.{} does not exist", table, column), ref.location);
+      raise_missing_column(table, column, scope, ref.location);
     }
   }
-  for (Scope* s = &scope; s != nullptr; s = s->parent) {
-    for (const ScopeItem& item : s->items) {
-      if (item.entry != nullptr && item.entry->relation != nullptr && item.entry->relation->name == table) {
-        raise(error(ErrorCode::kUndefinedTable, "invalid reference to FROM-clause entry for table \"{}\"",
-                    table)
-                  .hint(fmt::format("Perhaps you meant to reference the table alias \"{}\".", item.alias)),
-              ref.location);
-      }
-    }
-  }
-  raise(error(ErrorCode::kUndefinedTable, "missing FROM-clause entry for table \"{}\"", table), ref.location);
+  raise_missing_table(schema, table, scope, ref.location);
 }
 
 std::vector<Target> Binder::expand_star(const PgQuery__ColumnRef& ref, Scope& scope) {
@@ -276,7 +266,7 @@ std::vector<Target> Binder::expand_star(const PgQuery__ColumnRef& ref, Scope& sc
       }
     }
   }
-  raise(error(ErrorCode::kUndefinedTable, "missing FROM-clause entry for table \"{}\"", table), ref.location);
+  raise_missing_table(schema, table, scope, ref.location);
 }
 
 std::vector<Target> Binder::target_list(pg::NodeList list, Scope& scope, Clause clause) {

@@ -1,4 +1,6 @@
 // Operators, comparisons of rows, IN, ANY and ALL, and subqueries in expressions.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
@@ -331,7 +333,7 @@ ExprRef Binder::sub_link(const PgQuery__SubLink& link, Scope& scope) {
               link.location);
       }
       // Stand-ins for the subquery's columns: what the operator casts them to is done inside the subquery.
-      RangeRef rows = new_entry(RangeKind::kSubquery, "", scope.depth);
+      RangeRef rows = new_entry(RangeKind::kSubquery, "", scope.depth + 1);
       columns_of_query(*rows, *query);
       rows->query = query;
       ExprRef made = make_expr(ExprKind::kQuantifiedSubquery, types::kBool, {}, link.location);
@@ -369,6 +371,18 @@ ExprRef Binder::sub_link(const PgQuery__SubLink& link, Scope& scope) {
       if (columns > 1) {
         not_implemented("this comparison of rows with a subquery", link.location);
       }
+      // The generated text has the left side inside a subquery, where a call without columns would not be
+      // ours.
+      visit(*left[0], [&](const Expr& part) {
+        const bool counts_rows =
+            part.kind == ExprKind::kAggregate &&
+            std::ranges::none_of(part.args, [&](const ExprRef& arg) { return uses_rows(*arg, part.depth); });
+        if (part.kind == ExprKind::kWindow || counts_rows) {
+          not_implemented("an aggregate without columns or a window function before ANY or ALL of a subquery",
+                          link.location);
+        }
+        return true;
+      });
       return made;
     }
     default: not_implemented("this kind of subquery", link.location);

@@ -37,6 +37,19 @@ std::string_view clause_name(Clause clause) {
   return "";
 }
 
+namespace {
+
+std::string_view lock_clause_name(const PgQuery__LockingClause& lock) {
+  switch (lock.strength) {
+    case PG_QUERY__LOCK_CLAUSE_STRENGTH__LCS_FORKEYSHARE: return "FOR KEY SHARE";
+    case PG_QUERY__LOCK_CLAUSE_STRENGTH__LCS_FORSHARE: return "FOR SHARE";
+    case PG_QUERY__LOCK_CLAUSE_STRENGTH__LCS_FORNOKEYUPDATE: return "FOR NO KEY UPDATE";
+    default: return "FOR UPDATE";
+  }
+}
+
+}  // namespace
+
 QueryRef Binder::select(const PgQuery__SelectStmt& stmt, Scope* parent, bool resolve_unknown_types) {
   Scope scope{.parent = parent, .depth = parent == nullptr ? 1 : parent->depth + 1};
   std::vector<std::shared_ptr<Cte>> ctes;
@@ -63,43 +76,77 @@ QueryRef Binder::select(const PgQuery__SelectStmt& stmt, Scope* parent, bool res
     query->offset = limit_expression(*stmt.limit_offset, scope, Clause::kOffset);
   }
   for (const pg::Node* node : BOP_PG_LIST(&stmt, locking_clause)) {
-    const PgQuery__LockingClause& lock = *node->locking_clause;
-    if (lock.wait_policy == PG_QUERY__LOCK_WAIT_POLICY__LockWaitSkip) {
-      not_implemented("SKIP LOCKED");
-    }
-    const auto refuse = [&](std::string_view what) {
-      raise(error(ErrorCode::kNotImplemented, "FOR UPDATE is not allowed with {}", what));
-    };
-    if (query->kind == QueryKind::kSetOperation) {
-      refuse("UNION/INTERSECT/EXCEPT");
-    }
-    if (query->distinct) {
-      refuse("DISTINCT clause");
-    }
-    if (!query->group_by.empty()) {
-      refuse("GROUP BY clause");
-    }
-    if (query->grouped) {
-      refuse("aggregate functions");
-    }
-    for (const pg::Node* name : BOP_PG_LIST(&lock, locked_rels)) {
-      const std::string_view wanted = pg::text(name->range_var->relname);
-      if (std::ranges::none_of(scope.items, [&](const ScopeItem& item) { return item.alias == wanted; })) {
-        raise(error(ErrorCode::kUndefinedTable,
-                    "relation \"{}\" in FOR UPDATE clause not found in FROM clause", wanted),
-              name->range_var->location);
-      }
-    }
-    // One writer a database: holding its lane is holding every row.
-    needs_writer = true;
-    lock_nowait = lock_nowait || lock.wait_policy == PG_QUERY__LOCK_WAIT_POLICY__LockWaitError;
+    lock_rows(*node->locking_clause, *query, scope);
   }
   return query;
 }
 
+void Binder::lock_rows(const PgQuery__LockingClause& lock, const Query& query, const Scope& scope) {
+  if (lock.wait_policy == PG_QUERY__LOCK_WAIT_POLICY__LockWaitSkip) {
+    not_implemented("SKIP LOCKED");
+  }
+  const std::string_view clause = lock_clause_name(lock);
+  const auto refuse = [&](std::string_view what) {
+    raise(error(ErrorCode::kNotImplemented, "{} {}", clause, what));
+  };
+  if (query.kind == QueryKind::kValues) {
+    refuse("cannot be applied to VALUES");
+  }
+  if (query.kind == QueryKind::kSetOperation) {
+    refuse("is not allowed with UNION/INTERSECT/EXCEPT");
+  }
+  if (query.distinct) {
+    refuse("is not allowed with DISTINCT clause");
+  }
+  if (query.grouped_by) {
+    refuse("is not allowed with GROUP BY clause");
+  }
+  if (query.having != nullptr) {
+    refuse("is not allowed with HAVING clause");
+  }
+  if (query.grouped) {
+    refuse("is not allowed with aggregate functions");
+  }
+  if (scope.has_window) {
+    refuse("is not allowed with window functions");
+  }
+  if (!scope.expanded.empty()) {
+    refuse("is not allowed with set-returning functions in the target list");
+  }
+  for (const pg::Node* name : BOP_PG_LIST(&lock, locked_rels)) {
+    const PgQuery__RangeVar& range = *name->range_var;
+    if (!pg::text(range.schemaname).empty() || !pg::text(range.catalogname).empty()) {
+      raise(error(ErrorCode::kSyntaxError, "{} must specify unqualified relation names", clause),
+            range.location);
+    }
+    const std::string_view wanted = pg::text(range.relname);
+    const auto found = std::ranges::find(scope.items, wanted, &ScopeItem::alias);
+    if (found == scope.items.end()) {
+      raise(error(ErrorCode::kUndefinedTable, "relation \"{}\" in {} clause not found in FROM clause", wanted,
+                  clause),
+            range.location);
+    }
+    const RangeRef& entry = found->entry;
+    const std::string_view what = entry == nullptr                      ? "a join"
+                                  : entry->kind == RangeKind::kFunction ? "a function"
+                                  : entry->kind == RangeKind::kCte      ? "a WITH query"
+                                                                        : std::string_view();
+    if (!what.empty()) {
+      raise(error(ErrorCode::kNotImplemented, "{} cannot be applied to {}", clause, what), range.location);
+    }
+  }
+  // One writer a database: holding its lane is holding every row.
+  needs_writer = true;
+  lock_nowait = lock_nowait || lock.wait_policy == PG_QUERY__LOCK_WAIT_POLICY__LockWaitError;
+}
+
 ExprRef Binder::limit_expression(const pg::Node& node, Scope& scope, Clause clause) {
-  Scope no_columns{.parent = scope.parent, .depth = scope.depth, .ctes = scope.ctes};
-  ExprRef e = expression(node, no_columns, clause);
+  ExprRef e = expression(node, scope, clause);
+  if (uses_rows(*e, scope.depth)) {
+    raise(error(ErrorCode::kInvalidColumnReference, "argument of {} must not contain variables",
+                clause_name(clause)),
+          e->location);
+  }
   const Oid from = type_of(*e);
   const int location = e->location;
   ExprRef made = try_coerce(std::move(e), types::kInt8, -1, CastContext::kAssignment);
@@ -107,6 +154,9 @@ ExprRef Binder::limit_expression(const pg::Node& node, Scope& scope, Clause clau
     raise(error(ErrorCode::kDatatypeMismatch, "argument of {} must be type bigint, not type {}",
                 clause_name(clause), format_type(from)),
           location);
+  }
+  if (uses_rows(*made, scope.depth, true)) {
+    not_implemented(fmt::format("a column of an outer query in {}", clause_name(clause)), location);
   }
   return made;
 }
@@ -119,7 +169,12 @@ QueryRef Binder::plain_select(const PgQuery__SelectStmt& stmt, Scope& scope, boo
     query->from.push_back(from_item(*node, scope, query->from.empty()));
   }
   for (const pg::Node* node : BOP_PG_LIST(&stmt, window_clause)) {
-    scope.windows.emplace_back(pg::text(node->window_def->name), window_definition(*node->window_def, scope));
+    const std::string_view name = pg::text(node->window_def->name);
+    if (std::ranges::any_of(scope.windows, [&](const auto& known) { return known.first == name; })) {
+      raise(error(ErrorCode::kWindowingError, "window \"{}\" is already defined", name),
+            node->window_def->location);
+    }
+    scope.windows.emplace_back(name, window_definition(*node->window_def, scope));
   }
   scope.may_expand = true;
   query->targets = target_list(BOP_PG_LIST(&stmt, target_list), scope, Clause::kSelect);
@@ -151,7 +206,20 @@ QueryRef Binder::plain_select(const PgQuery__SelectStmt& stmt, Scope& scope, boo
     }
     query->group_by.push_back(resolve_unknown(std::move(e)));
   }
+  query->grouped_by = stmt.n_group_clause > 0;
   for (const ExprRef& e : query->group_by) {
+    // By the number or name of an output column; written out they have been refused already.
+    visit(*e, [&](const Expr& part) {
+      if (part.kind == ExprKind::kAggregate && part.depth == query->depth) {
+        raise(error(ErrorCode::kGroupingError, "aggregate functions are not allowed in GROUP BY"),
+              part.location);
+      }
+      if (part.kind == ExprKind::kWindow && part.query == nullptr) {
+        raise(error(ErrorCode::kWindowingError, "window functions are not allowed in GROUP BY"),
+              part.location);
+      }
+      return part.query == nullptr;
+    });
     if (!is_comparable(type_of(*e))) {
       raise(error(ErrorCode::kUndefinedFunction, "could not identify an equality operator for type {}",
                   format_type(type_of(*e))),
@@ -173,8 +241,7 @@ QueryRef Binder::plain_select(const PgQuery__SelectStmt& stmt, Scope& scope, boo
       target.expr = resolve_unknown(target.expr);
     }
   }
-  query->grouped =
-      query->grouped || !query->group_by.empty() || query->having != nullptr || scope.has_aggregate;
+  query->grouped = query->grouped || query->grouped_by || query->having != nullptr || scope.has_aggregate;
   if (query->distinct && query->distinct_on.empty()) {
     for (const Target& target : query->targets) {
       if (!is_comparable(type_of(*target.expr)) && type_of(*target.expr) != types::kUnknown) {

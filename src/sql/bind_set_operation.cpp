@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
+#include "sql/with_recursion.hpp"
 
 namespace bop::sql {
 
@@ -140,17 +141,57 @@ QueryRef Binder::values(const PgQuery__SelectStmt& stmt, Scope& scope, bool reso
   return query;
 }
 
+namespace {
+
+bool reads(const FromNode& node, const Cte& cte) {
+  return node.entry != nullptr ? node.entry->cte.get() == &cte
+                               : reads(*node.left, cte) || reads(*node.right, cte);
+}
+
+// What SQLite's recursion cannot do in a recursive term that PostgreSQL allows; empty: nothing.
+std::string_view beyond_sqlite(const Query& term, const Cte& cte, bool all) {
+  if (term.kind != QueryKind::kSelect || !term.ctes.empty() ||
+      std::ranges::none_of(term.from, [&](const auto& node) { return reads(*node, cte); })) {
+    return "a recursive reference inside a subquery in FROM or a set operation";
+  }
+  if (term.grouped) {
+    return "GROUP BY in a recursive term";
+  }
+  if (!term.order_by.empty() || term.limit != nullptr || term.offset != nullptr) {
+    return "ORDER BY, LIMIT or OFFSET in a recursive term";
+  }
+  if (term.distinct && (all || !term.distinct_on.empty())) {
+    return "DISTINCT in a recursive term";
+  }
+  for (const Target& target : term.targets) {
+    bool windows = false;
+    visit(*target.expr, [&](const Expr& part) {
+      windows = windows || part.kind == ExprKind::kWindow;
+      return !windows && part.query == nullptr;
+    });
+    if (windows) {
+      return "a window function in a recursive term";
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
 void Binder::bind_ctes(const PgQuery__WithClause* with, Scope& scope,
                        std::vector<std::shared_ptr<Cte>>& out) {
   if (with == nullptr) {
     return;
   }
-  for (const pg::Node* node : BOP_PG_LIST(with, ctes)) {
-    const PgQuery__CommonTableExpr& def = *node->common_table_expr;
-    const std::string name(pg::text(def.ctename));
-    if (std::ranges::any_of(out, [&](const auto& c) { return c->name == name; })) {
-      raise(error(ErrorCode::kDuplicateAlias, "WITH query name \"{}\" specified more than once", name),
-            def.location);
+  const pg::NodeList all = BOP_PG_LIST(with, ctes);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const PgQuery__CommonTableExpr& def = *all[i]->common_table_expr;
+    for (std::size_t k = 0; k < i; ++k) {
+      if (pg::text(all[k]->common_table_expr->ctename) == pg::text(def.ctename)) {
+        raise(error(ErrorCode::kDuplicateAlias, "WITH query name \"{}\" specified more than once",
+                    pg::text(def.ctename)),
+              def.location);
+      }
     }
     if (def.search_clause != nullptr || def.cycle_clause != nullptr) {
       not_implemented("SEARCH and CYCLE", def.location);
@@ -158,84 +199,103 @@ void Binder::bind_ctes(const PgQuery__WithClause* with, Scope& scope,
     if (def.ctequery->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) {
       not_implemented("data-modifying statements in WITH", def.location);
     }
-    auto cte = std::make_shared<Cte>();
-    cte->name = name;
-    cte->id = next_cte_++;
-    cte->materialized = def.ctematerialized == PG_QUERY__CTEMATERIALIZE__CTEMaterializeAlways  ? 1
-                        : def.ctematerialized == PG_QUERY__CTEMATERIALIZE__CTEMaterializeNever ? -1
-                                                                                               : 0;
-    const PgQuery__SelectStmt& select_stmt = *def.ctequery->select_stmt;
-    const auto take_columns = [&](const Query& query) {
-      RangeEntry shape;
-      shape.alias = name;
-      columns_of_query(shape, query);
-      if (def.n_aliascolnames > shape.columns.size()) {
-        raise(error(ErrorCode::kInvalidColumnReference,
-                    "WITH query \"{}\" has {} columns available but {} columns specified", name,
-                    shape.columns.size(), def.n_aliascolnames),
-              def.location);
-      }
-      for (std::size_t i = 0; i < def.n_aliascolnames; ++i) {
-        shape.columns[i].name = pg::string_of(def.aliascolnames[i]);
-      }
-      cte->columns = std::move(shape.columns);
-    };
-    const bool may_recurse = with->recursive != 0 && select_stmt.op == PG_QUERY__SET_OPERATION__SETOP_UNION &&
-                             select_stmt.larg != nullptr;
-    if (!may_recurse) {
-      cte->query = select(select_stmt, &scope, true);
-      take_columns(*cte->query);
-      scope.ctes.push_back(cte);
-      out.push_back(std::move(cte));
-      continue;
+    scope.later_ctes.emplace_back(pg::text(def.ctename));
+  }
+  std::vector<WithItem> items;
+  if (with->recursive != 0) {
+    auto ordered = order_with_items(*with);
+    if (!ordered) {
+      raise(std::move(ordered.error().error), ordered.error().location);
     }
-    if (select_stmt.n_sort_clause > 0) {
-      raise(error(ErrorCode::kNotImplemented, "ORDER BY in a recursive query is not implemented"),
-            def.location);
+    items = std::move(*ordered);
+  } else {
+    for (const pg::Node* node : all) {
+      items.push_back({.definition = node->common_table_expr});
     }
-    if (select_stmt.limit_count != nullptr || select_stmt.limit_offset != nullptr) {
-      raise(error(ErrorCode::kNotImplemented, "LIMIT in a recursive query is not implemented"), def.location);
-    }
-    auto query = std::make_shared<Query>();
-    query->kind = QueryKind::kSetOperation;
-    query->depth = scope.depth + 1;
-    query->all = select_stmt.all != 0;
-    Scope inside{.parent = &scope, .depth = scope.depth + 1};
-    bind_ctes(select_stmt.with_clause, inside, query->ctes);
-    query->left = select(*select_stmt.larg, &inside, true);
-    take_columns(*query->left);
-    cte->references = 0;
-    inside.ctes.push_back(cte);
-    query->right = select(*select_stmt.rarg, &inside, false);
-    cte->recursive = cte->references > 0;
-    if (cte->references > 1) {
-      raise(error(ErrorCode::kInvalidRecursion,
-                  "recursive reference to query \"{}\" must not appear more than once", name),
-            def.location);
-    }
-    if (query->left->targets.size() != query->right->targets.size()) {
-      raise(error(ErrorCode::kSyntaxError, "each UNION query must have the same number of columns"));
-    }
-    for (std::size_t i = 0; i < query->left->targets.size(); ++i) {
-      const Oid type = type_of(*query->left->targets[i].expr);
-      const std::vector<ExprRef> both{query->left->targets[i].expr, query->right->targets[i].expr};
-      const Oid overall = common_type(both, "UNION");
-      if (overall != type) {
-        raise(error(ErrorCode::kDatatypeMismatch,
-                    "recursive query \"{}\" column {} has type {} in non-recursive term but type {} overall",
-                    name, i + 1, format_type(type), format_type(overall))
-                  .hint("Cast the output of the non-recursive term to the correct type."),
-              both[0]->location);
-      }
-      coerce_column(*query->right, i, type, -1, CastContext::kImplicit);
-      query->targets.push_back({.name = cte->columns[i].name, .expr = null_constant(type)});
-    }
-    name_output(*query);
-    cte->query = std::move(query);
-    cte->references = 0;
+  }
+  for (const WithItem& item : items) {
+    std::shared_ptr<Cte> cte = bind_cte(*item.definition, item.recursive, scope);
+    std::erase(scope.later_ctes, cte->name);
     scope.ctes.push_back(cte);
     out.push_back(std::move(cte));
   }
+}
+
+std::shared_ptr<Cte> Binder::bind_cte(const PgQuery__CommonTableExpr& def, bool recursive, Scope& scope) {
+  auto cte = std::make_shared<Cte>();
+  cte->name = pg::text(def.ctename);
+  cte->id = next_cte_++;
+  cte->materialized = def.ctematerialized == PG_QUERY__CTEMATERIALIZE__CTEMaterializeAlways  ? 1
+                      : def.ctematerialized == PG_QUERY__CTEMATERIALIZE__CTEMaterializeNever ? -1
+                                                                                             : 0;
+  const std::string& name = cte->name;
+  const PgQuery__SelectStmt& stmt = *def.ctequery->select_stmt;
+  const auto take_columns = [&](const Query& query) {
+    RangeEntry shape;
+    shape.alias = name;
+    columns_of_query(shape, query);
+    if (def.n_aliascolnames > shape.columns.size()) {
+      raise(error(ErrorCode::kInvalidColumnReference,
+                  "WITH query \"{}\" has {} columns available but {} columns specified", name,
+                  shape.columns.size(), def.n_aliascolnames),
+            def.location);
+    }
+    for (std::size_t i = 0; i < def.n_aliascolnames; ++i) {
+      shape.columns[i].name = pg::string_of(def.aliascolnames[i]);
+    }
+    cte->columns = std::move(shape.columns);
+  };
+  if (!recursive) {
+    cte->query = select(stmt, &scope, true);
+    take_columns(*cte->query);
+    return cte;
+  }
+  auto query = std::make_shared<Query>();
+  query->kind = QueryKind::kSetOperation;
+  query->depth = scope.depth + 1;
+  query->all = stmt.all != 0;
+  Scope inside{.parent = &scope, .depth = scope.depth + 1};
+  bind_ctes(stmt.with_clause, inside, query->ctes);
+  query->left = select(*stmt.larg, &inside, true);
+  take_columns(*query->left);
+  inside.ctes.push_back(cte);
+  query->right = select(*stmt.rarg, &inside, false);
+  cte->recursive = true;
+  if (query->left->targets.size() != query->right->targets.size()) {
+    const auto& targets = query->right->targets;
+    raise(error(ErrorCode::kSyntaxError, "each UNION query must have the same number of columns"),
+          targets.empty() ? -1 : targets[0].expr->location);
+  }
+  for (const Target& target : query->right->targets) {
+    visit(*target.expr, [&](const Expr& part) {
+      if (part.kind == ExprKind::kAggregate && part.depth == query->right->depth) {
+        raise(error(ErrorCode::kInvalidRecursion,
+                    "aggregate functions are not allowed in a recursive query's recursive term"),
+              part.location);
+      }
+      return true;
+    });
+  }
+  if (const std::string_view what = beyond_sqlite(*query->right, *cte, query->all); !what.empty()) {
+    not_implemented(what, def.location);
+  }
+  for (std::size_t i = 0; i < query->left->targets.size(); ++i) {
+    const Oid type = type_of(*query->left->targets[i].expr);
+    const std::vector<ExprRef> both{query->left->targets[i].expr, query->right->targets[i].expr};
+    const Oid overall = common_type(both, "UNION");
+    if (overall != type) {
+      raise(error(ErrorCode::kDatatypeMismatch,
+                  "recursive query \"{}\" column {} has type {} in non-recursive term but type {} overall",
+                  name, i + 1, format_type(type), format_type(overall))
+                .hint("Cast the output of the non-recursive term to the correct type."),
+            both[0]->location);
+    }
+    coerce_column(*query->right, i, type, -1, CastContext::kImplicit);
+    query->targets.push_back({.name = cte->columns[i].name, .expr = null_constant(type)});
+  }
+  name_output(*query);
+  cte->query = std::move(query);
+  return cte;
 }
 
 }  // namespace bop::sql

@@ -66,7 +66,9 @@ struct Scope {
   Query* query = nullptr;
   int depth = 1;
   std::vector<ScopeItem> items;
+  std::vector<RangeRef> range_table;  // what FROM has had, out of reach or not, for hints
   std::vector<std::shared_ptr<Cte>> ctes;
+  std::vector<std::string> later_ctes;  // of the same WITH, not bound yet
   Clause clause = Clause::kSelect;
   bool in_aggregate = false;
   bool in_window = false;
@@ -88,7 +90,8 @@ class Binder {
   void bind_ctes(const PgQuery__WithClause* with, Scope& scope, std::vector<std::shared_ptr<Cte>>& out);
   std::unique_ptr<FromNode> from_item(const pg::Node& node, Scope& scope, bool first);
   RangeRef table_entry(const std::shared_ptr<const Relation>& relation, std::string alias, int depth);
-  std::shared_ptr<const Relation> find_relation(const PgQuery__RangeVar& range, bool for_change);
+  std::shared_ptr<const Relation> find_relation(const PgQuery__RangeVar& range, bool for_change,
+                                                const Scope* scope = nullptr);
   ScopeItem scope_item(const RangeRef& entry) const;
 
   // ---- bind_dml.cpp
@@ -134,7 +137,8 @@ class Binder {
 
   // ---- bind_check.cpp
   void check_grouping(const Query& query);
-  void check_aggregate_place(const Scope& scope, int location, std::string_view name) const;
+  // Decides to which query around it a bound aggregate belongs, and whether it may stand there.
+  void place_aggregate(Expr& aggregate, Scope& scope) const;
 
   ExprRef constant(Oid type, OwnedValue value, int location = -1) const;
   ExprRef text_constant(std::string_view text) const;
@@ -205,15 +209,21 @@ class Binder {
   // Refuses a column of another database.
   void check_qualification(const PgQuery__ColumnRef& ref) const;
   void tell_read(const PgQuery__RangeVar& range, const Relation& relation);
+  // Fail with what PostgreSQL suggests instead of a name.
+  [[noreturn]] void raise_missing_column(std::string_view table, std::string_view column, const Scope& scope,
+                                         int location) const;
+  [[noreturn]] void raise_missing_table(std::string_view schema, std::string_view table, const Scope& scope,
+                                        int location) const;
   ExprRef set_returning(ExprRef call, Scope& scope, std::string_view name);
   std::vector<SortKey> sort_clause(pg::NodeList list, Query& query, Scope& scope, bool output_only);
   ExprRef output_or_expression(const pg::Node& node, Query& query, Scope& scope, Clause clause,
                                bool output_only);
+  void lock_rows(const PgQuery__LockingClause& lock, const Query& query, const Scope& scope);
   ExprRef limit_expression(const pg::Node& node, Scope& scope, Clause clause);
   QueryRef set_operation(const PgQuery__SelectStmt& stmt, Scope& scope, bool resolve_unknown);
   QueryRef values(const PgQuery__SelectStmt& stmt, Scope& scope, bool resolve_unknown);
   QueryRef plain_select(const PgQuery__SelectStmt& stmt, Scope& scope, bool resolve_unknown);
-  void bind_recursive(Cte& cte, const PgQuery__SelectStmt& stmt, Scope& scope, std::size_t place);
+  std::shared_ptr<Cte> bind_cte(const PgQuery__CommonTableExpr& def, bool recursive, Scope& scope);
   void coerce_column(Query& query, std::size_t column, Oid type, std::int32_t typmod, CastContext context);
   void name_output(Query& query);
   std::unique_ptr<FromNode> join_item(const PgQuery__JoinExpr& join, Scope& scope);

@@ -46,6 +46,8 @@ class Generator {
   [[nodiscard]] std::string once(const Query& q);
   [[nodiscard]] std::string body(const Query& q);
   [[nodiscard]] std::string select(const Query& q);
+  [[nodiscard]] std::string target(const Query& q, std::size_t i);
+  [[nodiscard]] std::string grouping(const Query& q);
   [[nodiscard]] std::string distinct_on(const Query& q);
   [[nodiscard]] std::string values(const Query& q, bool named);
   [[nodiscard]] std::string set_operation(const Query& q);

@@ -53,6 +53,8 @@ bool is_single_row(const Query& q) {
   return q.from.empty() || (q.grouped && q.group_by.empty());
 }
 
+bool is_plain_number(const Expr& e) { return e.kind == ExprKind::kConst && !e.value.is_null(); }
+
 }  // namespace
 
 std::string Generator::bind_constant(OwnedValue value) {
@@ -217,7 +219,11 @@ std::string Generator::aggregate(const Expr& e) {
     }
     for (std::size_t i = 0; i < e.args.size(); ++i) {
       out += i == 0 ? "" : ", ";
-      out += i == 0 && (e.distinct || native) ? collated(*e.args[i]) : expression(*e.args[i]);
+      const bool place = e.kernel == nullptr && i + 1 == e.args.size() &&
+                         (e.text == "ntile" || e.text == "nth_value") && !is_plain_number(*e.args[i]);
+      const std::string arg =
+          i == 0 && (e.distinct || native) ? collated(*e.args[i]) : expression(*e.args[i]);
+      out += place ? "coalesce(" + arg + ", 1)" : arg;
     }
     if (!order_by.empty()) {
       out += " ORDER BY " + order(order_by, nullptr);
@@ -229,8 +235,15 @@ std::string Generator::aggregate(const Expr& e) {
   }
   if (e.window != nullptr) {
     out += " " + window(*e.window);
+    // A number of buckets or a place that is NULL gives NULL; SQLite takes numbers only.
+    if (e.kernel == nullptr && (e.text == "ntile" || e.text == "nth_value") &&
+        !is_plain_number(*e.args.back())) {
+      return fmt::format("CASE WHEN {} IS NOT NULL THEN {} END", expression(*e.args.back()), out);
+    }
   }
-  return out;
+  // SQLite finds the query that an aggregate belongs to as PostgreSQL does, but lets one stand in result
+  // columns only: so it is the result of a subquery without rows of its own.
+  return e.outer ? "(SELECT " + out + ")" : out;
 }
 
 std::string Generator::scalar_subquery(const Expr& e) {

@@ -177,13 +177,52 @@ std::string Generator::limit(const Query& q) {
   return out;
 }
 
+// To SQLite a query without GROUP BY is one group only if a result column holds an aggregate.
+std::string Generator::target(const Query& q, std::size_t i) {
+  const Expr& e = *q.targets[i].expr;
+  if (i > 0 || !q.grouped || !q.group_by.empty()) {
+    return collated(e);
+  }
+  bool counted = false;
+  for (const Target& t : q.targets) {
+    visit(*t.expr, [&](const Expr& part) {
+      counted = counted || (part.kind == ExprKind::kAggregate && part.depth == q.depth);
+      return !counted;
+    });
+  }
+  if (counted) {
+    return collated(e);
+  }
+  const std::string_view collation = find_type(e.type) == nullptr ? "" : find_type(e.type)->collation;
+  return fmt::format("CASE WHEN count(*) IS NOT NULL THEN {} END{}{}", expression(e),
+                     collation.empty() ? "" : " COLLATE ", collation);
+}
+
+// GROUP BY and HAVING. A constant would be the number of a column.
+std::string Generator::grouping(const Query& q) {
+  std::string groups;
+  for (const ExprRef& e : q.group_by) {
+    if (e->kind != ExprKind::kConst) {
+      groups += (groups.empty() ? "" : ", ") + collated(*e);
+    }
+  }
+  std::string out;
+  if (!q.group_by.empty()) {
+    out += " GROUP BY " + (groups.empty() ? "NULL" : groups);
+  }
+  if (q.having != nullptr) {
+    out += " HAVING " + condition(*q.having);
+  }
+  return out;
+}
+
 std::string Generator::select(const Query& q) {
   std::string out = q.distinct ? "SELECT DISTINCT " : "SELECT ";
   if (q.targets.empty()) {
-    out += "NULL AS o0";
+    out += q.grouped && q.group_by.empty() ? "count(*) AS o0" : "NULL AS o0";
   }
   for (std::size_t i = 0; i < q.targets.size(); ++i) {
-    out += fmt::format("{}{} AS o{}", i == 0 ? "" : ", ", collated(*q.targets[i].expr), i + 1);
+    out += fmt::format("{}{} AS o{}", i == 0 ? "" : ", ", target(q, i), i + 1);
   }
   if (!q.from.empty()) {
     out += " FROM " + from_list(q.from);
@@ -191,18 +230,7 @@ std::string Generator::select(const Query& q) {
   if (q.where != nullptr) {
     out += " WHERE " + condition(*q.where);
   }
-  std::string groups;
-  for (const ExprRef& e : q.group_by) {
-    if (e->kind != ExprKind::kConst) {
-      groups += (groups.empty() ? "" : ", ") + collated(*e);
-    }
-  }
-  if (!q.group_by.empty()) {
-    out += " GROUP BY " + (groups.empty() ? "NULL" : groups);
-  }
-  if (q.having != nullptr) {
-    out += " HAVING " + condition(*q.having);
-  }
+  out += grouping(q);
   if (!q.order_by.empty()) {
     out += " ORDER BY " + order(q.order_by, &q.targets);
   }
@@ -213,7 +241,7 @@ std::string Generator::distinct_on(const Query& q) {
   // The first row of each partition, in the order of ORDER BY.
   std::string columns;
   for (std::size_t i = 0; i < q.targets.size(); ++i) {
-    columns += fmt::format("{} AS o{}, ", collated(*q.targets[i].expr), i + 1);
+    columns += fmt::format("{} AS o{}, ", target(q, i), i + 1);
   }
   std::string partition;
   for (const ExprRef& e : q.distinct_on) {
@@ -239,15 +267,7 @@ std::string Generator::distinct_on(const Query& q) {
   if (q.where != nullptr) {
     inner += " WHERE " + condition(*q.where);
   }
-  if (!q.group_by.empty()) {
-    inner += " GROUP BY ";
-    for (std::size_t i = 0; i < q.group_by.size(); ++i) {
-      inner += (i == 0 ? "" : ", ") + collated(*q.group_by[i]);
-    }
-  }
-  if (q.having != nullptr) {
-    inner += " HAVING " + condition(*q.having);
-  }
+  inner += grouping(q);
   return fmt::format("SELECT {} FROM ({}) WHERE n = 1{}", outputs(q.targets.size()), inner, outer_order) +
          limit(q);
 }

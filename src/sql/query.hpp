@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -97,6 +98,8 @@ struct Expr {
   std::vector<Oid> arg_types;   // of a `typed` kernel: the actual types
   bool variadic_array = false;  // the call says VARIADIC
   bool negated = false, all = false, distinct = false, star = false, explicit_cast = false;
+  int depth = 0;       // of kAggregate: depth of the query whose rows it sums up
+  bool outer = false;  // of kAggregate: that is not the query in which it stands
   Oid cast_from = 0;
   std::vector<SortKey> order;
   ExprRef filter;
@@ -121,7 +124,6 @@ struct Cte {
   QueryRef query;
   bool recursive = false;
   int materialized = 0;  // 1 yes, -1 no
-  int references = 0;
 };
 
 enum class RangeKind : std::uint8_t { kTable, kSubquery, kCte, kFunction, kExcluded };
@@ -169,7 +171,8 @@ struct Query {
   std::vector<std::unique_ptr<FromNode>> from;
   ExprRef where;
   std::vector<ExprRef> group_by;
-  bool grouped = false;  // GROUP BY, HAVING or an aggregate
+  bool grouped_by = false;  // GROUP BY is there, be it of no expression
+  bool grouped = false;     // GROUP BY, HAVING or an aggregate
   ExprRef having;
   bool distinct = false;
   std::vector<ExprRef> distinct_on;
@@ -239,4 +242,14 @@ struct Change {
 
 // Structural equality: the same value for the same row.
 [[nodiscard]] bool same_expr(const Expr& a, const Expr& b);
+
+// Calls `enter` for an expression and all below it, subqueries included (their CTEs, FROM and clauses);
+// where it answers false, what is below is left out.
+using Visitor = std::function<bool(const Expr&)>;
+void visit(const Expr& e, const Visitor& enter);
+void visit(const Query& query, const Visitor& enter);
+
+// Whether the value can differ between rows of the queries of `depth` and, with `or_above`, of those around
+// it.
+[[nodiscard]] bool uses_rows(const Expr& e, int depth, bool or_above = false);
 }  // namespace bop::sql
