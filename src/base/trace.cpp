@@ -15,10 +15,10 @@ constexpr std::size_t kMostText = 1000;
 
 Latency& histogram_of(Stage stage) noexcept {
   Metrics& all = metrics();
-  Latency* const kByStage[kStages] = {&all.stage_wire_seconds,   &all.stage_parse_seconds,
-                                      &all.stage_bind_seconds,   &all.stage_execute_seconds,
-                                      &all.stage_commit_seconds, &all.stage_durable_seconds,
-                                      &all.stage_flush_seconds};
+  Latency* const kByStage[kStages] = {&all.stage_wire_seconds,    &all.stage_parse_seconds,
+                                      &all.stage_bind_seconds,    &all.stage_wait_seconds,
+                                      &all.stage_execute_seconds, &all.stage_commit_seconds,
+                                      &all.stage_durable_seconds, &all.stage_flush_seconds};
   return *kByStage[static_cast<std::size_t>(stage)];
 }
 
@@ -35,8 +35,8 @@ std::string_view shortened(std::string_view text) {
 }  // namespace
 
 std::string_view name_of(Stage stage) noexcept {
-  constexpr std::string_view kNames[kStages] = {"wire",   "parse",   "bind", "execute",
-                                                "commit", "durable", "flush"};
+  constexpr std::string_view kNames[kStages] = {"wire",    "parse",  "bind",    "wait",
+                                                "execute", "commit", "durable", "flush"};
   return kNames[static_cast<std::size_t>(stage)];
 }
 
@@ -44,10 +44,10 @@ void set_slow_statement_threshold(std::chrono::nanoseconds threshold) noexcept {
   slow_ns = threshold.count();
 }
 
-StatementTrace::StatementTrace(Clock& clock, Stage stage) noexcept
+StatementTrace::StatementTrace(Clock& clock, Stage stage, std::int64_t start_ns) noexcept
     : clock_(&clock),
       id_(next_id.fetch_add(1, std::memory_order_relaxed)),
-      start_ns_(clock.steady_ns()),
+      start_ns_(start_ns != 0 ? start_ns : clock.steady_ns()),
       stage_start_ns_(start_ns_),
       stage_(stage) {}
 
@@ -94,6 +94,7 @@ void StatementTrace::finish(std::string_view text, const ErrorCode* code) noexce
        {"wire_ms", spent(Stage::kWire)},
        {"parse_ms", spent(Stage::kParse)},
        {"bind_ms", spent(Stage::kBind)},
+       {"wait_ms", spent(Stage::kWait)},
        {"execute_ms", spent(Stage::kExecute)},
        {"commit_ms", spent(Stage::kCommit)},
        {"durable_ms", spent(Stage::kDurable)},

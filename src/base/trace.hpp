@@ -16,8 +16,10 @@
 
 namespace bop {
 
-enum class Stage : std::uint8_t { kWire, kParse, kBind, kExecute, kCommit, kDurable, kFlush };
-inline constexpr std::size_t kStages = 7;
+// wire: its bytes arrive, or wait behind an earlier statement. wait: for the writer lane or a reader.
+// durable: its answer is held back until the log has what it was computed from.
+enum class Stage : std::uint8_t { kWire, kParse, kBind, kWait, kExecute, kCommit, kDurable, kFlush };
+inline constexpr std::size_t kStages = 8;
 [[nodiscard]] std::string_view name_of(Stage stage) noexcept;
 
 // Threshold of the slow-statement log; 0 turns it off. Any thread, at any time.
@@ -25,8 +27,9 @@ void set_slow_statement_threshold(std::chrono::nanoseconds threshold) noexcept;
 
 class StatementTrace {
  public:
-  // Starts in `stage`.
-  explicit StatementTrace(Clock& clock = system_clock(), Stage stage = Stage::kWire) noexcept;
+  // Starts in `stage`; at `start_ns` of the clock if it is not 0.
+  explicit StatementTrace(Clock& clock = system_clock(), Stage stage = Stage::kWire,
+                          std::int64_t start_ns = 0) noexcept;
 
   // Unique in the process; what logs and errors name.
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }

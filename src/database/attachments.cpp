@@ -13,10 +13,12 @@ void Attachments::publish(Csn csn, Object object) {
   drop_unreachable();
 }
 
-Attachments::Object Attachments::at(Csn csn) const {
+Attachments::Found Attachments::find(Csn csn) const {
   std::lock_guard lock(mutex_);
   auto it = objects_.upper_bound(csn);
-  return it == objects_.begin() ? nullptr : std::prev(it)->second;
+  if (it == objects_.begin()) return {};
+  --it;
+  return {it->first, it->second};
 }
 
 void Attachments::discard_after(Csn csn) {

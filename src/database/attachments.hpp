@@ -25,7 +25,12 @@ class Attachments {
 
   void publish(Csn csn, Object object);
   // Null before the first publication.
-  [[nodiscard]] Object at(Csn csn) const;
+  [[nodiscard]] Object at(Csn csn) const { return find(csn).object; }
+  struct Found {
+    Csn published;
+    Object object;
+  };
+  [[nodiscard]] Found find(Csn csn) const;  // the same, and the commit that published it
   // A rewind: objects above `csn` belong to no history any more.
   void discard_after(Csn csn);
 

@@ -206,6 +206,10 @@ Result<Csn> Connection::commit() {
   return std::unexpected(std::move(done).error());
 }
 
+bool Connection::rolled_back_by_itself() const noexcept {
+  return in_transaction_ && sqlite3_get_autocommit(sqlite_) != 0;
+}
+
 void Connection::rollback() noexcept {
   if (!in_transaction_) return;
   // Statements that still run would keep their read transaction open behind the ROLLBACK.

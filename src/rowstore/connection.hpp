@@ -65,6 +65,9 @@ class Connection {
   [[nodiscard]] Result<Csn> commit();
   void rollback() noexcept;
   [[nodiscard]] bool in_transaction() const noexcept { return in_transaction_; }
+  // SQLite has taken the whole running transaction back, savepoints included: what it does when a statement
+  // that writes is interrupted, or finds the disk full or broken.
+  [[nodiscard]] bool rolled_back_by_itself() const noexcept;
   // Csn of the snapshot of the running transaction.
   [[nodiscard]] Csn snapshot() const noexcept { return snapshot_; }
 

@@ -16,27 +16,6 @@ namespace bop::rowstore {
 using database::LogRecord;
 using database::RecordKind;
 
-// --- leases ---
-
-ReaderLease::ReaderLease(std::shared_ptr<void> state, std::unique_ptr<Connection> connection)
-    : state_(std::move(state)), connection_(std::move(connection)) {}
-ReaderLease::ReaderLease(ReaderLease&& other) noexcept
-    : state_(std::move(other.state_)), connection_(std::move(other.connection_)) {}
-ReaderLease& ReaderLease::operator=(ReaderLease&& other) noexcept {
-  if (this != &other) {
-    release();
-    state_ = std::move(other.state_);
-    connection_ = std::move(other.connection_);
-  }
-  return *this;
-}
-ReaderLease::~ReaderLease() { release(); }
-void ReaderLease::release() noexcept {
-  if (!connection_) return;
-  RowStore::give_back(*static_cast<RowStore::State*>(state_.get()), std::move(connection_));
-  state_.reset();
-}
-
 // --- connections ---
 
 Result<std::unique_ptr<Connection>> RowStore::connect(State& state, std::shared_ptr<Instance> instance,
@@ -54,97 +33,6 @@ Result<Connection*> RowStore::writer() {
   if (state_->sync_failure) return std::unexpected(*state_->sync_failure);
   if (auto why = state_->instance->discarded()) return std::unexpected(std::move(*why));
   return state_->writer.get();
-}
-
-// A connection of the current instance, counted as lent; null when all are lent, and until a retreat ended.
-Result<std::unique_ptr<Connection>> RowStore::take_reader(State& state) {
-  std::shared_ptr<Instance> instance;
-  {
-    std::lock_guard lock(state.mutex);
-    if (!state.instance) return fail(ErrorCode::kCannotConnectNow, "the database is not open");
-    if (state.retreating) return nullptr;
-    if (auto why = state.instance->discarded()) return std::unexpected(std::move(*why));
-    if (!state.idle.empty()) {
-      auto connection = std::move(state.idle.back());
-      state.idle.pop_back();
-      ++state.lent;
-      return connection;
-    }
-    if (state.lent >= state.options.max_readers) return nullptr;
-    ++state.lent;
-    instance = state.instance;
-  }
-  auto connection = connect(state, std::move(instance), Connection::Role::kReader);
-  if (!connection) {
-    std::lock_guard lock(state.mutex);
-    --state.lent;
-  }
-  return connection;
-}
-
-Result<ReaderLease> RowStore::try_borrow_reader() {
-  BOP_LET(connection, take_reader(*state_));
-  if (!connection) return ReaderLease();
-  return ReaderLease(state_, std::move(connection));
-}
-
-void RowStore::borrow_reader(Executor& executor, std::move_only_function<void(Result<ReaderLease>)> lend) {
-  auto connection = take_reader(*state_);
-  if (connection && !*connection) {
-    std::lock_guard lock(state_->mutex);
-    if (state_->retreating || state_->lent >= state_->options.max_readers) {
-      state_->waiting.push_back({&executor, std::move(lend)});
-      return;
-    }
-  }
-  if (connection && !*connection) return borrow_reader(executor, std::move(lend));  // one came back just now
-  auto lease = connection ? Result<ReaderLease>(ReaderLease(state_, std::move(*connection)))
-                          : Result<ReaderLease>(std::unexpected(connection.error()));
-  executor.post([lend = std::move(lend), lease = std::move(lease)]() mutable { lend(std::move(lease)); });
-}
-
-void RowStore::give_back(State& state, std::unique_ptr<Connection> connection) noexcept {
-  connection->rollback();
-  connection->set_progress(0, {});
-  {
-    std::lock_guard lock(state.mutex);
-    --state.lent;
-    const bool good =
-        state.instance && connection->instance_ == state.instance && !state.instance->discarded();
-    if (good) state.idle.push_back(std::move(connection));
-  }
-  connection.reset();
-  serve_waiting(state);
-}
-
-bool RowStore::readers_wanted() const {
-  std::lock_guard lock(state_->mutex);
-  return !state_->waiting.empty();
-}
-
-// Gives readers to those who wait, as far as there are readers.
-void RowStore::serve_waiting(State& state) {
-  for (;;) {
-    std::optional<State::Waiter> next;
-    {
-      std::lock_guard lock(state.mutex);
-      if (state.waiting.empty()) return;
-      next = std::move(state.waiting.front());
-      state.waiting.pop_front();
-    }
-    auto taken = take_reader(state);
-    if (taken && !*taken) {  // somebody was quicker
-      std::lock_guard lock(state.mutex);
-      state.waiting.push_front(std::move(*next));
-      if (state.retreating || state.lent >= state.options.max_readers) return;
-      continue;
-    }
-    auto self = std::static_pointer_cast<void>(state.shared_from_this());
-    auto lease = taken ? Result<ReaderLease>(ReaderLease(std::move(self), std::move(*taken)))
-                       : Result<ReaderLease>(std::unexpected(taken.error()));
-    next->executor->post(
-        [lend = std::move(next->lend), lease = std::move(lease)]() mutable { lend(std::move(lease)); });
-  }
 }
 
 // --- life ---
@@ -383,6 +271,8 @@ bool RowStore::wal_full(const State& state) {
          std::uint64_t{instance->capture().committed_frames()} * kFrameBytes > state.options.wal_limit;
 }
 bool RowStore::wal_full() const { return wal_full(*state_); }
+
+std::size_t RowStore::max_readers() const { return state_->options.max_readers; }
 
 RowStore::Numbers RowStore::numbers() const {
   Numbers out;

@@ -61,6 +61,11 @@ class ReaderLease {
   [[nodiscard]] Connection* get() const noexcept { return connection_.get(); }
   explicit operator bool() const noexcept { return connection_ != nullptr; }
 
+  // The holder waits for its client. When others wait for a reader and it stays idle for longer than the
+  // limit, `evict` runs once, on `executor`, whose task this call is: it must let go of the lease.
+  void begin_idle(Executor& executor, std::move_only_function<void()> evict);
+  void end_idle();
+
  private:
   friend class RowStore;
   ReaderLease(std::shared_ptr<void> state, std::unique_ptr<Connection> connection);
@@ -84,8 +89,26 @@ class RowStore final : public database::TableEngine {
 
   // A reader at once: an empty lease if all are lent.
   [[nodiscard]] Result<ReaderLease> try_borrow_reader();
-  // A reader as soon as one is back, first come first served; the callback runs on `executor`.
-  void borrow_reader(Executor& executor, std::move_only_function<void(Result<ReaderLease>)> lent);
+  // A reader as soon as one is back, first come first served; the callback runs on `executor`, which must
+  // outlive the wait. The ticket is 0 when there is nothing to wait for.
+  using ReaderTicket = std::uint64_t;
+  using Lend = std::move_only_function<void(Result<ReaderLease>)>;
+  struct ReaderRequest {
+    std::uint64_t session = 0;
+    std::string description;  // what bop_locks shows
+  };
+  ReaderTicket borrow_reader(Executor& executor, ReaderRequest request, Lend lend);
+  // A waiter gives up: its callback gets `why`. False: its callback has run or is on its way.
+  bool cancel_reader(ReaderTicket ticket, Error why);
+  struct ReaderWait {
+    std::uint64_t session = 0;
+    std::string description;
+    std::int64_t since_ns = 0;  // of the system's steady clock
+  };
+  [[nodiscard]] std::vector<ReaderWait> reader_waits() const;  // in the order in which they are served
+  [[nodiscard]] std::size_t max_readers() const;
+  // Idle time after which a holder that others wait for loses its reader.
+  void set_reader_idle_limit(std::chrono::nanoseconds limit);
 
   // Somebody waits for one.
   [[nodiscard]] bool readers_wanted() const;
@@ -151,6 +174,8 @@ class RowStore final : public database::TableEngine {
   [[nodiscard]] static bool wal_full(const State& state);
 
   static void serve_waiting(State& state);
+  static void watch_idle(State& state);
+  static void idle_too_long(State& state, const Connection* connection, std::uint64_t number);
   static void replace(State& state, std::shared_ptr<Instance> instance, std::unique_ptr<Connection> writer);
   [[nodiscard]] static Status retreat_to(State& state, std::optional<Csn> committed, const Error& why);
 

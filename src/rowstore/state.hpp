@@ -3,7 +3,9 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -43,9 +45,23 @@ struct RowStore::State : std::enable_shared_from_this<RowStore::State> {
   std::vector<std::unique_ptr<Connection>> idle;
   std::size_t lent = 0;
   struct Waiter {
-    Executor* executor;
-    std::move_only_function<void(Result<ReaderLease>)> lend;
+    ReaderTicket ticket = 0;
+    Executor* executor = nullptr;
+    ReaderRequest request;
+    std::int64_t since_ns = 0;
+    Lend lend;
   };
+  struct IdleHolder {
+    std::uint64_t number = 0;  // no other spell of idleness has it
+    Executor* executor = nullptr;
+    std::move_only_function<void()> evict;
+    std::int64_t since_ns = 0;
+    bool watched = false;  // its timer runs
+  };
+  ReaderTicket next_ticket = 1;
+  std::uint64_t next_holder = 1;
+  std::map<const Connection*, IdleHolder> idle_holders;
+  std::chrono::nanoseconds idle_limit = std::chrono::seconds(10);
   std::deque<Waiter> waiting;
   bool retreating = false;       // between the halves of a retreat: readers wait
   std::shared_ptr<Run> running;  // the checkpoint

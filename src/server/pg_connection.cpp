@@ -1,5 +1,6 @@
 #include "server/pg_connection.hpp"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -16,6 +17,8 @@ namespace {
 constexpr std::size_t kReadBytes = 64 * 1024;
 // Reads before other connections have their turn.
 constexpr int kReadsPerTurn = 8;
+// Between looks at the socket of a client whose statement waits.
+constexpr auto kHangUpPeriod = std::chrono::seconds(1);
 
 std::string address_of(const PgConnection::Socket& socket, bool& is_loopback) {
   boost::system::error_code failure;
@@ -84,6 +87,8 @@ void PgConnection::step() {
   }
   if (timer_due_.exchange(false)) on_timer();
   if (is_closed_) return;
+  if (watch_due_.exchange(false)) watch_for_hang_up();
+  if (is_closed_) return;
   connection_->advance();
   for (int turn = 0;; ++turn) {
     const bool got = turn < kReadsPerTurn && read();
@@ -111,6 +116,25 @@ void PgConnection::step() {
   if (connection_->is_closing() && connection_->unsent() == 0) return close();
   wait_for_gate();
   wait_for_events();
+  if (connection_->is_waiting() && !watching_) {
+    watching_ = true;
+    executor_.post_after(kHangUpPeriod, [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) {
+        self->watch_due_ = true;
+        self->drive();
+      }
+    });
+  }
+}
+
+// Nothing is read while a statement waits, perhaps in a long queue: a client that is gone leaves it.
+void PgConnection::watch_for_hang_up() {
+  watching_ = false;
+  if (!connection_->is_waiting()) return;
+  pollfd socket{.fd = socket_.native_handle(), .events = POLLRDHUP, .revents = 0};
+  if (::poll(&socket, 1, 0) <= 0 || (socket.revents & (POLLRDHUP | POLLHUP | POLLERR)) == 0) return;
+  connection_->abort(Error(ErrorCode::kConnectionFailure, "the client closed the connection"));
+  close();
 }
 
 // True when the machine got bytes.

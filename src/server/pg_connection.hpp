@@ -55,6 +55,7 @@ class PgConnection final : public std::enable_shared_from_this<PgConnection> {
   void wait_for_events();
   void wait_for_gate();
   void watch_blocked_write();
+  void watch_for_hang_up();
   void arm_timer(std::chrono::milliseconds delay);
   void on_timer();
   void close();
@@ -75,6 +76,8 @@ class PgConnection final : public std::enable_shared_from_this<PgConnection> {
   std::atomic<bool> read_armed_ = false;
   std::atomic<bool> write_armed_ = false;
   std::atomic<bool> timer_due_ = false;
+  std::atomic<bool> watch_due_ = false;
+  bool watching_ = false;  // a look at the socket is due
   std::atomic<bool> gate_armed_ = false;
   std::mutex gate_mutex_;
   std::optional<Error> gate_error_;

@@ -265,6 +265,7 @@ Result<Progress> PgSession::step_copy(Run& run) {
   }
   BOP_LET(ready, transaction_.want_writer());
   if (!ready) return Progress::kWaiting;
+  BOP_TRY(settle_portals());
   if (copy.where_clause != nullptr)
     return fail(ErrorCode::kNotImplemented, "COPY FROM ... WHERE is not implemented");
   BOP_LET(target, copy_target(copy, *catalog(), path_));

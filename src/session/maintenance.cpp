@@ -61,7 +61,7 @@ Result<bool> PgSession::maintain(Run& run) {
   const PgQuery__VacuumStmt& statement = *run.statement->node->vacuum_stmt;
   const bool vacuum = statement.is_vacuumcmd != 0;
   const std::string_view name = vacuum ? "VACUUM" : "ANALYZE";
-  if (vacuum) BOP_TRY(refuse_in_block("VACUUM"));
+  if (vacuum && !transaction_.waits()) BOP_TRY(refuse_in_block("VACUUM"));
   bool analyze = !vacuum;
   bool verbose = false;
   for (const pg::Node* item : BOP_PG_LIST(&statement, options)) {

@@ -74,7 +74,10 @@ Status Node::start(std::string_view admin_password) {
 
 void Node::limit_idle_writers(database::Database& database) const {
   const std::int64_t limit = options_.writer_idle_ms;
-  database.lane().set_idle_limit(limit > 0 ? std::chrono::milliseconds(limit) : std::chrono::hours(24 * 365));
+  const std::chrono::nanoseconds idle =
+      limit > 0 ? std::chrono::nanoseconds(std::chrono::milliseconds(limit)) : std::chrono::hours(24 * 365);
+  database.lane().set_idle_limit(idle);
+  rows_of(database).set_reader_idle_limit(idle);
 }
 
 Status Node::load_catalog(database::Database& database) {
@@ -110,7 +113,11 @@ std::shared_ptr<const SharedCatalog> Node::shared() const {
 std::vector<Verifier> Node::verifiers(std::string_view user) const {
   const auto catalog = shared();
   const Role* role = catalog->role(user);
-  return role != nullptr && role->login ? role->verifiers : std::vector<Verifier>{};
+  if (role == nullptr || !role->login) return {};
+  // Microseconds from 2000-01-01, as in valid_until. The password of an expired role is no password.
+  constexpr std::int64_t kPostgresEpochUs = 946'684'800'000'000;
+  if (role->valid_until && *role->valid_until < options_.clock->wall_us() - kPostgresEpochUs) return {};
+  return role->verifiers;
 }
 
 Result<std::unique_ptr<Session>> Node::connect(const ConnectRequest& request, Executor& executor,
@@ -187,7 +194,12 @@ void Node::change_shared(Executor& executor, SharedChange change,
     };
     auto csn = finish();
     system->lane().leave(job->ticket);
-    if (!csn) return end(std::unexpected(csn.error()));
+    if (!csn) {
+      // The refusal may come from a change that is not durable yet.
+      auto refuse = [end, why = csn.error()](const Status&) { end(std::unexpected(why)); };
+      if (system->gate().when(rows_of(*system).tip(), executor, refuse)) refuse({});
+      return;
+    }
     if (system->gate().when(*csn, executor, end)) end({});
   };
   const auto entered = system->lane().enter(
@@ -221,8 +233,36 @@ Status Node::enter(PgSession& session, const Role& role, const DatabaseEntry& en
     return fail(ErrorCode::kTooManyConnections,
                 "remaining connection slots are reserved for non-replication superuser connections");
   }
+  const auto count = [&](auto matches) {
+    return std::ranges::count_if(sessions_, [&](const auto& other) { return matches(*other.second); });
+  };
+  if (!role.superuser) {
+    if (role.connection_limit >= 0 &&
+        count([&](const PgSession& s) { return s.role().oid == role.oid; }) >= role.connection_limit) {
+      return fail(ErrorCode::kTooManyConnections, "too many connections for role \"{}\"", role.name);
+    }
+    if (entry.connection_limit >= 0 &&
+        count([&](const PgSession& s) { return s.database().id() == entry.id; }) >= entry.connection_limit) {
+      return fail(ErrorCode::kTooManyConnections, "too many connections for database \"{}\"", entry.name);
+    }
+  }
   sessions_[session.backend_pid()] = &session;
   return {};
+}
+
+bool Node::terminate(std::int32_t backend_pid) {
+  const std::lock_guard lock(mutex_);
+  const auto found = sessions_.find(backend_pid);
+  if (found == sessions_.end()) return false;
+  found->second->terminate();
+  return true;
+}
+
+std::optional<Node::SessionRole> Node::role_of(std::int32_t backend_pid) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = sessions_.find(backend_pid);
+  if (found == sessions_.end()) return std::nullopt;
+  return SessionRole{found->second->role().oid, found->second->role().superuser};
 }
 
 void Node::leave(PgSession& session) {

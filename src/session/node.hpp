@@ -94,8 +94,8 @@ class Node final : public SessionFactory {
   // False: changes of the shared catalog are still under way after `most`.
   [[nodiscard]] bool wait_for_shared_changes(std::chrono::milliseconds most) const;
 
-  // Sessions register themselves: 53300 when there are too many, 3D000 when their database goes away. A
-  // session that left has given back everything that it had of its database.
+  // Sessions register themselves: 53300 when there are too many, also of their role or database, 3D000 when
+  // their database goes away. A session that left has given back everything that it had of its database.
   [[nodiscard]] Status enter(PgSession& session, const Role& role, const DatabaseEntry& entry);
   void leave(PgSession& session);
   [[nodiscard]] std::vector<sql::ClusterView::ActivityRow> activity() const;
@@ -105,6 +105,12 @@ class Node final : public SessionFactory {
   void end_drop(DatabaseId id);
   // pg_cancel_backend, CancelRequest. False: no such session.
   bool cancel(std::int32_t backend_pid);
+  bool terminate(std::int32_t backend_pid);
+  struct SessionRole {
+    Oid oid = 0;
+    bool superuser = false;
+  };
+  [[nodiscard]] std::optional<SessionRole> role_of(std::int32_t backend_pid) const;
 
  private:
   Node(NodeOptions options, database::DatabaseSet& databases, raft::Group& group);

@@ -28,6 +28,7 @@ PgSession::PgSession(Node& node, std::shared_ptr<database::Database> database, D
                  evicted_ = std::move(why);
                  failed_ = in_block_;
                  drop_portals();
+                 if (Run* run = current_run(); run != nullptr && run->copy_in) run->copy_in->statement = {};
                },
            .lane_request =
                [this] {
@@ -59,6 +60,7 @@ PgSession::PgSession(Node& node, std::shared_ptr<database::Database> database, D
   activity_.user_name = role_.name;
   activity_.client_address = client_address_;
   activity_.state = "idle";
+  activity_.backend_start = activity_.state_change = wall_timestamp();
 }
 
 Result<std::unique_ptr<Session>> PgSession::open(Node& node, std::shared_ptr<database::Database> database,
@@ -74,6 +76,7 @@ Result<std::unique_ptr<Session>> PgSession::open(Node& node, std::shared_ptr<dat
 
 PgSession::~PgSession() {
   *alive_ = false;
+  end_idle_timer();
   if (timer_) executor_.cancel(*timer_);
   sink_ = nullptr;
   run_.reset();
@@ -109,9 +112,14 @@ void PgSession::begin_operation(Operation operation, ReplySink& sink, std::strin
   sink_ = &sink;
   cancelled_.store(false, std::memory_order_relaxed);
   transaction_.set_idle(false);
+  begin_message();
+  end_idle_timer();
+  const std::int64_t now = wall_timestamp();
   const std::lock_guard lock(activity_mutex_);
   activity_.state = "active";
   activity_.query.assign(text.substr(0, 1024));
+  activity_.query_start = activity_.state_change = now;
+  if (activity_.transaction_start == 0) activity_.transaction_start = now;
 }
 
 void PgSession::finish_operation() {
@@ -127,9 +135,13 @@ void PgSession::finish_operation() {
   query_next_ = 0;
   run_.reset();
   executing_.reset();
-  if (in_block_) transaction_.set_idle(true);
+  if (transaction_.active()) transaction_.set_idle(true);
+  begin_idle_timer();
+  const std::int64_t now = wall_timestamp();
   const std::lock_guard lock(activity_mutex_);
   activity_.state = !in_block_ ? "idle" : failed_ ? "idle in transaction (aborted)" : "idle in transaction";
+  activity_.state_change = now;
+  if (!in_block_ && !transaction_.active()) activity_.transaction_start = 0;
 }
 
 Run* PgSession::current_run() const {
@@ -157,6 +169,7 @@ Progress PgSession::start_query(std::string text, ReplySink& sink) {
     finish_operation();
     return Progress::kDone;
   }
+  close_portal(std::string());
   query_ = std::move(*parsed);
   query_next_ = 0;
   return drive();
@@ -164,6 +177,7 @@ Progress PgSession::start_query(std::string text, ReplySink& sink) {
 
 Progress PgSession::drive() {
   parked_.store(false, std::memory_order_relaxed);
+  if (std::exchange(waited_, false)) sink_->stage(Stage::kExecute);
   const Progress progress = operation_ == Operation::kQuery ? drive_query() : drive_execute();
   if (progress == Progress::kWaiting && !timer_ && deadline_ns_ != 0) {
     const std::int64_t left = std::max<std::int64_t>(deadline_ns_ - node_.options().clock->steady_ns(), 0);
@@ -173,6 +187,10 @@ Progress PgSession::drive() {
       if (!parked_.load(std::memory_order_acquire)) return;  // it runs again and looks at its deadline itself
       transaction_.give_up(error(ErrorCode::kCancelled, "canceling statement due to statement timeout"));
     });
+  }
+  if (progress == Progress::kWaiting && transaction_.waits()) {
+    waited_ = true;
+    sink_->stage(Stage::kWait);
   }
   // From here on only tasks of the executor touch the session, until it is resumed.
   if (progress == Progress::kWaiting) parked_.store(true, std::memory_order_release);
@@ -196,6 +214,7 @@ Progress PgSession::drive_query() {
   }
   if (!in_block_ && transaction_.active()) {
     // Statements before a last one that took no part in the transaction (SET, EXECUTE of a utility...).
+    sink_->stage(Stage::kCommit);
     if (auto committed = transaction_.commit()) {
       sink_->gate(*committed);
       variables_.commit();
@@ -206,6 +225,11 @@ Progress PgSession::drive_query() {
   if (!in_block_) drop_portals();
   finish_operation();
   return Progress::kDone;
+}
+
+std::string_view PgSession::portal_text(const std::string& portal) const {
+  const auto found = portals_.find(portal);
+  return found == portals_.end() ? std::string_view() : found->second->prepared.text;
 }
 
 Progress PgSession::start_execute(const std::string& portal, std::uint64_t max_rows, ReplySink& sink) {
@@ -222,6 +246,9 @@ Progress PgSession::start_execute(const std::string& portal, std::uint64_t max_r
   if (found == portals_.end()) {
     return refuse(error(ErrorCode::kInvalidCursorName, "portal \"{}\" does not exist", portal));
   }
+  if (const auto& statement = found->second->prepared.statement) {
+    if (Status allowed = check_allowed(*statement); !allowed) return refuse(allowed.error());
+  }
   executing_ = found->second;
   if (!executing_->prepared.statement) {
     sink.empty_query();
@@ -229,8 +256,8 @@ Progress PgSession::start_execute(const std::string& portal, std::uint64_t max_r
     return Progress::kDone;
   }
   if (executing_->complete) {
-    if (executing_->complete_tag.starts_with("SELECT")) {
-      sink.command_complete("SELECT 0");
+    if (executing_->complete_tag) {
+      sink.command_complete(*executing_->complete_tag);
       finish_operation();
       return Progress::kDone;
     }
@@ -257,9 +284,16 @@ Progress PgSession::drive_execute() {
   } else if (*progress == Progress::kWaiting) {
     return Progress::kWaiting;
   } else {
+    Run& run = *portal->run;
     portal->complete = true;
-    portal->complete_tag = portal->run->tag;
-    portal->run->sqlite = {};
+    if (run.plan && run.plan->kind == sql::PlanKind::kUtility) {
+      const auto columns = utility_columns(*portal->prepared.statement);
+      if (columns && !columns->empty()) portal->complete_tag = run.tag;
+    } else if (run.plan && run.plan->returns_rows) {
+      const bool counts = run.plan->kind != sql::PlanKind::kExplain;
+      portal->complete_tag = counts ? run.plan->tag + " 0" : run.tag;
+    }
+    run.sqlite = {};
   }
   finish_operation();
   return Progress::kDone;
@@ -269,8 +303,11 @@ Progress PgSession::start_sync(ReplySink& sink) {
   sink_ = &sink;
   if (!in_block_) {
     drop_portals();
-    if (transaction_.active()) {
+    if (evicted_) {
+      statement_failed(*std::exchange(evicted_, std::nullopt));
+    } else if (transaction_.active()) {
       const bool changed = variables_.mark() != 0;
+      sink.stage(Stage::kCommit);
       if (auto committed = transaction_.commit()) {
         sink.gate(*committed);
         variables_.commit();
@@ -282,17 +319,18 @@ Progress PgSession::start_sync(ReplySink& sink) {
     }
   }
   sink_ = nullptr;
+  begin_idle_timer();
+  if (!in_block_) {
+    const std::lock_guard lock(activity_mutex_);
+    activity_.transaction_start = 0;
+  }
   return Progress::kDone;
 }
 
 void PgSession::fail_extended() {
   if (operation_ != Operation::kNone) return;  // statement_failed has done it
   if (in_block_) {
-    if (!failed_) {
-      failed_ = true;
-      drop_portals();
-      transaction_.fail();
-    }
+    if (!failed_) fail_block();
   } else if (transaction_.active()) {
     drop_portals();
     transaction_.rollback();
@@ -312,12 +350,12 @@ void PgSession::statement_failed(Error why) {
     run->copy_in.reset();
     run->stage = Run::Stage::kDone;
   }
-  drop_portals();
+  if (executing_) executing_->complete = true;  // and has no tag: it cannot be run again
   sink_->gate(transaction_.gate());
   if (in_block_) {
-    failed_ = true;
-    transaction_.fail();
+    fail_block();
   } else {
+    drop_portals();
     transaction_.rollback();
     variables_.rollback();
     refresh_settings();
@@ -326,11 +364,20 @@ void PgSession::statement_failed(Error why) {
 }
 
 // Portals hold statements of the transaction's connections: they go before it does.
-void PgSession::drop_portals() {
-  for (auto& [name, portal] : portals_) {
+void PgSession::drop_portals_after(std::uint64_t number) {
+  std::erase_if(portals_, [&](const auto& entry) {
+    const auto& portal = entry.second;
+    if (portal->number <= number) return false;
     if (portal->run && portal != executing_) portal->run->sqlite = {};
-  }
-  portals_.clear();
+    return true;
+  });
+}
+
+// Portals from before the newest savepoint may be wanted again once it has been rolled back to.
+void PgSession::fail_block() {
+  failed_ = true;
+  drop_portals_after(transaction_.has_savepoints() ? transaction_.newest_savepoint_portals() : 0);
+  transaction_.fail(portals_read());
 }
 
 void PgSession::end_block() {
@@ -353,7 +400,12 @@ void PgSession::notice(Severity severity, Error what) {
 
 // ----------------------------------------------------------------------------------------- extended protocol
 
+void PgSession::begin_message() {
+  if (!transaction_.active()) transaction_.forget_gate();
+}
+
 Status PgSession::parse(std::string name, std::string text, std::span<const Oid> type_hints) {
+  begin_message();
   BOP_LET(statements, node_.parse_cache().parse(text));
   if (statements.size() > 1) {
     return fail(ErrorCode::kSyntaxError, "cannot insert multiple commands into a prepared statement");
@@ -371,15 +423,20 @@ Status PgSession::parse(std::string name, std::string text, std::span<const Oid>
   if (!name.empty() && prepared_.contains(name)) {
     return fail(ErrorCode::kDuplicatePreparedStatement, "prepared statement \"{}\" already exists", name);
   }
-  if (prepared_.size() >= kMaxPreparedStatements) {
-    return fail(ErrorCode::kConfigurationLimitExceeded, "more than {} prepared statements in one session",
-                kMaxPreparedStatements);
-  }
+  if (!name.empty()) BOP_TRY(check_prepared_limit());
   prepared_.insert_or_assign(std::move(name), std::move(prepared));
   return {};
 }
 
+// The unnamed statement is always there.
+Status PgSession::check_prepared_limit() const {
+  if (prepared_.size() < kMaxPreparedStatements) return {};
+  return fail(ErrorCode::kConfigurationLimitExceeded, "more than {} prepared statements in one session",
+              kMaxPreparedStatements);
+}
+
 Result<PreparedDescription> PgSession::describe_statement(const std::string& name) {
+  begin_message();
   const auto found = prepared_.find(name);
   if (found == prepared_.end()) {
     return fail(ErrorCode::kInvalidStatementName, "prepared statement \"{}\" does not exist", name);
@@ -399,12 +456,7 @@ Result<PreparedDescription> PgSession::describe_statement(const std::string& nam
   return description;
 }
 
-Result<std::optional<std::vector<OutputColumn>>> PgSession::describe_portal(const std::string& name) {
-  const auto found = portals_.find(name);
-  if (found == portals_.end())
-    return fail(ErrorCode::kInvalidCursorName, "portal \"{}\" does not exist", name);
-  const Prepared& prepared = found->second->prepared;
-  if (!prepared.statement) return std::nullopt;
+Result<std::optional<std::vector<OutputColumn>>> PgSession::prepared_columns(const Prepared& prepared) const {
   if (prepared.plan->kind == sql::PlanKind::kUtility) {
     BOP_LET(columns, utility_columns(*prepared.statement));
     return columns.empty() ? std::nullopt : std::optional(std::move(columns));
@@ -412,8 +464,20 @@ Result<std::optional<std::vector<OutputColumn>>> PgSession::describe_portal(cons
   return prepared.plan->returns_rows ? std::optional(prepared.plan->columns) : std::nullopt;
 }
 
+Result<std::optional<std::vector<OutputColumn>>> PgSession::describe_portal(const std::string& name) {
+  const auto found = portals_.find(name);
+  if (found == portals_.end())
+    return fail(ErrorCode::kInvalidCursorName, "portal \"{}\" does not exist", name);
+  const Prepared& prepared = found->second->prepared;
+  if (!prepared.statement) return std::nullopt;
+  BOP_LET(columns, prepared_columns(prepared));
+  if (columns) BOP_TRY(check_result_formats(*found->second, columns->size()));
+  return columns;
+}
+
 Status PgSession::bind(std::string portal, const std::string& statement, std::vector<Parameter> parameters,
                        std::vector<Format> formats) {
+  begin_message();
   const auto found = prepared_.find(statement);
   if (found == prepared_.end()) {
     if (statement.empty())
@@ -453,14 +517,11 @@ Status PgSession::bind(std::string portal, const std::string& statement, std::ve
       }
       next->run->parameters.push_back(std::move(*value));
     }
-    if (next->formats.size() > 1 && prepared.plan->returns_rows &&
-        next->formats.size() != prepared.plan->columns.size()) {
-      return fail(ErrorCode::kProtocolViolation,
-                  "bind message has {} result formats but query has {} columns", next->formats.size(),
-                  prepared.plan->columns.size());
-    }
+    BOP_LET(columns, prepared_columns(prepared));
+    if (columns) BOP_TRY(check_result_formats(*next, columns->size()));
   }
   next->prepared = prepared;
+  next->number = ++newest_portal_;
   if (!portal.empty() && portals_.contains(portal)) {
     return fail(ErrorCode::kDuplicateCursor, "cursor \"{}\" already exists", portal);
   }
@@ -509,7 +570,8 @@ void PgSession::cancel() {
   executor_.post([this, alive = alive_] {
     // A running statement asks `interrupt` itself, maybe on a thread that was handed off.
     if (!*alive || !parked_.load(std::memory_order_acquire)) return;
-    transaction_.give_up(error(ErrorCode::kCancelled, "canceling statement due to user request"));
+    transaction_.give_up(
+        terminated_ ? terminated() : Error(ErrorCode::kCancelled, "canceling statement due to user request"));
   });
 }
 

@@ -38,6 +38,7 @@ namespace bop::session {
 inline constexpr std::size_t kBatchBytes = 64 * 1024;
 inline constexpr std::size_t kMaxPreparedStatements = 10'000;
 inline constexpr std::size_t kMaxPortals = 1'000;
+inline constexpr std::size_t kMaxPortalBytes = std::size_t{256} << 20;  // of rows that open portals hold
 
 struct Prepared {
   sql::ParsedStatementPtr statement;  // null: the empty statement
@@ -70,12 +71,17 @@ struct Run {
   std::uint64_t rows = 0;
   std::uint64_t rows_this_call = 0;
   std::uint64_t changed = 0;
-  std::vector<ResultBatch> held;  // rows of a change that is not committed yet
-  std::size_t held_sent = 0;      // batches
-  std::size_t held_bytes = 0;     // of the batches that are full
-  bool ended = false;             // checked, and committed if it stands alone
-  std::string tag;                // command tag, when made
-  std::optional<Csn> end_gate;    // of the commit that ended it
+  // Rows that are computed and not sent: of a change that is not committed yet, of a command that answers
+  // text, of a portal that was read to its end before its transaction changed what it reads.
+  std::vector<ResultBatch> held;
+  std::size_t held_batch = 0, held_row = 0;  // what is sent next
+  bool drained = false;                      // all rows of the query are in `held`
+  std::optional<Error> drain_error;          // what ended the query behind the rows in `held`
+  std::size_t held_bytes = 0;                // of the batches of a change that are full
+  bool paused = false;                       // PortalSuspended was answered once
+  bool ended = false;                        // checked, and committed if it stands alone
+  std::string tag;                           // command tag, when made
+  std::optional<Csn> end_gate;               // of the commit that ended it
   std::unique_ptr<CopyIn> copy_in;
   std::unique_ptr<CopyOut> copy_out;
   std::optional<Status> shared_result;  // of a change of the shared catalog
@@ -84,11 +90,12 @@ struct Run {
 };
 
 struct Portal {
+  std::uint64_t number = 0;  // in the order of Bind
   Prepared prepared;
   std::vector<Format> formats;
   std::unique_ptr<Run> run;
   bool complete = false;
-  std::string complete_tag;
+  std::optional<std::string> complete_tag;  // of another Execute; none: it cannot be run again
 };
 
 class PgSession final : public Session,
@@ -112,6 +119,7 @@ class PgSession final : public Session,
   [[nodiscard]] Status bind(std::string portal, const std::string& statement,
                             std::vector<Parameter> parameters, std::vector<Format> formats) override;
   [[nodiscard]] Result<std::span<const Format>> portal_formats(const std::string& portal) override;
+  [[nodiscard]] std::string_view portal_text(const std::string& portal) const override;
   [[nodiscard]] Progress start_execute(const std::string& portal, std::uint64_t max_rows,
                                        ReplySink& sink) override;
   void close_statement(const std::string& name) override;
@@ -129,10 +137,14 @@ class PgSession final : public Session,
   [[nodiscard]] bool holds_up_others() const override { return transaction_.holds_up_others(); }
   void cancel() override;
   [[nodiscard]] std::int32_t backend_pid() const override { return pid_; }
+  void when_ended(std::function<void(Error)> end) override { end_ = std::move(end); }
+  [[nodiscard]] Csn gate() const override { return transaction_.gate(); }
 
   // From any thread.
   [[nodiscard]] sql::ClusterView::ActivityRow activity_row() const;
   [[nodiscard]] const database::Database& database() const { return *database_; }
+  [[nodiscard]] const Role& role() const { return role_; }
+  void terminate();  // pg_terminate_backend
 
  private:
   // What the wire asked for and is in progress.
@@ -147,10 +159,20 @@ class PgSession final : public Session,
   [[nodiscard]] Progress drive_query();
   [[nodiscard]] Progress drive_execute();
   void finish_operation();
-  void drop_portals();
+  void begin_idle_timer();
+  void end_idle_timer();
+  [[nodiscard]] static Error terminated();
+  [[nodiscard]] std::int64_t wall_timestamp() const;
+  void drop_portals() { drop_portals_after(0); }
+  void drop_portals_after(std::uint64_t number);
+  void fail_block();
+  [[nodiscard]] Status check_prepared_limit() const;
+  [[nodiscard]] Result<std::optional<std::vector<OutputColumn>>> prepared_columns(
+      const Prepared& prepared) const;
   void end_block();  // after COMMIT or ROLLBACK: no block, nothing failed, portals gone
   [[nodiscard]] Run* current_run() const;
   [[nodiscard]] bool stands_alone() const;
+  void begin_message();
   void begin_operation(Operation operation, ReplySink& sink, std::string_view text);
   // The statement failed: tells the client and leaves the transaction failed or rolled back.
   void statement_failed(Error why);
@@ -179,6 +201,17 @@ class PgSession final : public Session,
   [[nodiscard]] Result<Progress> end_statement(Run& run);
   [[nodiscard]] Status commit_now(Run& run);
   [[nodiscard]] bool drop_stale_plan(Run& run) const;
+  // ---- portals (portal_run.cpp)
+  // Before the transaction changes anything: reads portals on its connection to their end, because they show
+  // what was there when they were opened.
+  [[nodiscard]] Status settle_portals();
+  [[nodiscard]] Status drain(Run& run, std::size_t& bytes);
+  [[nodiscard]] bool portals_read() const;
+  // Sends rows of `held`: kSuspended at max_rows, kWaiting for room in the output.
+  [[nodiscard]] Progress send_held(Run& run);
+  // 55006 when the statement alters or empties, or `after` has lost, a table that an open portal reads.
+  [[nodiscard]] Status refuse_if_read(const sql::ParsedStatement& statement, const sql::Catalog* after) const;
+  [[nodiscard]] Status check_result_formats(const Portal& portal, std::size_t columns) const;
   // Binds a prepared statement again after DDL; what it answers must not change.
   [[nodiscard]] Status refresh(Prepared& prepared);
 
@@ -197,7 +230,8 @@ class PgSession final : public Session,
   [[nodiscard]] Result<bool> maintain(Run& run);  // VACUUM, ANALYZE
   [[nodiscard]] Result<bool> checkpoint(Run& run);
   [[nodiscard]] Result<sql::Catalog::Named> find_relation(const PgQuery__RangeVar& name) const;
-  [[nodiscard]] Status check_lock(const PgQuery__LockStmt& lock);
+  [[nodiscard]] std::vector<std::string> owned_by(Oid role) const;
+  [[nodiscard]] Result<bool> lock_tables(const sql::ParsedStatement& statement);
   void answer_text(Run& run, std::string column, std::span<const std::string> lines);
   [[nodiscard]] Result<std::vector<OutputColumn>> utility_columns(
       const sql::ParsedStatement& statement) const;
@@ -214,10 +248,12 @@ class PgSession final : public Session,
   void refresh_settings();
   void connected(rowstore::Connection& connection);
   [[nodiscard]] std::optional<Error> interrupt();
+  [[nodiscard]] std::optional<Error> interrupt_sqlite();
   [[nodiscard]] std::shared_ptr<const sql::Catalog> catalog() const;
   void ensure_transaction();
   void start_statement_clock();
   [[nodiscard]] Status refuse_in_block(std::string_view command) const;
+  [[nodiscard]] Status set_role(std::string_view name) const;
 
   // SessionInfo
   [[nodiscard]] std::string current_user() const override { return role_.name; }
@@ -230,6 +266,8 @@ class PgSession final : public Session,
                                                 bool local) override;
   [[nodiscard]] Status check_interrupt() override;
   [[nodiscard]] Status sleep_us(std::int64_t microseconds) override;
+  [[nodiscard]] Result<bool> signal_backend(std::int32_t pid, bool terminate,
+                                            std::int64_t timeout_ms) override;
   // Sequences
   [[nodiscard]] Result<std::int64_t> nextval(Oid sequence) override;
   [[nodiscard]] Result<std::int64_t> currval(Oid sequence) override;
@@ -272,22 +310,29 @@ class PgSession final : public Session,
 
   std::map<std::string, Prepared, std::less<>> prepared_;
   std::map<std::string, std::shared_ptr<Portal>, std::less<>> portals_;
+  std::uint64_t newest_portal_ = 0;
 
   std::map<Oid, std::int64_t> currvals_;
   std::optional<Oid> last_sequence_;
 
   std::atomic<bool> cancelled_{false};
+  std::atomic<bool> terminated_{false};
+  bool waited_ = false;              // for the lane or a reader
   std::atomic<bool> parked_{false};  // an operation waits: not on any thread
   std::int64_t deadline_ns_ = 0;     // of the statement; 0 = none
   std::int64_t budget_ns_ = 0;       // when the reactor is handed off
   bool handed_off_ = false;
+  int stop_asked_ = 0;  // since functions_.stop was set
   std::int64_t statement_timeout_ms_ = 0;
   std::int64_t lock_timeout_ms_ = 0;
+  std::int64_t idle_timeout_ms_ = 0;
   std::vector<std::string> path_;
   Isolation default_isolation_ = Isolation::kReadCommitted;
   bool default_read_only_ = false;
   bool plain_defaults_ = true;  // transaction_isolation and transaction_read_only say what the defaults say
   std::optional<Executor::TimerId> timer_;
+  std::optional<Executor::TimerId> idle_timer_;
+  std::function<void(Error)> end_;  // the wire's: ends the connection
 
   mutable std::mutex activity_mutex_;
   ActivityRow activity_;

@@ -23,6 +23,7 @@
 #include "base/error.hpp"
 #include "base/ids.hpp"
 #include "base/time.hpp"
+#include "base/trace.hpp"
 #include "sql/plan.hpp"
 #include "sql/types/codec.hpp"
 #include "sql/types/value.hpp"
@@ -58,6 +59,8 @@ class ReplySink {
   // Rows of the statement described last (by row_description, or by Describe for the extended protocol).
   virtual void rows(const ResultBatch& batch) = 0;
   virtual void command_complete(std::string_view tag) = 0;  // "INSERT 0 1"
+  // From here on the statement spends its time in `stage`.
+  virtual void stage(Stage stage) { (void)stage; }
   virtual void empty_query() = 0;
   virtual void portal_suspended() = 0;
   virtual void error(const Error& e) = 0;
@@ -96,6 +99,11 @@ class Session {
   [[nodiscard]] virtual Status bind(std::string portal, const std::string& statement,
                                     std::vector<Parameter> parameters, std::vector<Format> formats) = 0;
   [[nodiscard]] virtual Result<std::span<const Format>> portal_formats(const std::string& portal) = 0;
+  // The statement's text, for logs; empty when there is no such portal.
+  [[nodiscard]] virtual std::string_view portal_text(const std::string& portal) const {
+    (void)portal;
+    return {};
+  }
   // `max_rows` 0 is no limit. kSuspended: portal_suspended() was called, execute again for more.
   [[nodiscard]] virtual Progress start_execute(const std::string& portal, std::uint64_t max_rows,
                                                ReplySink& sink) = 0;
@@ -125,6 +133,11 @@ class Session {
   // From any thread: the running statement ends with kCancelled, or nothing happens.
   virtual void cancel() = 0;
   [[nodiscard]] virtual std::int32_t backend_pid() const = 0;
+  // `end` is called on the session's executor when the connection is to end with this FATAL error: at once
+  // when it is idle, else with the statement in progress.
+  virtual void when_ended(std::function<void(Error)> end) { (void)end; }
+  // What the answer of parse, bind or a describe_* was computed from, its error included.
+  [[nodiscard]] virtual Csn gate() const { return Csn(); }
 };
 
 // Start-up parameters of a connection, after the wire has authenticated nothing yet.

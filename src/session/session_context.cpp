@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::int64_t kPostgresEpochUs = 946'684'800'000'000;  // 2000-01-01 in microseconds of Unix time
 constexpr int kProgressInstructions = 2000;
+constexpr int kStopPatience = 20'000;  // times kProgressInstructions: about a second
 
 Isolation isolation_of(std::string_view name) {
   if (name == "serializable") return Isolation::kSerializable;
@@ -75,6 +76,7 @@ void PgSession::refresh_settings() {
   catalog_session_.search_path = path_;
   statement_timeout_ms_ = variables_.get_int("statement_timeout");
   lock_timeout_ms_ = variables_.get_int("lock_timeout");
+  idle_timeout_ms_ = variables_.get_int("idle_in_transaction_session_timeout");
   CodecContext& codec = functions_.codec;
   codec.zone = TimeZone::find(variables_.get("TimeZone"));
   const std::string& style = variables_.get("DateStyle");
@@ -125,6 +127,7 @@ void PgSession::start_statement_clock() {
   budget_ns_ = now + node_.options().statement_budget_ms * 1'000'000;
   handed_off_ = false;
   functions_.error.reset();
+  functions_.stop.reset();
   catalog_session_.codec = functions_.codec;
   catalog_session_.catalog = catalog();
 }
@@ -135,12 +138,30 @@ void PgSession::connected(rowstore::Connection& connection) {
   context->slot.session = &catalog_session_;
   rebind_functions(connection.handle(), &functions_);
   (void)sql::register_plan_functions(connection.handle(), &functions_);
-  connection.set_progress(kProgressInstructions, [this] { return interrupt(); });
+  connection.set_progress(kProgressInstructions, [this] { return interrupt_sqlite(); });
+}
+
+// SQLite takes the whole transaction back when a statement that writes is interrupted. Behind a savepoint the
+// statement is asked to stop, and interrupted only if it does not.
+std::optional<Error> PgSession::interrupt_sqlite() {
+  if (functions_.stop) {
+    if (++stop_asked_ < kStopPatience) return std::nullopt;
+    return std::exchange(functions_.stop, std::nullopt);
+  }
+  auto why = interrupt();
+  const Run* run = current_run();
+  const bool writes = transaction_.writing() && transaction_.has_savepoints() &&
+                      (run == nullptr || !run->plan || run->plan->kind != sql::PlanKind::kSelect);
+  if (!why || !writes) return why;
+  functions_.stop = std::move(why);
+  stop_asked_ = 0;
+  return std::nullopt;
 }
 
 std::optional<Error> PgSession::interrupt() {
   if (cancelled_.load(std::memory_order_relaxed)) {
     cancelled_.store(false, std::memory_order_relaxed);
+    if (terminated_.load(std::memory_order_relaxed)) return terminated();
     return Error(ErrorCode::kCancelled, "canceling statement due to user request");
   }
   const std::int64_t now = node_.options().clock->steady_ns();
@@ -155,9 +176,15 @@ std::optional<Error> PgSession::interrupt() {
   return std::nullopt;
 }
 
+// Several statements in one message are a block, too.
 Status PgSession::refuse_in_block(std::string_view command) const {
-  if (!in_block_) return {};
-  return fail(ErrorCode::kActiveTransaction, "{} cannot run inside a transaction block", command);
+  if (in_block_ || (operation_ == Operation::kQuery && query_.size() > 1)) {
+    return fail(ErrorCode::kActiveTransaction, "{} cannot run inside a transaction block", command);
+  }
+  if (transaction_.active()) {
+    return fail(ErrorCode::kActiveTransaction, "{} cannot be executed within a pipeline", command);
+  }
+  return {};
 }
 
 // ----------------------------------------------------------------------------------------------- SessionInfo
@@ -186,9 +213,6 @@ std::optional<std::string> PgSession::setting(std::string_view name) const {
 Result<std::string> PgSession::set_setting(std::string_view name, std::string_view value, bool local) {
   BOP_LET(change, variables_.set(name, value, local));
   (void)change;
-  if (name == "TimeZone" && TimeZone::find(value) == nullptr) {
-    return fail(ErrorCode::kInvalidArgument, "invalid value for parameter \"TimeZone\": \"{}\"", value);
-  }
   refresh_settings();
   return variables_.show(name);
 }
@@ -196,6 +220,50 @@ Result<std::string> PgSession::set_setting(std::string_view name, std::string_vi
 Status PgSession::check_interrupt() {
   if (auto why = interrupt()) return std::unexpected(std::move(*why));
   return {};
+}
+
+// A session stays who it is: only what changes nothing is taken.
+Status PgSession::set_role(std::string_view name) const {
+  if (name == "none" || name == role_.name) return {};
+  if (node_.shared()->role(name) == nullptr) {
+    return fail(ErrorCode::kInvalidArgument, "role \"{}\" does not exist", name);
+  }
+  return fail(ErrorCode::kNotImplemented, "SET ROLE and SET SESSION AUTHORIZATION are not implemented");
+}
+
+std::int64_t PgSession::wall_timestamp() const { return node_.options().clock->wall_us() - kPostgresEpochUs; }
+
+// As PostgreSQL: superusers' sessions are superusers' only, others' are their role's.
+Result<bool> PgSession::signal_backend(std::int32_t pid, bool terminate, std::int64_t timeout_ms) {
+  if (timeout_ms < 0) return fail(ErrorCode::kNumericOutOfRange, "\"timeout\" must not be negative");
+  const auto target = node_.role_of(pid);
+  if (!target) {
+    notice(Severity::kWarning, error(ErrorCode::kWarning, "PID {} is not a PostgreSQL backend process", pid));
+    return false;
+  }
+  if (target->superuser && !role_.superuser) {
+    return fail(ErrorCode::kInsufficientPrivilege, "must be a superuser to {} superuser process",
+                terminate ? "terminate" : "cancel");
+  }
+  if (!role_.superuser && target->oid != role_.oid) {
+    return fail(ErrorCode::kInsufficientPrivilege,
+                "must be a member of the role whose {} or member of pg_signal_backend",
+                terminate ? "process is being terminated" : "query is being canceled");
+  }
+  if (!terminate) return node_.cancel(pid);
+  if (!node_.terminate(pid) || timeout_ms == 0) return true;
+  Clock& clock = *node_.options().clock;
+  const std::int64_t until = clock.steady_ns() + timeout_ms * 1'000'000;
+  while (node_.role_of(pid)) {
+    if (clock.steady_ns() >= until) {
+      notice(Severity::kWarning,
+             error(ErrorCode::kWarning, "backend with PID {} did not terminate within {} milliseconds", pid,
+                   timeout_ms));
+      return false;
+    }
+    BOP_TRY(sleep_us(10'000));
+  }
+  return true;
 }
 
 Status PgSession::sleep_us(std::int64_t microseconds) {
@@ -366,6 +434,14 @@ std::vector<sql::ClusterView::LockRow> PgSession::locks() const {
     };
     if (lane.holder) add(*lane.holder, true);
     for (const auto& waiter : lane.waiters) add(waiter, false);
+    for (const auto& wait : static_cast<rowstore::RowStore&>(database->rows()).reader_waits()) {
+      rows.push_back({.database = database->name(),
+                      .pid = static_cast<std::int32_t>(wait.session),
+                      .user_name = {},
+                      .granted = false,
+                      .waited_us = (now - wait.since_ns) / 1000,
+                      .query = "waits for a connection to read: " + wait.description});
+    }
   }
   return rows;
 }

@@ -257,7 +257,11 @@ Result<Oid> SharedCatalog::insert_role(sqlite3* system, Role role) {
   return role.oid;
 }
 
-Status SharedCatalog::update_role(sqlite3* system, const Role& role) { return put_role(system, role); }
+Status SharedCatalog::update_role(sqlite3* system, const Role& role) {
+  BOP_LET(known, is_taken(system, "SELECT 1 FROM bop_role WHERE name = ?1", role.name));
+  if (!known) return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", role.name);
+  return put_role(system, role);
+}
 
 Status SharedCatalog::delete_role(sqlite3* system, Oid oid) {
   BOP_LET(members, Query::prepare(system, "DELETE FROM bop_role_member WHERE role = ?1 OR member = ?1"));

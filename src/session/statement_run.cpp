@@ -55,7 +55,9 @@ Result<Progress> PgSession::step(Run& run) {
           sink_->command_complete(run.tag);
           return Progress::kDone;
         }
+        if (!run.plan) sink_->stage(Stage::kBind);
         BOP_TRY(plan(run));
+        sink_->stage(Stage::kExecute);
         if (run.plan->kind == sql::PlanKind::kUtility) return step_utility(run);
         ensure_transaction();
         run.stage = Run::Stage::kConnection;
@@ -132,19 +134,21 @@ Result<bool> PgSession::get_connection(Run& run) {
                   run.statement->command);
     }
     auto ready = transaction_.want_writer(run.plan->lock_nowait);
-    if (!run.plan->lock_nowait) return ready;
-    if (!ready && !run.plan->relations.empty() && ready.error().code() == ErrorCode::kLockNotAvailable) {
+    if (!ready && run.plan->lock_nowait && !run.plan->relations.empty() &&
+        ready.error().code() == ErrorCode::kLockNotAvailable) {
       const auto relation = run.plan->catalog->relation(run.plan->relations.front());
       return fail(ErrorCode::kLockNotAvailable, "could not obtain lock on row in relation \"{}\"",
                   relation->name);
     }
+    if (ready && *ready && run.plan->kind != sql::PlanKind::kSelect) BOP_TRY(settle_portals());
     return ready;
   }
   return transaction_.want_reader();
 }
 
 Result<Progress> PgSession::step_plan(Run& run) {
-  run.connection = &transaction_.connection();
+  // A portal goes on where it began, even if the transaction has become a writer since.
+  if (!run.sqlite) run.connection = &transaction_.connection();
   catalog_session_.catalog = run.plan->catalog;
   catalog_session_.connection = run.connection->handle();
   catalog_session_.snapshot = run.connection->snapshot();
@@ -261,6 +265,15 @@ void PgSession::describe_rows(Run& run) {
 }
 
 Result<Progress> PgSession::step_select(Run& run) {
+  if (run.drained) {
+    describe_rows(run);
+    sink_->gate(transaction_.gate());
+    if (const Progress progress = send_held(run); progress != Progress::kDone) return progress;
+    if (run.drain_error) return std::unexpected(*std::exchange(run.drain_error, std::nullopt));
+    run.exhausted = true;
+    run.tag = fmt::format("SELECT {}", run.rows_this_call);
+    return Progress::kDone;
+  }
   if (!run.sqlite) {
     BOP_LET(prepared, prepare(run, run.plan->sql));
     run.sqlite = std::move(prepared);
@@ -381,9 +394,9 @@ void PgSession::answer_text(Run& run, std::string column, std::span<const std::s
   const OutputColumn description{.name = std::move(column), .type = 25};
   sink_->gate(transaction_.gate());
   if (run.describe) sink_->row_description(std::span(&description, 1));
-  ResultBatch batch(1);
+  run.described = true;
+  ResultBatch& batch = run.held.emplace_back(1);
   for (const std::string& line : lines) batch.append(Value::of_text(line));
-  if (batch.rows() > 0) sink_->rows(batch);
 }
 
 Status PgSession::commit_now(Run& run) {
@@ -393,7 +406,9 @@ Status PgSession::commit_now(Run& run) {
     variables_.commit();
     return {};
   }
+  sink_->stage(Stage::kCommit);
   auto committed = transaction_.commit();
+  sink_->stage(Stage::kExecute);
   if (!committed) return std::unexpected(committed.error());
   variables_.commit();
   run.end_gate = *committed;
@@ -408,21 +423,20 @@ Result<Progress> PgSession::end_statement(Run& run) {
     if (stands_alone()) {
       BOP_TRY(commit_now(run));
     } else {
-      bool portals_read = false;
-      for (const auto& [name, portal] : portals_) portals_read |= portal->run && portal->run->sqlite;
-      transaction_.end_statement(portals_read);
+      transaction_.end_statement(portals_read());
     }
     sink_->gate(run.end_gate.value_or(transaction_.gate()));
-    if (!run.held.empty() ||
-        (run.plan && run.plan->returns_rows && run.plan->kind != sql::PlanKind::kSelect &&
-         run.plan->kind != sql::PlanKind::kExplain)) {
+    if (!run.described && run.plan && run.plan->returns_rows && run.plan->kind != sql::PlanKind::kSelect) {
       if (run.describe) sink_->row_description(run.plan->columns);
     }
   }
-  for (; run.held_sent < run.held.size(); ++run.held_sent) {
-    if (sink_->full()) return Progress::kWaiting;
-    sink_->rows(run.held[run.held_sent]);
-    run.held[run.held_sent].clear();
+  if (run.copy_out == nullptr && !run.drained) {
+    sink_->gate(run.end_gate.value_or(transaction_.gate()));
+    if (const Progress progress = send_held(run); progress != Progress::kDone) return progress;
+    if (run.paused && run.plan && run.plan->kind != sql::PlanKind::kUtility &&
+        run.plan->kind != sql::PlanKind::kSelect && run.plan->kind != sql::PlanKind::kExplain) {
+      run.tag = fmt::format("{} {}", run.plan->tag, run.rows_this_call);
+    }
   }
   run.stage = Run::Stage::kDone;
   report_changes();

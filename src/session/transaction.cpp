@@ -25,6 +25,8 @@ struct Transaction::LogWait {
 };
 
 struct Transaction::ReaderWait {
+  rowstore::RowStore::ReaderTicket ticket = 0;
+  std::optional<Executor::TimerId> timer;  // lock_timeout
   bool abandoned = false;
   std::optional<Result<rowstore::ReaderLease>> lease;
   std::optional<Error> error;
@@ -59,7 +61,6 @@ void Transaction::begin(Isolation isolation, bool read_only) {
   active_ = true;
   isolation_ = isolation;
   read_only_ = read_only;
-  gate_ = Csn();
 }
 
 std::shared_ptr<const sql::Catalog> Transaction::catalog() const {
@@ -70,8 +71,10 @@ std::shared_ptr<const sql::Catalog> Transaction::catalog() const {
   } else if (reader_ && reader_->in_transaction()) {
     at = reader_->snapshot();
   }
-  auto found = std::static_pointer_cast<const sql::Catalog>(database_->attachment_at(at));
-  return found ? found : hooks_.empty_catalog();
+  auto found = database_->attachments().find(at);
+  gate_ = std::max(gate_, found.published);
+  auto catalog = std::static_pointer_cast<const sql::Catalog>(std::move(found.object));
+  return catalog ? catalog : hooks_.empty_catalog();
 }
 
 Result<bool> Transaction::want_reader() {
@@ -83,19 +86,14 @@ Result<bool> Transaction::want_reader() {
       if (lease) {
         reader_ = std::move(lease);
       } else {
-        reader_wait_ = std::make_shared<ReaderWait>();
-        rows().borrow_reader(executor_,
-                             [wait = reader_wait_, wake = hooks_.wake](Result<rowstore::ReaderLease> lent) {
-                               if (wait->abandoned) return;  // the lease goes back by itself
-                               wait->lease = std::move(lent);
-                               wake();
-                             });
+        wait_for_reader();
         return false;
       }
     } else {
       if (!reader_wait_->lease && !reader_wait_->error) return false;
       const auto wait = std::exchange(reader_wait_, nullptr);
       wait->abandoned = true;
+      if (wait->timer) executor_.cancel(*wait->timer);
       if (wait->error) return std::unexpected(*wait->error);
       if (!*wait->lease) return std::unexpected(wait->lease->error());
       reader_ = std::move(**wait->lease);
@@ -108,6 +106,33 @@ Result<bool> Transaction::want_reader() {
     raise_gate(csn);
   }
   return true;
+}
+
+// All readers are lent. The wait ends by a reader, by lock_timeout or by give_up.
+void Transaction::wait_for_reader() {
+  reader_wait_ = std::make_shared<ReaderWait>();
+  const database::LaneRequest about = hooks_.lane_request();
+  reader_wait_->ticket =
+      rows().borrow_reader(executor_, {about.session, about.description},
+                           [wait = reader_wait_, wake = hooks_.wake](Result<rowstore::ReaderLease> lent) {
+                             // The lease of a wait that nobody waits for any more goes back by itself.
+                             if (wait->abandoned || wait->error) return;
+                             wait->lease = std::move(lent);
+                             wake();
+                           });
+  if (!about.timeout) return;
+  reader_wait_->timer =
+      executor_.post_after(*about.timeout, [wait = reader_wait_, database = database_, wake = hooks_.wake] {
+        wait->timer.reset();
+        if (wait->abandoned || wait->lease || wait->error) return;
+        auto& rows = static_cast<rowstore::RowStore&>(database->rows());
+        wait->error =
+            error(ErrorCode::kLockNotAvailable, "canceling statement due to lock timeout")
+                .detail(fmt::format("All {} connections for reading are in use.", rows.max_readers()))
+                .hint("Their number is the setting reader_pool.");
+        (void)rows.cancel_reader(wait->ticket, *wait->error);
+        wake();
+      });
 }
 
 Result<bool> Transaction::want_writer(bool nowait) {
@@ -126,11 +151,8 @@ Result<bool> Transaction::want_writer(bool nowait) {
       lane_wait_ = std::make_shared<LaneWait>();
       database::LaneRequest request = hooks_.lane_request();
       request.evict = [this, alive = alive_] {
-        if (!*alive || ticket_ == 0) return;
-        Error why = error(ErrorCode::kIdleInTransactionTimeout,
-                          "terminating transaction: it was idle while others waited to write");
-        rollback();
-        hooks_.evicted(std::move(why));
+        if (*alive && ticket_ != 0)
+          evict("terminating transaction: it was idle while others waited to write");
       };
       auto database = database_;
       const auto entered = database_->lane().enter(
@@ -226,20 +248,38 @@ Result<bool> Transaction::start_writing() {
 void Transaction::end_statement(bool keep) {
   if (keep || !reader_) return;
   if (isolation_ != Isolation::kReadCommitted && active_) return;
-  reader_ = {};
+  drop_reader();
 }
 
 void Transaction::set_idle(bool idle) {
   if (ticket_ != 0) database_->lane().set_idle(ticket_, idle);
+  if (!reader_ || reader_idle_ == idle) return;
+  reader_idle_ = idle;
+  if (!idle) return reader_.end_idle();
+  reader_.begin_idle(executor_, [this, alive = alive_] {
+    if (*alive && reader_)
+      evict("terminating transaction: it was idle while others waited for a connection to read");
+  });
+}
+
+void Transaction::evict(std::string_view why) {
+  // First the session lets go of its statements: the connections are others' from the rollback on.
+  hooks_.evicted(Error(ErrorCode::kIdleInTransactionTimeout, std::string(why)));
+  rollback();
+}
+
+void Transaction::drop_reader() {
+  reader_ = {};
+  reader_idle_ = false;
 }
 
 void Transaction::leave_lane() {
   if (ticket_ != 0) database_->lane().leave(std::exchange(ticket_, 0));
 }
 
-Status Transaction::savepoint(const std::string& name, Variables::Mark mark) {
+Status Transaction::savepoint(const std::string& name, Marks marks) {
   if (writer_ != nullptr) BOP_TRY(writer_->execute(fmt::format("SAVEPOINT s{}", savepoints_.size())));
-  savepoints_.push_back({name, mark, own_catalog_, changed_tables_, dropped_sequences_.size()});
+  savepoints_.push_back({name, marks, own_catalog_, changed_tables_, dropped_sequences_.size()});
   return {};
 }
 
@@ -254,7 +294,22 @@ Status Transaction::release_savepoint(const std::string& name) {
   return {};
 }
 
-Result<Variables::Mark> Transaction::rollback_to(const std::string& name) {
+Result<Transaction::Marks> Transaction::savepoint_marks(const std::string& name) const {
+  const auto found = std::ranges::find(savepoints_.rbegin(), savepoints_.rend(), name, &Savepoint::name);
+  if (found == savepoints_.rend()) {
+    return bop::fail(ErrorCode::kInvalidSavepoint, "savepoint \"{}\" does not exist", name);
+  }
+  if (lost_) {
+    return std::unexpected(error(ErrorCode::kInFailedTransaction,
+                                 "savepoint \"{}\" is lost: the statement that failed took the whole "
+                                 "transaction back",
+                                 name)
+                               .hint("ROLLBACK ends the transaction."));
+  }
+  return found->marks;
+}
+
+Status Transaction::rollback_to(const std::string& name) {
   const auto found = std::ranges::find(savepoints_.rbegin(), savepoints_.rend(), name, &Savepoint::name);
   if (found == savepoints_.rend()) {
     return bop::fail(ErrorCode::kInvalidSavepoint, "savepoint \"{}\" does not exist", name);
@@ -264,9 +319,8 @@ Result<Variables::Mark> Transaction::rollback_to(const std::string& name) {
   own_catalog_ = found->own_catalog;
   changed_tables_ = found->changed_tables;
   dropped_sequences_.resize(found->dropped_sequences);
-  const Variables::Mark mark = found->mark;
   savepoints_.resize(depth + 1);
-  return mark;
+  return {};
 }
 
 Result<Csn> Transaction::commit() {
@@ -310,9 +364,13 @@ void Transaction::rollback() {
   forget();
 }
 
-void Transaction::fail() {
-  if (!savepoints_.empty() && writer_ != nullptr)
-    return;  // what lies behind the savepoint may be wanted again
+void Transaction::fail(bool keep) {
+  lost_ = writer_ != nullptr && writer_->rolled_back_by_itself();
+  if (!savepoints_.empty() && !lost_) {
+    // What lies behind a savepoint may be wanted again: changes, the snapshot, and portals that read.
+    if (writer_ == nullptr) end_statement(keep);
+    return;
+  }
   if (writer_ != nullptr) {
     writer_->rollback();
     writer_ = nullptr;
@@ -320,7 +378,7 @@ void Transaction::fail() {
     metrics().rollbacks_total.add();
     leave_lane();
   }
-  reader_ = {};
+  drop_reader();
 }
 
 void Transaction::give_up(const Error& why) {
@@ -330,6 +388,7 @@ void Transaction::give_up(const Error& why) {
   }
   if (reader_wait_ && !reader_wait_->lease && !reader_wait_->error) {
     reader_wait_->error = why;
+    (void)rows().cancel_reader(reader_wait_->ticket, why);
     hooks_.wake();
   }
   if (log_wait_ && !log_wait_->outcome) {
@@ -352,6 +411,8 @@ void Transaction::forget() {
   }
   if (reader_wait_) {
     reader_wait_->abandoned = true;
+    if (reader_wait_->timer) executor_.cancel(*reader_wait_->timer);
+    (void)rows().cancel_reader(reader_wait_->ticket, Error(ErrorCode::kCancelled, "the session ended"));
     reader_wait_.reset();
   }
   if (log_wait_) {
@@ -359,12 +420,13 @@ void Transaction::forget() {
     log_wait_.reset();
   }
   leave_lane();
-  reader_ = {};
+  drop_reader();
   own_catalog_.reset();
   savepoints_.clear();
   dropped_sequences_.clear();
   changed_tables_.clear();
   first_snapshot_.reset();
+  lost_ = false;
   active_ = false;
 }
 

@@ -61,13 +61,16 @@ class Transaction {
   // `nowait`: 55P03 at once when another transaction has the lane.
   [[nodiscard]] Result<bool> want_writer(bool nowait = false);
   [[nodiscard]] bool writing() const noexcept { return writer_ != nullptr; }
+  // A call of want_reader or want_writer has answered false.
+  [[nodiscard]] bool waits() const noexcept { return lane_wait_ || log_wait_ || reader_wait_; }
   // The connection that statements run on: the writer once there is one.
   [[nodiscard]] rowstore::Connection& connection() const;
   // READ COMMITTED: lets go of the snapshot and the reader, unless `keep` (open portals).
   void end_statement(bool keep);
   void set_idle(bool idle);  // the session waits for its client
 
-  // The catalog of the current state: own uncommitted DDL, else the snapshot's, else the newest.
+  // The catalog of the current state: own uncommitted DDL, else the snapshot's, else the newest. What is
+  // found in it, or not, counts as read: the gate rises to its commit.
   [[nodiscard]] std::shared_ptr<const sql::Catalog> catalog() const;
   void set_catalog(std::shared_ptr<const sql::Catalog> next) { own_catalog_ = std::move(next); }
   void sequence_dropped(Oid sequence) { dropped_sequences_.push_back(sequence); }
@@ -75,19 +78,28 @@ class Transaction {
   [[nodiscard]] const std::set<Oid>& changed_tables() const { return changed_tables_; }
 
   [[nodiscard]] Csn gate() const noexcept { return gate_; }
+  void forget_gate() noexcept { gate_ = Csn(); }  // of what was answered before, outside a transaction
   void raise_gate(Csn csn) { gate_ = std::max(gate_, csn); }
 
-  // Savepoints; `variables` marks travel with them.
-  [[nodiscard]] Status savepoint(const std::string& name, Variables::Mark mark);
+  // Savepoints. What the session has to take back with them travels as marks.
+  struct Marks {
+    Variables::Mark variables = 0;
+    std::uint64_t portals = 0;  // number of the newest
+  };
+  [[nodiscard]] Status savepoint(const std::string& name, Marks marks);
   [[nodiscard]] Status release_savepoint(const std::string& name);
-  [[nodiscard]] Result<Variables::Mark> rollback_to(const std::string& name);
+  // Of a savepoint that rollback_to can go back to.
+  [[nodiscard]] Result<Marks> savepoint_marks(const std::string& name) const;
+  [[nodiscard]] Status rollback_to(const std::string& name);
+  [[nodiscard]] std::uint64_t newest_savepoint_portals() const { return savepoints_.back().marks.portals; }
   [[nodiscard]] bool has_savepoints() const noexcept { return !savepoints_.empty(); }
 
   // Ends it. The Csn to gate the answer on. On an error everything is rolled back.
   [[nodiscard]] Result<Csn> commit();
   void rollback();
-  // A statement failed and no savepoint can be rolled back to: gives up the lane at once.
-  void fail();
+  // A statement failed. When no savepoint can be rolled back to, the lane and the snapshot are given up at
+  // once; otherwise READ COMMITTED lets go of its reader, unless `keep` (open portals).
+  void fail(bool keep);
   // Others wait for the connection that it has borrowed, or for the lane.
   [[nodiscard]] bool holds_up_others() const;
   // Gives up waiting for the lane or a reader (cancel, timeout): the next want_* answers `why`.
@@ -96,7 +108,7 @@ class Transaction {
  private:
   struct Savepoint {
     std::string name;
-    Variables::Mark mark;
+    Marks marks;
     std::shared_ptr<const sql::Catalog> own_catalog;
     std::set<Oid> changed_tables;
     std::size_t dropped_sequences;
@@ -108,24 +120,29 @@ class Transaction {
   [[nodiscard]] rowstore::RowStore& rows() const;
   [[nodiscard]] Result<bool> want_room_in_log();
   [[nodiscard]] Result<bool> start_writing();
+  void wait_for_reader();
   void leave_lane();
+  void drop_reader();
+  void evict(std::string_view why);
   void forget();
 
   std::shared_ptr<database::Database> database_;
   Executor& executor_;
   Hooks hooks_;
   bool active_ = false;
+  bool lost_ = false;  // SQLite took everything back, what lies behind the savepoints included
   Isolation isolation_ = Isolation::kReadCommitted;
   bool read_only_ = false;
 
   rowstore::ReaderLease reader_;
+  bool reader_idle_ = false;  // its pool was told so
   rowstore::Connection* writer_ = nullptr;
   database::WriterLane::Ticket ticket_ = 0;  // of the lane we hold
   std::shared_ptr<LaneWait> lane_wait_;
   std::shared_ptr<LogWait> log_wait_;
   std::shared_ptr<ReaderWait> reader_wait_;
   std::optional<Csn> first_snapshot_;
-  Csn gate_;
+  mutable Csn gate_;
 
   std::shared_ptr<const sql::Catalog> own_catalog_;
   std::vector<Savepoint> savepoints_;

@@ -85,12 +85,7 @@ Result<Progress> PgSession::step_utility(Run& run) {
       break;
     }
     case StatementKind::kLock: {
-      // The writer lane is the only lock there is, and excludes all other writers.
-      if (!in_block_) {
-        return fail(ErrorCode::kNoActiveTransaction, "LOCK TABLE can only be used in transaction blocks");
-      }
-      BOP_TRY(check_lock(*statement.node->lock_stmt));
-      BOP_LET(ready, transaction_.want_writer());
+      BOP_LET(ready, lock_tables(statement));
       if (!ready) return Progress::kWaiting;
       break;
     }
@@ -122,6 +117,8 @@ Result<Progress> PgSession::step_utility(Run& run) {
           }
           BOP_LET(ready, transaction_.want_writer());
           if (!ready) return Progress::kWaiting;
+          BOP_TRY(refuse_if_read(statement, nullptr));
+          BOP_TRY(settle_portals());
           BOP_TRY(run_ddl(run));
       }
       break;
@@ -144,12 +141,12 @@ Status PgSession::set_variable(const sql::ParsedStatement& statement) {
            Error(ErrorCode::kNoActiveTransaction, "SET LOCAL can only be used in transaction blocks"));
   }
   const auto change = [&](std::string_view variable, std::optional<std::string_view> value) -> Status {
-    if (variable == "TimeZone" && value && TimeZone::find(*value) == nullptr) {
-      return fail(ErrorCode::kInvalidArgument, "invalid value for parameter \"TimeZone\": \"{}\"", *value);
-    }
     if (variable == "transaction_isolation" && transaction_.has_snapshot()) {
       return fail(ErrorCode::kActiveTransaction,
                   "SET TRANSACTION ISOLATION LEVEL must be called before any query");
+    }
+    if (variable == "role" || (variable == "session_authorization" && value)) {
+      return set_role(value.value_or("none"));
     }
     BOP_LET(changed, variables_.set(variable, value, local));
     if (changed.inert) {
@@ -255,7 +252,8 @@ Status PgSession::answer_show(Run& run) {
       batch.append(Value::of_text(value));
       batch.append(Value::of_text(info.meaning));
     }
-    sink_->rows(batch);
+    run.described = true;
+    run.held.push_back(std::move(batch));
     return {};
   }
   BOP_LET(value, variables_.show(name));
@@ -273,6 +271,7 @@ Status PgSession::prepare_sql(const sql::ParsedStatementPtr& statement) {
   if (prepared_.contains(name)) {
     return fail(ErrorCode::kDuplicatePreparedStatement, "prepared statement \"{}\" already exists", name);
   }
+  BOP_TRY(check_prepared_limit());
   Prepared prepared;
   for (const pg::Node* type : BOP_PG_LIST(&prepare, argtypes)) {
     BOP_LET(resolved, sql::resolve_type(type, *statement));
@@ -420,6 +419,7 @@ Status PgSession::run_ddl(Run& run) {
     if (auto below = run.connection->take_error()) return std::unexpected(std::move(*below));
     return std::unexpected(done.error());
   }
+  BOP_TRY(refuse_if_read(*run.statement, done->catalog.get()));
   if (done->catalog != context.bind.catalog) transaction_.set_catalog(done->catalog);
   for (const Oid table : done->changed_tables) transaction_.table_changed(table);
   for (const Oid sequence : done->dropped_sequences) transaction_.sequence_dropped(sequence);
@@ -439,21 +439,6 @@ Result<sql::Catalog::Named> PgSession::find_relation(const PgQuery__RangeVar& na
   const auto found = catalog()->find(path_, schema, pg::text(name.relname));
   if (!found) return fail(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", shown);
   return found;
-}
-
-// All modes are one here: the writer lane, held to the end of the transaction.
-Status PgSession::check_lock(const PgQuery__LockStmt& lock) {
-  if (lock.nowait != 0) return fail(ErrorCode::kNotImplemented, "LOCK TABLE ... NOWAIT is not implemented");
-  for (const pg::Node* item : BOP_PG_LIST(&lock, relations)) {
-    BOP_LET(found, find_relation(*item->range_var));
-    if (catalog()->relation(found.oid) == nullptr) {
-      return std::unexpected(
-          error(ErrorCode::kWrongObjectType, "cannot lock relation \"{}\"", item->range_var->relname)
-              .detail(found.kind == 'i' ? "This operation is not supported for indexes."
-                                        : "This operation is not supported for sequences."));
-    }
-  }
-  return {};
 }
 
 }  // namespace bop::session

@@ -1,5 +1,7 @@
 // Roles and databases: CREATE, ALTER and DROP ROLE (USER, GROUP), CREATE and DROP DATABASE. They change the
 // system database, in a transaction of their own: not part of a transaction block.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <chrono>
 #include <set>
@@ -82,16 +84,57 @@ static Status apply_role_options(const pg::NodeList options, Role& role, const C
   return {};
 }
 
+// What a role owns, a line each: the databases and the objects of this one, then how many there are in
+// others.
+std::vector<std::string> PgSession::owned_by(Oid role) const {
+  std::map<Oid, std::string> here;
+  std::vector<std::string> elsewhere;
+  for (const auto& [name, entry] : node_.shared()->databases()) {
+    if (entry.owner == role) here.emplace(entry.oid, "owner of database " + name);
+    const auto database = node_.databases().find(entry.id);
+    if (!database) continue;
+    const Csn tip = static_cast<rowstore::RowStore&>(database->rows()).tip();
+    const auto catalog = std::static_pointer_cast<const sql::Catalog>(database->attachment_at(tip));
+    if (!catalog) continue;
+    std::map<Oid, std::string> owned;
+    const auto add = [&](std::string_view kind, const auto& object) {
+      if (object.owner != role) return;
+      const bool visible = catalog->find(path_, {}, object.name).oid == object.oid;
+      const sql::Schema* schema = catalog->schema(object.schema);
+      owned.emplace(object.oid,
+                    fmt::format("owner of {} {}{}{}", kind,
+                                visible || schema == nullptr ? "" : sql::quote_name(schema->name),
+                                visible || schema == nullptr ? "" : ".", sql::quote_name(object.name)));
+    };
+    for (const auto& [oid, schema] : catalog->schemas()) {
+      if (schema->owner == role) owned.emplace(oid, "owner of schema " + sql::quote_name(schema->name));
+    }
+    for (const auto& [oid, relation] : catalog->relations()) {
+      if (!relation->is_virtual()) add(relation->kind == 'v' ? "view" : "table", *relation);
+    }
+    for (const auto& [oid, sequence] : catalog->sequences()) add("sequence", *sequence);
+    if (entry.oid == entry_.oid) {
+      here.merge(owned);
+    } else if (!owned.empty()) {
+      elsewhere.push_back(
+          fmt::format("{} {} in database {}", owned.size(), owned.size() == 1 ? "object" : "objects", name));
+    }
+  }
+  std::vector<std::string> lines;
+  for (auto& [oid, line] : here) lines.push_back(std::move(line));
+  lines.insert(lines.end(), elsewhere.begin(), elsewhere.end());
+  return lines;
+}
+
 Status PgSession::start_shared_change(Run& run) {
   if (run.drop_until_ns != 0) BOP_TRY(check_interrupt());
   const sql::ParsedStatement& statement = *run.statement;
   const pg::Node& node = *statement.node;
+  if (node.node_case == PG_QUERY__NODE__NODE_CREATEDB_STMT ||
+      node.node_case == PG_QUERY__NODE__NODE_DROPDB_STMT) {
+    BOP_TRY(refuse_in_block(statement.command));
+  }
   if (in_block_ || transaction_.active()) {
-    if (node.node_case == PG_QUERY__NODE__NODE_CREATEDB_STMT ||
-        node.node_case == PG_QUERY__NODE__NODE_DROPDB_STMT) {
-      return fail(ErrorCode::kActiveTransaction, "{} cannot run inside a transaction block",
-                  statement.command);
-    }
     return fail(ErrorCode::kNotImplemented, "{} inside a transaction block is not implemented",
                 statement.command);
   }
@@ -171,13 +214,12 @@ Status PgSession::start_shared_change(Run& run) {
           return fail(ErrorCode::kDependentObjectsStillExist,
                       "cannot drop role {} because it is required by the database system", name);
         }
-        for (const auto& [database, entry] : shared->databases()) {
-          if (entry.owner == known->oid) {
-            return std::unexpected(error(ErrorCode::kDependentObjectsStillExist,
-                                         "role \"{}\" cannot be dropped because some objects depend on it",
-                                         name)
-                                       .detail(fmt::format("owner of database {}", database)));
-          }
+        const std::vector<std::string> owned = owned_by(known->oid);
+        if (!owned.empty()) {
+          return std::unexpected(error(ErrorCode::kDependentObjectsStillExist,
+                                       "role \"{}\" cannot be dropped because some objects depend on it",
+                                       name)
+                                     .detail(fmt::format("{}", fmt::join(owned, "\n"))));
         }
         doomed.push_back(known->oid);
       }

@@ -98,7 +98,7 @@ Result<Progress> PgSession::step_transaction(Run& run) {
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_SAVEPOINT:
       BOP_TRY(need_block("SAVEPOINT"));
       if (failed_) return aborted();
-      BOP_TRY(transaction_.savepoint(name, variables_.mark()));
+      BOP_TRY(transaction_.savepoint(name, {variables_.mark(), newest_portal_}));
       return Progress::kDone;
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_RELEASE:
       BOP_TRY(need_block("RELEASE SAVEPOINT"));
@@ -107,10 +107,12 @@ Result<Progress> PgSession::step_transaction(Run& run) {
       return Progress::kDone;
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_TO: {
       BOP_TRY(need_block("ROLLBACK TO SAVEPOINT"));
-      drop_portals();
       if (evicted_ || !transaction_.active()) return aborted();
-      BOP_LET(mark, transaction_.rollback_to(name));
-      variables_.undo_to(mark);
+      BOP_LET(marks, transaction_.savepoint_marks(name));
+      drop_portals_after(marks.portals);
+      if (transaction_.writing()) BOP_TRY(settle_portals());
+      BOP_TRY(transaction_.rollback_to(name));
+      variables_.undo_to(marks.variables);
       failed_ = false;
       refresh_settings();
       return Progress::kDone;

@@ -7,6 +7,8 @@
 #include <span>
 #include <utility>
 
+#include "sql/types/timezone.hpp"
+
 namespace bop::session {
 
 namespace {
@@ -174,6 +176,11 @@ Result<std::string> normalise_variable(const VariableInfo& info, std::string_vie
     case VariableKind::kString: break;
   }
   if (info.name == "DateStyle") return normalise_date_style(info, value);
+  if (info.name == "TimeZone") {
+    const TimeZone* zone = TimeZone::find(value);
+    if (zone == nullptr) return invalid(info, value);
+    return zone->name();
+  }
   if (info.name == "client_encoding") {
     std::string word = lower(value);
     std::erase_if(word, [](char c) { return c == '-' || c == '_' || c == ' '; });

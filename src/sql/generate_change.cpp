@@ -169,6 +169,7 @@ std::string Generator::assignments(Change& c, const std::vector<Assignment>& set
                      set.size() == 1 ? names : "(" + names + ")", outer, inner, check);
 }
 
+// bop_go_on() in the changes below ends a statement that is to stop between two rows.
 std::string Generator::update(Change& c) {
   std::string out = fmt::format("UPDATE {} AS r{} SET {}", table_name(c.target->relation->oid), c.target->id,
                                 assignments(c, c.set));
@@ -181,7 +182,7 @@ std::string Generator::update(Change& c) {
     out += " FROM (SELECT 1)";
   }
   if (c.where != nullptr) {
-    out += " WHERE " + condition(*c.where);
+    out += " WHERE bop_go_on() AND " + condition(*c.where);
   }
   return out + returning(c);
 }
@@ -209,14 +210,14 @@ std::string Generator::remove(Change& c) {
   if (c.from.empty()) {
     out = fmt::format("DELETE FROM {} AS r{}", table, c.target->id);
     if (c.where != nullptr) {
-      out += " WHERE " + condition(*c.where);
+      out += " WHERE bop_go_on() AND " + condition(*c.where);
     }
     return out + returning(c);
   }
   out = fmt::format("DELETE FROM {} WHERE rowid IN (SELECT r{}.rowid FROM {} AS r{} JOIN {}", table,
                     c.target->id, table, c.target->id, from_list(c.from));
   if (c.where != nullptr) {
-    out += " WHERE " + condition(*c.where);
+    out += " WHERE bop_go_on() AND " + condition(*c.where);
   }
   return out + ")" + returning(c);
 }

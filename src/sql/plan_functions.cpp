@@ -1,7 +1,7 @@
-// The functions of SQLite that plans call besides the kernels: bop_check_row, bop_meet_row,
-// bop_store_row, bop_single, bop_limit, bop_offset, bop_greatest, bop_least. Their FunctionContext is client
-// data of the connection, so that a pooled connection changes sessions without registering (and so without
-// re-preparing) anything.
+// The functions of SQLite that plans call besides the kernels: bop_check_row, bop_go_on,
+// bop_meet_row, bop_store_row, bop_single, bop_limit, bop_offset, bop_greatest, bop_least. Their
+// FunctionContext is client data of the connection, so that a pooled connection changes sessions without
+// registering (and so without re-preparing) anything.
 #include <memory>
 #include <new>
 
@@ -73,7 +73,20 @@ std::string failing_row(const RowCheck& check, int count, sqlite3_value** values
   return out + ").";
 }
 
+// True for the statement to go on.
+bool goes_on(sqlite3_context* c) {
+  FunctionContext* context = context_of(c);
+  if (context == nullptr || !context->stop) return true;
+  fail_with(c, *std::exchange(context->stop, std::nullopt));
+  return false;
+}
+
+void go_on(sqlite3_context* c, int, sqlite3_value**) {
+  if (goes_on(c)) sqlite3_result_int(c, 1);
+}
+
 void check_row(sqlite3_context* c, int argc, sqlite3_value** argv) {
+  if (!goes_on(c)) return;
   auto* check = static_cast<RowCheck*>(sqlite3_get_auxdata(c, 0));
   std::unique_ptr<RowCheck> fresh;
   if (check == nullptr) {
@@ -239,6 +252,7 @@ Status register_plan_functions(sqlite3* connection, FunctionContext* context) {
   scalar("bop_check_row", -1, SQLITE_UTF8, nullptr, check_row);
   scalar("bop_meet_row", 1, SQLITE_UTF8, nullptr, meet_row);
   scalar("bop_store_row", 1, SQLITE_UTF8, nullptr, store_row);
+  scalar("bop_go_on", 0, SQLITE_UTF8, nullptr, go_on);
   scalar("bop_limit", 1, kFlags, nullptr, limit);
   scalar("bop_offset", 1, kFlags, &second, limit);
   scalar("bop_greatest", -1, kFlags, nullptr, greatest);

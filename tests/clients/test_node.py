@@ -87,6 +87,108 @@ class Node(unittest.TestCase):
         writer.close()
         self.assertEqual(self.ask("SELECT count(*) FROM bop_locks"), [["0"]])
 
+    def failed(self, sql, connection):
+        error = connection.simple(sql)[-1].error
+        self.assertIsNotNone(error, sql)
+        return error["C"]
+
+    def connect_as(self, user, database):
+        return wire.Connection(self.node.host, self.node.port, user, "x", database, 10)
+
+    def test_a_client_that_never_sends_sync_does_not_hold_the_lane_for_ever(self):
+        self.node.flags = ["--idle-in-transaction-timeout-ms", "300"]
+        self.node.start()
+        self.ask("CREATE TABLE t (a int)")
+        silent = self.node.connect()
+        silent.send(wire.message(b"P", b"\0INSERT INTO t VALUES (1)\0\0\0") +
+                    wire.message(b"B", b"\0\0\0\0\0\0\0\0") + wire.message(b"E", b"\0\0\0\0\0") + wire.message(b"H"))
+        while silent.receive()[0] != b"C":
+            pass
+        self.ask("INSERT INTO t VALUES (2)")
+        silent.send(wire.message(b"S"))
+        kind, body = silent.receive()
+        self.assertEqual((kind, wire.parse_fields(body)["C"]), (b"E", "25P03"))
+        silent.close()
+        self.assertEqual(self.ask("SELECT a FROM t"), [["2"]])
+
+    def test_idle_readers_give_way_and_waits_are_limited(self):
+        self.node.flags = ["--reader-pool", "2", "--idle-in-transaction-timeout-ms", "1500"]
+        self.node.start()
+        self.ask("CREATE TABLE t (a int)")
+        holders = [self.node.connect() for _ in range(2)]
+        for holder in holders:
+            self.ask("BEGIN ISOLATION LEVEL REPEATABLE READ", holder)
+            self.ask("SELECT count(*) FROM t", holder)
+        other = self.node.connect()
+        self.ask("SET lock_timeout = '50ms'", other)
+        self.assertEqual(self.failed("SELECT 1", other), "55P03")
+        gone = self.node.connect()
+        gone.send(wire.message(b"Q", b"SELECT 1\0"))
+        gone.socket.close()
+        self.ask("SET lock_timeout = 0", other)
+        self.assertEqual(self.ask("SELECT count(*) FROM t", other), [["0"]])
+        self.assertEqual(sorted(str(holder.simple("SELECT 1")[-1].error is None) for holder in holders),
+                         ["False", "True"])
+        for connection in [*holders, other]:
+            connection.close()
+
+    def test_limits_of_roles_and_databases_hold(self):
+        self.node.start()
+        for sql in ("CREATE DATABASE small CONNECTION LIMIT 1", "CREATE ROLE expired LOGIN PASSWORD 'x' VALID UNTIL '2001-01-01'",
+                    "CREATE ROLE valid LOGIN PASSWORD 'x' VALID UNTIL 'infinity'",
+                    "CREATE ROLE nobody LOGIN PASSWORD 'x' CONNECTION LIMIT 0"):
+            self.ask(sql)
+        with self.assertRaisesRegex(wire.ConnectError, "password authentication failed"):
+            self.connect_as("expired", "bop")
+        with self.assertRaisesRegex(wire.ConnectError, "too many connections for role"):
+            self.connect_as("nobody", "bop")
+        first = self.connect_as("valid", "small")
+        with self.assertRaisesRegex(wire.ConnectError, "too many connections for database"):
+            self.connect_as("valid", "small")
+        self.node.connect("small").close()  # superusers pass
+        first.close()
+        deadline = time.monotonic() + 10
+        while self.ask("SELECT count(*) FROM pg_stat_activity WHERE datname = 'small'") != [["0"]]:
+            self.assertLess(time.monotonic(), deadline)
+        self.connect_as("valid", "small").close()
+
+    def test_sessions_are_ended(self):
+        self.node.start()
+        idle, busy = self.node.connect(), self.node.connect()
+        self.ask("SET idle_in_transaction_session_timeout = '100ms'", idle)
+        self.ask("BEGIN", idle)
+        kind, body = idle.receive()
+        self.assertEqual((kind, wire.parse_fields(body)["C"]), (b"E", "25P03"))
+        with self.assertRaises(wire.WireError):
+            idle.receive()
+        pid = self.ask("SELECT pg_backend_pid()", busy)[0][0]
+        busy.send(wire.message(b"Q", b"WITH RECURSIVE r(n) AS (SELECT 1::bigint UNION ALL SELECT n + 1 FROM r "
+                                     b"WHERE n < 1000000000) SELECT max(n) FROM r\0"))
+        self.assertEqual(self.ask(f"SELECT pg_terminate_backend({pid}, 10000)"), [["t"]])
+        fatal = []
+        with self.assertRaises(wire.WireError):
+            while True:
+                kind, body = busy.receive()
+                if kind == b"E":
+                    fatal.append(wire.parse_fields(body)["C"])
+        self.assertEqual(fatal[-1], "57P01")
+
+    def test_stages_are_timed(self):
+        self.node.flags = ["--log-slow-statement-ms", "1"]
+        self.node.start()
+        connection = self.node.connect()
+        connection.extended("SELECT count(*) FROM generate_series(1, 300000)", ())
+        connection.simple("CREATE TABLE t (a int)")
+        connection.close()
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.node.http_port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        for stage in ("wire", "parse", "bind", "execute", "commit", "durable", "flush"):
+            found = re.search(rf'bop_statement_stage_seconds_count{{stage="{stage}"}} (\d+)', text)
+            self.assertIsNotNone(found, stage)
+            self.assertGreater(int(found[1]), 0, stage)
+        with open(self.node.log, encoding="utf-8") as log:
+            self.assertIn("SELECT count(*) FROM generate_series(1, 300000)", log.read())
+
     def test_restart_keeps_url_and_data(self):
         self.node.start()
         self.ask("CREATE TABLE kept (a int PRIMARY KEY, b text)")

@@ -145,6 +145,57 @@ class Extended(Base):
         self.expect([parse("SELECT id FROM t"), bind(portal="p"), execute("p", 1), SYNC, execute("p", 1), SYNC],
                     "1", "2", "D 1", "s", "Z I", "E 34000", "Z I")
 
+    def test_a_portal_shows_what_was_there_when_it_was_opened(self):
+        self.expect([query("BEGIN"), query("INSERT INTO t VALUES (70, 'x')"),
+                     parse("SELECT id FROM t WHERE id >= 70 ORDER BY id", "s"), bind(statement="s", portal="p"),
+                     bind(statement="s", portal="q"), execute("p", 1), SYNC,
+                     query("INSERT INTO t SELECT max(id) + 1 FROM t"), execute("p", 1), SYNC,
+                     query("DELETE FROM t WHERE id >= 70"), execute("q"), SYNC, query("ROLLBACK")],
+                    "C BEGIN", "Z T", "C INSERT 0 1", "Z T", "1", "2", "2", "D 70", "s", "Z T", "C INSERT 0 1", "Z T",
+                    "C SELECT 0", "Z T", "C DELETE 2", "Z T", "D 70", "C SELECT 1", "Z T", "C ROLLBACK", "Z I")
+
+    def test_a_table_that_an_open_portal_reads_is_in_use(self):
+        for sql in ("ALTER TABLE t ADD COLUMN b int", "TRUNCATE t", "DROP TABLE t"):
+            self.expect([query("BEGIN"), parse("SELECT id FROM t"), bind(portal="p"), execute("p", 1), SYNC, query(sql),
+                         query("ROLLBACK")],
+                        "C BEGIN", "Z T", "1", "2", "D 1", "s", "Z T", "E 55006", "Z E", "C ROLLBACK", "Z I")
+
+    def test_portals_from_before_a_savepoint_outlive_it(self):
+        self.expect([query("BEGIN"), query("INSERT INTO t VALUES (80, 'x')"),
+                     parse("SELECT id FROM t ORDER BY id", "s"), bind(statement="s", portal="p"), execute("p", 1), SYNC,
+                     query("SAVEPOINT a"), bind(statement="s", portal="q"), execute("q", 1), SYNC,
+                     query("INSERT INTO t VALUES (81, 'x')"), query("SELECT 1/0"), execute("p", 1), SYNC,
+                     query("ROLLBACK TO a"), execute("p", 2), SYNC, execute("q", 1), SYNC, query("ROLLBACK")],
+                    "C BEGIN", "Z T", "C INSERT 0 1", "Z T", "1", "2", "D 1", "s", "Z T", "C SAVEPOINT", "Z T", "2",
+                    "D 1", "s", "Z T", "C INSERT 0 1", "Z T", "E 22012", "Z E", "E 25P02", "Z E", "C ROLLBACK", "Z T",
+                    "D 2", "D 3", "s", "Z T", "E 34000", "Z E", "C ROLLBACK", "Z I")
+
+    def test_rows_of_changes_and_commands_come_in_parts(self):
+        self.expect([parse("INSERT INTO t SELECT g FROM generate_series(90, 94) g RETURNING id"), bind(), execute(limit=2),
+                     execute(limit=2), execute(limit=2), execute(limit=2), SYNC,
+                     parse("SHOW search_path"), bind(), execute(limit=1), execute(limit=1), SYNC,
+                     query("DELETE FROM t WHERE id >= 90")],
+                    "1", "2", "D 90", "D 91", "s", "D 92", "D 93", "s", "D 94", "C INSERT 0 1", "C INSERT 0 0", "Z I",
+                    "1", "2", 'D "$user", public', "s", "C SHOW", "Z I", "C DELETE 5", "Z I")
+
+    def test_result_formats_of_a_command_are_counted(self):
+        self.expect([parse("SHOW ALL"), bind(results=(1, 1)), SYNC, parse("SHOW search_path"), bind(results=(0, 0)), SYNC],
+                    "1", "E 08P01", "Z I", "1", "E 08P01", "Z I")
+
+    def test_as_many_parameters_as_the_protocol_counts(self):
+        places = ",".join(f"(${i})" for i in range(1, 65536))
+        self.expect([query("CREATE TABLE wide (a int PRIMARY KEY, b int NOT NULL DEFAULT 7)"),
+                     parse(f"INSERT INTO wide VALUES {places}"),
+                     message(b"B", b"\0\0" + struct.pack("!hH", 0, 65535) +
+                             b"".join(struct.pack("!i", len(str(i))) + str(i).encode() for i in range(65535)) +
+                             struct.pack("!h", 0)),
+                     execute(), SYNC, query("DROP TABLE wide")],
+                    "C CREATE TABLE", "Z I", "1", "2", "C INSERT 0 65535", "Z I", "C DROP TABLE", "Z I")
+
+    def test_vacuum_in_a_pipeline(self):
+        self.expect([parse("SELECT 1"), bind(), execute(), parse("VACUUM"), bind(), execute(), SYNC],
+                    "1", "2", "D 1", "C SELECT 1", "1", "2", "E 25001", "Z I")
+
     def test_statement_survives_sync_and_close_is_quiet(self):
         self.expect([parse("SELECT 7", "seven"), SYNC, bind(statement="seven"), execute(), SYNC, close(b"S", "seven"),
                      close(b"S", "never"), close(b"P", "never"), SYNC, bind(statement="seven"), SYNC],

@@ -227,7 +227,7 @@ TEST(Connection, ReadersWaitInTurnForABoundedPool) {
   std::vector<int> order;
   std::vector<ReaderLease> leases;
   for (int i = 0; i < 2; ++i) {
-    w.node->rows().borrow_reader(w.node->executor(), [&, i](Result<ReaderLease> lease) {
+    w.node->rows().borrow_reader(w.node->executor(), {}, [&, i](Result<ReaderLease> lease) {
       ASSERT_TRUE(lease.has_value());
       order.push_back(i);
       leases.push_back(std::move(*lease));

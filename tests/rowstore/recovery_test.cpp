@@ -174,7 +174,8 @@ TEST_F(Recovery, AfterAFailedLogWriteARetreatLeavesWhatIsCommittedReadable) {
       << "runs ahead of the log: the gate holds such answers back";
   node->databases().retreat_all(error(ErrorCode::kPoisoned, "test"), node->executor());
   std::optional<Result<ReaderLease>> lent;
-  node->rows().borrow_reader(node->executor(), [&](Result<ReaderLease> lease) { lent = std::move(lease); });
+  node->rows().borrow_reader(node->executor(), {},
+                             [&](Result<ReaderLease> lease) { lent = std::move(lease); });
   while (world.run_one()) {
   }
   EXPECT_LE(node->rows().tip(), node->databases().gate().released());

@@ -112,6 +112,12 @@ class SessionInfo {
   [[nodiscard]] virtual Status check_interrupt() = 0;
   // Sleeps; returns early with 57014.
   [[nodiscard]] virtual Status sleep_us(std::int64_t microseconds) = 0;
+  // pg_cancel_backend and pg_terminate_backend; the latter waits up to `timeout_ms` for the end.
+  [[nodiscard]] virtual Result<bool> signal_backend(std::int32_t pid, bool terminate,
+                                                    std::int64_t timeout_ms) {
+    (void)pid, (void)terminate, (void)timeout_ms;
+    return fail(ErrorCode::kNotImplemented, "there are no other sessions here");
+  }
 };
 
 class Sequences {
@@ -148,6 +154,9 @@ struct FunctionContext {
   Clock* clock = nullptr;  // nullptr = the system's
   Random* random = nullptr;
   std::optional<Error> error;  // of the kernel that failed last; the session takes and clears it
+  // The statement is to end with this: the next kernel fails with it. (An interrupt would make SQLite take
+  // the whole transaction back, savepoints included.)
+  std::optional<Error> stop;
   std::string version = "PostgreSQL 15.0 (BOP)";
   std::unique_ptr<RegexCache> regexes;
   double seed_state = -1;  // of setseed

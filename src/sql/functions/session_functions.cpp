@@ -44,6 +44,13 @@ Returned set_config(Call& c) {
   return OwnedValue::of_text(std::move(v));
 }
 
+Returned signal_backend(Call& c, bool terminate) {
+  BOP_LET(s, session(c));
+  const std::int64_t timeout_ms = c.size() > 1 ? c.integer(1) : 0;
+  BOP_LET(sent, s->signal_backend(static_cast<std::int32_t>(c.integer(0)), terminate, timeout_ms));
+  return OwnedValue::of_bool(sent);
+}
+
 Returned sleep(Call& c) {
   BOP_LET(s, session(c));
   const double seconds = c[0].kind == Value::Kind::kInt ? static_cast<double>(c.integer(0)) : c[0].real;
@@ -115,6 +122,8 @@ void add_session_functions(Implementations& all) {
     }));
   }
   all.push_back(scalar("pg_sleep", sleep));
+  all.push_back(scalar("pg_cancel_backend", [](Call& c) { return signal_backend(c, false); }));
+  all.push_back(scalar("pg_terminate_backend", [](Call& c) { return signal_backend(c, true); }));
   all.push_back(scalar("pg_size_pretty",
                        [](Call& c) { return text_result(size_text(Numeric::of_int(c.integer(0)))); }));
   all.push_back(scalar("pg_size_pretty_numeric",
@@ -289,8 +298,6 @@ void add_session_functions(Implementations& all) {
                         "to_regoper",
                         "to_regoperator",
                         "to_regcollation",
-                        "pg_cancel_backend",
-                        "pg_terminate_backend",
                         "pg_stat_get_numscans",
                         "row_security_active_name",
                         "row_security_active",

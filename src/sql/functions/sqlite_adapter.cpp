@@ -45,6 +45,7 @@ bool any_null(std::span<const Value> args) { return std::ranges::any_of(args, &V
 void run_scalar(sqlite3_context* sc, int n, sqlite3_value** v) {
   const Slot& slot = *static_cast<Slot*>(sqlite3_user_data(sc));
   FunctionContext& context = *slot.binding->context;
+  if (context.stop) return report(sc, context, *std::exchange(context.stop, std::nullopt));
   const Arguments arguments(n, v);
   std::span<const Value> args = arguments.span();
   const ArgTypes* types = nullptr;

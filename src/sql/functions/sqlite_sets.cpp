@@ -122,7 +122,12 @@ int filter(sqlite3_vtab_cursor* cursor, int, const char*, int n, sqlite3_value**
   return advance(c);
 }
 
-int next(sqlite3_vtab_cursor* c) { return advance(static_cast<SetCursor*>(c)); }
+int next(sqlite3_vtab_cursor* cursor) {
+  auto* c = static_cast<SetCursor*>(cursor);
+  FunctionContext& context = *static_cast<SetTable*>(c->pVtab)->slot->binding->context;
+  if (context.stop) return fail_table(c, *std::exchange(context.stop, std::nullopt));
+  return advance(c);
+}
 int eof(sqlite3_vtab_cursor* c) { return static_cast<SetCursor*>(c)->at_end ? 1 : 0; }
 
 int column(sqlite3_vtab_cursor* cursor, sqlite3_context* sc, int i) {

@@ -1,6 +1,7 @@
 #include "wire/pg/connection.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/assert.hpp"
 #include "base/metrics.hpp"
@@ -23,6 +24,7 @@ Connection::~Connection() { close(); }
 void Connection::feed(std::string_view bytes) {
   BOP_ASSERT(!working_);
   if (phase_ == Phase::kClosing) return;
+  if (input_.empty()) message_since_ns_ = system_clock().steady_ns();
   if (!input_.empty()) {
     input_.append(bytes);
     work();
@@ -134,9 +136,21 @@ bool Connection::take_startup(std::string_view& rest) {
 
 // --------------------------------------------------------------------------------------------------- output
 
-std::string_view Connection::sendable() { return output_.sendable(services_.factory.released()); }
+std::string_view Connection::sendable() {
+  const std::string_view bytes = output_.sendable(services_.factory.released());
+  for (; answered_freed_ < answered_.size(); ++answered_freed_) {
+    Trace& trace = answered_[answered_freed_];
+    if (trace.end > sent_bytes_ + bytes.size()) break;
+    trace.times.enter(Stage::kFlush);
+  }
+  return bytes;
+}
 
-void Connection::sent(std::size_t bytes) { output_.consume(bytes); }
+void Connection::sent(std::size_t bytes) {
+  output_.consume(bytes);
+  sent_bytes_ += bytes;
+  finish_traces(sent_bytes_);
+}
 
 void Connection::gate_failed(const Error& e) {
   if (!output_.held_by()) return;
@@ -180,6 +194,8 @@ void Connection::close() {
   if (key_.process_id != 0) services_.cancel_keys.release(key_.process_id);
   key_ = {};
   operation_ = Operation::kNone;
+  end_trace();
+  finish_traces(std::numeric_limits<std::uint64_t>::max());
   session_.reset();
   login_.reset();
 }

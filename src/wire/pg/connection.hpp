@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -62,6 +63,10 @@ class Connection final : private session::ReplySink {
 
   // False while an operation waits or the client reads too slowly: then leave bytes in the socket.
   [[nodiscard]] bool wants_input() const;
+  // An operation waits for something else than room in the output: the lane, a reader, the log.
+  [[nodiscard]] bool is_waiting() const {
+    return operation_ != Operation::kNone && progress_ == session::Progress::kWaiting && !saw_full_;
+  }
   // Nothing more will be read or produced: close the socket once everything was sent.
   [[nodiscard]] bool is_closing() const noexcept { return phase_ == Phase::kClosing; }
   [[nodiscard]] bool is_authenticated() const noexcept { return session_ != nullptr; }
@@ -108,8 +113,14 @@ class Connection final : private session::ReplySink {
   void after_operation(Operation operation);
   void ready_for_query();
 
-  // Times the statement that begins; `text` is what the slow-statement log shows of it.
-  void begin_trace(std::string_view text);
+  // ---- times of statements
+  // Enters `stage` of the statement that is being told, or begins one; the one that was executed before is
+  // told to its end.
+  void trace_stage(Stage stage);
+  void trace_text(std::string_view text);  // what the slow-statement log shows
+  // The statement is answered: what is left of it is the way of its answer.
+  void end_trace();
+  void finish_traces(std::uint64_t sent_bytes);
 
   // An error of the extended protocol: everything up to Sync is skipped.
   void extended_error(const Error& e);
@@ -125,6 +136,7 @@ class Connection final : private session::ReplySink {
   void command_complete(std::string_view tag) override;
   void empty_query() override;
   void portal_suspended() override;
+  void stage(Stage stage) override;
   void error(const Error& e) override;
   void notice(session::Severity severity, const Error& e) override;
   void parameter_status(std::string_view name, std::string_view value) override;
@@ -141,10 +153,19 @@ class Connection final : private session::ReplySink {
   std::unique_ptr<session::Session> session_;
   std::string input_;  // an incomplete message, or what waits behind an operation
   OutputQueue output_;
-  std::vector<ResultColumn> columns_;    // of the rows that come next
-  std::optional<StatementTrace> trace_;  // of the operation in progress
-  std::string trace_text_;
-  std::optional<ErrorCode> trace_error_;
+  std::vector<ResultColumn> columns_;  // of the rows that come next
+  struct Trace {
+    StatementTrace times;
+    std::string text;
+    std::optional<ErrorCode> error;
+    std::uint64_t end = 0;  // of its answer, in bytes of the connection
+  };
+  std::optional<Trace> trace_;  // of the statement that is being told or executed
+  bool trace_executed_ = false;
+  std::deque<Trace> answered_;      // their answers are not all sent
+  std::size_t answered_freed_ = 0;  // of them: the gate is behind them
+  std::uint64_t sent_bytes_ = 0;
+  std::int64_t message_since_ns_ = 0;  // when the message that comes next began to arrive or to wait
   std::optional<Error> stop_reason_;
   std::optional<Error> defect_;  // found where the sink has no way to answer; fatal at the operation's end
 

@@ -87,10 +87,6 @@ void Connection::after_operation(Operation ended) {
     return;
   }
   const bool failed = std::exchange(operation_failed_, false);
-  if (trace_ && ended != Operation::kCopyData) {
-    trace_->finish(trace_text_, trace_error_ ? &*trace_error_ : nullptr);
-    trace_.reset();
-  }
   Operation answered = ended;
   if (ended == Operation::kCopyData) {
     if (session_->in_copy()) return;
@@ -101,31 +97,65 @@ void Connection::after_operation(Operation ended) {
     answered = copy_is_extended_ ? Operation::kExecute : Operation::kQuery;
   }
   if (answered == Operation::kExecute) {
+    if (trace_) trace_->times.enter(Stage::kWire);
+    trace_executed_ = true;  // its commit comes with Sync
     if (failed) {
       session_->fail_extended();
       skip_to_sync_ = true;
     }
   } else {
     ready_for_query();
+    end_trace();
   }
+  message_since_ns_ = system_clock().steady_ns();
 }
 
 void Connection::ready_for_query() { write_ready_for_query(out(), session_->transaction_status()); }
 
 void Connection::extended_error(const Error& e) {
+  gate(session_->gate());
   write_error(out(), ErrorSeverity::kError, e);
+  if (trace_ && !trace_executed_) trace_->error = e.code();
   session_->fail_extended();
   skip_to_sync_ = true;
 }
 
+void Connection::trace_stage(Stage stage) {
+  if (trace_executed_) end_trace();
+  if (!trace_) {
+    trace_.emplace(StatementTrace(system_clock(), Stage::kWire, message_since_ns_), std::string(),
+                   std::nullopt, 0);
+  }
+  trace_->times.enter(stage);
+}
+
 // What may hold a password is not shown; the rest is short enough to be kept while the statement runs.
-void Connection::begin_trace(std::string_view text) {
+void Connection::trace_text(std::string_view text) {
   constexpr std::size_t kMostTextBytes = 200;
   const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
   const bool is_secret = !std::ranges::search(text, std::string_view("password"), same).empty();
-  trace_text_.assign(is_secret ? "(not shown: it names a password)" : text.substr(0, kMostTextBytes));
-  trace_error_.reset();
-  trace_.emplace(system_clock(), Stage::kExecute);
+  trace_->text.assign(is_secret ? "(not shown: it names a password)" : text.substr(0, kMostTextBytes));
+}
+
+// A statement that was only parsed or bound counts when that failed.
+void Connection::end_trace() {
+  const bool counts = trace_ && (trace_executed_ || trace_->error);
+  trace_executed_ = false;
+  if (counts) {
+    trace_->times.enter(output_.held_by() ? Stage::kDurable : Stage::kFlush);
+    trace_->end = sent_bytes_ + output_.unsent();
+    answered_.push_back(std::move(*trace_));
+  }
+  trace_.reset();
+}
+
+void Connection::finish_traces(std::uint64_t sent_bytes) {
+  while (!answered_.empty() && answered_.front().end <= sent_bytes) {
+    Trace& trace = answered_.front();
+    trace.times.finish(trace.text, trace.error ? &*trace.error : nullptr);
+    answered_.pop_front();
+    if (answered_freed_ > 0) --answered_freed_;
+  }
 }
 
 // ------------------------------------------------------------------------------------------- simple protocol
@@ -137,7 +167,9 @@ void Connection::on_query(std::string_view body) {
     write_error(out(), ErrorSeverity::kError, malformed("Query"));
     return ready_for_query();
   }
-  begin_trace(text);
+  trace_stage(Stage::kParse);
+  trace_text(text);
+  trace_executed_ = true;
   begin(Operation::kQuery, session_->start_query(std::string(text), *this));
 }
 
@@ -151,9 +183,13 @@ void Connection::on_parse(std::string_view body) {
   std::vector<Oid> types;
   for (std::size_t i = 0; i < count && !reader.failed(); ++i) types.push_back(reader.integer<Oid>());
   if (!reader.complete()) return extended_error(malformed("Parse"));
+  trace_stage(Stage::kParse);
+  trace_text(text);
   if (Status parsed = session_->parse(std::string(name), std::string(text), types); !parsed) {
     return extended_error(parsed.error());
   }
+  trace_->times.enter(Stage::kWire);
+  gate(session_->gate());
   write_empty(out(), Backend::kParseComplete);
 }
 
@@ -182,9 +218,12 @@ void Connection::on_bind(std::string_view body) {
   auto result_formats = read_formats(reader, reader.integer<std::uint16_t>());
   if (!result_formats) return extended_error(result_formats.error());
   if (!reader.complete()) return extended_error(malformed("Bind"));
+  trace_stage(Stage::kBind);
   const Status bound = session_->bind(std::string(portal), std::string(statement), std::move(parameters),
                                       std::move(*result_formats));
   if (!bound) return extended_error(bound.error());
+  trace_->times.enter(Stage::kWire);
+  gate(session_->gate());
   write_empty(out(), Backend::kBindComplete);
 }
 
@@ -201,6 +240,7 @@ void Connection::on_describe(std::string_view body) {
   if (kind == 'S') {
     auto description = session_->describe_statement(name);
     if (!description) return extended_error(description.error());
+    gate(session_->gate());
     write_parameter_description(out(), description->parameters);
     columns = std::move(description->columns);
     if (columns) set_result_columns(columns_, *columns, {});
@@ -233,7 +273,8 @@ void Connection::on_execute(std::string_view body) {
     if (!formats) return extended_error(formats.error());
     set_result_columns(columns_, **columns, *formats);
   }
-  begin_trace(portal.empty() ? "(unnamed portal)" : portal);
+  trace_stage(Stage::kExecute);
+  trace_text(session_->portal_text(portal));
   const auto most = limit > 0 ? static_cast<std::uint64_t>(limit) : 0;
   begin(Operation::kExecute, session_->start_execute(portal, most, *this));
 }
@@ -296,7 +337,7 @@ void Connection::portal_suspended() { write_empty(out(), Backend::kPortalSuspend
 
 void Connection::error(const Error& e) {
   operation_failed_ = true;
-  trace_error_ = e.code();
+  if (trace_) trace_->error = e.code();
   write_error(out(), ErrorSeverity::kError, e);
 }
 
@@ -304,6 +345,10 @@ void Connection::notice(session::Severity severity, const Error& e) { write_noti
 
 void Connection::parameter_status(std::string_view name, std::string_view value) {
   write_parameter_status(out(), name, value);
+}
+
+void Connection::stage(Stage stage) {
+  if (trace_) trace_->times.enter(stage);
 }
 
 void Connection::copy_in(const session::CopyFormat& format) {

@@ -87,6 +87,10 @@ void Connection::open_session() {
   login_.reset();
   if (!session) return fatal(session.error());
   session_ = std::move(*session);
+  session_->when_ended([this](Error why) {
+    stop_reason_ = std::move(why);
+    wake_();
+  });
   services_.cancel_keys.attach(key_.process_id, *session_);
   for (const auto& [name, value] : session_->reported_parameters())
     write_parameter_status(out(), name, value);

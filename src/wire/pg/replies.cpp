@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "base/assert.hpp"
 #include "sql/types/types.hpp"
 #include "wire/pg/message.hpp"
 
@@ -9,6 +10,7 @@ namespace bop::wire::pg {
 
 namespace {
 
+constexpr std::int32_t kNewestProtocol = 3 << 16;  // 3.0, as PostgreSQL 15 says it: with its major number
 constexpr std::size_t kMostRowBytes = std::size_t{1} << 30;
 
 void write_field(MessageWriter& message, char code, std::string_view text) {
@@ -103,6 +105,7 @@ void set_result_columns(std::vector<ResultColumn>& out, std::span<const session:
                         std::span<const session::Format> formats) {
   out.clear();
   for (std::size_t i = 0; i < columns.size(); ++i) {
+    BOP_ASSERT(formats.size() <= 1 || formats.size() == columns.size());
     const auto format = formats.empty() ? session::Format::kText : formats[formats.size() == 1 ? 0 : i];
     out.push_back({columns[i].type, columns[i].typmod, format == session::Format::kBinary});
   }
@@ -186,7 +189,7 @@ void write_backend_key(std::string& out, std::int32_t process_id, std::int32_t s
 
 void write_negotiate_version(std::string& out, std::span<const std::string> unknown_options) {
   MessageWriter message(out, Backend::kNegotiateProtocolVersion);
-  message.integer(std::int32_t{0}).integer(static_cast<std::int32_t>(unknown_options.size()));
+  message.integer(kNewestProtocol).integer(static_cast<std::int32_t>(unknown_options.size()));
   for (const std::string& option : unknown_options) message.string(option);
 }
 
