@@ -274,6 +274,7 @@ std::unique_ptr<FromNode> Binder::from_item(const pg::Node& node, Scope& scope, 
             if (cte->name != name) {
               continue;
             }
+            ++cte->references;
             leaf->entry = new_entry(RangeKind::kCte, std::move(alias), scope.depth);
             leaf->entry->cte = cte;
             leaf->entry->columns = cte->columns;

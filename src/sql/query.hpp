@@ -124,6 +124,7 @@ struct Cte {
   QueryRef query;
   bool recursive = false;
   int materialized = 0;  // 1 yes, -1 no
+  int references = 0;    // its own recursive one included
 };
 
 enum class RangeKind : std::uint8_t { kTable, kSubquery, kCte, kFunction, kExcluded };
