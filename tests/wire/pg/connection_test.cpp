@@ -72,7 +72,7 @@ TEST(Startup, NewerMinorAndUnknownOptionsAreNegotiated) {
   Conversation c;
   const auto answers = c.answers(startup({{"user", "bop"}, {"_pq_.compression", "1"}}, (3u << 16) | 2));
   ASSERT_EQ(types_of(answers), "vRSSSSSKZ");
-  EXPECT_EQ(answers[0].body, std::string("\0\0\0\0\0\0\0\1_pq_.compression\0", 25));
+  EXPECT_EQ(answers[0].body, std::string("\0\3\0\0\0\0\0\1_pq_.compression\0", 25));
 }
 
 TEST(Startup, MalformedPacketsEndTheConnection) {
