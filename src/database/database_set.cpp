@@ -11,6 +11,10 @@
 
 namespace bop::database {
 
+namespace {
+constexpr const char* kRemovedName = "removed";
+}  // namespace
+
 DatabaseSet::DatabaseSet(DatabaseSetOptions options)
     : options_(std::move(options)), gate_(std::make_shared<OutputGate>()) {}
 
@@ -69,6 +73,11 @@ Status DatabaseSet::recover() {
   }
   std::vector<std::shared_ptr<Database>> databases;
   for (const DatabaseId id : ids) {
+    BOP_LET(removed, is_removed(id));
+    if (removed) {
+      BOP_TRY(remove_files(id));
+      if (id != kSystemDatabase) continue;
+    }
     BOP_LET(database, make(id, id == kSystemDatabase ? "system" : ""));
     databases.push_back(database);
   }
@@ -223,15 +232,34 @@ Status DatabaseSet::drop_database(DatabaseId id) {
   return remove_files(id);
 }
 
-// A cut in between leaves a directory without some files: it is not listed, so the next start removes the
-// rest.
+Result<bool> DatabaseSet::is_removed(DatabaseId id) const {
+  BOP_LET(exists, options_.disk->exists(directory_of(id)));
+  if (!exists) return false;
+  BOP_LET(names, options_.disk->list(directory_of(id)));
+  return names.empty() || std::ranges::find(names, kRemovedName) != names.end();
+}
+
+// A mark goes in first and out last: with it, or with nothing at all in it, a directory is what is left of a
+// removal that was cut, and never taken for a database with some files missing.
 Status DatabaseSet::remove_files(DatabaseId id) {
   const std::string directory = directory_of(id);
   BOP_LET(exists, options_.disk->exists(directory));
   if (!exists) return {};
   BOP_LET(names, options_.disk->list(directory));
-  for (const std::string& name : names) BOP_TRY(options_.disk->remove(directory + "/" + name));
-  BOP_TRY(options_.disk->sync_directory(directory));
+  const std::string mark = directory + "/" + kRemovedName;
+  if (!names.empty()) {
+    if (std::ranges::find(names, kRemovedName) == names.end()) {
+      BOP_LET(file, options_.disk->open(mark, OpenMode::kOpenOrCreate));
+      BOP_TRY(file->sync());
+    }
+    BOP_TRY(options_.disk->sync_directory(directory));
+    for (const std::string& name : names) {
+      if (name != kRemovedName) BOP_TRY(options_.disk->remove(directory + "/" + name));
+    }
+    BOP_TRY(options_.disk->sync_directory(directory));
+    BOP_TRY(options_.disk->remove(mark));
+    BOP_TRY(options_.disk->sync_directory(directory));
+  }
   BOP_TRY(options_.disk->remove(directory));
   return options_.disk->sync_directory(options_.data_dir + "/db");
 }

@@ -1,6 +1,6 @@
 // All databases of a node: opened, recovered, created, dropped, checkpointed, and the log trimmed below them.
 //
-//   DATA/db/<id>/     files of one database (the engine's names)
+//   DATA/db/<id>/     files of one database (the engine's names); `removed`: they are being removed
 //
 // Opening: (1) `open` finds the directories, makes the system database if there is none, and replays the log
 // once from the smallest base, each record to its database. (2) The caller reads the list of databases from
@@ -104,6 +104,7 @@ class DatabaseSet {
   // One pass over the log for all of them; opens their engines.
   [[nodiscard]] Status replay(std::span<const std::shared_ptr<Database>> databases);
   [[nodiscard]] Status remove_files(DatabaseId id);
+  [[nodiscard]] Result<bool> is_removed(DatabaseId id) const;
   [[nodiscard]] bool holds_log(Database& database) const;
 
   DatabaseSetOptions options_;

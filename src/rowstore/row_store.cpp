@@ -57,9 +57,10 @@ Result<Lsn> RowStore::recover_begin() {
   BOP_LET(manifest, read_manifest(disk, state.directory, id));
   BOP_LET(file, PageFile::open(disk, state.directory + "/" + kMainFileName, id));
   state.file = std::move(file);
-  if (!manifest) {
+  if (!manifest || manifest->base == Lsn()) {
     // New, or its creation was cut: nothing of it is anywhere but perhaps in the log.
-    manifest.emplace();
+    const bool is_new = !manifest;
+    if (is_new) manifest.emplace();
     manifest->timeline = state.database.port().group().timeline();
     std::array<std::byte, kPageBytes> first;
     make_first_page(first);
@@ -67,7 +68,7 @@ Result<Lsn> RowStore::recover_begin() {
     BOP_TRY(state.file->write(PageNo(1), first));
     BOP_TRY(state.file->sync());
     BOP_TRY(disk.sync_directory(state.directory));
-    BOP_TRY(write_manifest(disk, state.directory, id, *manifest));
+    if (is_new) BOP_TRY(write_manifest(disk, state.directory, id, *manifest));
   }
   state.manifest = std::move(*manifest);
   state.base = state.manifest.base.value;

@@ -23,6 +23,13 @@ Binder::Binder(const ParsedStatementPtr& statement, const BindContext& context,
   }
 }
 
+// A recursive query refers to itself by way of its CTE: nothing would ever free it.
+Binder::~Binder() {
+  for (const auto& cte : recursive_ctes_) {
+    cte->query.reset();
+  }
+}
+
 void Binder::raise(Error e, int location) const {
   if (location >= 0 && e.fields().position == 0) {
     e.mut().position = position(location);

@@ -295,6 +295,7 @@ std::shared_ptr<Cte> Binder::bind_cte(const PgQuery__CommonTableExpr& def, bool 
   }
   name_output(*query);
   cte->query = std::move(query);
+  recursive_ctes_.push_back(cte);
   return cte;
 }
 

@@ -84,6 +84,9 @@ class Binder {
  public:
   Binder(const ParsedStatementPtr& statement, const BindContext& context,
          std::span<const Oid> parameter_types);
+  ~Binder();
+  Binder(const Binder&) = delete;
+  Binder& operator=(const Binder&) = delete;
 
   // ---- bind_select.cpp, bind_set_operation.cpp, bind_from.cpp
   QueryRef select(const PgQuery__SelectStmt& stmt, Scope* parent, bool resolve_unknown);
@@ -246,6 +249,8 @@ class Binder {
   std::vector<bool> fixed_;  // the client said the type
   int next_entry_ = 1;
   int next_cte_ = 1;
+  std::vector<std::shared_ptr<Cte>>
+      recursive_ctes_;  // their queries refer to them: the circles are cut at the end
   int depth_of_views_ = 0;
   const Relation* view_ = nullptr;  // the view whose query is being bound
   bool text_hidden_ = false;

@@ -99,6 +99,30 @@ TEST_P(SystemDiskOf, TheEventDescriptorTellsOfCompletions) {
   EXPECT_TRUE(ran);
 }
 
+// No test that kills processes can tell a durable write from one that only reached the page cache: so the
+// descriptors are asked.
+TEST_P(SystemDiskOf, DurableWritesGoThroughADescriptorThatSyncsEachOfThem) {
+  const std::string path = folder_.path() + "/f";
+  auto file = std::move(*disk_->open(path, OpenMode::kCreate));
+  const auto synchronous = [&] {
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+      std::error_code failure;
+      if (std::filesystem::read_symlink(entry.path(), failure) != path) continue;
+      const int flags = ::fcntl(std::stoi(entry.path().filename()), F_GETFL);
+      if ((flags & O_DSYNC) != 0 && (flags & O_ACCMODE) == O_WRONLY) ++count;
+    }
+    return count;
+  };
+  EXPECT_EQ(synchronous(), 0U);
+  const Aligned buffer(kDiskBlockBytes, 'x');
+  bool ran = false;
+  file->write_durable(ByteOffset(0), buffer.span(), [&](Status status) { ran = status.has_value(); });
+  disk_->wait();
+  EXPECT_TRUE(ran);
+  EXPECT_EQ(synchronous(), 1U);
+}
+
 TEST_P(SystemDiskOf, AWriteInFlightOutlivesItsFileAndAFailureIsTold) {
   const Aligned buffer(kDiskBlockBytes, 'x');
   bool ran = false;

@@ -381,6 +381,29 @@ TEST_F(Recovery, ABaseWaitsForTheCommitsWhosePagesTheBackfillLeftOut) {
   EXPECT_EQ(node->read("SELECT count(*) || ',' || sum(length(b)) FROM t"), "40,36000");
 }
 
+TEST_F(Recovery, ARemovalThatIsCutAnywhereIsFinishedByTheNextStart) {
+  start();
+  for (std::uint64_t call = 1; call <= 24; ++call) {
+    SCOPED_TRACE(call);
+    const auto id = static_cast<std::uint32_t>(100 + call);  // ids are never used again
+    BOP_OK(node->databases().create_database(DatabaseId(id), "short"));
+    BOP_OK(node->commit("CREATE TABLE q(a)", id));
+    BOP_OK(node->checkpoint(id));
+    BOP_OK(node->commit("INSERT INTO q VALUES(1)", id));
+    BOP_OK(node->wait_durable());
+    disk.fail_call(call, SimFault::kIo, true);
+    static_cast<void>(node->databases().drop_database(DatabaseId(id)));
+    cut();
+    disk.clear_faults();
+    start();
+    BOP_OK(node->databases().reconcile({}));
+    EXPECT_EQ(node->database(id), nullptr);
+    auto left = disk.exists("/data/db/" + std::to_string(id));
+    BOP_OK(left);
+    EXPECT_FALSE(*left);
+  }
+}
+
 TEST_F(Recovery, AFullWalIsEmptiedUnderTheWriterLane) {
   SimNodeOptions options;
   options.rows.wal_limit = 200'000;
