@@ -156,13 +156,15 @@ Result<bool> RowStore::backfill(State& state, Run& run) {
     state.backfilled_generation = generation;
     state.backfilled_frames = static_cast<std::uint32_t>(std::max(done, 0));
   }
+  // Also when the base stays: the pin still keeps the WAL from being restarted over frames that only the file
+  // would hold then.
+  if (auto synced = run.instance->file().sync(); !synced) {
+    return std::unexpected(stop_writing(state, synced.error()));
+  }
   // A WAL that was restarted since the marker had been brought into the file whole.
   if (!restarted && static_cast<std::uint32_t>(std::max(done, 0)) < run.marker.frame) return false;
   if (run.marker.lsn <= state.manifest.base) return false;
 
-  if (auto synced = run.instance->file().sync(); !synced) {
-    return std::unexpected(stop_writing(state, synced.error()));
-  }
   return true;
 }
 

@@ -91,6 +91,9 @@ Status RowStore::recover_end(Lsn end) {
   std::lock_guard files(state.files_mutex);
   BOP_ASSERT(state.applier);
   BOP_TRY(state.applier->finish());
+  // If a later sync fails, what was not synced by then is unknown, and only this instance's WAL can make it
+  // good.
+  if (state.applier->last_commit() != state.manifest.last_commit) BOP_TRY(state.file->sync());
   const Csn recovered = std::max(state.applier->last_commit(), state.manifest.base);
   BOP_ASSERT(recovered <= std::max(end, state.manifest.base));
   state.applier.reset();
