@@ -7,41 +7,12 @@
 
 #include "sql/functions/kernels.hpp"
 #include "sql/plan.hpp"
+#include "sql/sqlite_value.hpp"
 #include "sql/types/types.hpp"
 
 namespace bop::sql {
 
 namespace {
-
-Value value_of(sqlite3_stmt* statement, int column) {
-  switch (sqlite3_column_type(statement, column)) {
-    case SQLITE_INTEGER: return Value::of_int(sqlite3_column_int64(statement, column));
-    case SQLITE_FLOAT: return Value::of_real(sqlite3_column_double(statement, column));
-    case SQLITE_TEXT: {
-      const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement, column));
-      return Value::of_text({text, static_cast<std::size_t>(sqlite3_column_bytes(statement, column))});
-    }
-    case SQLITE_BLOB: {
-      const auto* blob = static_cast<const char*>(sqlite3_column_blob(statement, column));
-      return Value::of_blob({blob, static_cast<std::size_t>(sqlite3_column_bytes(statement, column))});
-    }
-    default: return Value::null();
-  }
-}
-
-void bind_value(sqlite3_stmt* statement, int index, const Value& v) {
-  switch (v.kind) {
-    case Value::Kind::kNull: sqlite3_bind_null(statement, index); return;
-    case Value::Kind::kInt: sqlite3_bind_int64(statement, index, v.integer); return;
-    case Value::Kind::kReal: sqlite3_bind_double(statement, index, v.real); return;
-    case Value::Kind::kText:
-      sqlite3_bind_text64(statement, index, v.bytes.data(), v.bytes.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
-      return;
-    case Value::Kind::kBlob:
-      sqlite3_bind_blob64(statement, index, v.bytes.data(), v.bytes.size(), SQLITE_TRANSIENT);
-      return;
-  }
-}
 
 // "(a, b)=(1, x)"
 std::string key_text(const Relation& table, const std::vector<std::int16_t>& columns, sqlite3_stmt* row) {
@@ -52,7 +23,7 @@ std::string key_text(const Relation& table, const std::vector<std::int16_t>& col
     const Column* column = table.find_column(columns[i]);
     names += (i == 0 ? "" : ", ") + column->name;
     std::string text = "null";
-    if (const Value value = value_of(row, static_cast<int>(i)); !value.is_null()) {
+    if (const Value value = column_value(row, static_cast<int>(i)); !value.is_null()) {
       text.clear();
       encode_text(column->type, column->typmod, value, codec, text);
     }

@@ -19,36 +19,12 @@ int count_characters(std::string_view s) {
       std::ranges::count_if(s, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
-// The highest parameter number in a tree. Walks by protobuf-c's descriptors, so that no kind of node is
-// forgotten.
+// The highest parameter number in a tree.
 void find_parameters(const ProtobufCMessage* message, int& highest) {
-  const ProtobufCMessageDescriptor* descriptor = message->descriptor;
-  if (descriptor == &pg_query__param_ref__descriptor) {
+  if (message->descriptor == &pg_query__param_ref__descriptor) {
     highest = std::max(highest, reinterpret_cast<const PgQuery__ParamRef*>(message)->number);
   }
-  const char* base = reinterpret_cast<const char*>(message);
-  for (unsigned i = 0; i < descriptor->n_fields; ++i) {
-    const ProtobufCFieldDescriptor& field = descriptor->fields[i];
-    if (field.type != PROTOBUF_C_TYPE_MESSAGE) {
-      continue;
-    }
-    if (field.label == PROTOBUF_C_LABEL_REPEATED) {
-      const std::size_t count = *reinterpret_cast<const std::size_t*>(base + field.quantifier_offset);
-      auto* const* items = *reinterpret_cast<ProtobufCMessage** const*>(base + field.offset);
-      for (std::size_t k = 0; k < count; ++k) {
-        find_parameters(items[k], highest);
-      }
-      continue;
-    }
-    if ((field.flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
-        *reinterpret_cast<const std::uint32_t*>(base + field.quantifier_offset) != field.id) {
-      continue;
-    }
-    if (const auto* child = *reinterpret_cast<ProtobufCMessage* const*>(base + field.offset);
-        child != nullptr) {
-      find_parameters(child, highest);
-    }
-  }
+  pg::for_each_child(message, [&](const ProtobufCMessage* child) { find_parameters(child, highest); });
 }
 
 Error syntax_error(const PgQueryError& e) {

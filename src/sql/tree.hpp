@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -30,6 +31,35 @@ using NodeList = std::span<Node* const>;
 // The last of a qualified name's parts.
 [[nodiscard]] inline std::string_view last_name(NodeList names) {
   return names.empty() ? std::string_view() : string_of(names.back());
+}
+
+// Calls `visit` with every message that `message` holds directly, in the order of its fields, by protobuf-c's
+// descriptors, so that no kind of node is forgotten. Absent ones are left out.
+template <class Visit>
+void for_each_child(const ProtobufCMessage* message, const Visit& visit) {
+  const char* base = reinterpret_cast<const char*>(message);
+  for (unsigned i = 0; i < message->descriptor->n_fields; ++i) {
+    const ProtobufCFieldDescriptor& field = message->descriptor->fields[i];
+    if (field.type != PROTOBUF_C_TYPE_MESSAGE) {
+      continue;
+    }
+    if (field.label == PROTOBUF_C_LABEL_REPEATED) {
+      const std::size_t count = *reinterpret_cast<const std::size_t*>(base + field.quantifier_offset);
+      auto* const* items = *reinterpret_cast<ProtobufCMessage** const*>(base + field.offset);
+      for (std::size_t k = 0; k < count; ++k) {
+        visit(items[k]);
+      }
+      continue;
+    }
+    if ((field.flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
+        *reinterpret_cast<const std::uint32_t*>(base + field.quantifier_offset) != field.id) {
+      continue;
+    }
+    if (const auto* child = *reinterpret_cast<ProtobufCMessage* const*>(base + field.offset);
+        child != nullptr) {
+      visit(child);
+    }
+  }
 }
 
 }  // namespace bop::sql::pg

@@ -10,8 +10,7 @@ namespace {
 // Where in an item's query a reference stands, as far as it matters for recursion.
 enum class Place { kAllowed, kNonRecursiveTerm, kSubquery, kOuterJoin, kIntersect, kExcept };
 
-// Finds the references of a query to names of WITH. The walk follows protobuf-c's descriptors, so that no
-// kind of node is forgotten; names that an inner WITH hides are not reported.
+// Finds the references of a query to names of WITH; names that an inner WITH hides are not reported.
 class References {
  public:
   using Found = std::function<void(const PgQuery__RangeVar&, Place)>;
@@ -117,26 +116,7 @@ class References {
   }
 
   void walk_fields(const ProtobufCMessage* message, Place place) {
-    const char* base = reinterpret_cast<const char*>(message);
-    for (unsigned i = 0; i < message->descriptor->n_fields; ++i) {
-      const ProtobufCFieldDescriptor& field = message->descriptor->fields[i];
-      if (field.type != PROTOBUF_C_TYPE_MESSAGE) {
-        continue;
-      }
-      if (field.label == PROTOBUF_C_LABEL_REPEATED) {
-        const std::size_t count = *reinterpret_cast<const std::size_t*>(base + field.quantifier_offset);
-        auto* const* items = *reinterpret_cast<ProtobufCMessage** const*>(base + field.offset);
-        for (std::size_t k = 0; k < count; ++k) {
-          walk(items[k], place);
-        }
-        continue;
-      }
-      if ((field.flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
-          *reinterpret_cast<const std::uint32_t*>(base + field.quantifier_offset) != field.id) {
-        continue;
-      }
-      walk(*reinterpret_cast<ProtobufCMessage* const*>(base + field.offset), place);
-    }
+    pg::for_each_child(message, [&](const ProtobufCMessage* child) { walk(child, place); });
   }
 
   Found found_;
