@@ -1,5 +1,7 @@
 // VACUUM, ANALYZE, CHECKPOINT.
-#include "base/log.hpp"
+#include <algorithm>
+#include <array>
+
 #include "session/pg_session.hpp"
 #include "sql/catalog/catalog.hpp"
 #include "sql/tree.hpp"
@@ -11,6 +13,11 @@ namespace pg = sql::pg;
 namespace {
 // Of one VACUUM, so that its transaction stays far below max_transaction_bytes; the next one goes on.
 constexpr std::uint32_t kMostPagesFreed = 32'768;
+
+// Of VACUUM; nothing of the kind is there to be told.
+constexpr std::array<std::string_view, 8> kWithoutEffect = {
+    "full",     "freeze",  "disable_page_skipping", "skip_locked", "index_cleanup", "process_toast",
+    "truncate", "parallel"};
 
 Result<bool> flag_of(const PgQuery__DefElem& option) {
   if (option.arg == nullptr) return true;
@@ -64,6 +71,7 @@ Result<bool> PgSession::maintain(Run& run) {
   if (vacuum && !transaction_.waits()) BOP_TRY(refuse_in_block("VACUUM"));
   bool analyze = !vacuum;
   bool verbose = false;
+  std::vector<std::string_view> ignored;
   for (const pg::Node* item : BOP_PG_LIST(&statement, options)) {
     const std::string_view option = pg::text(item->def_elem->defname);
     if (option == "analyze" && vacuum) {
@@ -72,14 +80,9 @@ Result<bool> PgSession::maintain(Run& run) {
     } else if (option == "verbose") {
       BOP_LET(on, flag_of(*item->def_elem));
       verbose = on;
-    } else if (!vacuum && option != "skip_locked") {
-      return std::unexpected(error(ErrorCode::kSyntaxError, "unrecognized {} option \"{}\"", name, option)
-                                 .at(run.statement->position(item->def_elem->location)));
-    } else if (option == "full" || option == "freeze" || option == "disable_page_skipping" ||
-               option == "skip_locked" || option == "index_cleanup" || option == "process_toast" ||
-               option == "truncate" || option == "parallel") {
-      notice(Severity::kNotice, error(ErrorCode::kNotImplemented,
-                                      "{} option \"{}\" is accepted and has no effect", name, option));
+    } else if (option == "skip_locked" ||
+               (vacuum && std::ranges::find(kWithoutEffect, option) != kWithoutEffect.end())) {
+      ignored.push_back(option);
     } else {
       return std::unexpected(error(ErrorCode::kSyntaxError, "unrecognized {} option \"{}\"", name, option)
                                  .at(run.statement->position(item->def_elem->location)));
@@ -91,8 +94,14 @@ Result<bool> PgSession::maintain(Run& run) {
   }
   BOP_LET(ready, transaction_.want_writer());
   if (!ready) return false;
+  // Once, however often it had to wait.
+  for (const std::string_view option : ignored) {
+    notice(Severity::kNotice,
+           error(ErrorCode::kNotImplemented, "{} option \"{}\" is accepted and has no effect", name, option));
+  }
 
   const auto now = catalog();
+  const bool owns_all = role_.superuser || entry_.owner == role_.oid;
   std::vector<std::string> tables;
   for (const pg::Node* item : BOP_PG_LIST(&statement, rels)) {
     const PgQuery__VacuumRelation& part = *item->vacuum_relation;
@@ -103,14 +112,12 @@ Result<bool> PgSession::maintain(Run& run) {
     }
     BOP_LET(found, find_relation(relation));
     const auto table = now->relation(found.oid);
-    if (!table || table->kind != 'r' || table->is_virtual() ||
-        (table->owner != role_.oid && !role_.superuser)) {
+    const bool is_table = table && table->kind == 'r' && !table->is_virtual();
+    if (!is_table || (table->owner != role_.oid && !owns_all)) {
       const std::string_view verb = vacuum ? "vacuum" : "analyze";
-      const bool is_table = table && table->kind == 'r' && !table->is_virtual();
       const std::string why = is_table ? fmt::format("only table or database owner can {} it", verb)
                                        : fmt::format("cannot {} non-tables or special system tables", verb);
-      notice(Severity::kWarning,
-             error(ErrorCode::kWrongObjectType, "skipping \"{}\" --- {}", relation.relname, why));
+      notice(Severity::kWarning, error(ErrorCode::kWarning, "skipping \"{}\" --- {}", relation.relname, why));
       continue;
     }
     for (const pg::Node* column : BOP_PG_LIST(&part, va_cols)) {
@@ -122,20 +129,28 @@ Result<bool> PgSession::maintain(Run& run) {
     tables.push_back(sql::table_name(found.oid));
   }
   const bool all = BOP_PG_LIST(&statement, rels).size() == 0;
+  if (all && !owns_all) {
+    for (const auto& [oid, table] : now->relations()) {
+      if (table->kind == 'r' && !table->is_virtual() && table->owner == role_.oid) {
+        tables.push_back(sql::table_name(oid));
+      }
+    }
+  }
   auto& rows = static_cast<rowstore::RowStore&>(database_->rows());
   rowstore::Connection& writer = transaction_.connection();
-  if (vacuum) {
+  // Free pages are the database's: whoever may vacuum one of its tables gives them back.
+  if (vacuum && ((all && owns_all) || !tables.empty())) {
     BOP_LET(freed, rows.incremental_vacuum(writer, kMostPagesFreed));
     if (verbose) {
       notice(Severity::kInfo,
-             error(ErrorCode::kObjectInUse, "{} free pages of the database were given back", freed));
+             error(ErrorCode::kNotice, "{} free pages of the database were given back", freed));
     }
     if (freed == kMostPagesFreed) {
       notice(Severity::kNotice,
-             error(ErrorCode::kObjectInUse, "{} pages were given back; the next VACUUM goes on", freed));
+             error(ErrorCode::kNotice, "{} pages were given back; the next VACUUM goes on", freed));
     }
   }
-  if (analyze && (all || !tables.empty())) BOP_TRY(rows.analyze(writer, tables));
+  if (analyze && ((all && owns_all) || !tables.empty())) BOP_TRY(rows.analyze(writer, tables));
   return true;
 }
 

@@ -37,10 +37,7 @@ void write_report(std::string& out, Backend type, std::string_view severity, con
 
 // What is absent or goes along with something else is told with 00000: as a notice it is no failure.
 std::string_view notice_state(session::Severity severity, const Error& e) {
-  // A warning that something was passed over.
-  if (severity == session::Severity::kWarning)
-    return e.code() == ErrorCode::kWrongObjectType ? "01000" : e.sqlstate();
-  if (severity == session::Severity::kInfo) return "00000";
+  if (severity == session::Severity::kWarning) return e.sqlstate();
   switch (e.code()) {
     case ErrorCode::kUndefinedTable:
     case ErrorCode::kUndefinedColumn:
