@@ -8,6 +8,7 @@ Database::Database(DatabaseId id, std::string name, raft::Group& group, OutputGa
     : id_(id),
       name_(std::move(name)),
       gate_(gate),
+      clock_(clock),
       port_(group, id),
       lane_(clock),
       sequences_([this](std::span<const std::byte> payload) {

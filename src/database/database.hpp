@@ -33,6 +33,7 @@ class Database {
   [[nodiscard]] std::string name() const;
   void rename(std::string name);
 
+  [[nodiscard]] Clock& clock() noexcept { return clock_; }
   [[nodiscard]] CommitPort& port() noexcept { return port_; }
   [[nodiscard]] OutputGate& gate() noexcept { return gate_; }
   [[nodiscard]] WriterLane& lane() noexcept { return lane_; }
@@ -55,6 +56,7 @@ class Database {
   mutable std::mutex name_mutex_;
   std::string name_;
   OutputGate& gate_;
+  Clock& clock_;
   CommitPort port_;
   WriterLane lane_;
   Sequences sequences_;

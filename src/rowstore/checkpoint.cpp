@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/log.hpp"
 #include "raft/group.hpp"
 #include "rowstore/row_store.hpp"
 #include "rowstore/state.hpp"
@@ -189,19 +190,27 @@ Result<Lsn> RowStore::publish(State& state, Run& run) {
   return state.manifest.base;
 }
 
-// A sync failed. Final: a later sync that succeeds would say nothing about the bytes of this one, nor would a
-// read. The old base stays true, and readers take the pages of this run from the WAL, which the pin has kept.
+// A sync failed, or a write of the manifest. Final: a later sync that succeeds would say nothing about the
+// bytes of this one, nor would a read. The old base stays true, and readers take the pages of this run from
+// the WAL, which the pin has kept.
 Error RowStore::stop_writing(State& state, const Error& cause) {
   const Error why =
-      error(ErrorCode::kPoisoned, "database {} cannot be written since a sync of its files failed: {}",
+      error(ErrorCode::kPoisoned, "database {} cannot be written since its files could not be: {}",
             state.database.id().value, cause.what())
           .hint("Reads of committed data go on. Check the disk, then restart the node.");
   {
     std::lock_guard lock(state.mutex);
     state.sync_failure = why;
+    state.retreating = true;
   }
-  if (auto done = retreat_to(state, std::nullopt, why); !done) return done.error();
-  return why;
+  log_error("a database takes no more writes", why);
+  const Status done = retreat_to(state, std::nullopt, why);
+  {
+    std::lock_guard lock(state.mutex);
+    state.retreating = false;
+  }
+  serve_waiting(state);
+  return done ? why : done.error();
 }
 
 void RowStore::checkpoint_end(const StatePtr& state, const std::shared_ptr<Run>& run, Result<Lsn> outcome) {

@@ -33,7 +33,7 @@ void ReaderLease::begin_idle(Executor& executor, std::move_only_function<void()>
   std::lock_guard lock(state.mutex);
   state.idle_holders.insert_or_assign(
       connection_.get(), RowStore::State::IdleHolder{state.next_holder++, &executor, std::move(evict),
-                                                     system_clock().steady_ns(), false});
+                                                     state.database.clock().steady_ns(), false});
   RowStore::watch_idle(state);
 }
 
@@ -83,7 +83,7 @@ RowStore::ReaderTicket RowStore::borrow_reader(Executor& executor, ReaderRequest
       if (!state_->retreating && state_->lent < state_->options.max_readers) continue;  // one came back
       const ReaderTicket ticket = state_->next_ticket++;
       state_->waiting.push_back(
-          {ticket, &executor, std::move(request), system_clock().steady_ns(), std::move(lend)});
+          {ticket, &executor, std::move(request), state_->database.clock().steady_ns(), std::move(lend)});
       watch_idle(*state_);
       return ticket;
     }
@@ -123,7 +123,7 @@ void RowStore::set_reader_idle_limit(std::chrono::nanoseconds limit) {
 // With the mutex held. While somebody waits, every idle holder has a timer.
 void RowStore::watch_idle(State& state) {
   if (state.waiting.empty()) return;
-  const std::int64_t now = system_clock().steady_ns();
+  const std::int64_t now = state.database.clock().steady_ns();
   for (auto& [connection, holder] : state.idle_holders) {
     if (holder.watched || !holder.evict) continue;
     holder.watched = true;
@@ -146,7 +146,8 @@ void RowStore::idle_too_long(State& state, const Connection* connection, std::ui
     State::IdleHolder& holder = found->second;
     holder.watched = false;
     if (state.waiting.empty()) return;
-    if (system_clock().steady_ns() - holder.since_ns < state.idle_limit.count()) return watch_idle(state);
+    if (state.database.clock().steady_ns() - holder.since_ns < state.idle_limit.count())
+      return watch_idle(state);
     evict = std::exchange(holder.evict, {});
   }
   evict();

@@ -148,7 +148,7 @@ Status RowStore::retreat_end(const Error& why) {
 }
 
 // To the newest commit without one named. Frames that a checkpoint brought into the file count as not
-// brought: readers take them from the WAL.
+// brought: readers take them from the WAL. Who asks for a reader meanwhile waits until serve_waiting.
 Status RowStore::retreat_to(State& state, std::optional<Csn> committed, const Error& why) {
   const auto old = state.current();
   old->stop(why);

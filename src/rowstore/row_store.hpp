@@ -103,7 +103,7 @@ class RowStore final : public database::TableEngine {
   struct ReaderWait {
     std::uint64_t session = 0;
     std::string description;
-    std::int64_t since_ns = 0;  // of the system's steady clock
+    std::int64_t since_ns = 0;  // of the database's clock
   };
   [[nodiscard]] std::vector<ReaderWait> reader_waits() const;  // in the order in which they are served
   [[nodiscard]] std::size_t max_readers() const;
@@ -142,7 +142,7 @@ class RowStore final : public database::TableEngine {
   [[nodiscard]] bool wants_rewind() const override;
   void retreat_begin(const Error& why) override;
   [[nodiscard]] Status retreat_end(const Error& why) override;
-  // Set by a failed sync of the main file.
+  // Set by a failed sync of the main file or the manifest.
   [[nodiscard]] std::optional<Error> failure() const override;
   // Fences the instance: every statement on it fails with `why` until rewind.
   void discard(const Error& why);

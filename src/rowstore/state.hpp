@@ -35,9 +35,8 @@ struct RowStore::State : std::enable_shared_from_this<RowStore::State> {
   std::unique_ptr<PageApplier> applier;  // during recovery
   std::unique_ptr<Connection> pin, backfill;
 
-  mutable std::mutex mutex;  // all below
-  std::optional<Error>
-      sync_failure;  // of the main file, for good: no base is made, nothing is written any more
+  mutable std::mutex mutex;           // all below
+  std::optional<Error> sync_failure;  // of file or manifest, for good: nothing is written any more
   std::shared_ptr<Instance> instance;
   std::unique_ptr<Connection> writer;
   std::vector<std::unique_ptr<Connection>>

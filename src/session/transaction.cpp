@@ -178,7 +178,7 @@ Result<bool> Transaction::want_writer(bool nowait) {
         return std::unexpected(std::move(why));
       }
       if (!entered.granted) {
-        lane_wait_->since_ns = system_clock().steady_ns();
+        lane_wait_->since_ns = database_->clock().steady_ns();
         metrics().writer_lane_waiting.add(1);
         return false;
       }
@@ -186,7 +186,7 @@ Result<bool> Transaction::want_writer(bool nowait) {
     }
     if (lane_wait_->since_ns != 0 && (lane_wait_->error || lane_wait_->granted)) {
       metrics().writer_lane_waiting.add(-1);
-      metrics().writer_lane_wait_seconds.record(system_clock().steady_ns() -
+      metrics().writer_lane_wait_seconds.record(database_->clock().steady_ns() -
                                                 std::exchange(lane_wait_->since_ns, 0));
     }
     if (lane_wait_->error) {
