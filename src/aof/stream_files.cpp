@@ -29,7 +29,7 @@ Error damaged_header(const std::string& path) {
       .hint("Nothing was changed. Restore the data directory from a backup.");
 }
 
-// Puts the valid segments into chain order; what nobody names must be empty.
+// Puts the valid segments into chain order; what its neighbours pass over is unused.
 Status link(std::map<std::uint64_t, SegmentFile>& valid, StreamFiles& files) {
   if (valid.empty()) return {};
   std::vector<SegmentFile> backwards;

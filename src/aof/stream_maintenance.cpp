@@ -9,6 +9,7 @@ namespace bop::aof {
 
 // A file full of zeros, with its name, durable.
 Result<std::shared_ptr<Segment>> CommitStream::Core::create_segment_file() {
+  BOP_TRY(check_space(0));
   auto segment = std::make_shared<Segment>();
   SegmentHeader& header = segment->header;
   header.identity = recovered_.identity;
@@ -41,14 +42,8 @@ Status CommitStream::Core::prepare() {
     if (next_) return {};
     if (failure_.has_value()) return std::unexpected(*failure_);
   }
-  Status done = check_space(0);
-  Result<std::shared_ptr<Segment>> segment = nullptr;
-  if (done.has_value()) {
-    segment = create_segment_file();
-  } else {
-    segment = std::unexpected(std::move(done).error());
-    done = {};
-  }
+  auto segment = create_segment_file();
+  Status done;
   if (!segment.has_value()) {
     done = std::unexpected(std::move(segment).error());
   } else if (first) {

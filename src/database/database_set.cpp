@@ -2,17 +2,29 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <utility>
 
 #include "aof/reader.hpp"
 #include "base/assert.hpp"
 #include "base/log.hpp"
+#include "base/metrics.hpp"
 #include "raft/group.hpp"
 
 namespace bop::database {
 
 namespace {
+
 constexpr const char* kRemovedName = "removed";
+
+// The database whose files a directory of this name holds.
+std::optional<DatabaseId> id_of(const std::string& name) {
+  std::uint32_t id = 0;
+  const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), id);
+  if (bad != std::errc() || end != name.data() + name.size() || id == 0) return std::nullopt;
+  return DatabaseId(id);
+}
+
 }  // namespace
 
 DatabaseSet::DatabaseSet(DatabaseSetOptions options)
@@ -38,6 +50,7 @@ Result<bool> DatabaseSet::exist_in(Disk& disk, const std::string& data_dir) {
   if (!exists) return false;
   BOP_LET(names, disk.list(root));
   for (const std::string& name : names) {
+    if (!id_of(name)) continue;
     BOP_LET(files, disk.list(root + "/" + name));
     if (!files.empty()) return true;
   }
@@ -65,11 +78,7 @@ Status DatabaseSet::recover() {
   BOP_LET(names, options_.disk->list(root));
   std::vector<DatabaseId> ids{kSystemDatabase};
   for (const std::string& name : names) {
-    std::uint32_t id = 0;
-    const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), id);
-    if (bad == std::errc() && end == name.data() + name.size() && id != 0 && id != kSystemDatabase.value) {
-      ids.emplace_back(id);
-    }
+    if (const auto id = id_of(name); id && *id != kSystemDatabase) ids.push_back(*id);
   }
   std::vector<std::shared_ptr<Database>> databases;
   for (const DatabaseId id : ids) {
@@ -239,8 +248,9 @@ Result<bool> DatabaseSet::is_removed(DatabaseId id) const {
   return names.empty() || std::ranges::find(names, kRemovedName) != names.end();
 }
 
-// A mark goes in first and out last: with it, or with nothing at all in it, a directory is what is left of a
-// removal that was cut, and never taken for a database with some files missing.
+// One of the files takes the name of a mark, which a full disk has room for, and goes last: with it, or with
+// nothing at all in it, a directory is what is left of a removal that was cut, and never taken for a database
+// with some files missing.
 Status DatabaseSet::remove_files(DatabaseId id) {
   const std::string directory = directory_of(id);
   BOP_LET(exists, options_.disk->exists(directory));
@@ -249,8 +259,8 @@ Status DatabaseSet::remove_files(DatabaseId id) {
   const std::string mark = directory + "/" + kRemovedName;
   if (!names.empty()) {
     if (std::ranges::find(names, kRemovedName) == names.end()) {
-      BOP_LET(file, options_.disk->open(mark, OpenMode::kOpenOrCreate));
-      BOP_TRY(file->sync());
+      BOP_TRY(options_.disk->rename(directory + "/" + names.back(), mark));
+      names.back() = kRemovedName;
     }
     BOP_TRY(options_.disk->sync_directory(directory));
     for (const std::string& name : names) {
@@ -267,7 +277,7 @@ Status DatabaseSet::remove_files(DatabaseId id) {
 void DatabaseSet::tick(Executor& background) {
   const std::uint64_t appended = options_.group->appended().value;
   const bool log_too_long =
-      options_.group->is_full() || options_.group->retained_bytes() > options_.checkpoint_log_bytes;
+      options_.group->is_full() || options_.group->retained_bytes() > options_.log_limit;
   for (const auto& database : all()) {
     if (database->rows().wants_rewind()) {
       background.post([database] {
@@ -277,14 +287,14 @@ void DatabaseSet::tick(Executor& background) {
       });
       continue;
     }
-    if (!holds_log(*database)) continue;
+    if (database->rows().failure() || !holds_log(*database)) continue;
     const std::uint64_t behind = appended - std::min(appended, database->rows().base().value);
     if (database->rows().unchecked_bytes() < options_.checkpoint_bytes &&
         behind < options_.checkpoint_records && !log_too_long)
       continue;
     database->rows().checkpoint(background, [this, database](Result<Lsn> base) {
       if (database->dropped()) return;
-      if (!base) log_error("a checkpoint failed", base.error());
+      note_checkpoint(*database, base);
       if (auto trimmed = trim(); !trimmed) log_error("the log could not be trimmed", trimmed.error());
     });
   }
@@ -313,6 +323,20 @@ void DatabaseSet::checkpoint_all(Executor& background, std::move_only_function<v
       run->done(std::move(run->first));
     });
   }
+}
+
+// Told once, not with every try: a full disk or a failed file stays so for long.
+void DatabaseSet::note_checkpoint(const Database& database, const Result<Lsn>& base) {
+  if (!base) metrics().checkpoint_failures_total.add();
+  std::lock_guard lock(mutex_);
+  if (base) {
+    checkpoint_troubles_.erase(database.id());
+    return;
+  }
+  const ErrorCode code = base.error().code();
+  const auto [known, fresh] = checkpoint_troubles_.try_emplace(database.id(), code);
+  if (fresh || known->second != code) log_error("checkpoints of a database fail", base.error());
+  known->second = code;
 }
 
 // One without a record above its base needs nothing of the log, however old the base is.

@@ -46,8 +46,8 @@ struct DatabaseSetOptions {
   std::function<Result<std::unique_ptr<TableEngine>>(Database&, const std::string& directory)> make_rows;
   std::uint64_t checkpoint_bytes = std::uint64_t{16} << 20;  // unchecked bytes that start a checkpoint
   std::uint64_t checkpoint_records = 500'000;                // records of the log above a base that start one
-  // Bytes of the log above which every database that holds some of it back starts one.
-  std::uint64_t checkpoint_log_bytes = std::uint64_t{512} << 20;
+  // Bytes of the log above which every database that holds some of it back starts one. Several segments.
+  std::uint64_t log_limit = std::uint64_t{512} << 20;
   std::uint64_t retain_records = 0;  // records kept below the oldest base (log_retain)
 };
 
@@ -106,11 +106,13 @@ class DatabaseSet {
   [[nodiscard]] Status remove_files(DatabaseId id);
   [[nodiscard]] Result<bool> is_removed(DatabaseId id) const;
   [[nodiscard]] bool holds_log(Database& database) const;
+  void note_checkpoint(const Database& database, const Result<Lsn>& base);
 
   DatabaseSetOptions options_;
   std::shared_ptr<OutputGate> gate_;  // shared with the group's callbacks, which cannot be taken back
   mutable std::mutex mutex_;
   std::map<DatabaseId, std::shared_ptr<Database>> databases_;
+  std::map<DatabaseId, ErrorCode> checkpoint_troubles_;
 };
 
 }  // namespace bop::database

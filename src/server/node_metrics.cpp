@@ -70,6 +70,7 @@ void collect(Storage& storage, std::size_t connections) {
   all.log_writes_in_flight.set(static_cast<std::int64_t>(log.in_flight));
   all.log_unacknowledged_bytes.set(static_cast<std::int64_t>(log.unacknowledged_bytes));
   all.log_rotations_total.set(log.rotations);
+  all.log_retained_bytes.set(static_cast<std::int64_t>(storage.group().retained_bytes()));
   all.log_poisoned.set(storage.failure() ? 1 : 0);
   all.disk_full_total.set(log.refused_disk_full);
 }

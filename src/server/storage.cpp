@@ -74,6 +74,11 @@ Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& d
   log.must_exist = databases_exist;
   BOP_LET(stream, aof::CommitStream::open(disk, system_clock(), system_random(), std::move(log)));
   storage->verdict_ = stream->recovered().verdict;
+  if (stream->recovered().created && stream->is_full()) {
+    return fail(ErrorCode::kDiskFull,
+                "{} has no room for the first segment of a log, {} bytes (segment_size)", log_dir,
+                settings.segment_size());
+  }
   stream->on_maintenance([raw = storage.get()] { raw->maintain(); });
   BOP_LET(group, raft::SingleNodeGroup::open(std::move(stream)));
   storage->group_ = std::move(group);
@@ -83,6 +88,9 @@ Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& d
   databases.clock = &system_clock();
   databases.data_dir = data_dir;
   databases.group = storage->group_.get();
+  constexpr std::uint64_t kLeastSegments = 4;  // the newest, the next, and what a checkpoint takes to let go
+  databases.log_limit = std::max(static_cast<std::uint64_t>(settings.log_limit()),
+                                 kLeastSegments * static_cast<std::uint64_t>(settings.segment_size()));
   databases.make_rows = [options = row_store_options(settings, disk, scratch_dir)](
                             database::Database& database,
                             const std::string& directory) -> Result<std::unique_ptr<database::TableEngine>> {

@@ -331,7 +331,7 @@ TEST_F(Recovery, TheLogIsTrimmedBelowTheBasesAndEverythingIsStillThere) {
 TEST_F(Recovery, AnIdleDatabaseDoesNotHoldTheLogAndALongLogStartsCheckpoints) {
   SimNodeOptions options;
   options.segment_bytes = 256U << 10U;
-  options.checkpoint_log_bytes = 1U << 20U;
+  options.log_limit = 1U << 20U;
   start(options);
   BOP_OK(node->databases().create_database(DatabaseId(5), "quiet"));
   BOP_OK(node->commit("CREATE TABLE t(a)"));

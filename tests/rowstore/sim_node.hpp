@@ -25,7 +25,7 @@ inline std::string text_of(const Error& error) {
 struct SimNodeOptions {
   std::uint64_t segment_bytes = 1U << 20U;
   std::uint64_t max_unacknowledged = 64U << 20U;
-  std::uint64_t checkpoint_log_bytes = 512U << 20U;
+  std::uint64_t log_limit = 512U << 20U;
   RowStoreOptions rows;
 };
 
@@ -50,7 +50,7 @@ class SimNode {
     set.clock = &world.clock();
     set.data_dir = "/data";
     set.group = node->group_.get();
-    set.checkpoint_log_bytes = options.checkpoint_log_bytes;
+    set.log_limit = options.log_limit;
     options.rows.disk = &disk;
     set.make_rows = [rows = options.rows](
                         database::Database& database,
