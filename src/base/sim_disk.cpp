@@ -60,6 +60,9 @@ Result<std::unique_ptr<File>> SimDisk::open(const std::string& given, OpenMode m
       return std::unexpected(Core::not_found("open", path).error());
     }
     inode = std::make_shared<Core::Inode>(core_->used);
+    if (!core_->has_room(*inode, 1)) {
+      return fail(ErrorCode::kDiskFull, "cannot create \"{}\": no space left on device", path);
+    }
     core_->change_name("", path, inode);
   }
   return Core::make_file(core_, std::move(inode), path, mode != OpenMode::kRead);

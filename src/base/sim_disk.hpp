@@ -44,9 +44,10 @@ enum class SimFault : std::uint8_t {
 };
 
 struct SimDiskOptions {
-  std::uint64_t capacity_bytes = 0;  // of all file sizes in blocks of 4096; 0 = unlimited
-  std::uint32_t longest_delay = 4;   // a durable write completes 1 to this many steps after its submission
-  std::size_t trace_length = 64;     // operations remembered; 0 turns tracing off
+  std::uint64_t capacity_bytes =
+      0;  // of all file sizes in blocks of 4096, one of which a new name takes; 0 = unlimited
+  std::uint32_t longest_delay = 4;  // a durable write completes 1 to this many steps after its submission
+  std::size_t trace_length = 64;    // operations remembered; 0 turns tracing off
 };
 
 class SimDisk final : public Disk {

@@ -360,6 +360,9 @@ TEST(SimDisk, AFullDiskRefusesGrowthAndTakesOverwritesAndFreesOnRemoval) {
   }
   ASSERT_TRUE(file->write_at(ByteOffset(3 * kBlock), bytes_of("fits")));
   EXPECT_EQ(disk.free_bytes("f").value(), 0u);
+  EXPECT_EQ(disk.open("g", OpenMode::kCreate).error().code(), ErrorCode::kDiskFull);
+  ASSERT_TRUE(disk.rename("f", "h"));
+  ASSERT_TRUE(disk.rename("h", "f"));
   ASSERT_TRUE(disk.remove("f"));
   EXPECT_EQ(disk.free_bytes("f").value(), 0u);  // still open
   file.reset();

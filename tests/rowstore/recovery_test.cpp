@@ -404,6 +404,45 @@ TEST_F(Recovery, ARemovalThatIsCutAnywhereIsFinishedByTheNextStart) {
   }
 }
 
+TEST_F(Recovery, ADatabaseIsRemovedFromAFullDisk) {
+  start();
+  BOP_OK(node->databases().create_database(DatabaseId(5), "shop"));
+  BOP_OK(node->commit("CREATE TABLE q(a)", 5));
+  BOP_OK(node->checkpoint(5));
+  disk.set_capacity(disk.used_bytes());
+  BOP_OK(node->databases().drop_database(DatabaseId(5)));
+  auto left = disk.exists("/data/db/5");
+  BOP_OK(left);
+  EXPECT_FALSE(*left);
+}
+
+TEST_F(Recovery, ACheckpointWithoutRoomFailsAndTheNextWithRoomSucceeds) {
+  start();
+  BOP_OK(node->commit("CREATE TABLE t(a)"));
+  BOP_OK(node->checkpoint());
+  const Lsn base = node->rows().base();
+  BOP_OK(node->commit("INSERT INTO t VALUES(randomblob(100000))"));
+  BOP_OK(node->wait_durable());
+  disk.set_capacity(disk.used_bytes());
+  for (int i = 0; i < 3; ++i) {
+    auto full = node->checkpoint();
+    ASSERT_FALSE(full.has_value());
+    EXPECT_EQ(full.error().code(), ErrorCode::kDiskFull) << testing::text_of(full.error());
+    EXPECT_EQ(node->rows().base(), base);
+    EXPECT_EQ(node->read("SELECT length(a) FROM t"), "100000");
+    EXPECT_FALSE(node->rows().failure().has_value());
+  }
+  BOP_OK(node->commit("INSERT INTO t VALUES(randomblob(10))"));  // the segment is there
+  BOP_OK(node->wait_durable());
+  disk.set_capacity(0);
+  auto done = node->checkpoint();
+  BOP_OK(done);
+  EXPECT_GT(*done, base);
+  cut();
+  start();
+  EXPECT_EQ(node->read("SELECT sum(length(a)) FROM t"), "100010");
+}
+
 TEST_F(Recovery, AFullWalIsEmptiedUnderTheWriterLane) {
   SimNodeOptions options;
   options.rows.wal_limit = 200'000;
