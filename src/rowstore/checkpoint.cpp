@@ -26,6 +26,13 @@
 
 namespace bop::rowstore {
 
+namespace {
+
+// Ends the wait for the lane of a run that then goes on without it.
+Error beside_writer() { return {ErrorCode::kCancelled, "the holder of the lane waits for the checkpoint"}; }
+
+}  // namespace
+
 void RowStore::checkpoint(Executor& background, std::move_only_function<void(Result<Lsn>)> done) {
   auto run = std::make_shared<Run>();
   {
@@ -46,15 +53,40 @@ void RowStore::checkpoint_begin(const StatePtr& state, const std::shared_ptr<Run
     std::lock_guard files(state->files_mutex);
     if (!state->closed && wal_full(*state)) {
       database::LaneRequest request{.session = 0, .description = "emptying the WAL (wal_limit)"};
-      const auto entered =
-          state->database.lane().enter(std::move(request), *run->background, [state, run](Status granted) {
-            if (!granted) return checkpoint_end(state, run, std::unexpected(std::move(granted).error()));
-            checkpoint_pin(state, run);
-          });
+      auto& lane = state->database.lane();
+      const auto entered = lane.enter(std::move(request), *run->background, [state, run](Status granted) {
+        checkpoint_lane(state, run, std::move(granted));
+      });
+      if (!entered.granted) {
+        std::lock_guard lock(state->mutex);
+        run->lane_wait = entered.ticket;
+        if (run->beside_writer) (void)lane.cancel(entered.ticket, beside_writer());
+        return;
+      }
       run->lane = entered.ticket;
-      if (!entered.granted) return;
     }
   }
+  checkpoint_pin(state, run);
+}
+
+void RowStore::checkpoint_beside_writer() {
+  std::lock_guard lock(state_->mutex);
+  if (!state_->running) return;
+  state_->running->beside_writer = true;
+  const auto ticket = state_->running->lane_wait;
+  if (ticket != 0) (void)state_->database.lane().cancel(ticket, beside_writer());
+}
+
+// The wait for the lane is over.
+void RowStore::checkpoint_lane(const StatePtr& state, const std::shared_ptr<Run>& run, Status granted) {
+  {
+    std::lock_guard files(state->files_mutex);
+    std::lock_guard lock(state->mutex);
+    const auto ticket = std::exchange(run->lane_wait, 0);
+    if (granted) run->lane = ticket;
+    if (run->beside_writer) granted = {};
+  }
+  if (!granted) return checkpoint_end(state, run, std::unexpected(std::move(granted).error()));
   checkpoint_pin(state, run);
 }
 

@@ -153,6 +153,9 @@ class RowStore final : public database::TableEngine {
   [[nodiscard]] Status apply(const database::LogRecord& record) override;
   [[nodiscard]] Status recover_end(Lsn end) override;
   void checkpoint(Executor& background, std::move_only_function<void(Result<Lsn>)> done) override;
+  // The checkpoint under way, if there is one, does not wait for the writer lane. For one who holds the lane
+  // and waits for the checkpoint.
+  void checkpoint_beside_writer();
   [[nodiscard]] Lsn base() const override;
   [[nodiscard]] std::uint64_t unchecked_bytes() const override;
   [[nodiscard]] std::uint64_t growth_bytes() const override;
@@ -182,6 +185,7 @@ class RowStore final : public database::TableEngine {
   // Steps of a checkpoint, each a task of `background` (checkpoint.cpp).
   struct Run;
   static void checkpoint_begin(const StatePtr& state, const std::shared_ptr<Run>& run);
+  static void checkpoint_lane(const StatePtr& state, const std::shared_ptr<Run>& run, Status granted);
   static void checkpoint_pin(const StatePtr& state, const std::shared_ptr<Run>& run);
   static void checkpoint_backfill(const StatePtr& state, const std::shared_ptr<Run>& run, Status committed);
   static void checkpoint_publish(const StatePtr& state, const std::shared_ptr<Run>& run, Status committed);

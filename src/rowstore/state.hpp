@@ -86,6 +86,9 @@ struct RowStore::Run {
   std::shared_ptr<Instance> instance;
   std::vector<database::SequenceState> sequences;
   database::WriterLane::Ticket lane = 0;  // held while the WAL is emptied
+  // Under the mutex:
+  database::WriterLane::Ticket lane_wait = 0;
+  bool beside_writer = false;  // does not wait for the lane
 };
 
 }  // namespace bop::rowstore

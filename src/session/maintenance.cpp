@@ -59,6 +59,8 @@ Result<bool> PgSession::checkpoint(Run& run) {
           if (sink_ != nullptr) sink_->wake();
         });
       });
+  // Those that wait for the lane would wait for this transaction.
+  if (transaction_.writing()) static_cast<rowstore::RowStore&>(database_->rows()).checkpoint_beside_writer();
   return false;
 }
 

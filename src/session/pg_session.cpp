@@ -6,6 +6,10 @@
 
 namespace bop::session {
 
+namespace {
+constexpr sql::WaitEvent kClientRead{"Client", "ClientRead"};
+}
+
 PgSession::PgSession(Node& node, std::shared_ptr<database::Database> database, DatabaseEntry entry, Role role,
                      const ConnectRequest& request, Executor& executor, std::int32_t backend_pid)
     : node_(node),
@@ -60,6 +64,7 @@ PgSession::PgSession(Node& node, std::shared_ptr<database::Database> database, D
   activity_.user_name = role_.name;
   activity_.client_address = client_address_;
   activity_.state = "idle";
+  activity_.wait = kClientRead;
   activity_.backend_start = activity_.state_change = wall_timestamp();
 }
 
@@ -117,6 +122,7 @@ void PgSession::begin_operation(Operation operation, ReplySink& sink, std::strin
   const std::int64_t now = wall_timestamp();
   const std::lock_guard lock(activity_mutex_);
   activity_.state = "active";
+  activity_.wait = {};
   activity_.query.assign(text.substr(0, 1024));
   activity_.query_start = activity_.state_change = now;
   if (activity_.transaction_start == 0) activity_.transaction_start = now;
@@ -140,6 +146,7 @@ void PgSession::finish_operation() {
   const std::int64_t now = wall_timestamp();
   const std::lock_guard lock(activity_mutex_);
   activity_.state = !in_block_ ? "idle" : failed_ ? "idle in transaction (aborted)" : "idle in transaction";
+  activity_.wait = kClientRead;
   activity_.state_change = now;
   if (!in_block_ && !transaction_.active()) activity_.transaction_start = 0;
 }
@@ -177,7 +184,11 @@ Progress PgSession::start_query(std::string text, ReplySink& sink) {
 
 Progress PgSession::drive() {
   parked_.store(false, std::memory_order_relaxed);
-  if (std::exchange(waited_, false)) sink_->stage(Stage::kExecute);
+  if (std::exchange(waited_, false)) {
+    sink_->stage(Stage::kExecute);
+    const std::lock_guard lock(activity_mutex_);
+    activity_.wait = {};
+  }
   const Progress progress = operation_ == Operation::kQuery ? drive_query() : drive_execute();
   if (progress == Progress::kWaiting && !timer_ && deadline_ns_ != 0) {
     const std::int64_t left = std::max<std::int64_t>(deadline_ns_ - node_.options().clock->steady_ns(), 0);
@@ -185,12 +196,14 @@ Progress PgSession::drive() {
       if (!*alive) return;
       timer_.reset();
       if (!parked_.load(std::memory_order_acquire)) return;  // it runs again and looks at its deadline itself
-      transaction_.give_up(error(ErrorCode::kCancelled, "canceling statement due to statement timeout"));
+      give_up(error(ErrorCode::kCancelled, "canceling statement due to statement timeout"));
     });
   }
   if (progress == Progress::kWaiting && transaction_.waits()) {
     waited_ = true;
     sink_->stage(Stage::kWait);
+    const std::lock_guard lock(activity_mutex_);
+    activity_.wait = transaction_.waits_for();
   }
   // From here on only tasks of the executor touch the session, until it is resumed.
   if (progress == Progress::kWaiting) parked_.store(true, std::memory_order_release);
@@ -570,9 +583,21 @@ void PgSession::cancel() {
   executor_.post([this, alive = alive_] {
     // A running statement asks `interrupt` itself, maybe on a thread that was handed off.
     if (!*alive || !parked_.load(std::memory_order_acquire)) return;
-    transaction_.give_up(
-        terminated_ ? terminated() : Error(ErrorCode::kCancelled, "canceling statement due to user request"));
+    give_up(terminated_ ? terminated()
+                        : Error(ErrorCode::kCancelled, "canceling statement due to user request"));
   });
+}
+
+// Ends what the parked statement waits for. A change of what databases share is short and goes on to its end.
+void PgSession::give_up(const Error& why) {
+  transaction_.give_up(why);
+  Run* run = current_run();
+  if (run == nullptr || run->stage != Run::Stage::kWaitShared || run->shared_result ||
+      run->statement->kind != sql::StatementKind::kCheckpoint)
+    return;
+  run->shared_alive.reset();
+  run->shared_result = std::unexpected(why);
+  sink_->wake();
 }
 
 sql::ClusterView::ActivityRow PgSession::activity_row() const {

@@ -162,6 +162,7 @@ class PgSession final : public Session,
   void begin_idle_timer();
   void end_idle_timer();
   [[nodiscard]] static Error terminated();
+  void give_up(const Error& why);
   [[nodiscard]] std::int64_t wall_timestamp() const;
   void drop_portals() { drop_portals_after(0); }
   void drop_portals_after(std::uint64_t number);

@@ -52,12 +52,19 @@ Status PgSession::drain(Run& run, std::size_t& bytes) {
     if (!status) run.drain_error = std::move(status).error();
     return status.has_value();
   };
+  // The statement that had to drain fails; a portal that a ROLLBACK TO leaves must not end as if it were
+  // whole.
+  const auto fail_both = [&](Error why) {
+    run.drain_error = why;
+    run.sqlite = {};
+    return std::unexpected(std::move(why));
+  };
   if (!run.sqlite) {
     if (!keep(check_privileges(*run.plan))) return {};
     if (drop_stale_plan(run) && !keep(plan(run))) return {};
     run.connection = &transaction_.connection();
     auto prepared = prepare(run, run.plan->sql);
-    if (!prepared) return std::unexpected(std::move(prepared).error());
+    if (!prepared) return fail_both(std::move(prepared).error());
     run.sqlite = std::move(*prepared);
     if (!keep(bind_values(run, run.sqlite.get()))) return {};
     run.stage = Run::Stage::kStep;
@@ -70,17 +77,18 @@ Status PgSession::drain(Run& run, std::size_t& bytes) {
     if (code == SQLITE_DONE) break;
     if (code != SQLITE_ROW) {
       Error why = step_error(run);
-      if (why.code() == ErrorCode::kCancelled) return std::unexpected(std::move(why));  // meant for us
+      if (why.code() == ErrorCode::kCancelled) return fail_both(std::move(why));  // meant for us
       run.drain_error = std::move(why);
       break;
     }
     if (run.held.empty() || run.held.back().bytes_used() >= kBatchBytes) {
       if (!run.held.empty()) bytes += run.held.back().bytes_used();
       if (bytes > kMaxPortalBytes) {
-        return fail(ErrorCode::kProgramLimitExceeded,
-                    "rows that open cursors have still to fetch exceed {} bytes, and the transaction changes "
-                    "rows",
-                    kMaxPortalBytes);
+        return fail_both(
+            error(ErrorCode::kProgramLimitExceeded,
+                  "rows that open cursors have still to fetch exceed {} bytes, and the transaction "
+                  "changes rows",
+                  kMaxPortalBytes));
       }
       run.held.emplace_back(run.plan->columns.size());
     }

@@ -381,6 +381,13 @@ void Transaction::fail(bool keep) {
   drop_reader();
 }
 
+sql::WaitEvent Transaction::waits_for() const noexcept {
+  if (lane_wait_) return {"Lock", "writer_lane"};
+  if (reader_wait_) return {"Lock", "reader_pool"};
+  if (log_wait_) return {"IO", "WALSync"};
+  return {};
+}
+
 void Transaction::give_up(const Error& why) {
   if (lane_wait_ && !lane_wait_->granted && !lane_wait_->error) {
     // The lane's own callback brings `why`; a grant that is on its way instead is used.

@@ -27,6 +27,7 @@
 #include "rowstore/row_store.hpp"
 #include "session/variables.hpp"
 #include "sql/catalog/catalog.hpp"
+#include "sql/pg_catalog/pg_catalog.hpp"
 
 namespace bop::session {
 
@@ -63,6 +64,8 @@ class Transaction {
   [[nodiscard]] bool writing() const noexcept { return writer_ != nullptr; }
   // A call of want_reader or want_writer has answered false.
   [[nodiscard]] bool waits() const noexcept { return lane_wait_ || log_wait_ || reader_wait_; }
+  // For pg_stat_activity.
+  [[nodiscard]] sql::WaitEvent waits_for() const noexcept;
   // The connection that statements run on: the writer once there is one.
   [[nodiscard]] rowstore::Connection& connection() const;
   // READ COMMITTED: lets go of the snapshot and the reader, unless `keep` (open portals).

@@ -111,6 +111,23 @@ class Node(unittest.TestCase):
         silent.close()
         self.assertEqual(self.ask("SELECT a FROM t"), [["2"]])
 
+    def test_a_checkpoint_with_a_full_wal_waits_for_no_transaction_of_its_own(self):
+        self.node.flags = ["--wal-limit", "1MB", "--wal-memory", "1MB", "--idle-in-transaction-timeout-ms", "0"]
+        self.node.start()
+        fill = "INSERT INTO big SELECT repeat('x', 1000) FROM generate_series(1, 5000)"
+        self.ask("CREATE TABLE big (v text)")
+        writer, other = self.node.connect(), self.node.connect()
+        self.ask("SET statement_timeout = '100ms'", other)
+        for _ in range(3):
+            for sql in (fill, "BEGIN", fill):
+                self.ask(sql, writer)
+            done = other.simple("CHECKPOINT")[-1]  # if the WAL is full, it waits for the other's transaction
+            self.assertIn((done.error or {}).get("C"), (None, "57014"))
+            self.ask("CHECKPOINT", writer)
+            self.ask("COMMIT", writer)
+        self.ask("CHECKPOINT", writer)
+        self.assertEqual(self.ask("SELECT count(*) FROM big"), [["30000"]])
+
     def test_idle_readers_give_way_and_waits_are_limited(self):
         self.node.flags = ["--reader-pool", "2", "--idle-in-transaction-timeout-ms", "1500"]
         self.node.start()

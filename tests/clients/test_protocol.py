@@ -170,6 +170,18 @@ class Extended(Base):
                     "D 1", "s", "Z T", "C INSERT 0 1", "Z T", "E 22012", "Z E", "E 25P02", "Z E", "C ROLLBACK", "Z T",
                     "D 2", "D 3", "s", "Z T", "E 34000", "Z E", "C ROLLBACK", "Z I")
 
+    def test_a_portal_whose_rows_could_not_be_kept_never_ends_as_if_whole(self):
+        slow = "SELECT g, (SELECT count(*) FROM generate_series(1, 20000) h WHERE h <> g) FROM generate_series(1, 400) g"
+        self.talk(query("BEGIN"), query("INSERT INTO t VALUES (90)"), parse(slow, "slow"), bind(statement="slow", portal="slow"),
+                  execute("slow", 1), SYNC, query("SAVEPOINT s"), query("SET LOCAL statement_timeout = 20"),
+                  query("INSERT INTO t VALUES (91)"), query("ROLLBACK TO s; SET LOCAL statement_timeout = 0"))
+        rest = self.talk(execute("slow"), SYNC)
+        if rest[-2][0] == "C":
+            self.assertEqual(sum(text.startswith("D ") for text in rest), 399)
+        else:
+            self.assertEqual(rest[-2], "E 57014")
+        self.talk(query("ROLLBACK"))
+
     def test_rows_of_changes_and_commands_come_in_parts(self):
         self.expect([parse("INSERT INTO t SELECT g FROM generate_series(90, 94) g RETURNING id"), bind(), execute(limit=2),
                      execute(limit=2), execute(limit=2), execute(limit=2), SYNC,
@@ -307,6 +319,21 @@ class Simple(Base):
         self.connection.notices = []
         self.expect([query("COMMIT")], "C COMMIT", "Z I")
         self.assertEqual([n["C"] for n in self.connection.notices], ["25P01"])
+
+    def test_a_notice_of_a_statement_that_waits_comes_once(self):
+        holder = self.connect()
+        self.addCleanup(lambda: holder.socket.close())
+        holder.simple("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        self.connection.notices = []
+        self.connection.send(query("VACUUM (FREEZE) t"))
+        observer = self.connect()
+        self.addCleanup(lambda: observer.socket.close())
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'VACUUM (FREEZE)%' AND wait_event_type = 'Lock'"
+        while observer.simple(waits)[-1].rows != [["1"]]:
+            pass
+        holder.simple("ROLLBACK")
+        self.assertEqual([entry(*self.connection.receive()) for _ in range(2)], ["C VACUUM", "Z I"])
+        self.assertEqual(len(self.connection.notices), 0 if target.server.name == "postgresql" else 1)
 
     def test_set_reports_parameter_status(self):
         self.connection.parameters.clear()

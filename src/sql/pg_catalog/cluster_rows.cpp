@@ -81,8 +81,7 @@ void activity(const CatalogSession& session, RowSet& rows) {
     time("xact_start", one.transaction_start);
     time("query_start", one.query_start);
     time("state_change", one.state_change);
-    if (!one.wait_event.empty())
-      rows.set("wait_event_type", one.wait_event_type).set("wait_event", one.wait_event);
+    if (!one.wait.name.empty()) rows.set("wait_event_type", one.wait.type).set("wait_event", one.wait.name);
   }
 }
 

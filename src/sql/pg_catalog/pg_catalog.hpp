@@ -25,6 +25,11 @@ struct sqlite3;
 
 namespace bop::sql {
 
+// What a session waits for, as pg_stat_activity shows it; empty while it runs.
+struct WaitEvent {
+  std::string_view type, name;
+};
+
 // The node's part of the catalog, as of the call. Implemented above; called on the session's thread.
 class ClusterView {
  public:
@@ -54,7 +59,7 @@ class ClusterView {
     Oid database, user;
     std::string database_name, user_name, application_name, client_address, state, query;
     std::int64_t backend_start, transaction_start, query_start, state_change;  // 0 = none; as timestamptz
-    std::string wait_event_type, wait_event;
+    WaitEvent wait;
   };
   struct LockRow {  // bop_locks: the writer lanes
     std::string database;
