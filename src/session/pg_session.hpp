@@ -192,7 +192,8 @@ class PgSession final : public Session,
   [[nodiscard]] Result<Progress> step_explain(Run& run);
   [[nodiscard]] Result<rowstore::CachedStatement> prepare(Run& run, std::string_view sql);
   [[nodiscard]] Status bind_values(const Run& run, sqlite3_stmt* statement) const;
-  [[nodiscard]] Status bind_prior_values(Run& run);
+  [[nodiscard]] Status compute_prior_values(Run& run);
+  [[nodiscard]] Status bind_prior_values(const Run& run, sqlite3_stmt* statement) const;
   [[nodiscard]] Error step_error(Run& run);
   static void append_row(const Run& run, sqlite3_stmt* statement, ResultBatch& batch);
   [[nodiscard]] static Status hold_row(Run& run, sqlite3_stmt* statement);

@@ -186,7 +186,7 @@ Status PgSession::bind_values(const Run& run, sqlite3_stmt* statement) const {
 }
 
 // Before the first row is changed.
-Status PgSession::bind_prior_values(Run& run) {
+Status PgSession::compute_prior_values(Run& run) {
   run.prior_values.clear();
   run.prior_values.reserve(run.plan->prior_values.size());
   for (const sql::PriorValue& prior : run.plan->prior_values) {
@@ -195,8 +195,16 @@ Status PgSession::bind_prior_values(Run& run) {
     const int code = sqlite3_step(statement.get());
     if (code != SQLITE_ROW) return std::unexpected(step_error(run));
     run.prior_values.emplace_back(sql::column_value(statement.get(), 0));
-    if (sql::bind_value(run.sqlite.get(), prior.parameter, run.prior_values.back()) != SQLITE_OK)
-      return std::unexpected(step_error(run));
+  }
+  return {};
+}
+
+// The rows of a DELETE's RETURNING and the DELETE itself each mention only some of them.
+Status PgSession::bind_prior_values(const Run& run, sqlite3_stmt* statement) const {
+  for (std::size_t i = 0; i < run.prior_values.size(); ++i) {
+    const int code = sql::bind_value(statement, run.plan->prior_values[i].parameter, run.prior_values[i]);
+    if (code != SQLITE_OK && code != SQLITE_RANGE)
+      return std::unexpected(run.connection->sqlite_error(code));
   }
   return {};
 }
@@ -337,6 +345,7 @@ Status PgSession::hold_prior_rows(Run& run) {
   if (run.plan->prior_rows.empty()) return {};
   BOP_LET(statement, prepare(run, run.plan->prior_rows));
   BOP_TRY(bind_values(run, statement.get()));
+  BOP_TRY(bind_prior_values(run, statement.get()));
   for (;;) {
     const int code = sqlite3_step(statement.get());
     if (code == SQLITE_DONE) return {};
@@ -354,7 +363,8 @@ Result<Progress> PgSession::step_change(Run& run) {
     BOP_LET(prepared, prepare(run, run.plan->sql));
     run.sqlite = std::move(prepared);
     BOP_TRY(bind_values(run, run.sqlite.get()));
-    BOP_TRY(bind_prior_values(run));
+    BOP_TRY(compute_prior_values(run));
+    BOP_TRY(bind_prior_values(run, run.sqlite.get()));
     BOP_TRY(hold_prior_rows(run));
   }
   for (;;) {

@@ -15,6 +15,15 @@ bool is_comparison(std::string_view op) {
   return op == "=" || op == "<>" || op == "<" || op == "<=" || op == ">" || op == ">=";
 }
 
+// Whether PostgreSQL has an operator for just these two types, so that it casts neither.
+bool compares_uncast(Oid left, Oid right) {
+  const auto within = [&](std::initializer_list<Oid> family) {
+    return std::ranges::find(family, left) != family.end() && std::ranges::find(family, right) != family.end();
+  };
+  return within({types::kInt2, types::kInt4, types::kInt8}) || within({types::kFloat4, types::kFloat8}) ||
+         within({types::kDate, types::kTimestamp, types::kTimestamptz});
+}
+
 }  // namespace
 
 ExprRef Binder::make_operator(std::string_view name, ExprRef left, ExprRef right, int location) {
@@ -151,13 +160,12 @@ ExprRef Binder::operator_expression(const PgQuery__AExpr& e, Scope& scope) {
     }
     case PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF: {
       ExprRef l = left();
-      ExprRef equal = make_operator("=", l, right(), e.location);
-      const Oid type =
-          type_of(*equal->args[0]) == types::kUnknown ? Oid{types::kText} : type_of(*equal->args[0]);
-      // The value itself keeps its own type; only the comparison casts.
-      ExprRef value = type_of(*l) == types::kUnknown ? equal->args[0] : l;
-      ExprRef made = make_expr(ExprKind::kNullIf, type_of(*l) == types::kUnknown ? type : type_of(*l),
-                               {std::move(value), std::move(equal)}, e.location);
+      ExprRef r = right();
+      ExprRef equal = make_operator("=", l, r, e.location);
+      // The operator's left side is the value; where PostgreSQL compares two types as they are, it keeps its own.
+      ExprRef value = compares_uncast(type_of(*l), type_of(*r)) ? l : equal->args[0];
+      const Oid type = type_of(*value) == types::kUnknown ? Oid{types::kText} : type_of(*value);
+      ExprRef made = make_expr(ExprKind::kNullIf, type, {std::move(value), std::move(equal)}, e.location);
       made->typmod = made->args[0]->typmod;
       return made;
     }
@@ -291,6 +299,7 @@ ExprRef Binder::sub_link(const PgQuery__SubLink& link, Scope& scope) {
     case PG_QUERY__SUB_LINK_TYPE__EXISTS_SUBLINK: {
       ExprRef made = make_expr(ExprKind::kExists, types::kBool, {}, link.location);
       made->query = std::move(query);
+      made->source = &link.base;
       return made;
     }
     case PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK:
@@ -316,6 +325,7 @@ ExprRef Binder::sub_link(const PgQuery__SubLink& link, Scope& scope) {
           make_expr(array ? ExprKind::kArraySubquery : ExprKind::kScalarSubquery, result, {}, link.location);
       made->typmod = first.typmod;
       made->query = std::move(query);
+      made->source = &link.base;
       return made;
     }
     case PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK:

@@ -57,6 +57,7 @@ class Generator {
   [[nodiscard]] std::string entry(const RangeEntry& e);
   [[nodiscard]] std::string order(const std::vector<SortKey>& keys, const std::vector<Target>* targets);
   [[nodiscard]] std::string limit(const Query& q);
+  [[nodiscard]] std::string open_expression(const Expr& e);
   [[nodiscard]] std::string logic(const Expr& e);
   [[nodiscard]] std::string call(const Expr& e);
   [[nodiscard]] std::string aggregate(const Expr& e);

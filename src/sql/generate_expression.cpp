@@ -25,6 +25,8 @@ std::string quoted(std::string_view s) {
   return out + '\'';
 }
 
+constexpr std::string_view kCollate = " COLLATE ";
+
 std::string_view collation_of(Oid type) {
   const TypeInfo* info = find_type(type);
   return info == nullptr ? std::string_view() : info->collation;
@@ -106,10 +108,10 @@ std::string Generator::constant(const Expr& e) {
 std::string Generator::collated(const Expr& e) {
   const std::string_view collation = collation_of(e.type);
   std::string text = expression(e);
-  if (collation.empty() || implies_collation(e)) {
+  if (collation.empty() || implies_collation(e) || text.ends_with(collation)) {
     return text;
   }
-  return fmt::format("{} COLLATE {}", text, collation);
+  return text.append(kCollate).append(collation);
 }
 
 std::string Generator::list(const std::vector<ExprRef>& args) {
@@ -305,7 +307,18 @@ std::string Generator::condition(const Expr& e) {
   }
 }
 
+// SQLite takes a collation that an operand names, however deep in it, for the operand's own. So whatever holds
+// one says its own; not a boolean, which is a number and may have to stay what an index is looked up by.
 std::string Generator::expression(const Expr& e) {
+  std::string text = open_expression(e);
+  if (e.type == types::kBool || e.kind == ExprKind::kConst || e.kind == ExprKind::kUnknown ||
+      text.find(kCollate) == std::string::npos)
+    return text;
+  const std::string_view own = collation_of(e.type);
+  return text.append(kCollate).append(own.empty() ? "BINARY" : own);
+}
+
+std::string Generator::open_expression(const Expr& e) {
   const auto test = [&](std::string_view words) {
     return fmt::format("({} {})", expression(*e.args[0]), words);
   };

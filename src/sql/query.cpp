@@ -1,5 +1,7 @@
 #include "sql/query.hpp"
 
+#include "sql/tree.hpp"
+
 namespace bop::sql {
 
 namespace {
@@ -31,6 +33,16 @@ bool same_order(const std::vector<SortKey>& a, const std::vector<SortKey>& b) {
 
 }  // namespace
 
+// In one query the same words mean the same: names are looked up from the same place.
+static bool same_subquery(const Expr& a, const Expr& b) {
+  if (a.query == b.query) {
+    return true;
+  }
+  return a.source != nullptr && b.source != nullptr &&
+         pg::same_tree(static_cast<const ProtobufCMessage*>(a.source),
+                       static_cast<const ProtobufCMessage*>(b.source));
+}
+
 bool same_expr(const Expr& a, const Expr& b) {
   if (&a == &b) {
     return true;
@@ -38,7 +50,7 @@ bool same_expr(const Expr& a, const Expr& b) {
   if (a.kind != b.kind || a.type != b.type || a.typmod != b.typmod || a.kernel != b.kernel ||
       a.number != b.number || a.entry != b.entry || a.text != b.text || a.negated != b.negated ||
       a.all != b.all || a.distinct != b.distinct || a.star != b.star || a.cast_from != b.cast_from ||
-      a.depth != b.depth || a.window != b.window || a.query != b.query ||
+      a.depth != b.depth || a.window != b.window || !same_subquery(a, b) ||
       !(a.value.view() == b.value.view())) {
     return false;
   }

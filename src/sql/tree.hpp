@@ -62,4 +62,7 @@ void for_each_child(const ProtobufCMessage* message, const Visit& visit) {
   }
 }
 
+// Whether both say the same, wherever they stand in their texts.
+[[nodiscard]] bool same_tree(const ProtobufCMessage* a, const ProtobufCMessage* b);
+
 }  // namespace bop::sql::pg
