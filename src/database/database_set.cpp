@@ -344,10 +344,24 @@ bool DatabaseSet::holds_log(Database& database) const {
   return options_.group->newest_of(database.id()) > database.rows().base();
 }
 
-std::uint64_t DatabaseSet::growth_bytes() const {
+std::uint64_t DatabaseSet::growth_bytes() const { return growth_but_of({}); }
+
+std::uint64_t DatabaseSet::growth_but_of(std::optional<DatabaseId> id) const {
   std::uint64_t bytes = 0;
-  for (const auto& database : all()) bytes += database->rows().growth_bytes();
+  for (const auto& database : all()) {
+    if (database->id() != id) bytes += database->rows().growth_bytes();
+  }
   return bytes;
+}
+
+Status DatabaseSet::check_room(DatabaseId id, std::uint64_t growth_bytes) const {
+  BOP_LET(free, options_.disk->free_bytes(options_.data_dir));
+  const std::uint64_t needed = growth_bytes + growth_but_of(id);
+  if (free >= needed) return {};
+  return std::unexpected(
+      error(ErrorCode::kDiskFull, "no space for the tables in {}: {} bytes are free, {} are needed",
+            options_.data_dir, free, needed)
+          .hint("Free space on the file system of the data directory; writes then go on by themselves."));
 }
 
 Status DatabaseSet::trim() {

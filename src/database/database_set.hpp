@@ -20,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -90,6 +91,8 @@ class DatabaseSet {
   // Bytes that the databases' files will grow by when they take in what is in the log; takes no lock of a
   // commit.
   [[nodiscard]] std::uint64_t growth_bytes() const;
+  // kDiskFull unless the files of database `id` can grow by so many bytes and those of the others by theirs.
+  [[nodiscard]] Status check_room(DatabaseId id, std::uint64_t growth_bytes) const;
   // Why this node cannot write any more: its log's failure, or that of a database's files.
   [[nodiscard]] std::optional<Error> failure() const;
 
@@ -106,6 +109,7 @@ class DatabaseSet {
   [[nodiscard]] Status remove_files(DatabaseId id);
   [[nodiscard]] Result<bool> is_removed(DatabaseId id) const;
   [[nodiscard]] bool holds_log(Database& database) const;
+  [[nodiscard]] std::uint64_t growth_but_of(std::optional<DatabaseId> id) const;
   void note_checkpoint(const Database& database, const Result<Lsn>& base);
 
   DatabaseSetOptions options_;

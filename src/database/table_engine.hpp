@@ -50,7 +50,7 @@ class TableEngine {
   // all.
   [[nodiscard]] virtual bool wants_rewind() const = 0;
   // The log failed for good: discards what runs ahead of it without reading or writing a disk, so that reads
-  // of what is committed go on. First half: statements that run on states above it end with `why`, new ones
+  // of what is committed go on. First half: all that runs on the engine ends with `why`, new statements
   // wait; takes no lock that is held while waiting for a disk, and may overlook a commit that is being
   // decided. The second half sees everything.
   virtual void retreat_begin(const Error& why) = 0;

@@ -13,6 +13,8 @@ using database::RecordKind;
 namespace {
 // A part leaves room for the records' headers in the log's largest batch.
 constexpr std::size_t kPartsPerBatch = 2;
+// Pages by which room for the main file is claimed ahead.
+constexpr std::uint32_t kRoomStep = 256;
 
 std::uint32_t big_endian(const std::byte* at) {
   std::uint32_t value = 0;
@@ -30,7 +32,7 @@ Capture::Capture(database::CommitPort& port, const PageFile& file, const WalMemo
     : port_(port),
       file_(file),
       wal_(wal),
-      limits_(limits),
+      limits_(std::move(limits)),
       database_pages_(pages),
       tip_(recovered),
       tip_at_least_(recovered.value),
@@ -73,14 +75,20 @@ void Capture::wal_header(std::span<const std::byte> header) {
   committed_frames_ = 0;
 }
 
-Status Capture::frame_begins(std::uint32_t frame) const {
+Status Capture::frame_begins(std::uint32_t frame) {
   const std::uint64_t bytes = (frame - std::min(frame, committed_frames())) * std::uint64_t{kFrameBytes};
   if (bytes > limits_.max_transaction_bytes) {
     return fail(ErrorCode::kTransactionTooLarge,
                 "the transaction has changed more than max_transaction_bytes = {} bytes",
                 limits_.max_transaction_bytes);
   }
+  begun_frames_.store(frame, std::memory_order_relaxed);
   return {};
+}
+
+std::uint32_t Capture::uncommitted_frames() const {
+  const std::uint32_t begun = begun_frames_.load(std::memory_order_relaxed);
+  return begun - std::min(begun, committed_frames());
 }
 
 Result<const std::byte*> Capture::page_before(const PageState& state, PageNo page,
@@ -105,9 +113,37 @@ Status Capture::append_part(std::uint32_t part, std::uint32_t pages) {
   return port_.must_wait() ? port_.wait_committed(lsn) : Status{};
 }
 
+// Whatever the log takes must fit into the main file later, else a full disk could never be left, not even by
+// a restart. Asked in steps, so that most commits do not ask.
+Status Capture::claim_room(std::uint32_t pages) {
+  if (pages <= roomy_pages_.load(std::memory_order_relaxed)) return {};
+  const auto growth = [&](std::uint32_t to) {
+    const std::uint32_t now = file_.pages();
+    return std::uint64_t{to - std::min(now, to)} * kPageBytes;
+  };
+  if (limits_.check_room(growth(pages + kRoomStep))) {
+    pages += kRoomStep;
+  } else {
+    BOP_TRY(limits_.check_room(growth(pages)));
+  }
+  roomy_pages_.store(pages, std::memory_order_relaxed);
+  return {};
+}
+
 Result<Csn> Capture::commit_frame(std::uint32_t frame, std::uint32_t database_pages) {
   std::lock_guard order(order_);
   BOP_ASSERT(frame > committed_frames_);
+  const std::uint32_t before = roomy_pages_.load(std::memory_order_relaxed);
+  if (limits_.check_room) BOP_TRY(claim_room(database_pages));
+  auto csn = log_commit(frame, database_pages);
+  const std::uint32_t after = csn ? database_pages + kRoomStep : before;
+  if (roomy_pages_.load(std::memory_order_relaxed) > after) {
+    roomy_pages_.store(after, std::memory_order_relaxed);
+  }
+  return csn;
+}
+
+Result<Csn> Capture::log_commit(std::uint32_t frame, std::uint32_t database_pages) {
   // The newest frame of every page of the transaction, by page.
   newest_.clear();
   for (std::uint32_t f = committed_frames_ + 1; f <= frame; ++f) {
@@ -187,6 +223,7 @@ Result<Csn> Capture::commit_frame(std::uint32_t frame, std::uint32_t database_pa
 void Capture::begin_transaction() {
   std::lock_guard lock(mutex_);
   decided_.reset();
+  begun_frames_.store(0, std::memory_order_relaxed);
 }
 
 std::optional<Csn> Capture::decided() const {

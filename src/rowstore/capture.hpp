@@ -18,10 +18,12 @@
 // wait.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
@@ -41,6 +43,8 @@ class Capture {
   struct Limits {
     std::uint64_t max_transaction_bytes;
     bool deltas;
+    // Fails with kDiskFull when the main file could not grow by so many bytes. Empty: it always can.
+    std::function<Status(std::uint64_t growth_bytes)> check_room;
   };
   using Salt = std::array<std::byte, 8>;
 
@@ -55,7 +59,9 @@ class Capture {
   // From the WAL file. A new header begins a new generation of frames.
   void wal_header(std::span<const std::byte> header);
   // Before a frame is written. kTransactionTooLarge.
-  [[nodiscard]] Status frame_begins(std::uint32_t frame) const;
+  [[nodiscard]] Status frame_begins(std::uint32_t frame);
+  // Frames of the transaction that are in the WAL already.
+  [[nodiscard]] std::uint32_t uncommitted_frames() const;
   // The page of commit frame `frame` is in the WAL.
   [[nodiscard]] Result<Csn> commit_frame(std::uint32_t frame, std::uint32_t database_pages);
 
@@ -92,6 +98,11 @@ class Capture {
   [[nodiscard]] std::uint32_t database_pages() const noexcept {
     return database_pages_.load(std::memory_order_relaxed);
   }
+  // What the main file will have when it has taken in the newest commit and the one that is being decided;
+  // room for them was found. Takes no lock.
+  [[nodiscard]] std::uint32_t promised_pages() const noexcept {
+    return std::max(database_pages(), roomy_pages_.load(std::memory_order_relaxed));
+  }
 
   struct Numbers {
     std::uint64_t commits = 0, full_pages = 0, delta_pages = 0, record_bytes = 0, database_pages = 0;
@@ -119,6 +130,8 @@ class Capture {
 
   [[nodiscard]] Result<const std::byte*> page_before(const PageState& state, PageNo page,
                                                      std::span<std::byte> buffer);
+  [[nodiscard]] Status claim_room(std::uint32_t pages);
+  [[nodiscard]] Result<Csn> log_commit(std::uint32_t frame, std::uint32_t database_pages);
   [[nodiscard]] Status append_part(std::uint32_t part, std::uint32_t pages);
 
   database::CommitPort& port_;
@@ -127,11 +140,13 @@ class Capture {
   const Limits limits_;
 
   std::mutex order_;
+  std::atomic<std::uint32_t> roomy_pages_{0};  // so large the main file can become; written under order_
   mutable std::mutex mutex_;  // all below; read without it by the holder of order_ that is also the writer
   std::deque<Generation> generations_;  // oldest first, never empty
   std::unordered_map<std::uint32_t, PageState> pages_;
   std::uint32_t committed_frames_ = 0;
-  std::atomic<std::uint32_t> database_pages_;  // also read without a lock
+  std::atomic<std::uint32_t> begun_frames_{0};  // of the transaction, its frames before it included
+  std::atomic<std::uint32_t> database_pages_;   // also read without a lock
   Csn tip_;
   std::atomic<std::uint64_t> tip_at_least_;
   Csn published_;

@@ -174,6 +174,8 @@ void Connection::end() noexcept {
   if (pinned_) instance_->database().attachments().unpin(*std::exchange(pinned_, std::nullopt));
 }
 
+bool Connection::has_spilled() const { return instance_->capture().uncommitted_frames() > 0; }
+
 Result<Csn> Connection::commit() {
   BOP_ASSERT(in_transaction_);
   if (sqlite3_get_autocommit(sqlite_) != 0) {

@@ -21,6 +21,11 @@ std::function<Result<std::unique_ptr<File>>()> scratch_maker(Disk* disk, std::st
     return file;
   };
 }
+
+std::function<Status(std::uint64_t)> room_checker(const RowStoreOptions& options, DatabaseId id) {
+  if (!options.check_room) return {};
+  return [check = options.check_room, id](std::uint64_t growth) { return check(id, growth); };
+}
 }  // namespace
 
 Instance::Instance(const RowStoreOptions& options, database::Database& database,
@@ -32,8 +37,10 @@ Instance::Instance(const RowStoreOptions& options, database::Database& database,
       open_scratch_(scratch_maker(options.disk, options.scratch_dir, database.id())),
       wal_(options.wal_memory, open_scratch_),
       capture_(database.port(), *file_, wal_,
-               {.max_transaction_bytes = options.max_transaction_bytes, .deltas = options.deltas}, recovered,
-               file_->pages()),
+               {.max_transaction_bytes = options.max_transaction_bytes,
+                .deltas = options.deltas,
+                .check_room = room_checker(options, database.id())},
+               recovered, file_->pages()),
       vfs_name_(fmt::format("bop-{}", static_cast<const void*>(this))),
       vfs_(make_vfs(*this, vfs_name_.c_str())) {
   register_vfs();

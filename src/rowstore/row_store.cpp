@@ -265,7 +265,7 @@ std::uint64_t RowStore::growth_bytes() const {
   const auto instance = state_->current();
   if (!instance) return 0;
   const std::uint32_t now = instance->file().pages();
-  const std::uint32_t then = instance->capture().database_pages();
+  const std::uint32_t then = instance->capture().promised_pages();
   return std::uint64_t{then - std::min(now, then)} * kPageBytes;
 }
 

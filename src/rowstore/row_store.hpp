@@ -43,6 +43,8 @@ struct RowStoreOptions {
   std::uint64_t max_transaction_bytes = std::uint64_t{1} << 30;
   std::uint64_t temp_limit = std::uint64_t{4} << 30;  // of all temporary files of the database
   bool deltas = true;
+  // kDiskFull when a database's file could not grow by so many bytes. Asked before a commit. Empty: it can.
+  std::function<Status(DatabaseId, std::uint64_t growth_bytes)> check_room;
   // On every new connection: register functions and virtual tables, set user_context.
   std::function<Status(Connection&)> on_open;
   // When a connection is closed, to free its user_context.

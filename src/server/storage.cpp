@@ -91,7 +91,12 @@ Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& d
   constexpr std::uint64_t kLeastSegments = 4;  // the newest, the next, and what a checkpoint takes to let go
   databases.log_limit = std::max(static_cast<std::uint64_t>(settings.log_limit()),
                                  kLeastSegments * static_cast<std::uint64_t>(settings.segment_size()));
-  databases.make_rows = [options = row_store_options(settings, disk, scratch_dir)](
+  rowstore::RowStoreOptions rows = row_store_options(settings, disk, scratch_dir);
+  rows.check_room = [raw = storage.get()](DatabaseId id, std::uint64_t growth) -> Status {
+    const database::DatabaseSet* set = raw->open_databases_.load(std::memory_order_acquire);
+    return set == nullptr ? Status{} : set->check_room(id, growth);
+  };
+  databases.make_rows = [options = std::move(rows)](
                             database::Database& database,
                             const std::string& directory) -> Result<std::unique_ptr<database::TableEngine>> {
     return rowstore::RowStore::open(options, database, directory);

@@ -416,6 +416,32 @@ TEST_F(Recovery, ADatabaseIsRemovedFromAFullDisk) {
   EXPECT_FALSE(*left);
 }
 
+TEST_F(Recovery, ATransactionWhosePagesWouldNotFitIsRefusedAndTheNodeStartsAgain) {
+  SimNodeOptions options;
+  options.segment_bytes = 8U << 20U;
+  start(options);
+  BOP_OK(node->commit("CREATE TABLE t(a)"));
+  BOP_OK(node->checkpoint());
+  BOP_OK(node->commit("INSERT INTO t VALUES(1)"));
+  BOP_OK(node->wait_durable());
+  disk.set_capacity(disk.used_bytes() + (1U << 20U));
+  auto full = node->commit("INSERT INTO t VALUES(zeroblob(1 << 21))");
+  ASSERT_FALSE(full.has_value());
+  EXPECT_EQ(full.error().code(), ErrorCode::kDiskFull) << testing::text_of(full.error());
+  EXPECT_LT(node->rows().growth_bytes(), 2U << 20U) << "nothing is kept for what was refused";
+  std::uint64_t taken = 1;
+  while (node->commit("INSERT INTO t VALUES(zeroblob(10000))")) ++taken;
+  EXPECT_GT(taken, 50U);
+  BOP_OK(node->wait_durable());
+  cut();
+  start(options);
+  EXPECT_EQ(node->read("SELECT count(*) FROM t"), std::to_string(taken));
+  BOP_OK(node->checkpoint());
+  disk.set_capacity(0);
+  start(options);
+  BOP_OK(node->commit("INSERT INTO t VALUES(zeroblob(1 << 21))"));
+}
+
 TEST_F(Recovery, ACheckpointWithoutRoomFailsAndTheNextWithRoomSucceeds) {
   start();
   BOP_OK(node->commit("CREATE TABLE t(a)"));

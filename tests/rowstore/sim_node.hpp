@@ -52,6 +52,9 @@ class SimNode {
     set.group = node->group_.get();
     set.log_limit = options.log_limit;
     options.rows.disk = &disk;
+    options.rows.check_room = [raw = node.get()](DatabaseId id, std::uint64_t growth) {
+      return raw->databases_ ? raw->databases_->check_room(id, growth) : Status{};
+    };
     set.make_rows = [rows = options.rows](
                         database::Database& database,
                         const std::string& directory) -> Result<std::unique_ptr<database::TableEngine>> {
