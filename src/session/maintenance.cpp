@@ -32,6 +32,31 @@ Result<bool> flag_of(const PgQuery__DefElem& option) {
   }
   return fail(ErrorCode::kSyntaxError, "{} requires a Boolean value", option.defname);
 }
+
+// The value of an option that has no effect is checked all the same.
+Status check_ignored(const PgQuery__DefElem& option) {
+  const std::string_view name = pg::text(option.defname);
+  const pg::Node* value = option.arg;
+  if (name == "parallel") {
+    constexpr int kMostWorkers = 1024;
+    if (value == nullptr) {
+      return fail(ErrorCode::kSyntaxError, "parallel option requires a value between 0 and {}", kMostWorkers);
+    }
+    if (value->node_case != PG_QUERY__NODE__NODE_INTEGER) {
+      return fail(ErrorCode::kSyntaxError, "{} requires an integer value", name);
+    }
+    if (value->integer->ival < 0 || value->integer->ival > kMostWorkers) {
+      return fail(ErrorCode::kSyntaxError, "parallel workers for vacuum must be between 0 and {}",
+                  kMostWorkers);
+    }
+    return {};
+  }
+  const bool automatic = name == "index_cleanup" && value != nullptr &&
+                         value->node_case == PG_QUERY__NODE__NODE_STRING &&
+                         pg::text(value->string->sval) == "auto";
+  if (!automatic) BOP_TRY(flag_of(option));
+  return {};
+}
 }  // namespace
 
 // Moves the base forward. True when it is done; the session is woken then.
@@ -73,6 +98,8 @@ Result<bool> PgSession::maintain(Run& run) {
   if (vacuum && !transaction_.waits()) BOP_TRY(refuse_in_block("VACUUM"));
   bool analyze = !vacuum;
   bool verbose = false;
+  bool full = false;
+  bool parallel = false;
   std::vector<std::string_view> ignored;
   for (const pg::Node* item : BOP_PG_LIST(&statement, options)) {
     const std::string_view option = pg::text(item->def_elem->defname);
@@ -84,6 +111,9 @@ Result<bool> PgSession::maintain(Run& run) {
       verbose = on;
     } else if (option == "skip_locked" ||
                (vacuum && std::ranges::find(kWithoutEffect, option) != kWithoutEffect.end())) {
+      BOP_TRY(check_ignored(*item->def_elem));
+      full |= option == "full";
+      parallel |= option == "parallel";
       ignored.push_back(option);
     } else {
       return std::unexpected(error(ErrorCode::kSyntaxError, "unrecognized {} option \"{}\"", name, option)
@@ -93,6 +123,9 @@ Result<bool> PgSession::maintain(Run& run) {
   ensure_transaction();
   if (transaction_.read_only()) {
     return fail(ErrorCode::kReadOnlyTransaction, "cannot execute {} in a read-only transaction", name);
+  }
+  if (full && parallel) {
+    return fail(ErrorCode::kNotImplemented, "VACUUM FULL cannot be performed in parallel");
   }
   BOP_LET(ready, transaction_.want_writer());
   if (!ready) return false;

@@ -184,6 +184,8 @@ Progress PgSession::start_query(std::string text, ReplySink& sink) {
 
 Progress PgSession::drive() {
   parked_.store(false, std::memory_order_relaxed);
+  budget_ns_ = node_.options().clock->steady_ns() + node_.options().statement_budget_ms * 1'000'000;
+  handed_off_ = false;
   if (std::exchange(waited_, false)) {
     sink_->stage(Stage::kExecute);
     const std::lock_guard lock(activity_mutex_);
@@ -228,7 +230,7 @@ Progress PgSession::drive_query() {
   if (!in_block_ && transaction_.active()) {
     // Statements before a last one that took no part in the transaction (SET, EXECUTE of a utility...).
     sink_->stage(Stage::kCommit);
-    if (auto committed = transaction_.commit()) {
+    if (auto committed = commit_transaction()) {
       sink_->gate(*committed);
       variables_.commit();
     } else {
@@ -277,6 +279,7 @@ Progress PgSession::start_execute(const std::string& portal, std::uint64_t max_r
     return refuse(error(ErrorCode::kNotInPrerequisiteState, "portal \"{}\" cannot be run", portal));
   }
   Run& run = *executing_->run;
+  start_deadline();
   run.max_rows = max_rows;
   run.rows_this_call = 0;
   return drive();
@@ -321,7 +324,7 @@ Progress PgSession::start_sync(ReplySink& sink) {
     } else if (transaction_.active()) {
       const bool changed = variables_.mark() != 0;
       sink.stage(Stage::kCommit);
-      if (auto committed = transaction_.commit()) {
+      if (auto committed = commit_transaction()) {
         sink.gate(*committed);
         variables_.commit();
         if (changed) refresh_settings();
@@ -576,28 +579,6 @@ std::vector<std::pair<std::string, std::string>> PgSession::reported_parameters(
     if ((info.flags & kReport) != 0) reported.emplace_back(info.name, variables_.get(info.name));
   }
   return reported;
-}
-
-void PgSession::cancel() {
-  cancelled_.store(true, std::memory_order_relaxed);
-  executor_.post([this, alive = alive_] {
-    // A running statement asks `interrupt` itself, maybe on a thread that was handed off.
-    if (!*alive || !parked_.load(std::memory_order_acquire)) return;
-    give_up(terminated_ ? terminated()
-                        : Error(ErrorCode::kCancelled, "canceling statement due to user request"));
-  });
-}
-
-// Ends what the parked statement waits for. A change of what databases share is short and goes on to its end.
-void PgSession::give_up(const Error& why) {
-  transaction_.give_up(why);
-  Run* run = current_run();
-  if (run == nullptr || run->stage != Run::Stage::kWaitShared || run->shared_result ||
-      run->statement->kind != sql::StatementKind::kCheckpoint)
-    return;
-  run->shared_alive.reset();
-  run->shared_result = std::unexpected(why);
-  sink_->wake();
 }
 
 sql::ClusterView::ActivityRow PgSession::activity_row() const {

@@ -56,6 +56,7 @@ struct Run {
   sql::PlanPtr plan;
   std::vector<Oid> hints;
   std::vector<OwnedValue> parameters;
+  bool clock_started = false;
   bool describe = false;       // the sink wants a row description before rows
   bool commit_at_end = false;  // it stands alone: commit before its completion is told
   std::uint64_t max_rows = 0;  // of this call; 0 = all
@@ -137,14 +138,14 @@ class PgSession final : public Session,
   [[nodiscard]] bool holds_up_others() const override { return transaction_.holds_up_others(); }
   void cancel() override;
   [[nodiscard]] std::int32_t backend_pid() const override { return pid_; }
-  void when_ended(std::function<void(Error)> end) override { end_ = std::move(end); }
+  void when_ended(std::function<void(Error)> end) override;
   [[nodiscard]] Csn gate() const override { return transaction_.gate(); }
 
   // From any thread.
   [[nodiscard]] sql::ClusterView::ActivityRow activity_row() const;
   [[nodiscard]] const database::Database& database() const { return *database_; }
   [[nodiscard]] const Role& role() const { return role_; }
-  void terminate();  // pg_terminate_backend
+  void terminate();  // pg_terminate_backend; any thread, while the node knows the session
 
  private:
   // What the wire asked for and is in progress.
@@ -163,6 +164,7 @@ class PgSession final : public Session,
   void end_idle_timer();
   [[nodiscard]] static Error terminated();
   void give_up(const Error& why);
+  void end(Error why);
   [[nodiscard]] std::int64_t wall_timestamp() const;
   void drop_portals() { drop_portals_after(0); }
   void drop_portals_after(std::uint64_t number);
@@ -253,7 +255,11 @@ class PgSession final : public Session,
   [[nodiscard]] std::optional<Error> interrupt_sqlite();
   [[nodiscard]] std::shared_ptr<const sql::Catalog> catalog() const;
   void ensure_transaction();
+  [[nodiscard]] Status may_use(const sql::Sequence* sequence) const;
   void start_statement_clock();
+  void start_deadline();  // statement_timeout
+  void hand_off();        // before what takes long; once a turn
+  [[nodiscard]] Result<Csn> commit_transaction();
   [[nodiscard]] Status refuse_in_block(std::string_view command) const;
   [[nodiscard]] Status set_role(std::string_view name) const;
 
@@ -334,7 +340,8 @@ class PgSession final : public Session,
   bool plain_defaults_ = true;  // transaction_isolation and transaction_read_only say what the defaults say
   std::optional<Executor::TimerId> timer_;
   std::optional<Executor::TimerId> idle_timer_;
-  std::function<void(Error)> end_;  // the wire's: ends the connection
+  std::mutex end_mutex_;
+  std::function<void(Error)> end_;  // the wire's: ends the connection; any thread, with the mutex held
 
   mutable std::mutex activity_mutex_;
   ActivityRow activity_;

@@ -122,14 +122,22 @@ void PgSession::start_statement_clock() {
   Clock& clock = *node_.options().clock;
   functions_.codec.statement_timestamp = clock.wall_us() - kPostgresEpochUs;
   if (!transaction_.active()) functions_.codec.transaction_timestamp = functions_.codec.statement_timestamp;
-  const std::int64_t now = clock.steady_ns();
-  deadline_ns_ = statement_timeout_ms_ > 0 ? now + statement_timeout_ms_ * 1'000'000 : 0;
-  budget_ns_ = now + node_.options().statement_budget_ms * 1'000'000;
-  handed_off_ = false;
+  start_deadline();
   functions_.error.reset();
   functions_.stop.reset();
   catalog_session_.codec = functions_.codec;
   catalog_session_.catalog = catalog();
+}
+
+void PgSession::start_deadline() {
+  deadline_ns_ =
+      statement_timeout_ms_ > 0 ? node_.options().clock->steady_ns() + statement_timeout_ms_ * 1'000'000 : 0;
+}
+
+void PgSession::hand_off() {
+  if (std::exchange(handed_off_, true)) return;
+  metrics().hand_offs_total.add();
+  executor_.hand_off();
 }
 
 // A connection of the pool starts to work for this session.
@@ -169,9 +177,7 @@ std::optional<Error> PgSession::interrupt() {
     return Error(ErrorCode::kCancelled, "canceling statement due to statement timeout");
   }
   if (!handed_off_ && now >= budget_ns_ && operation_ != Operation::kNone) {
-    handed_off_ = true;
-    metrics().hand_offs_total.add();
-    executor_.hand_off();
+    hand_off();
   }
   return std::nullopt;
 }
@@ -269,10 +275,7 @@ Result<bool> PgSession::signal_backend(std::int32_t pid, bool terminate, std::in
 Status PgSession::sleep_us(std::int64_t microseconds) {
   Clock& clock = *node_.options().clock;
   const std::int64_t until = clock.steady_ns() + microseconds * 1000;
-  if (!handed_off_) {
-    handed_off_ = true;
-    executor_.hand_off();
-  }
+  hand_off();
   for (std::int64_t now = clock.steady_ns(); now < until; now = clock.steady_ns()) {
     BOP_TRY(check_interrupt());
     std::this_thread::sleep_for(std::chrono::nanoseconds(std::min<std::int64_t>(until - now, 10'000'000)));
@@ -306,12 +309,18 @@ Error named(Error why, const sql::Catalog& catalog, Oid oid) {
 
 }  // namespace
 
+Status PgSession::may_use(const sql::Sequence* sequence) const {
+  if (sequence == nullptr || role_.superuser || sequence->owner == role_.oid) return {};
+  return fail(ErrorCode::kInsufficientPrivilege, "permission denied for sequence {}", sequence->name);
+}
+
 Result<std::int64_t> PgSession::nextval(Oid sequence) {
   if (transaction_.read_only()) {
     return fail(ErrorCode::kReadOnlyTransaction, "cannot execute nextval() in a read-only transaction");
   }
   const auto now = catalog();
   const auto known = now->sequence(sequence);
+  BOP_TRY(may_use(known.get()));
   BOP_LET(spec, sequence_spec(known.get(), sequence));
   auto value = database_->sequences().nextval(known->state_key(), spec);
   if (!value) return std::unexpected(named(value.error(), *now, sequence));
@@ -322,9 +331,10 @@ Result<std::int64_t> PgSession::nextval(Oid sequence) {
 }
 
 Result<std::int64_t> PgSession::currval(Oid sequence) {
+  const auto known = catalog()->sequence(sequence);
+  BOP_TRY(may_use(known.get()));
   const auto found = currvals_.find(sequence);
   if (found != currvals_.end()) return found->second;
-  const auto known = catalog()->sequence(sequence);
   return fail(ErrorCode::kNotInPrerequisiteState,
               "currval of sequence \"{}\" is not yet defined in this session",
               known ? known->name : std::to_string(sequence));
@@ -332,6 +342,7 @@ Result<std::int64_t> PgSession::currval(Oid sequence) {
 
 Result<std::int64_t> PgSession::setval(Oid sequence, std::int64_t value, bool is_called) {
   const auto known = catalog()->sequence(sequence);
+  BOP_TRY(may_use(known.get()));
   BOP_LET(spec, sequence_spec(known.get(), sequence));
   if (value < spec.min || value > spec.max) {
     return fail(ErrorCode::kNumericOutOfRange,

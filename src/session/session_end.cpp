@@ -1,4 +1,5 @@
-// How a session ends by others' will: idle for too long in a block, or pg_terminate_backend.
+// How a session or its statement ends by others' will: idle for too long in a block, cancel,
+// pg_terminate_backend.
 #include "session/pg_session.hpp"
 
 namespace bop::session {
@@ -10,9 +11,9 @@ void PgSession::begin_idle_timer() {
   idle_timer_ = executor_.post_after(std::chrono::milliseconds(idle_timeout_ms_), [this, alive = alive_] {
     if (!*alive) return;
     idle_timer_.reset();
-    if (operation_ == Operation::kNone && in_block_ && end_) {
-      end_(Error(ErrorCode::kIdleInTransactionTimeout,
-                 "terminating connection due to idle-in-transaction timeout"));
+    if (operation_ == Operation::kNone && in_block_) {
+      end(Error(ErrorCode::kIdleInTransactionTimeout,
+                "terminating connection due to idle-in-transaction timeout"));
     }
   });
 }
@@ -21,12 +22,42 @@ void PgSession::end_idle_timer() {
   if (idle_timer_) executor_.cancel(*std::exchange(idle_timer_, std::nullopt));
 }
 
+void PgSession::cancel() {
+  cancelled_.store(true, std::memory_order_relaxed);
+  executor_.post([this, alive = alive_] {
+    // A running statement asks `interrupt` itself, maybe on a thread that was handed off.
+    if (!*alive || !parked_.load(std::memory_order_acquire)) return;
+    give_up(terminated_ ? terminated()
+                        : Error(ErrorCode::kCancelled, "canceling statement due to user request"));
+  });
+}
+
+// Ends what the parked statement waits for. A change of what databases share is short and goes on to its end.
+void PgSession::give_up(const Error& why) {
+  transaction_.give_up(why);
+  Run* run = current_run();
+  if (run == nullptr || run->stage != Run::Stage::kWaitShared || run->shared_result ||
+      run->statement->kind != sql::StatementKind::kCheckpoint)
+    return;
+  run->shared_alive.reset();
+  run->shared_result = std::unexpected(why);
+  sink_->wake();
+}
+
 void PgSession::terminate() {
   terminated_.store(true, std::memory_order_relaxed);
   cancel();
-  executor_.post([this, alive = alive_] {
-    if (*alive && end_) end_(terminated());
-  });
+  end(terminated());
+}
+
+void PgSession::when_ended(std::function<void(Error)> end) {
+  const std::lock_guard lock(end_mutex_);
+  end_ = std::move(end);
+}
+
+void PgSession::end(Error why) {
+  const std::lock_guard lock(end_mutex_);
+  if (end_) end_(std::move(why));
 }
 
 Error PgSession::terminated() {

@@ -46,7 +46,7 @@ Result<Progress> PgSession::step(Run& run) {
           if (run.statement->kind != sql::StatementKind::kTransaction) return std::unexpected(std::move(why));
         }
         BOP_TRY(check_allowed(*run.statement));
-        start_statement_clock();
+        if (!std::exchange(run.clock_started, true)) start_statement_clock();
         if (run.statement->kind == sql::StatementKind::kTransaction) {
           BOP_TRY(step_transaction(run));
           run.stage = Run::Stage::kDone;
@@ -203,8 +203,7 @@ Status PgSession::compute_prior_values(Run& run) {
 Status PgSession::bind_prior_values(const Run& run, sqlite3_stmt* statement) const {
   for (std::size_t i = 0; i < run.prior_values.size(); ++i) {
     const int code = sql::bind_value(statement, run.plan->prior_values[i].parameter, run.prior_values[i]);
-    if (code != SQLITE_OK && code != SQLITE_RANGE)
-      return std::unexpected(run.connection->sqlite_error(code));
+    if (code != SQLITE_OK && code != SQLITE_RANGE) return std::unexpected(run.connection->sqlite_error(code));
   }
   return {};
 }
@@ -417,12 +416,18 @@ Status PgSession::commit_now(Run& run) {
     return {};
   }
   sink_->stage(Stage::kCommit);
-  auto committed = transaction_.commit();
+  auto committed = commit_transaction();
   sink_->stage(Stage::kExecute);
   if (!committed) return std::unexpected(committed.error());
   variables_.commit();
   run.end_gate = *committed;
   return {};
+}
+
+// What did not fit into SQLite's cache takes long to log.
+Result<Csn> PgSession::commit_transaction() {
+  if (transaction_.writing() && transaction_.connection().has_spilled()) hand_off();
+  return transaction_.commit();
 }
 
 // Checks, commits what stands alone, and tells the client: held rows and the completion, behind the gate.

@@ -18,7 +18,8 @@ bool is_comparison(std::string_view op) {
 // Whether PostgreSQL has an operator for just these two types, so that it casts neither.
 bool compares_uncast(Oid left, Oid right) {
   const auto within = [&](std::initializer_list<Oid> family) {
-    return std::ranges::find(family, left) != family.end() && std::ranges::find(family, right) != family.end();
+    return std::ranges::find(family, left) != family.end() &&
+           std::ranges::find(family, right) != family.end();
   };
   return within({types::kInt2, types::kInt4, types::kInt8}) || within({types::kFloat4, types::kFloat8}) ||
          within({types::kDate, types::kTimestamp, types::kTimestamptz});
@@ -162,7 +163,8 @@ ExprRef Binder::operator_expression(const PgQuery__AExpr& e, Scope& scope) {
       ExprRef l = left();
       ExprRef r = right();
       ExprRef equal = make_operator("=", l, r, e.location);
-      // The operator's left side is the value; where PostgreSQL compares two types as they are, it keeps its own.
+      // The operator's left side is the value; where PostgreSQL compares two types as they are, it keeps its
+      // own.
       ExprRef value = compares_uncast(type_of(*l), type_of(*r)) ? l : equal->args[0];
       const Oid type = type_of(*value) == types::kUnknown ? Oid{types::kText} : type_of(*value);
       ExprRef made = make_expr(ExprKind::kNullIf, type, {std::move(value), std::move(equal)}, e.location);

@@ -307,8 +307,9 @@ std::string Generator::condition(const Expr& e) {
   }
 }
 
-// SQLite takes a collation that an operand names, however deep in it, for the operand's own. So whatever holds
-// one says its own; not a boolean, which is a number and may have to stay what an index is looked up by.
+// SQLite takes a collation that an operand names, however deep in it, for the operand's own. So whatever
+// holds one says its own; not a boolean, which is a number and may have to stay what an index is looked up
+// by.
 std::string Generator::expression(const Expr& e) {
   std::string text = open_expression(e);
   if (e.type == types::kBool || e.kind == ExprKind::kConst || e.kind == ExprKind::kUnknown ||

@@ -105,7 +105,8 @@ struct Expr {
   ExprRef filter;
   std::shared_ptr<Window> window;
   QueryRef query;
-  const void* source = nullptr;  // of a subquery that is a value: its node in the parse tree, while that is bound
+  const void* source =
+      nullptr;  // of a subquery that is a value: its node in the parse tree, while that is bound
 };
 
 struct RangeColumn {

@@ -32,7 +32,8 @@ bool same_value(ProtobufCType type, const char* a, const char* b) {
       const auto* right = *reinterpret_cast<ProtobufCMessage* const*>(b);
       return left == nullptr || right == nullptr ? left == right : same_tree(left, right);
     }
-    case PROTOBUF_C_TYPE_STRING: return text(*reinterpret_cast<char* const*>(a)) == text(*reinterpret_cast<char* const*>(b));
+    case PROTOBUF_C_TYPE_STRING:
+      return text(*reinterpret_cast<char* const*>(a)) == text(*reinterpret_cast<char* const*>(b));
     case PROTOBUF_C_TYPE_BYTES: return false;  // libpg_query has none
     default: return std::memcmp(a, b, width_of(type)) == 0;
   }

@@ -169,6 +169,33 @@ class Node(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline)
         self.connect_as("valid", "small").close()
 
+    def test_sequences_are_their_owners(self):
+        self.node.start()
+        for sql in ("CREATE ROLE stranger LOGIN PASSWORD 'x'", "CREATE SEQUENCE numbers", "SELECT nextval('numbers')"):
+            self.ask(sql)
+        stranger = self.connect_as("stranger", "bop")
+        for sql in ("SELECT nextval('numbers')", "SELECT currval('numbers')", "SELECT setval('numbers', 1)"):
+            self.assertEqual(self.failed(sql, stranger), "42501", sql)
+        stranger.close()
+        self.assertEqual(self.ask("SELECT nextval('numbers')"), [["2"]])
+
+    def metric(self, name):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.node.http_port}/metrics", timeout=10) as answer:
+            return int(re.search(rf"^{name} (\d+)$", answer.read().decode(), re.MULTILINE)[1])
+
+    def test_a_large_commit_leaves_its_reactor(self):
+        self.node.flags = ["--page-cache", "8MB"]
+        self.node.start()
+        connection = self.node.connect()
+        self.ask("CREATE TABLE t (a text)", connection)
+        for rows, moved in ((10, False), (20000, True)):
+            self.ask("BEGIN", connection)
+            self.ask(f"INSERT INTO t SELECT repeat('x', 2000) FROM generate_series(1, {rows})", connection)
+            before = self.metric("bop_hand_offs_total")
+            self.ask("COMMIT", connection)
+            self.assertEqual(self.metric("bop_hand_offs_total") > before, moved, rows)
+        connection.close()
+
     def test_sessions_are_ended(self):
         self.node.start()
         idle, busy = self.node.connect(), self.node.connect()

@@ -43,6 +43,12 @@ void Connection::advance() {
   if (working_) return;
   settle();
   work();
+  std::optional<Error> end;
+  {
+    const std::lock_guard lock(end_mutex_);
+    end = std::exchange(end_reason_, std::nullopt);
+  }
+  if (end) stop(std::move(*end));
 }
 
 void Connection::work() {

@@ -150,6 +150,8 @@ class Connection final : private session::ReplySink {
   Services& services_;
   Executor& executor_;
   std::function<void()> wake_;
+  std::mutex end_mutex_;
+  std::optional<Error> end_reason_;  // given by the session on any thread, with the mutex held
   std::unique_ptr<session::Session> session_;
   std::string input_;  // an incomplete message, or what waits behind an operation
   OutputQueue output_;

@@ -88,7 +88,10 @@ void Connection::open_session() {
   if (!session) return fatal(session.error());
   session_ = std::move(*session);
   session_->when_ended([this](Error why) {
-    stop_reason_ = std::move(why);
+    {
+      const std::lock_guard lock(end_mutex_);
+      end_reason_ = std::move(why);
+    }
     wake_();
   });
   services_.cancel_keys.attach(key_.process_id, *session_);
