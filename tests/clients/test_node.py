@@ -173,7 +173,10 @@ class Node(unittest.TestCase):
         self.node.start()
         for sql in ("CREATE ROLE stranger LOGIN PASSWORD 'x'", "CREATE SEQUENCE numbers", "SELECT nextval('numbers')"):
             self.ask(sql)
-        stranger = self.connect_as("stranger", "bop")
+        holder, stranger = self.node.connect(), self.connect_as("stranger", "bop")
+        shown = stranger.simple("SELECT DISTINCT query FROM pg_stat_activity WHERE usename = 'bop'")[-1].rows
+        self.assertEqual(shown, [["<insufficient privilege>"]])
+        holder.close()
         for sql in ("SELECT nextval('numbers')", "SELECT currval('numbers')", "SELECT setval('numbers', 1)"):
             self.assertEqual(self.failed(sql, stranger), "42501", sql)
         stranger.close()

@@ -1,4 +1,6 @@
 // Rows that come from the node: roles, databases, settings, sessions, locks.
+#include <algorithm>
+
 #include "sql/pg_catalog/relation_table.hpp"
 
 namespace bop::sql {
@@ -66,13 +68,27 @@ void settings(const CatalogSession& session, RowSet& rows) {
   }
 }
 
+constexpr std::string_view kNotForYou = "<insufficient privilege>";
+
+// Whether the session may know what others of any role do.
+bool sees_all(const CatalogSession& session) {
+  const auto roles = session.cluster->roles();
+  return std::ranges::any_of(
+      roles, [&](const auto& role) { return role.oid == session.user_oid && role.superuser; });
+}
+
 void activity(const CatalogSession& session, RowSet& rows) {
   if (session.cluster == nullptr) return;
+  const bool all = sees_all(session);
   for (const auto& one : session.cluster->activity()) {
     rows.row().set("datid", one.database).set("datname", one.database_name).set("pid", std::int64_t{one.pid});
     rows.set("usesysid", one.user)
         .set("usename", one.user_name)
         .set("application_name", one.application_name);
+    if (!all && one.user != session.user_oid) {
+      rows.set("query", kNotForYou);
+      continue;
+    }
     rows.set("state", one.state).set("query", one.query).set("backend_type", "client backend");
     const auto time = [&](std::string_view column, std::int64_t value) {
       if (value != 0) rows.set(column, value);
@@ -87,12 +103,15 @@ void activity(const CatalogSession& session, RowSet& rows) {
 
 void locks(const CatalogSession& session, RowSet& rows) {
   if (session.cluster == nullptr) return;
+  const bool all = sees_all(session);
   for (const auto& lock : session.cluster->locks()) {
+    const bool shown = all || lock.user_name == session.user_name;
     rows.row()
         .set("database", lock.database)
         .set("pid", std::int64_t{lock.pid})
         .set("usename", lock.user_name);
-    rows.set("granted", lock.granted).set("waited_us", lock.waited_us).set("query", lock.query);
+    rows.set("granted", lock.granted).set("waited_us", lock.waited_us);
+    rows.set("query", shown ? std::string_view(lock.query) : kNotForYou);
   }
 }
 
