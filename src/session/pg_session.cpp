@@ -230,7 +230,13 @@ Progress PgSession::drive_query() {
   if (!in_block_ && transaction_.active()) {
     // Statements before a last one that took no part in the transaction (SET, EXECUTE of a utility...).
     sink_->stage(Stage::kCommit);
-    if (auto committed = commit_transaction()) {
+    Result<Csn> committed = Csn();
+    if (Status held = hold_cursors(); !held) {
+      committed = std::unexpected(std::move(held).error());
+    } else {
+      committed = commit_transaction();
+    }
+    if (committed) {
       sink_->gate(*committed);
       variables_.commit();
     } else {
@@ -263,6 +269,10 @@ Progress PgSession::start_execute(const std::string& portal, std::uint64_t max_r
   }
   if (const auto& statement = found->second->prepared.statement) {
     if (Status allowed = check_allowed(*statement); !allowed) return refuse(allowed.error());
+  }
+  if (found->second->cursor) {
+    return refuse(error(ErrorCode::kNotImplemented, "Execute of the cursor \"{}\" is not implemented", portal)
+                      .hint("Use FETCH."));
   }
   executing_ = found->second;
   if (!executing_->prepared.statement) {
@@ -318,9 +328,12 @@ Progress PgSession::drive_execute() {
 Progress PgSession::start_sync(ReplySink& sink) {
   sink_ = &sink;
   if (!in_block_) {
+    const Status held = evicted_ ? Status{} : hold_cursors();
     drop_portals();
     if (evicted_) {
       statement_failed(*std::exchange(evicted_, std::nullopt));
+    } else if (!held) {
+      statement_failed(held.error());
     } else if (transaction_.active()) {
       const bool changed = variables_.mark() != 0;
       sink.stage(Stage::kCommit);
@@ -377,16 +390,6 @@ void PgSession::statement_failed(Error why) {
     refresh_settings();
   }
   sink_->error(why);
-}
-
-// Portals hold statements of the transaction's connections: they go before it does.
-void PgSession::drop_portals_after(std::uint64_t number) {
-  std::erase_if(portals_, [&](const auto& entry) {
-    const auto& portal = entry.second;
-    if (portal->number <= number) return false;
-    if (portal->run && portal != executing_) portal->run->sqlite = {};
-    return true;
-  });
 }
 
 // Portals from before the newest savepoint may be wanted again once it has been rolled back to.
@@ -475,7 +478,8 @@ Result<PreparedDescription> PgSession::describe_statement(const std::string& nam
 Result<std::optional<std::vector<OutputColumn>>> PgSession::prepared_columns(const Prepared& prepared) const {
   if (prepared.plan->kind == sql::PlanKind::kUtility) {
     BOP_LET(columns, utility_columns(*prepared.statement));
-    return columns.empty() ? std::nullopt : std::optional(std::move(columns));
+    if (columns.empty() && fetched_cursor(*prepared.statement) == nullptr) return std::nullopt;
+    return columns;
   }
   return prepared.plan->returns_rows ? std::optional(prepared.plan->columns) : std::nullopt;
 }

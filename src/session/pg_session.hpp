@@ -17,6 +17,7 @@
 
 #include "rowstore/connection.hpp"
 #include "session/copy_run.hpp"
+#include "session/cursor.hpp"
 #include "session/node.hpp"
 #include "session/session.hpp"
 #include "session/transaction.hpp"
@@ -47,6 +48,9 @@ struct Prepared {
   std::string text;
   bool from_sql = false;  // by PREPARE
 };
+
+struct Portal;
+struct Fetch;
 
 // One statement on its way.
 struct Run {
@@ -85,18 +89,33 @@ struct Run {
   std::optional<Csn> end_gate;               // of the commit that ended it
   std::unique_ptr<CopyIn> copy_in;
   std::unique_ptr<CopyOut> copy_out;
+  std::shared_ptr<Portal> declared;  // by DECLARE, while it waits for a connection
+  std::unique_ptr<Fetch> fetch;
   std::optional<Status> shared_result;  // of a change of the shared catalog
   std::shared_ptr<bool> shared_alive;
   std::int64_t drop_until_ns = 0;  // DROP DATABASE waits for its users to go; 0: it has not begun to
 };
 
 struct Portal {
-  std::uint64_t number = 0;  // in the order of Bind
+  // Outlived its transaction with all its rows (DECLARE ... WITH HOLD).
+  [[nodiscard]] bool held_over() const noexcept { return number == 0; }
+
+  std::uint64_t number = 0;  // in the order of Bind and DECLARE, from 1
   Prepared prepared;
   std::vector<Format> formats;
   std::unique_ptr<Run> run;
   bool complete = false;
   std::optional<std::string> complete_tag;  // of another Execute; none: it cannot be run again
+  std::unique_ptr<Cursor> cursor;           // of SQL: its rows are fetched by FETCH
+};
+
+// A FETCH or MOVE on its way.
+struct Fetch {
+  std::shared_ptr<Portal> portal;
+  std::uint64_t row = 0;   // that comes next; 0: none, it ends before the first
+  std::uint64_t left = 0;  // rows to go over; Cursor::kAll
+  std::uint64_t done = 0;
+  bool forward = true;
 };
 
 class PgSession final : public Session,
@@ -172,6 +191,16 @@ class PgSession final : public Session,
   [[nodiscard]] Status check_prepared_limit() const;
   [[nodiscard]] Result<std::optional<std::vector<OutputColumn>>> prepared_columns(
       const Prepared& prepared) const;
+  [[nodiscard]] Status need_block(std::string_view command) const;
+  [[nodiscard]] Result<bool> declare_cursor(Run& run);
+  [[nodiscard]] Result<bool> pull_row(Portal& portal, std::uint64_t needed);
+  [[nodiscard]] Result<bool> next_row(Portal& portal);
+  [[nodiscard]] Status begin_fetch(Run& run);
+  [[nodiscard]] Result<Progress> fetch(Run& run);
+  [[nodiscard]] Result<Progress> step_fetch(Run& run, Fetch& fetch);
+  [[nodiscard]] const Portal* fetched_cursor(const sql::ParsedStatement& statement) const;
+  [[nodiscard]] Status close_cursor(const sql::ParsedStatement& statement);
+  [[nodiscard]] Status hold_cursors();
   void end_block();  // after COMMIT or ROLLBACK: no block, nothing failed, portals gone
   [[nodiscard]] Run* current_run() const;
   [[nodiscard]] bool stands_alone() const;

@@ -29,6 +29,16 @@ bool PgSession::portals_read() const {
       portals_, [](const auto& entry) { return entry.second->run && entry.second->run->sqlite; });
 }
 
+// Portals hold statements of the transaction's connections: they go before it does.
+void PgSession::drop_portals_after(std::uint64_t number) {
+  std::erase_if(portals_, [&](const auto& entry) {
+    const auto& portal = entry.second;
+    if (portal->number <= number) return false;
+    if (portal->run && portal != executing_) portal->run->sqlite = {};
+    return true;
+  });
+}
+
 // A portal on the reader needs nothing: its snapshot is its own.
 Status PgSession::settle_portals() {
   std::size_t bytes = 0;
@@ -134,7 +144,7 @@ Progress PgSession::send_held(Run& run) {
 Status PgSession::refuse_if_read(const sql::ParsedStatement& statement, const sql::Catalog* after) const {
   std::vector<Oid> read;
   for (const auto& [name, portal] : portals_) {
-    if (portal == executing_ || !reads(*portal)) continue;
+    if (portal == executing_ || !reads(*portal) || portal->held_over()) continue;
     const auto& relations = portal->prepared.plan->relations;
     read.insert(read.end(), relations.begin(), relations.end());
   }

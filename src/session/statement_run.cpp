@@ -409,6 +409,7 @@ void PgSession::answer_text(Run& run, std::string column, std::span<const std::s
 }
 
 Status PgSession::commit_now(Run& run) {
+  BOP_TRY(hold_cursors());
   drop_portals();
   run.sqlite = {};
   if (!transaction_.active()) {  // SHOW, roles, maintenance: nothing was begun

@@ -75,10 +75,18 @@ Result<Progress> PgSession::step_utility(Run& run) {
     case StatementKind::kUnlisten: break;  // nothing is ever listened to
     case StatementKind::kConstraintsSet:
       return fail(ErrorCode::kNotImplemented, "SET CONSTRAINTS is not implemented");
-    case StatementKind::kDeclareCursor:
-    case StatementKind::kFetch:
-    case StatementKind::kClosePortal:
-      return fail(ErrorCode::kNotImplemented, "cursors in SQL are not implemented");
+    case StatementKind::kDeclareCursor: {
+      ensure_transaction();
+      BOP_LET(declared, declare_cursor(run));
+      if (!declared) return Progress::kWaiting;
+      break;
+    }
+    case StatementKind::kFetch: {
+      BOP_LET(progress, fetch(run));
+      if (progress != Progress::kDone) return progress;
+      break;
+    }
+    case StatementKind::kClosePortal: BOP_TRY(close_cursor(statement)); break;
     case StatementKind::kCheckpoint: {
       BOP_LET(done, checkpoint(run));
       if (!done) return Progress::kWaiting;
@@ -236,6 +244,7 @@ Result<std::vector<OutputColumn>> PgSession::utility_columns(const sql::ParsedSt
     }
     if (found->second.plan && found->second.plan->returns_rows) return found->second.plan->columns;
   }
+  if (const Portal* cursor = fetched_cursor(statement)) return cursor->prepared.plan->columns;
   return std::vector<OutputColumn>{};
 }
 

@@ -23,14 +23,15 @@ std::unexpected<Error> aborted() {
 
 }  // namespace
 
+Status PgSession::need_block(std::string_view command) const {
+  if (in_block_) return {};
+  return fail(ErrorCode::kNoActiveTransaction, "{} can only be used in transaction blocks", command);
+}
+
 Result<Progress> PgSession::step_transaction(Run& run) {
   const PgQuery__TransactionStmt& statement = *run.statement->node->transaction_stmt;
   run.tag = std::string(run.statement->command);
   const std::string name(pg::text(statement.savepoint_name));
-  const auto need_block = [&](std::string_view what) -> Status {
-    if (in_block_) return {};
-    return fail(ErrorCode::kNoActiveTransaction, "{} can only be used in transaction blocks", what);
-  };
   // AND CHAIN begins the next block with the characteristics of the one that ends.
   constexpr std::string_view kCharacteristics[] = {"transaction_isolation", "transaction_read_only",
                                                    "transaction_deferrable"};
@@ -71,10 +72,10 @@ Result<Progress> PgSession::step_transaction(Run& run) {
       }
       const bool failed = failed_;
       evicted_.reset();
-      drop_portals();
       in_block_ = false;
       failed_ = false;
       if (failed) {
+        drop_portals();
         transaction_.rollback();
         variables_.rollback();
         run.tag = "ROLLBACK";

@@ -272,6 +272,8 @@ void Connection::on_execute(std::string_view body) {
     const auto formats = session_->portal_formats(portal);
     if (!formats) return extended_error(formats.error());
     set_result_columns(columns_, **columns, *formats);
+  } else {
+    columns_.clear();
   }
   trace_stage(Stage::kExecute);
   trace_text(session_->portal_text(portal));
