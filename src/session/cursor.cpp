@@ -79,16 +79,15 @@ Result<bool> PgSession::declare_cursor(Run& run) {
     portal->prepared.statement = sql::inner_statement(run.statement, declare.query);
     portal->run = std::make_unique<Run>();
     portal->run->statement = portal->prepared.statement;
+    portal->run->plan = run.plan->inner;
+    portal->run->hints = run.plan->parameters;
+    portal->run->parameters = run.parameters;
     run.declared = std::move(portal);
   }
   Portal& portal = *run.declared;
   Run& inner = *portal.run;
   for (;;) {
     BOP_TRY(plan(inner));
-    if (inner.plan->kind != sql::PlanKind::kSelect) {
-      return fail(ErrorCode::kNotImplemented, "DECLARE CURSOR over {} is not implemented",
-                  inner.statement->command);
-    }
     if (says(kHold) && inner.plan->needs_writer) {
       return std::unexpected(
           error(ErrorCode::kNotImplemented, "DECLARE CURSOR WITH HOLD ... FOR UPDATE is not supported")

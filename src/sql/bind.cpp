@@ -258,6 +258,18 @@ Result<PlanPtr> bind_telling(const ParsedStatementPtr& statement, const BindCont
       case PG_QUERY__NODE__NODE_EXPLAIN_STMT:
         plan_explain(*node.explain_stmt, statement, context, parameter_types, *plan);
         return plan;
+      case PG_QUERY__NODE__NODE_DECLARE_CURSOR_STMT: {
+        const ParsedStatementPtr query = inner_statement(statement, node.declare_cursor_stmt->query);
+        BOP_LET(inner, bind_telling(query, context, parameter_types, found));
+        if (inner->kind != PlanKind::kSelect) {
+          return fail(ErrorCode::kNotImplemented, "DECLARE CURSOR over this query is not implemented");
+        }
+        plan->kind = PlanKind::kUtility;
+        plan->tag = std::string(statement->command);
+        plan->parameters = inner->parameters;
+        plan->inner = std::move(inner);
+        return plan;
+      }
       default:
         plan->kind = PlanKind::kUtility;
         plan->tag = std::string(statement->command);

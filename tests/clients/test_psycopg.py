@@ -282,6 +282,31 @@ class Batches(Base):
         rows = self.ask("SELECT n, 'row ' || n FROM generate_series(1, 50000) n ORDER BY n")
         self.assertEqual((len(rows), rows[0], rows[-1]), (50000, (1, "row 1"), (50000, "row 50000")))
 
+    def test_server_side_cursors(self):
+        rows = "SELECT g, 'row ' || g AS name FROM generate_series(1, %s) AS g ORDER BY g"
+        with psycopg.connect(target.server.url("psycopg_tests")) as connection:
+            with connection.cursor(name="forward") as cursor:
+                cursor.itersize = 100
+                cursor.execute(rows, (1000,))
+                self.assertEqual([column.name for column in cursor.description], ["g", "name"])
+                self.assertEqual(cursor.fetchone(), (1, "row 1"))
+                self.assertEqual(len(cursor.fetchmany(10)), 10)
+                self.assertEqual(sum(1 for _ in cursor), 989)
+            with connection.cursor(name="scrolls", scrollable=True, binary=False) as cursor:
+                cursor.execute(rows, (20,))
+                cursor.scroll(10)
+                self.assertEqual(cursor.fetchone()[0], 11)
+                cursor.scroll(-5)
+                self.assertEqual(cursor.fetchone()[0], 7)
+                cursor.scroll(2, mode="absolute")
+                self.assertEqual([g for g, _ in cursor.fetchall()], list(range(3, 21)))
+            kept = connection.cursor(name="kept", withhold=True)
+            kept.execute(rows, (5,))
+            kept.fetchone()
+            connection.commit()
+            self.assertEqual([g for g, _ in kept.fetchall()], [2, 3, 4, 5])
+            kept.close()
+
     def test_row_factories(self):
         with self.connection.cursor(row_factory=dict_row) as cursor:
             self.assertEqual(cursor.execute("SELECT 1 AS a, 'x' AS b").fetchone(), {"a": 1, "b": "x"})
