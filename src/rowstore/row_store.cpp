@@ -261,6 +261,11 @@ std::uint64_t RowStore::unchecked_bytes() const {
   return std::uint64_t{frames - std::min(frames, done)} * kPageBytes;
 }
 
+Csn RowStore::newest() const {
+  const auto instance = state_->current();
+  return instance ? instance->capture().published() : Csn();
+}
+
 std::uint64_t RowStore::growth_bytes() const {
   const auto instance = state_->current();
   if (!instance) return 0;

@@ -155,6 +155,8 @@ class RowStore final : public database::TableEngine {
   [[nodiscard]] Status apply(const database::LogRecord& record) override;
   [[nodiscard]] Status recover_end(Lsn end) override;
   void checkpoint(Executor& background, std::move_only_function<void(Result<Lsn>)> done) override;
+  // The newest commit that a new snapshot sees.
+  [[nodiscard]] Csn newest() const;
   // The checkpoint under way, if there is one, does not wait for the writer lane. For one who holds the lane
   // and waits for the checkpoint.
   void checkpoint_beside_writer();

@@ -9,6 +9,11 @@
 
 namespace bop::session {
 
+namespace {
+// Of one transaction: the snapshots of so many open cursors differ from the newest; further ones share it.
+constexpr std::size_t kMostOlderReaders = 4;
+}  // namespace
+
 // Shared with the lane's callback, which may come after the transaction is gone.
 struct Transaction::LaneWait {
   database::WriterLane::Ticket ticket = 0;
@@ -80,6 +85,11 @@ std::shared_ptr<const sql::Catalog> Transaction::catalog() const {
 Result<bool> Transaction::want_reader() {
   BOP_ASSERT(active_);
   if (writer_ != nullptr) return true;
+  if (reader_ && reader_kept_ && isolation_ == Isolation::kReadCommitted &&
+      older_readers_.size() < kMostOlderReaders && reader_->snapshot() < rows().newest()) {
+    older_readers_.push_back(std::move(reader_));
+    reader_kept_ = false;
+  }
   if (!reader_) {
     if (!reader_wait_) {
       BOP_LET(lease, rows().try_borrow_reader());
@@ -246,20 +256,28 @@ Result<bool> Transaction::start_writing() {
 }
 
 void Transaction::end_statement(bool keep) {
-  if (keep || !reader_) return;
+  reader_kept_ = keep;
+  if (keep) return;
+  older_readers_.clear();
+  if (!reader_) return;
   if (isolation_ != Isolation::kReadCommitted && active_) return;
   drop_reader();
 }
 
 void Transaction::set_idle(bool idle) {
   if (ticket_ != 0) database_->lane().set_idle(ticket_, idle);
-  if (!reader_ || reader_idle_ == idle) return;
+  if (reader_idle_ == idle) return;
+  const auto tell = [&](rowstore::ReaderLease& reader) {
+    if (!idle) return reader.end_idle();
+    reader.begin_idle(executor_, [this, alive = alive_] {
+      if (*alive && (reader_ || !older_readers_.empty()))
+        evict("terminating transaction: it was idle while others waited for a connection to read");
+    });
+  };
+  if (!reader_ && older_readers_.empty()) return;
   reader_idle_ = idle;
-  if (!idle) return reader_.end_idle();
-  reader_.begin_idle(executor_, [this, alive = alive_] {
-    if (*alive && reader_)
-      evict("terminating transaction: it was idle while others waited for a connection to read");
-  });
+  if (reader_) tell(reader_);
+  std::ranges::for_each(older_readers_, tell);
 }
 
 void Transaction::evict(std::string_view why) {
@@ -270,6 +288,8 @@ void Transaction::evict(std::string_view why) {
 
 void Transaction::drop_reader() {
   reader_ = {};
+  older_readers_.clear();
+  reader_kept_ = false;
   reader_idle_ = false;
 }
 

@@ -138,7 +138,10 @@ class Transaction {
   bool read_only_ = false;
 
   rowstore::ReaderLease reader_;
-  bool reader_idle_ = false;  // its pool was told so
+  bool reader_kept_ = false;  // portals read from it
+  // Of portals of READ COMMITTED, with snapshots that later statements must not see any more.
+  std::vector<rowstore::ReaderLease> older_readers_;
+  bool reader_idle_ = false;  // their pool was told so
   rowstore::Connection* writer_ = nullptr;
   database::WriterLane::Ticket ticket_ = 0;  // of the lane we hold
   std::shared_ptr<LaneWait> lane_wait_;
