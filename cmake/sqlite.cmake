@@ -25,7 +25,8 @@ add_library(bop_sqlite STATIC "${bop_sqlite_dir}/sqlite3.c")
 target_include_directories(bop_sqlite SYSTEM PUBLIC "${bop_sqlite_dir}")
 target_compile_options(bop_sqlite PRIVATE -w "-ffile-prefix-map=${bop_sqlite_dir}=sqlite3")
 # PUBLIC: sqlite3.h declares some functions only under these.
-target_compile_definitions(bop_sqlite PUBLIC SQLITE_ENABLE_SNAPSHOT SQLITE_ENABLE_COLUMN_METADATA)
+target_compile_definitions(bop_sqlite PUBLIC SQLITE_ENABLE_SNAPSHOT SQLITE_ENABLE_COLUMN_METADATA
+                           SQLITE_ENABLE_STMT_SCANSTATUS)
 target_compile_definitions(bop_sqlite PRIVATE
   SQLITE_THREADSAFE=2             # a connection is used by one thread at a time
   SQLITE_DEFAULT_MEMSTATUS=0      # no global mutex for memory statistics

@@ -23,6 +23,7 @@
 #include "session/transaction.hpp"
 #include "session/variables.hpp"
 #include "sql/bind.hpp"
+#include "sql/explain.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/parse.hpp"
 #include "sql/pg_catalog/pg_catalog.hpp"
@@ -36,6 +37,7 @@ struct PgQuery__RangeVar;
 
 namespace bop::session {
 
+inline constexpr Oid kTextType = 25;
 inline constexpr std::size_t kBatchBytes = 64 * 1024;
 inline constexpr std::size_t kMaxPreparedStatements = 10'000;
 inline constexpr std::size_t kMaxPortals = 1'000;
@@ -91,7 +93,8 @@ struct Run {
   std::unique_ptr<CopyOut> copy_out;
   std::shared_ptr<Portal> declared;  // by DECLARE, while it waits for a connection
   std::unique_ptr<Fetch> fetch;
-  std::optional<Status> shared_result;  // of a change of the shared catalog
+  std::optional<sql::ExplainNode> measured;  // of a change that EXPLAIN ANALYZE runs
+  std::optional<Status> shared_result;       // of a change of the shared catalog
   std::shared_ptr<bool> shared_alive;
   std::int64_t drop_until_ns = 0;  // DROP DATABASE waits for its users to go; 0: it has not begun to
 };
@@ -221,6 +224,8 @@ class PgSession final : public Session,
   [[nodiscard]] Result<Progress> step_select(Run& run);
   [[nodiscard]] Result<Progress> step_change(Run& run);
   [[nodiscard]] Result<Progress> step_explain(Run& run);
+  [[nodiscard]] Result<sql::ExplainNode> measure(Run& run, sql::ExplainTimes& times);
+  [[nodiscard]] Status prepare_change(Run& run);
   [[nodiscard]] Result<rowstore::CachedStatement> prepare(Run& run, std::string_view sql);
   [[nodiscard]] Status bind_values(const Run& run, sqlite3_stmt* statement) const;
   [[nodiscard]] Status compute_prior_values(Run& run);
@@ -265,7 +270,8 @@ class PgSession final : public Session,
   [[nodiscard]] Result<sql::Catalog::Named> find_relation(const PgQuery__RangeVar& name) const;
   [[nodiscard]] std::vector<std::string> owned_by(Oid role) const;
   [[nodiscard]] Result<bool> lock_tables(const sql::ParsedStatement& statement);
-  void answer_text(Run& run, std::string column, std::span<const std::string> lines);
+  void answer_text(Run& run, std::string column, std::span<const std::string> lines,
+                   Oid type = kTextType);
   [[nodiscard]] Result<std::vector<OutputColumn>> utility_columns(
       const sql::ParsedStatement& statement) const;
   [[nodiscard]] bool utility_needs_writer(const sql::ParsedStatement& statement) const;

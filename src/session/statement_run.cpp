@@ -359,8 +359,7 @@ Result<Progress> PgSession::step_change(Run& run) {
     functions_.stored_rows.clear();
     // A failure takes them away with the transaction, or back to its savepoint.
     for (const sql::Guard& guard : run.plan->guards) BOP_TRY(run.connection->execute(guard.sql));
-    BOP_LET(prepared, prepare(run, run.plan->sql));
-    run.sqlite = std::move(prepared);
+    BOP_TRY(prepare_change(run));
     BOP_TRY(bind_values(run, run.sqlite.get()));
     BOP_TRY(compute_prior_values(run));
     BOP_TRY(bind_prior_values(run, run.sqlite.get()));
@@ -374,6 +373,7 @@ Result<Progress> PgSession::step_change(Run& run) {
   }
   if (run.plan->prior_rows.empty())
     run.changed = static_cast<std::uint64_t>(sqlite3_changes64(run.connection->handle()));
+  if (run.measured) *run.measured = sql::explain_run(*run.plan, run.sqlite.get(), run.rows);
   run.sqlite = {};
   for (const sql::Guard& guard : run.plan->guards) {
     BOP_TRY(run.connection->execute(fmt::format("DROP TRIGGER temp.{}", guard.name)));
@@ -389,18 +389,8 @@ Result<Progress> PgSession::step_change(Run& run) {
   return Progress::kDone;
 }
 
-Result<Progress> PgSession::step_explain(Run& run) {
-  if (run.plan->explain_analyze) {
-    return fail(ErrorCode::kNotImplemented, "EXPLAIN ANALYZE is not implemented");
-  }
-  BOP_LET(lines, sql::explain(*run.plan->inner, run.connection->handle()));
-  answer_text(run, "QUERY PLAN", lines);
-  run.tag = "EXPLAIN";
-  return Progress::kDone;
-}
-
-void PgSession::answer_text(Run& run, std::string column, std::span<const std::string> lines) {
-  const OutputColumn description{.name = std::move(column), .type = 25};
+void PgSession::answer_text(Run& run, std::string column, std::span<const std::string> lines, Oid type) {
+  const OutputColumn description{.name = std::move(column), .type = type};
   sink_->gate(transaction_.gate());
   if (run.describe) sink_->row_description(std::span(&description, 1));
   run.described = true;

@@ -197,17 +197,31 @@ void plan_explain(const PgQuery__ExplainStmt& stmt, const ParsedStatementPtr& st
     const bool on = value == "true" || value == "on" || value == "1";
     if (name == "analyze") {
       plan.explain_analyze = on;
-    } else if (name == "costs") {
-      plan.explain_costs = on;
+    } else if (name == "summary") {
+      plan.explain_summary = on;
     } else if (name == "format") {
-      if (value != "text") {
-        throw BindFailure{error(ErrorCode::kNotImplemented, "EXPLAIN (FORMAT {}) is not implemented", value)};
+      if (value != "text" && value != "json") {
+        const int at = statement->position(option.location);
+        if (value == "xml" || value == "yaml") {
+          throw BindFailure{
+              error(ErrorCode::kNotImplemented, "EXPLAIN (FORMAT {}) is not implemented", value).at(at)};
+        }
+        throw BindFailure{error(ErrorCode::kInvalidArgument,
+                                "unrecognized value for EXPLAIN option \"format\": \"{}\"", value)
+                              .at(at)};
       }
-    } else if (name != "verbose" && name != "buffers" && name != "timing" && name != "summary" &&
-               name != "settings" && name != "wal") {
+      plan.explain_json = value == "json";
+    } else if (name == "verbose" || name == "buffers" || name == "timing" || name == "settings" ||
+               name == "wal" || name == "costs") {
+      // There are no costs to be shown.
+      if (on && name != "costs") plan.explain_ignored.emplace_back(name);
+    } else {
       throw BindFailure{error(ErrorCode::kSyntaxError, "unrecognized EXPLAIN option \"{}\"", name)
                             .at(statement->position(option.location))};
     }
+  }
+  if (plan.explain_json) {
+    plan.columns.back().type = types::kJson;
   }
   const ParsedStatementPtr inner = inner_statement(statement, stmt.query);
   Result<PlanPtr> bound = bind(inner, context, parameter_types);

@@ -1,14 +1,16 @@
-// EXPLAIN: SQLite's query plan in the layout of PostgreSQL.
+#include <algorithm>
 #include <map>
 
 #include <fmt/format.h>
 #include <sqlite3.h>
 
-#include "sql/plan.hpp"
+#include "sql/explain.hpp"
 
 namespace bop::sql {
 
 namespace {
+
+constexpr std::string_view kTempTree = "USE TEMP B-TREE FOR ";
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -55,62 +57,164 @@ std::string table_of_alias(const std::string& sql, std::string_view alias, const
   return std::string(alias);
 }
 
-std::string node_text(std::string_view detail, const Plan& plan) {
+ExplainNode node_of(std::string_view detail, const Plan& plan) {
   const auto starts = [&](std::string_view word) { return detail.starts_with(word); };
-  const auto second_word = [&](std::size_t skip) {
-    const std::size_t end = detail.find(' ', skip);
-    return detail.substr(skip, end == std::string_view::npos ? detail.size() - skip : end - skip);
+  const auto word_at = [&](std::size_t at) {
+    const std::size_t end = detail.find(' ', at);
+    return detail.substr(at, end == std::string_view::npos ? detail.size() - at : end - at);
   };
   const auto table = [&](std::string_view alias) {
     const bool is_alias = alias.size() > 1 && alias[0] == 'r' && is_digit(alias[1]);
     return is_alias ? table_of_alias(plan.sql, alias, *plan.catalog) : readable(alias, *plan.catalog);
   };
+  const std::size_t index = detail.find("USING ");
+  std::string how =
+      index == std::string_view::npos ? std::string() : readable(detail.substr(index + 6), *plan.catalog);
   if (starts("SCAN ")) {
-    const std::string_view alias = second_word(5);
-    if (alias == "CONSTANT") {
-      return "Result";
-    }
-    const std::size_t index = detail.find("USING ");
-    const std::string name = table(alias);
-    if (index != std::string_view::npos) {
-      return fmt::format("Index Scan on {} ({})", name, readable(detail.substr(index + 6), *plan.catalog));
-    }
-    return "Seq Scan on " + name;
+    const std::string_view alias = word_at(5);
+    if (alias == "CONSTANT") return {.type = "Result"};
+    return {.type = how.empty() ? "Seq Scan" : "Index Scan", .relation = table(alias), .how = std::move(how)};
   }
-  if (starts("SEARCH ")) {
-    const std::string name = table(second_word(7));
-    const std::size_t index = detail.find("USING ");
-    const std::string how =
-        index == std::string_view::npos ? "" : readable(detail.substr(index + 6), *plan.catalog);
-    return fmt::format("Index Scan on {} ({})", name, how);
+  if (starts("SEARCH ")) return {.type = "Index Scan", .relation = table(word_at(7)), .how = std::move(how)};
+  if (starts(kTempTree)) {
+    const std::string_view what = detail.substr(kTempTree.size());
+    if (what.find("ORDER BY") != std::string_view::npos) return {.type = "Sort"};
+    if (what.find("GROUP BY") != std::string_view::npos) return {.type = "Sort for GroupAggregate"};
+    return {.type = fmt::format("Unique ({})", what)};
   }
-  if (starts("USE TEMP B-TREE FOR ")) {
-    const std::string_view what = detail.substr(20);
-    return what.find("ORDER BY") != std::string_view::npos   ? "Sort"
-           : what.find("GROUP BY") != std::string_view::npos ? "Sort for GroupAggregate"
-                                                             : fmt::format("Unique ({})", what);
-  }
-  return readable(detail, *plan.catalog);
+  return {.type = readable(detail, *plan.catalog)};
 }
+
+// SQLite's steps as they come: joined tables stand side by side, and behind them the sorts of their rows.
+struct Step {
+  int parent = 0;
+  bool sorts = false;
+  ExplainNode node;
+};
+
+class Tree {
+ public:
+  explicit Tree(const Plan& plan) : plan_(plan) {}
+
+  void add(int id, int parent, const char* detail, std::optional<std::uint64_t> rows,
+           std::optional<std::uint64_t> loops) {
+    const std::string_view text = detail == nullptr ? "" : detail;
+    Step& step = steps_[id];
+    if (order_.empty() || std::ranges::find(order_, id) == order_.end()) order_.push_back(id);
+    step.parent = parent;
+    step.sorts = text.starts_with(kTempTree);
+    step.node = node_of(text, plan_);
+    step.node.rows = rows;
+    step.node.loops = loops;
+  }
+
+  ExplainNode root() {
+    std::vector<ExplainNode> tops = below(0);
+    ExplainNode top = tops.empty() ? ExplainNode{.type = "Result"} : std::move(tops.front());
+    if (plan_.kind == PlanKind::kSelect) return top;
+    const auto target = plan_.catalog->relation(plan_.target);
+    ExplainNode change{.type = plan_.kind == PlanKind::kInsert   ? "Insert"
+                               : plan_.kind == PlanKind::kUpdate ? "Update"
+                                                                 : "Delete",
+                       .relation = target == nullptr ? "?" : target->name};
+    change.inputs.push_back(std::move(top));
+    return change;
+  }
+
+ private:
+  // One node for all that stands under a parent, or none.
+  std::vector<ExplainNode> below(int parent) {
+    std::vector<ExplainNode> inputs, sorts;
+    for (const int id : order_) {
+      Step& step = steps_[id];
+      if (step.parent != parent || id == parent) continue;
+      step.node.inputs = below(id);
+      (step.sorts ? sorts : inputs).push_back(std::move(step.node));
+    }
+    if (inputs.size() > 1) {
+      ExplainNode join{.type = is_compound(parent) ? "Append" : "Nested Loop"};
+      join.inputs = std::move(inputs);
+      inputs.clear();
+      inputs.push_back(std::move(join));
+    }
+    for (ExplainNode& sort : sorts) {
+      std::ranges::move(inputs, std::back_inserter(sort.inputs));
+      inputs.clear();
+      inputs.push_back(std::move(sort));
+    }
+    return inputs;
+  }
+  [[nodiscard]] bool is_compound(int id) const {
+    const auto found = steps_.find(id);
+    return found != steps_.end() && found->second.node.type.starts_with("COMPOUND");
+  }
+
+  const Plan& plan_;
+  std::map<int, Step> steps_;
+  std::vector<int> order_;
+};
+
+void write_text(const ExplainNode& node, int level, std::vector<std::string>& lines) {
+  std::string line =
+      level == 0 ? std::string() : std::string(static_cast<std::size_t>(level) * 6 - 4, ' ') + "->  ";
+  line += node.type;
+  if (!node.relation.empty()) line += " on " + node.relation;
+  if (!node.how.empty()) line += " (" + node.how + ")";
+  if (node.loops == 0U) {
+    line += " (never executed)";
+  } else if (node.rows) {
+    const std::uint64_t loops = node.loops.value_or(1);
+    line += fmt::format(" (actual rows={} loops={})", (*node.rows + loops / 2) / loops, loops);
+  }
+  lines.push_back(std::move(line));
+  for (const ExplainNode& input : node.inputs) write_text(input, level + 1, lines);
+}
+
+std::string json_text(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+void write_json(const ExplainNode& node, int indent, std::string& out) {
+  const std::string pad(static_cast<std::size_t>(indent), ' ');
+  const auto field = [&](std::string_view name, const std::string& value) {
+    out += fmt::format(",\n{}  {}: {}", pad, json_text(name), value);
+  };
+  out += fmt::format("{{\n{}  \"Node Type\": {}", pad, json_text(node.type));
+  if (!node.relation.empty()) field("Relation Name", json_text(node.relation));
+  if (!node.how.empty()) field("Index Cond", json_text(node.how));
+  if (node.rows || node.loops) {
+    const std::uint64_t loops = node.loops.value_or(1);
+    const std::uint64_t rows = node.rows.value_or(0);
+    field("Actual Rows", std::to_string(loops == 0 ? 0 : (rows + loops / 2) / loops));
+    field("Actual Loops", std::to_string(loops));
+  }
+  if (!node.inputs.empty()) {
+    std::string inputs = "[";
+    for (const ExplainNode& input : node.inputs) {
+      inputs += fmt::format("{}\n{}    ", inputs.size() == 1 ? "" : ",", pad);
+      write_json(input, indent + 4, inputs);
+    }
+    field("Plans", inputs + fmt::format("\n{}  ]", pad));
+  }
+  out += fmt::format("\n{}}}", pad);
+}
+
+std::string milliseconds(std::int64_t ns) { return fmt::format("{:.3f}", static_cast<double>(ns) / 1e6); }
 
 }  // namespace
 
-Result<std::vector<std::string>> explain(const Plan& plan, sqlite3* connection) {
-  std::vector<std::string> lines;
-  int depth = 0;
-  const auto add = [&](std::string text, int level) {
-    lines.push_back(
-        level == 0
-            ? std::move(text)
-            : fmt::format("{}->  {}", std::string(static_cast<std::size_t>(level) * 6 - 4, ' '), text));
-  };
-  if (plan.kind != PlanKind::kSelect) {
-    const auto target = plan.catalog->relation(plan.target);
-    const std::string_view verb = plan.kind == PlanKind::kInsert   ? "Insert"
-                                  : plan.kind == PlanKind::kUpdate ? "Update"
-                                                                   : "Delete";
-    add(fmt::format("{} on {}", verb, target == nullptr ? "?" : target->name), depth++);
-  }
+Result<ExplainNode> explain(const Plan& plan, sqlite3* connection) {
   const std::string sql = "EXPLAIN QUERY PLAN " + plan.sql;
   sqlite3_stmt* statement = nullptr;
   if (sqlite3_prepare_v2(connection, sql.c_str(), -1, &statement, nullptr) != SQLITE_OK) {
@@ -119,20 +223,62 @@ Result<std::vector<std::string>> explain(const Plan& plan, sqlite3* connection) 
     sqlite3_finalize(statement);
     return std::unexpected(std::move(e));
   }
-  std::map<int, int> levels{{0, depth - 1}};
+  Tree tree(plan);
   while (sqlite3_step(statement) == SQLITE_ROW) {
-    const int id = sqlite3_column_int(statement, 0);
-    const int parent = sqlite3_column_int(statement, 1);
-    const auto* detail = reinterpret_cast<const char*>(sqlite3_column_text(statement, 3));
-    const int level = levels[parent] + 1;
-    levels[id] = level;
-    add(node_text(detail == nullptr ? "" : detail, plan), level);
+    tree.add(sqlite3_column_int(statement, 0), sqlite3_column_int(statement, 1),
+             reinterpret_cast<const char*>(sqlite3_column_text(statement, 3)), std::nullopt, std::nullopt);
   }
   sqlite3_finalize(statement);
-  if (lines.size() == static_cast<std::size_t>(depth)) {
-    add("Result", depth);
+  return tree.root();
+}
+
+ExplainNode explain_run(const Plan& plan, sqlite3_stmt* statement, std::uint64_t rows) {
+  Tree tree(plan);
+  for (int i = 0;; ++i) {
+    int id = 0, parent = 0;
+    const char* detail = nullptr;
+    const auto ask = [&](int what, void* answer) {
+      return sqlite3_stmt_scanstatus_v2(statement, i, what, SQLITE_SCANSTAT_COMPLEX, answer) == 0;
+    };
+    if (!ask(SQLITE_SCANSTAT_SELECTID, &id)) break;
+    (void)ask(SQLITE_SCANSTAT_PARENTID, &parent);
+    (void)ask(SQLITE_SCANSTAT_EXPLAIN, static_cast<void*>(&detail));
+    sqlite3_int64 loops = -1, visited = -1;
+    (void)ask(SQLITE_SCANSTAT_NLOOP, &loops);
+    (void)ask(SQLITE_SCANSTAT_NVISIT, &visited);
+    const auto counted = [](sqlite3_int64 n) {
+      return n < 0 ? std::nullopt : std::optional(static_cast<std::uint64_t>(n));
+    };
+    tree.add(id, parent, detail, loops < 0 ? std::nullopt : counted(visited), counted(loops));
+  }
+  ExplainNode root = tree.root();
+  root.rows = rows;
+  root.loops = 1;
+  return root;
+}
+
+std::vector<std::string> explain_text(const ExplainNode& root, const std::optional<ExplainTimes>& times) {
+  std::vector<std::string> lines;
+  write_text(root, 0, lines);
+  if (times) {
+    lines.push_back(fmt::format("Planning Time: {} ms", milliseconds(times->planning_ns)));
+    if (times->execution_ns) {
+      lines.push_back(fmt::format("Execution Time: {} ms", milliseconds(*times->execution_ns)));
+    }
   }
   return lines;
+}
+
+std::string explain_json(const ExplainNode& root, const std::optional<ExplainTimes>& times) {
+  std::string out = "[\n  {\n    \"Plan\": ";
+  write_json(root, 4, out);
+  if (times) {
+    out += fmt::format(",\n    \"Planning Time\": {}", milliseconds(times->planning_ns));
+    if (times->execution_ns) {
+      out += fmt::format(",\n    \"Execution Time\": {}", milliseconds(*times->execution_ns));
+    }
+  }
+  return out + "\n  }\n]";
 }
 
 }  // namespace bop::sql

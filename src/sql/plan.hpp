@@ -101,7 +101,9 @@ struct Plan {
 
   std::shared_ptr<const Plan> inner;  // of kExplain
   bool explain_analyze = false;
-  bool explain_costs = true;
+  bool explain_json = false;
+  std::optional<bool> explain_summary;       // times of planning and execution; none: with ANALYZE
+  std::vector<std::string> explain_ignored;  // options that are accepted and have no effect
 };
 
 using PlanPtr = std::shared_ptr<const Plan>;
@@ -130,8 +132,5 @@ using PlanPtr = std::shared_ptr<const Plan>;
 [[nodiscard]] Status check_foreign_keys(const Catalog& catalog, sqlite3* connection,
                                         std::span<const Oid> tables, bool at_commit,
                                         std::span<const Oid> acting_keys = {});
-
-// The lines of EXPLAIN for a plan: SQLite's EXPLAIN QUERY PLAN in PostgreSQL's layout.
-[[nodiscard]] Result<std::vector<std::string>> explain(const Plan& plan, sqlite3* connection);
 
 }  // namespace bop::sql

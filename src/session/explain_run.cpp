@@ -1,0 +1,86 @@
+// EXPLAIN, with ANALYZE: the statement is run, its rows are counted and not sent.
+#include <sqlite3.h>
+
+#include "session/pg_session.hpp"
+
+namespace bop::session {
+
+namespace {
+
+// SQLite counts the steps of statements that were prepared while this lives. They are cached under a text of
+// their own, so that the others are not slowed down.
+class Counting {
+ public:
+  explicit Counting(sqlite3* connection) : connection_(connection) { set(1); }
+  ~Counting() { set(0); }
+  Counting(const Counting&) = delete;
+  Counting& operator=(const Counting&) = delete;
+
+ private:
+  void set(int on) { (void)sqlite3_db_config(connection_, SQLITE_DBCONFIG_STMT_SCANSTATUS, on, nullptr); }
+  sqlite3* connection_;
+};
+constexpr std::string_view kCounted = " -- counted";
+
+}  // namespace
+
+Status PgSession::prepare_change(Run& run) {
+  BOP_LET(prepared, prepare(run, run.measured ? run.plan->sql + std::string(kCounted) : run.plan->sql));
+  run.sqlite = std::move(prepared);
+  if (run.measured) sqlite3_stmt_scanstatus_reset(run.sqlite.get());
+  return {};
+}
+
+Result<sql::ExplainNode> PgSession::measure(Run& run, sql::ExplainTimes& times) {
+  Clock& clock = *node_.options().clock;
+  Run inner;
+  inner.statement = run.plan->inner->statement;
+  inner.plan = run.plan->inner;
+  inner.parameters = run.parameters;
+  inner.connection = run.connection;
+  const Counting counting(run.connection->handle());
+  const std::int64_t begin = clock.steady_ns();
+  if (inner.plan->kind != sql::PlanKind::kSelect) {
+    inner.measured.emplace();
+    BOP_TRY(step_change(inner));
+    times.execution_ns = clock.steady_ns() - begin;
+    return std::move(*inner.measured);
+  }
+  inner.measured.emplace();
+  BOP_TRY(prepare_change(inner));
+  times.planning_ns = clock.steady_ns() - begin;
+  BOP_TRY(bind_values(inner, inner.sqlite.get()));
+  int code = SQLITE_ROW;
+  while ((code = sqlite3_step(inner.sqlite.get())) == SQLITE_ROW) ++inner.rows;
+  if (code != SQLITE_DONE) return std::unexpected(step_error(inner));
+  times.execution_ns = clock.steady_ns() - begin - times.planning_ns;
+  return sql::explain_run(*inner.plan, inner.sqlite.get(), inner.rows);
+}
+
+Result<Progress> PgSession::step_explain(Run& run) {
+  const sql::Plan& plan = *run.plan;
+  for (const std::string& option : plan.explain_ignored) {
+    notice(Severity::kNotice,
+           error(ErrorCode::kNotImplemented, "EXPLAIN option \"{}\" is accepted and has no effect", option));
+  }
+  sql::ExplainTimes times;
+  sql::ExplainNode root;
+  if (plan.explain_analyze) {
+    BOP_LET(measured, measure(run, times));
+    root = std::move(measured);
+  } else {
+    const std::int64_t begin = node_.options().clock->steady_ns();
+    BOP_LET(planned, sql::explain(*plan.inner, run.connection->handle()));
+    root = std::move(planned);
+    times.planning_ns = node_.options().clock->steady_ns() - begin;
+  }
+  const bool summary = plan.explain_summary.value_or(plan.explain_analyze);
+  const std::optional<sql::ExplainTimes> shown = summary ? std::optional(times) : std::nullopt;
+  const std::vector<std::string> lines =
+      plan.explain_json ? std::vector{sql::explain_json(root, shown)} : sql::explain_text(root, shown);
+  answer_text(run, "QUERY PLAN", lines, plan.columns.front().type);
+  run.tag = "EXPLAIN";
+  return Progress::kDone;
+}
+
+}  // namespace bop::session

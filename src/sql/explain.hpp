@@ -1,0 +1,41 @@
+// EXPLAIN: SQLite's query plan as a tree in PostgreSQL's words.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "sql/plan.hpp"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace bop::sql {
+
+struct ExplainNode {
+  std::string type;      // Seq Scan, Index Scan, Sort...
+  std::string relation;  // that it reads or changes
+  std::string how;       // the index and its conditions
+  // Of a run (ANALYZE), where SQLite counts them: rows of all loops together.
+  std::optional<std::uint64_t> rows, loops;
+  std::vector<ExplainNode> inputs;
+};
+
+struct ExplainTimes {
+  std::int64_t planning_ns = 0;
+  std::optional<std::int64_t> execution_ns;  // with ANALYZE
+};
+
+// The plan by EXPLAIN QUERY PLAN.
+[[nodiscard]] Result<ExplainNode> explain(const Plan& plan, sqlite3* connection);
+// The same with what SQLite has counted in a run of `statement`, which was prepared on a connection with
+// SQLITE_DBCONFIG_STMT_SCANSTATUS. `rows`: that it has answered or changed.
+[[nodiscard]] ExplainNode explain_run(const Plan& plan, sqlite3_stmt* statement, std::uint64_t rows);
+
+[[nodiscard]] std::vector<std::string> explain_text(const ExplainNode& root,
+                                                    const std::optional<ExplainTimes>& times);
+[[nodiscard]] std::string explain_json(const ExplainNode& root, const std::optional<ExplainTimes>& times);
+
+}  // namespace bop::sql
