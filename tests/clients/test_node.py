@@ -182,6 +182,30 @@ class Node(unittest.TestCase):
         stranger.close()
         self.assertEqual(self.ask("SELECT nextval('numbers')"), [["2"]])
 
+    def test_tables_are_referenced_and_given_away_by_their_owners(self):
+        self.node.start()
+        for sql in ("CREATE ROLE alice LOGIN PASSWORD 'x'", "CREATE SCHEMA s AUTHORIZATION alice",
+                    "CREATE SCHEMA mine", "CREATE TABLE keys (id int PRIMARY KEY)", "INSERT INTO keys VALUES (1)"):
+            self.ask(sql)
+        alice = self.connect_as("alice", "bop")
+        for sql in ("CREATE TABLE s.f (a int REFERENCES public.keys)", "CREATE SCHEMA t AUTHORIZATION bop"):
+            self.assertEqual(self.failed(sql, alice), "42501", sql)
+        for sql in ("CREATE TABLE s.m (a int PRIMARY KEY, b serial)", "CREATE VIEW s.v AS SELECT 1",
+                    "CREATE SEQUENCE s.q", "CREATE TABLE s.own (a int REFERENCES s.m)"):
+            self.ask(sql, alice)
+        for sql in ("ALTER TABLE s.own ADD FOREIGN KEY (a) REFERENCES public.keys",
+                    "ALTER TABLE s.own ADD COLUMN k int REFERENCES public.keys", "ALTER TABLE s.m OWNER TO bop",
+                    "ALTER TABLE s.m ADD COLUMN c int, OWNER TO bop", "ALTER VIEW s.v OWNER TO bop",
+                    "ALTER SEQUENCE s.q OWNER TO bop", "ALTER SCHEMA s OWNER TO bop"):
+            self.assertEqual(self.failed(sql, alice), "42501", sql)
+        for sql in ("ALTER TABLE s.m OWNER TO alice", "ALTER SCHEMA s OWNER TO CURRENT_USER"):
+            self.ask(sql, alice)
+        self.assertEqual(self.ask("SELECT has_schema_privilege('mine', 'usage'), has_schema_privilege('s', 'usage')",
+                                  alice), [["f", "t"]])
+        alice.close()
+        self.ask("ALTER TABLE s.m OWNER TO bop")
+        self.ask("DELETE FROM keys")
+
     def metric(self, name):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.node.http_port}/metrics", timeout=10) as answer:
             return int(re.search(rf"^{name} (\d+)$", answer.read().decode(), re.MULTILINE)[1])

@@ -14,8 +14,7 @@ Status DdlRun::alter_table(const PgQuery__AlterTableStmt& alter) {
   if (alter.n_cmds == 1 &&
       alter.cmds[0]->alter_table_cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner) {
     BOP_TRY(must_own(found));
-    BOP_LET(owner, role_oid(*alter.cmds[0]->alter_table_cmd->newowner));
-    return change_owner(found, owner);
+    return change_owner(found, *alter.cmds[0]->alter_table_cmd->newowner);
   }
   if (alter.objtype != PG_QUERY__OBJECT_TYPE__OBJECT_TABLE)
     return fail(ErrorCode::kNotImplemented, "this form of {} is not implemented", statement_->command);
@@ -167,10 +166,9 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
       return {};
     }
     case PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner: {
-      BOP_LET(owner, role_oid(*command.newowner));
       const Catalog::Named found = now().find(table.schema, table.name);
-      BOP_TRY(change_owner(found, owner));
-      table.owner = owner;
+      BOP_TRY(change_owner(found, *command.newowner));
+      table.owner = now().relation(table.oid)->owner;
       return {};
     }
     case PG_QUERY__ALTER_TABLE_TYPE__AT_SetRelOptions:

@@ -233,6 +233,10 @@ Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending
                 "there is no unique constraint matching given keys for referenced table \"{}\"",
                 referenced.name);
   }
+  // What refers to a table keeps its rows from going, and tells which are there.
+  if (!context_.superuser && referenced.owner != context_.user) {
+    return fail(ErrorCode::kInsufficientPrivilege, "permission denied for table {}", referenced.name);
+  }
   std::string name(pg::text(node.conname));
   if (name.empty()) {
     name = free_name(table.schema, table.name, joined_names(table, constraint.columns, "_"), "fkey", &table);

@@ -64,7 +64,10 @@ class DdlRun {
   [[nodiscard]] Status check_kind(const Catalog::Named& found, PgQuery__ObjectType type,
                                   std::string_view name) const;
   // The owner of a relation or sequence, with what belongs to it.
-  [[nodiscard]] Status change_owner(const Catalog::Named& found, Oid owner);
+  [[nodiscard]] Status change_owner(const Catalog::Named& found, const PgQuery__RoleSpec& role);
+  // 42501 unless the user may make the role the owner of what is the user's.
+  [[nodiscard]] Status may_give(Oid to, const PgQuery__RoleSpec& role) const;
+  [[nodiscard]] Status may_create_schemas() const;
   // The object of ALTER <type> ... with IF EXISTS; empty after the NOTICE that it is not there.
   [[nodiscard]] Result<Catalog::Named> find_altered(const PgQuery__RangeVar& name, bool missing_ok,
                                                     PgQuery__ObjectType type) const;

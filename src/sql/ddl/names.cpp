@@ -43,6 +43,11 @@ Result<const Schema*> DdlRun::may_create_in(const Schema& schema) const {
   return fail(ErrorCode::kInsufficientPrivilege, "permission denied for schema {}", schema.name);
 }
 
+Status DdlRun::may_create_schemas() const {
+  if (context_.superuser || context_.owns_database) return {};
+  return fail(ErrorCode::kInsufficientPrivilege, "permission denied for database {}", context_.bind.database);
+}
+
 Result<const Schema*> DdlRun::schema_for_creation(std::string_view name) const {
   if (!name.empty()) {
     const Schema* schema = now().schema(name);

@@ -209,8 +209,16 @@ Status DdlRun::set_schema(const PgQuery__AlterObjectSchemaStmt& alter) {
   return {};
 }
 
-Status DdlRun::change_owner(const Catalog::Named& found, Oid owner) {
+// Roles have no members, so nobody but a superuser makes another role an owner.
+Status DdlRun::may_give(Oid to, const PgQuery__RoleSpec& role) const {
+  if (context_.superuser || to == context_.user) return {};
+  return fail(ErrorCode::kInsufficientPrivilege, "must be member of role \"{}\"", pg::text(role.rolename));
+}
+
+Status DdlRun::change_owner(const Catalog::Named& found, const PgQuery__RoleSpec& role) {
+  BOP_LET(owner, role_oid(role));
   if (const auto relation = now().relation(found.oid)) {
+    if (relation->owner != owner) BOP_TRY(may_give(owner, role));
     Relation changed = *relation;
     changed.owner = owner;
     edit_.put(std::move(changed));
@@ -236,6 +244,7 @@ Status DdlRun::change_owner(const Catalog::Named& found, Oid owner) {
               .detail(
                   fmt::format("Sequence \"{}\" is linked to table \"{}\".", sequence->name, table->name)));
     }
+    if (sequence->owner != owner) BOP_TRY(may_give(owner, role));
     Sequence changed = *sequence;
     changed.owner = owner;
     edit_.put(std::move(changed));
@@ -259,6 +268,10 @@ Status DdlRun::set_owner(const PgQuery__AlterOwnerStmt& alter) {
   if (schema == nullptr) return fail(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist", name);
   BOP_TRY(must_own(schema->owner, describe('n', schema->name)));
   BOP_LET(owner, role_oid(*alter.newowner));
+  if (schema->owner != owner) {
+    BOP_TRY(may_give(owner, *alter.newowner));
+    BOP_TRY(may_create_schemas());
+  }
   Schema changed = *schema;
   changed.owner = owner;
   edit_.put(std::move(changed));

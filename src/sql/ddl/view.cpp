@@ -84,12 +84,13 @@ Status DdlRun::create_schema(const PgQuery__CreateSchemaStmt& create) {
   if (create.authrole != nullptr) {
     BOP_LET(owner, role_oid(*create.authrole));
     schema.owner = owner;
-    if (schema.name.empty()) schema.name = std::string(pg::text(create.authrole->rolename));
+    if (schema.name.empty()) {
+      const bool named = create.authrole->roletype == PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_CSTRING;
+      schema.name = named ? std::string(pg::text(create.authrole->rolename)) : context_.user_name;
+    }
   }
-  if (!context_.superuser && !context_.owns_database) {
-    return fail(ErrorCode::kInsufficientPrivilege, "permission denied for database {}",
-                context_.bind.database);
-  }
+  BOP_TRY(may_create_schemas());
+  if (create.authrole != nullptr) BOP_TRY(may_give(schema.owner, *create.authrole));
   if (schema.name.starts_with("pg_")) {
     return std::unexpected(error(ErrorCode::kReservedName, "unacceptable schema name \"{}\"", schema.name)
                                .detail("The prefix \"pg_\" is reserved for system schemas."));

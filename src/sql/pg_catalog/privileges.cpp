@@ -212,7 +212,11 @@ struct Question {
     if (schema == nullptr) {
       return OwnedValue::null();
     }
-    Standing standing{.owned = owns(schema->owner), .open = {"USAGE"}};
+    Standing standing{.owned = owns(schema->owner)};
+    if (schema->oid == kPublicSchema || schema->oid == kPgCatalogSchema ||
+        schema->oid == kInformationSchema) {
+      standing.open.emplace_back("USAGE");
+    }
     if (schema->oid == kPublicSchema && role != 0 && database_owner(session.database_oid) == role) {
       standing.open.emplace_back("CREATE");
     }
