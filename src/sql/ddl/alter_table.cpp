@@ -91,6 +91,7 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
         if (sets && std::ranges::find(key.columns, column->number) != key.columns.end())
           alteration.rebuild = true;
       }
+      column->sequence = 0;  // a serial's default is gone; its sequence still belongs to the column
       if (command.def == nullptr) {
         column->default_text.reset();
         return {};
@@ -250,7 +251,7 @@ Status DdlRun::drop_constraint(Alteration& alteration, const PgQuery__AlterTable
     Dropped dropped;
     dropped.indexes.insert(index);
     BOP_TRY(collect(dropped, command.behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE,
-                    fmt::format("constraint {} on table {}", name, table.name)));
+                    fmt::format("constraint {} on {}", name, description(table.oid))));
     if (constraint->type == 'p' && table.rowid_column() != nullptr) alteration.rebuild = true;
     const bool own =
         std::ranges::any_of(dropped.constraints, [&](const auto& c) { return c.first == table.oid; });
@@ -352,15 +353,13 @@ Status DdlRun::drop_column(Alteration& alteration, const PgQuery__AlterTableCmd&
     // Foreign keys of the table to a key that goes are dependents like those of other tables.
     return uses(constraint.columns) || (constraint.type != 'f' && dropped.indexes.contains(constraint.index));
   });
-  if (column->sequence != 0) {
-    if (const auto sequence = now().sequence(column->sequence);
-        sequence && sequence->owned_by_table == table.oid && sequence->owned_by_column == number) {
-      dropped.sequences.insert(column->sequence);
-    }
+  for (const auto& [oid, sequence] : now().sequences()) {
+    if (sequence->owned_by_table == table.oid && sequence->owned_by_column == number)
+      dropped.sequences.insert(oid);
   }
   // The table without its own constraints on the column, but still with its name, for what depends on it.
   edit_.put(table);
-  BOP_TRY(collect(dropped, cascade, fmt::format("column {} of table {}", name, table.name)));
+  BOP_TRY(collect(dropped, cascade, fmt::format("column {} of {}", name, description(table.oid))));
   const auto own = [&](const Constraint& c) { return dropped.constraints.contains({table.oid, c.oid}); };
   if (std::erase_if(table.constraints, own) > 0) alteration.rebuild = true;
   std::erase_if(dropped.constraints, [&](const auto& c) { return c.first == table.oid; });

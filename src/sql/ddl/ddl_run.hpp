@@ -98,6 +98,9 @@ class DdlRun {
   [[nodiscard]] std::string free_name(Oid schema, std::string_view first, std::string_view second,
                                       std::string_view suffix, const Relation* constraints_of) const;
   [[nodiscard]] std::string describe(char kind, const std::string& name) const;  // "table t"
+  // The same for an object as PostgreSQL tells of dependencies: quoted, and with its schema where the search
+  // path does not lead to it.
+  [[nodiscard]] std::string description(Oid object) const;
   [[nodiscard]] Result<Oid> role_oid(const PgQuery__RoleSpec& role) const;
   [[nodiscard]] int position(int location) const { return statement_->position(location); }
   void notice(Error what) const {

@@ -28,19 +28,18 @@ Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what) {
   // "table t", "column c of table t": what a view needs and loses.
   const auto lost = [&](const ViewRead& read) -> std::string {
     if (const auto source = now().relation(read.relation)) {
-      const std::string name = describe(source->kind, source->name);
+      const std::string name = description(read.relation);
       if (dropped.relations.contains(read.relation)) return name;
       for (const std::int16_t number : read.used) {
         if (dropped.columns.contains({read.relation, number}))
           return fmt::format("column {} of {}", source->find_column(number)->name, name);
       }
     }
-    if (dropped.sequences.contains(read.relation)) return describe('S', now().sequence(read.relation)->name);
+    if (dropped.sequences.contains(read.relation)) return description(read.relation);
     if (dropped.indexes.contains(read.relation)) {
       const auto index = now().index(read.relation);
-      if (index->constraint == 0) return describe('i', index->name);
-      return fmt::format("constraint {} on {}", index->name,
-                         describe('r', now().relation(index->table)->name));
+      if (index->constraint == 0) return description(read.relation);
+      return fmt::format("constraint {} on {}", index->name, description(index->table));
     }
     return {};
   };
@@ -50,9 +49,9 @@ Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what) {
       if (dropped.relations.contains(oid)) continue;
       if (dropped.schemas.contains(relation->schema)) {
         dropped.relations.insert(oid);
-        dependents.push_back(fmt::format("{} depends on {}", describe(relation->kind, relation->name),
-                                         describe('n', now().schema(relation->schema)->name)));
-        taken.push_back(describe(relation->kind, relation->name));
+        dependents.push_back(
+            fmt::format("{} depends on {}", description(oid), description(relation->schema)));
+        taken.push_back(description(oid));
         grew = true;
         continue;
       }
@@ -60,8 +59,8 @@ Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what) {
         const std::string cause = lost(read);
         if (cause.empty()) continue;
         dropped.relations.insert(oid);
-        dependents.push_back(fmt::format("{} depends on {}", describe('v', relation->name), cause));
-        taken.push_back(describe('v', relation->name));
+        dependents.push_back(fmt::format("{} depends on {}", description(oid), cause));
+        taken.push_back(description(oid));
         grew = true;
         break;
       }
@@ -73,9 +72,9 @@ Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what) {
         grew = true;
       } else if (dropped.schemas.contains(sequence->schema)) {
         dropped.sequences.insert(oid);
-        dependents.push_back(fmt::format("{} depends on {}", describe('S', sequence->name),
-                                         describe('n', now().schema(sequence->schema)->name)));
-        taken.push_back(describe('S', sequence->name));
+        dependents.push_back(
+            fmt::format("{} depends on {}", description(oid), description(sequence->schema)));
+        taken.push_back(description(oid));
         grew = true;
       }
     }
@@ -93,23 +92,23 @@ Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what) {
       const auto lost_column = std::ranges::find_if(constraint.foreign_columns, [&](std::int16_t number) {
         return dropped.columns.contains({constraint.foreign_table, number});
       });
-      std::string cause = key ? describe('i', key->name) : describe('r', source->name);
+      std::string cause = description(key ? key->oid : source->oid);
       if (lost_column != constraint.foreign_columns.end()) {
-        cause = fmt::format("column {} of table {}", source->find_column(*lost_column)->name, source->name);
+        cause =
+            fmt::format("column {} of {}", source->find_column(*lost_column)->name, description(source->oid));
       }
       dependents.push_back(
-          fmt::format("constraint {} on table {} depends on {}", constraint.name, relation->name, cause));
-      taken.push_back(fmt::format("constraint {} on table {}", constraint.name, relation->name));
+          fmt::format("constraint {} on {} depends on {}", constraint.name, description(oid), cause));
+      taken.push_back(fmt::format("constraint {} on {}", constraint.name, description(oid)));
     }
     for (const Column& column : relation->columns) {
       if (column.dropped || column.identity != 0 || dropped.columns.contains({oid, column.number})) continue;
       const std::set<Oid> used = sequences_of_default(column);
       const auto gone = std::ranges::find_if(used, [&](Oid s) { return dropped.sequences.contains(s); });
       if (gone == used.end()) continue;
-      const auto sequence = now().sequence(*gone);
-      dependents.push_back(fmt::format("default value for column {} of table {} depends on {}", column.name,
-                                       relation->name, describe('S', sequence->name)));
-      taken.push_back(fmt::format("default value for column {} of table {}", column.name, relation->name));
+      dependents.push_back(fmt::format("default value for column {} of {} depends on {}", column.name,
+                                       description(oid), description(*gone)));
+      taken.push_back(fmt::format("default value for column {} of {}", column.name, description(oid)));
     }
   }
   if (dependents.empty()) return {};
@@ -290,10 +289,10 @@ Status DdlRun::drop(const PgQuery__DropStmt& drop) {
           const Column* column = owner ? owner->find_column(sequence->owned_by_column) : nullptr;
           if (column != nullptr && column->identity != 0) {
             return std::unexpected(error(ErrorCode::kDependentObjectsStillExist,
-                                         "cannot drop sequence {} because column {} of table {} requires it",
-                                         name, column->name, owner->name)
-                                       .hint(fmt::format("You can drop column {} of table {} instead.",
-                                                         column->name, owner->name)));
+                                         "cannot drop {} because column {} of {} requires it",
+                                         description(found.oid), column->name, description(owner->oid))
+                                       .hint(fmt::format("You can drop column {} of {} instead.",
+                                                         column->name, description(owner->oid))));
           }
         }
         dropped.sequences.insert(found.oid);
@@ -303,16 +302,16 @@ Status DdlRun::drop(const PgQuery__DropStmt& drop) {
         const auto index = now().index(found.oid);
         if (index->constraint != 0) {
           const auto owner = now().relation(index->table);
-          return std::unexpected(
-              error(ErrorCode::kDependentObjectsStillExist,
-                    "cannot drop index {} because constraint {} on table {} requires it", name, name,
-                    owner->name)
-                  .hint(fmt::format("You can drop constraint {} on table {} instead.", name, owner->name)));
+          return std::unexpected(error(ErrorCode::kDependentObjectsStillExist,
+                                       "cannot drop {} because constraint {} on {} requires it",
+                                       description(found.oid), name, description(owner->oid))
+                                     .hint(fmt::format("You can drop constraint {} on {} instead.", name,
+                                                       description(owner->oid))));
         }
         dropped.indexes.insert(found.oid);
       }
     }
-    what = describe(kind->kind, name);
+    what = description(found.oid);
     ++count;
   }
   if (count == 0) return {};

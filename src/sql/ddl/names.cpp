@@ -217,6 +217,21 @@ std::string DdlRun::describe(char kind, const std::string& name) const {
   }
 }
 
+std::string DdlRun::description(Oid object) const {
+  const auto named = [&](char kind, Oid schema, const std::string& name) {
+    const bool visible = now().find(context_.bind.search_path, {}, name).oid == object;
+    return describe(kind,
+                    visible ? quote_name(name)
+                            : fmt::format("{}.{}", quote_name(now().schema(schema)->name), quote_name(name)));
+  };
+  if (const auto relation = now().relation(object))
+    return named(relation->kind, relation->schema, relation->name);
+  if (const auto index = now().index(object)) return named('i', index->schema, index->name);
+  if (const auto sequence = now().sequence(object)) return named('S', sequence->schema, sequence->name);
+  if (const Schema* schema = now().schema(object)) return describe('n', schema->name);
+  return {};
+}
+
 Error DdlRun::about(const Relation& table, Error what) const {
   if (const Schema* schema = now().schema(table.schema); schema != nullptr) what.mut().schema = schema->name;
   what.mut().table = table.name;

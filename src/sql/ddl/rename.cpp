@@ -193,11 +193,8 @@ Status DdlRun::set_schema(const PgQuery__AlterObjectSchemaStmt& alter) {
   BOP_TRY(rename_in_views(found.oid, {.schema = schema->name, .name = relation->name}));
   Relation changed = *relation;
   changed.schema = target;
-  for (const Column& column : changed.columns) {
-    if (column.sequence == 0) continue;
-    const auto sequence = now().sequence(column.sequence);
-    if (!sequence || sequence->owned_by_table != changed.oid) continue;
-    BOP_TRY(move_sequence(*sequence));
+  for (const auto& [oid, sequence] : std::map(now().sequences())) {
+    if (sequence->owned_by_table == changed.oid) BOP_TRY(move_sequence(*sequence));
   }
   for (const auto& index : now().indexes_of(changed.oid)) {
     BOP_TRY(check_name_free(target, index->name));

@@ -21,6 +21,12 @@ Result<std::int64_t> number_of(const pg::Node* node, std::string_view option) {
   return fail(ErrorCode::kSyntaxError, "{} requires a numeric value", option);
 }
 
+std::pair<std::int64_t, std::int64_t> range_of(Oid type) {
+  if (type == types::kInt2) return {INT16_MIN, INT16_MAX};
+  if (type == types::kInt4) return {INT32_MIN, INT32_MAX};
+  return {INT64_MIN, INT64_MAX};
+}
+
 }  // namespace
 
 Status DdlRun::sequence_options(Sequence& sequence, pg::NodeList options, bool create) {
@@ -29,6 +35,8 @@ Status DdlRun::sequence_options(Sequence& sequence, pg::NodeList options, bool c
   std::optional<std::int64_t> max;
   bool default_min = create;
   bool default_max = create;
+  bool reset_min = false;
+  bool reset_max = false;
   std::optional<std::optional<std::int64_t>> restart;
   const std::int64_t old_start = sequence.start;
   bool changed = false;  // anything but the owner
@@ -49,8 +57,10 @@ Status DdlRun::sequence_options(Sequence& sequence, pg::NodeList options, bool c
       if (type.type != 20 && type.type != 21 && type.type != 23) {
         return fail(ErrorCode::kInvalidArgument, "sequence type must be smallint, integer, or bigint");
       }
+      // Limits that are those of the old type become those of the new one; others were chosen.
+      reset_min = !create && sequence.type != type.type && sequence.min == range_of(sequence.type).first;
+      reset_max = !create && sequence.type != type.type && sequence.max == range_of(sequence.type).second;
       sequence.type = type.type;
-      default_min = default_max = true;
     } else if (name == "increment") {
       BOP_LET(value, number_of(option.arg, name));
       if (value == 0) return fail(ErrorCode::kInvalidArgument, "INCREMENT must not be zero");
@@ -113,10 +123,9 @@ Status DdlRun::sequence_options(Sequence& sequence, pg::NodeList options, bool c
       return fail(ErrorCode::kNotImplemented, "sequence option \"{}\" is not implemented", name);
     }
   }
-  const std::int64_t low = sequence.type == 21 ? INT16_MIN : sequence.type == 23 ? INT32_MIN : INT64_MIN;
-  const std::int64_t high = sequence.type == 21 ? INT16_MAX : sequence.type == 23 ? INT32_MAX : INT64_MAX;
-  if (default_min) sequence.min = sequence.increment > 0 ? 1 : low;
-  if (default_max) sequence.max = sequence.increment > 0 ? high : -1;
+  const auto [low, high] = range_of(sequence.type);
+  if (default_min || reset_min) sequence.min = sequence.increment > 0 && !reset_min ? 1 : low;
+  if (default_max || reset_max) sequence.max = sequence.increment > 0 || reset_max ? high : -1;
   if (min) sequence.min = *min;
   if (max) sequence.max = *max;
   if (sequence.min < low || sequence.min > high) {
