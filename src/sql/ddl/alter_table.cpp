@@ -295,6 +295,7 @@ Status DdlRun::add_column(Alteration& alteration, const PgQuery__AlterTableCmd& 
     }
   }
   if (column.not_null) alteration.not_null.push_back(column.number);
+  merge_keys(pending);
   for (const PendingConstraint& constraint : pending) {
     const std::size_t at = table.constraints.size();
     BOP_TRY(add_constraint(table, constraint, alteration.new_indexes));

@@ -25,7 +25,8 @@ char action_of(const char* text) { return pg::text(text).empty() ? 'a' : *text; 
 Status DdlRun::add_constraint(Relation& table, const PendingConstraint& pending,
                               std::vector<Index>& indexes) {
   const PgQuery__Constraint& node = *pending.node;
-  const std::string_view name = pg::text(node.conname);
+  const std::string_view name =
+      pending.name.empty() ? pg::text(node.conname) : std::string_view(pending.name);
   if (!name.empty() && table.find_constraint(name) != nullptr) {
     return fail(ErrorCode::kDuplicateObject, "constraint \"{}\" for relation \"{}\" already exists", name,
                 table.name);
@@ -39,6 +40,44 @@ Status DdlRun::add_constraint(Relation& table, const PendingConstraint& pending,
       return fail(ErrorCode::kNotImplemented, "exclusion constraints are not implemented");
     default: return fail(ErrorCode::kNotImplemented, "this constraint is not implemented");
   }
+}
+
+void DdlRun::merge_keys(std::vector<PendingConstraint>& pending) {
+  const auto is_key = [](const PendingConstraint& c) {
+    return c.node->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY ||
+           c.node->contype == PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE;
+  };
+  const auto names = [](pg::NodeList list) {
+    std::vector<std::string_view> out;
+    for (const pg::Node* item : list) out.push_back(pg::string_of(item));
+    return out;
+  };
+  const auto columns = [&](const PendingConstraint& c) {
+    return c.column.empty() ? names(BOP_PG_LIST(c.node, keys)) : std::vector<std::string_view>{c.column};
+  };
+  const auto same = [&](const PendingConstraint& a, const PendingConstraint& b) {
+    return columns(a) == columns(b) &&
+           names(BOP_PG_LIST(a.node, including)) == names(BOP_PG_LIST(b.node, including)) &&
+           a.node->nulls_not_distinct == b.node->nulls_not_distinct && a.deferrable == b.deferrable &&
+           a.deferred == b.deferred;
+  };
+  // The primary key goes first; two of them are an error told elsewhere.
+  std::ranges::stable_partition(pending, [](const PendingConstraint& c) {
+    return c.node->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY;
+  });
+  std::vector<PendingConstraint> kept;
+  for (PendingConstraint& constraint : pending) {
+    const bool unique = constraint.node->contype == PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE;
+    const auto prior = std::ranges::find_if(kept, [&](const PendingConstraint& other) {
+      return unique && is_key(other) && same(other, constraint);
+    });
+    if (prior == kept.end()) {
+      kept.push_back(std::move(constraint));
+    } else if (prior->name.empty() && pg::text(prior->node->conname).empty()) {
+      prior->name = std::string(pg::text(constraint.node->conname));
+    }
+  }
+  pending = std::move(kept);
 }
 
 Status DdlRun::add_key(Relation& table, const PendingConstraint& pending, std::vector<Index>& indexes) {
@@ -98,16 +137,17 @@ Status DdlRun::add_key(Relation& table, const PendingConstraint& pending, std::v
   if (const std::string_view space = pg::text(node.indexspace); !space.empty() && space != "pg_default") {
     return fail(ErrorCode::kNotImplemented, "TABLESPACE is not implemented");
   }
-  std::string name(pg::text(node.conname));
+  std::string name = pending.name.empty() ? std::string(pg::text(node.conname)) : pending.name;
   if (name.empty()) {
-    name = primary ? free_name(table.schema, table.name, "", "pkey", &table)
-                   : free_name(table.schema, table.name, joined_names(table, constraint.columns, "_"), "key",
-                               &table);
+    std::vector<std::int16_t> named = constraint.columns;
+    named.insert(named.end(), index.include.begin(), index.include.end());
+    const std::string columns = primary ? "" : joined_names(table, named, "_");
+    const std::string_view label = primary ? "pkey" : "key";
+    name = free_name(table.schema, table.name, columns, label, &table);
     // Names of this statement's other indexes are taken as well.
     for (int number = 1; std::ranges::any_of(indexes, [&](const Index& other) { return other.name == name; });
          ++number) {
-      name = free_name(table.schema, table.name, primary ? "" : joined_names(table, constraint.columns, "_"),
-                       fmt::format("{}{}", primary ? "pkey" : "key", number), &table);
+      name = free_name(table.schema, table.name, columns, fmt::format("{}{}", label, number), &table);
     }
   } else {
     BOP_TRY(check_name_free(table.schema, name));

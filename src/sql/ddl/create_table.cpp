@@ -135,6 +135,7 @@ Status DdlRun::create_table(const PgQuery__CreateStmt& create) {
   if (table.columns.size() > kMaxColumns) {
     return fail(ErrorCode::kTooManyColumns, "tables can have at most {} columns", kMaxColumns);
   }
+  merge_keys(pending);
   // Keys before foreign keys (which may point to the table itself), as PostgreSQL orders them.
   for (const bool foreign : {false, true}) {
     for (const PendingConstraint& constraint : pending) {
@@ -183,15 +184,29 @@ Result<Column> DdlRun::make_column(Relation& table, const PgQuery__ColumnDef& de
   if (definition.n_fdwoptions > 0) {
     return fail(ErrorCode::kNotImplemented, "options of a column are not implemented");
   }
-  if (type.serial != 0) {
-    column.not_null = true;
-    BOP_TRY(add_sequence_column(table, column, 0, type.type, {}));
-  }
   // The constraint that [NOT] DEFERRABLE and INITIALLY are about, and whether each has been said.
   PendingConstraint* last = nullptr;
   bool deferrable_said = false;
   bool initially_said = false;
   bool null_said = false;
+  bool default_said = false;
+  bool identity_said = false;
+  bool primary_said = false;  // which a NULL does not contradict
+  const auto twice_default = [&] {
+    return error(ErrorCode::kSyntaxError,
+                 "multiple default values specified for column \"{}\" of table \"{}\"", column.name,
+                 table.name);
+  };
+  const auto null_conflict = [&] {
+    return error(ErrorCode::kSyntaxError,
+                 "conflicting NULL/NOT NULL declarations for column \"{}\" of table \"{}\"", column.name,
+                 table.name);
+  };
+  const auto default_and_identity = [&] {
+    return error(ErrorCode::kSyntaxError,
+                 "both default and identity specified for column \"{}\" of table \"{}\"", column.name,
+                 table.name);
+  };
   for (const pg::Node* item : BOP_PG_LIST(&definition, constraints)) {
     const PgQuery__Constraint& constraint = *item->constraint;
     const auto refuse = [&](std::string_view what) -> Status {
@@ -206,47 +221,31 @@ Result<Column> DdlRun::make_column(Relation& table, const PgQuery__ColumnDef& de
     switch (constraint.contype) {
       case PG_QUERY__CONSTR_TYPE__CONSTR_NULL:
         if (column.not_null) {
-          return std::unexpected(
-              error(ErrorCode::kSyntaxError,
-                    "conflicting NULL/NOT NULL declarations for column \"{}\" of table \"{}\"", column.name,
-                    table.name)
-                  .at(position(constraint.location)));
+          return std::unexpected(null_conflict().at(position(constraint.location)));
         }
         null_said = true;
         break;
       case PG_QUERY__CONSTR_TYPE__CONSTR_NOTNULL:
         if (null_said) {
-          return std::unexpected(
-              error(ErrorCode::kSyntaxError,
-                    "conflicting NULL/NOT NULL declarations for column \"{}\" of table \"{}\"", column.name,
-                    table.name)
-                  .at(position(constraint.location)));
+          return std::unexpected(null_conflict().at(position(constraint.location)));
         }
         column.not_null = true;
         break;
       case PG_QUERY__CONSTR_TYPE__CONSTR_DEFAULT:
-        if (column.default_text) {
-          return std::unexpected(error(ErrorCode::kSyntaxError,
-                                       "multiple default values specified for column \"{}\" of table \"{}\"",
-                                       column.name, table.name)
-                                     .at(position(constraint.location)));
-        }
+        if (std::exchange(default_said, true))
+          return std::unexpected(twice_default().at(position(constraint.location)));
+        if (identity_said) return std::unexpected(default_and_identity().at(position(constraint.location)));
         BOP_TRY(add_default(table, column, constraint.raw_expr));
         break;
       case PG_QUERY__CONSTR_TYPE__CONSTR_IDENTITY: {
-        if (column.identity != 0) {
+        if (std::exchange(identity_said, true)) {
           return std::unexpected(error(ErrorCode::kSyntaxError,
                                        "multiple identity specifications for column \"{}\" of table \"{}\"",
                                        column.name, table.name)
                                      .at(position(constraint.location)));
         }
-        if (column.default_text) {
-          return std::unexpected(
-              error(ErrorCode::kSyntaxError,
-                    "both default and identity specified for column \"{}\" of table \"{}\"", column.name,
-                    table.name)
-                  .at(position(constraint.location)));
-        }
+        if (default_said) return std::unexpected(default_and_identity().at(position(constraint.location)));
+        if (null_said) return std::unexpected(null_conflict().at(position(constraint.location)));
         if (column.type != 20 && column.type != 21 && column.type != 23) {
           return fail(ErrorCode::kInvalidArgument,
                       "identity column type must be smallint, integer, or bigint");
@@ -291,11 +290,20 @@ Result<Column> DdlRun::make_column(Relation& table, const PgQuery__ColumnDef& de
         }
         break;
       default:
-        if (constraint.contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY) column.not_null = true;
+        primary_said |= constraint.contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY;
         pending.push_back(
             {&constraint, column.name, constraint.deferrable != 0, constraint.initdeferred != 0});
         if (constraint.contype != PG_QUERY__CONSTR_TYPE__CONSTR_CHECK) last = &pending.back();
     }
+  }
+  if (primary_said) column.not_null = true;
+  // A serial is a default and NOT NULL that stand behind all else.
+  if (type.serial != 0) {
+    if (default_said) return std::unexpected(twice_default());
+    if (identity_said) return std::unexpected(default_and_identity());
+    if (null_said) return std::unexpected(null_conflict());
+    column.not_null = true;
+    BOP_TRY(add_sequence_column(table, column, 0, type.type, {}));
   }
   return column;
 }

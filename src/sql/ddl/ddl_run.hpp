@@ -28,6 +28,7 @@ struct PendingConstraint {
   std::string column;  // of a column constraint; empty for a table constraint
   bool deferrable = false;
   bool deferred = false;
+  std::string name = {};  // instead of the one in `node`
 };
 
 // What an object's removal takes with it.
@@ -134,6 +135,8 @@ class DdlRun {
   // caller).
   [[nodiscard]] Status add_constraint(Relation& table, const PendingConstraint& pending,
                                       std::vector<Index>& indexes);
+  // Of keys over the same columns one is made; the primary key takes the place of the others.
+  static void merge_keys(std::vector<PendingConstraint>& pending);
   [[nodiscard]] Status add_key(Relation& table, const PendingConstraint& pending,
                                std::vector<Index>& indexes);
   [[nodiscard]] Status add_check(Relation& table, const PendingConstraint& pending);
