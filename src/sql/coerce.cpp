@@ -30,6 +30,9 @@ Oid Binder::type_of(const Expr& e) const {
 
 // What a literal means can depend on the session: settled in text that is stored.
 void Binder::tell_literal(int location, Oid type, const OwnedValue& value) {
+  if (names_found != nullptr && location >= 0) {
+    names_found->literal_types[location] = type;
+  }
   switch (type) {
     case types::kRegclass:
     case types::kDate:

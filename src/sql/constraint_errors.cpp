@@ -252,6 +252,14 @@ Error translate_error(const Plan& plan, sqlite3* connection, int extended_code, 
   return error(ErrorCode::kInternal, "the storage engine refused the statement: {}", message);
 }
 
+Status check_foreign_key(const Catalog& catalog, sqlite3* connection, const Relation& table,
+                         const Constraint& key) {
+  if (auto found = violation_of(catalog, connection, table, key, false)) {
+    return std::unexpected(std::move(*found));
+  }
+  return {};
+}
+
 Status check_foreign_keys(const Catalog& catalog, sqlite3* connection, std::span<const Oid> tables,
                           bool at_commit, std::span<const Oid> acting_keys) {
   for (const Oid oid : tables) {

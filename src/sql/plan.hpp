@@ -132,5 +132,8 @@ using PlanPtr = std::shared_ptr<const Plan>;
 [[nodiscard]] Status check_foreign_keys(const Catalog& catalog, sqlite3* connection,
                                         std::span<const Oid> tables, bool at_commit,
                                         std::span<const Oid> acting_keys = {});
+// One key of `table`, deferred or not, over all of its rows.
+[[nodiscard]] Status check_foreign_key(const Catalog& catalog, sqlite3* connection, const Relation& table,
+                                       const Constraint& key);
 
 }  // namespace bop::sql

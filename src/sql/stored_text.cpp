@@ -82,22 +82,40 @@ bool is_text_constant(const PgQuery__Node* node) {
          node->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL && node->a_const->isnull == 0;
 }
 
-void cast_to_regclass(PgQuery__Node& node) {
+// Makes the constant at `node` one of a cast.
+void cast_constant(PgQuery__Node& node, PgQuery__TypeName* type) {
   PgQuery__Node* constant = new_node(PG_QUERY__NODE__NODE_A_CONST);
   constant->a_const = node.a_const;
   auto* cast = allocate<PgQuery__TypeCast>();
   pg_query__type_cast__init(cast);
   cast->arg = constant;
   cast->location = constant->a_const->location;
-  cast->type_name = allocate<PgQuery__TypeName>();
-  pg_query__type_name__init(cast->type_name);
-  cast->type_name->typemod = -1;
-  cast->type_name->location = -1;
-  cast->type_name->n_names = 1;
-  cast->type_name->names = allocate<PgQuery__Node*>();
-  cast->type_name->names[0] = string_node("regclass");
+  cast->type_name = type;
   node.node_case = PG_QUERY__NODE__NODE_TYPE_CAST;
   node.type_cast = cast;
+}
+
+PgQuery__TypeName* type_node(Oid type) {
+  const bool array = is_true_array(type);
+  const TypeInfo* info = find_type(array ? element_of(type) : type);
+  BOP_ASSERT(info != nullptr);
+  auto* name = allocate<PgQuery__TypeName>();
+  pg_query__type_name__init(name);
+  name->typemod = -1;
+  name->location = -1;
+  name->n_names = 1;
+  name->names = allocate<PgQuery__Node*>();
+  name->names[0] = string_node(info->name);
+  if (array) {
+    PgQuery__Node* bound = new_node(PG_QUERY__NODE__NODE_INTEGER);
+    bound->integer = allocate<PgQuery__Integer>();
+    pg_query__integer__init(bound->integer);
+    bound->integer->ival = -1;
+    name->n_array_bounds = 1;
+    name->array_bounds = allocate<PgQuery__Node*>();
+    name->array_bounds[0] = bound;
+  }
+  return name;
 }
 
 // Calls `f` for each message below one; by protobuf-c's descriptors, so that no kind of node is forgotten.
@@ -151,7 +169,7 @@ class Settler {
       if (is_text_constant(&node)) {
         if (const NamesFound::Literal* literal = settle(*node.a_const);
             literal != nullptr && literal->type == types::kRegclass) {
-          cast_to_regclass(node);
+          cast_constant(node, type_node(types::kRegclass));
         }
         return;
       }
@@ -209,6 +227,35 @@ template <class Message, class Function>
 void each(const ProtobufCMessageDescriptor& kind, ProtobufCMessage* message, const Function& f) {
   if (message->descriptor == &kind) f(*reinterpret_cast<Message*>(message));
   each_child(message, [&](ProtobufCMessage* child) { each<Message>(kind, child, f); });
+}
+
+// EXTRACT(year FROM a): the grammar's word is a constant in the tree.
+bool has_words(const PgQuery__FuncCall& call) {
+  constexpr std::string_view kNames[] = {"extract", "normalize", "is_normalized"};
+  return call.funcformat == PG_QUERY__COERCION_FORM__COERCE_SQL_SYNTAX &&
+         std::ranges::find(kNames, pg::last_name(BOP_PG_LIST(&call, funcname))) != std::end(kNames);
+}
+
+void pin(ProtobufCMessage* message, const std::map<int, Oid>& types) {
+  if (message->descriptor == &pg_query__type_cast__descriptor &&
+      is_text_constant(reinterpret_cast<PgQuery__TypeCast*>(message)->arg)) {
+    return;
+  }
+  if (message->descriptor == &pg_query__node__descriptor) {
+    auto& node = *reinterpret_cast<PgQuery__Node*>(message);
+    if (is_text_constant(&node)) {
+      if (const auto at = types.find(node.a_const->location); at != types.end())
+        cast_constant(node, type_node(at->second));
+      return;
+    }
+  }
+  const bool words = message->descriptor == &pg_query__func_call__descriptor &&
+                     has_words(*reinterpret_cast<PgQuery__FuncCall*>(message));
+  each_child(message, [&](ProtobufCMessage* child) {
+    const bool word = words && child->descriptor == &pg_query__node__descriptor &&
+                      is_text_constant(reinterpret_cast<PgQuery__Node*>(child));
+    if (!word) pin(child, types);
+  });
 }
 
 // The query goes on to call the relation by the name, and its columns by the names, that it knows.
@@ -294,9 +341,13 @@ Result<StoredQuery> store_query(const PgQuery__Node* query, const BindContext& c
   return stored;
 }
 
-Result<StoredExpression> store_expression(const PgQuery__Node* expression, const Relation* relation,
+Result<StoredExpression> store_expression(const ParsedStatementPtr& statement,
+                                          const PgQuery__Node* expression, const Relation* relation,
                                           ExpressionUse use, const BindContext& context, Oid coerce_to,
                                           std::int32_t coerce_typmod, std::string_view column_name) {
+  // Where it stands first: errors point into the client's text. What is kept is bound and changed as a copy.
+  BOP_TRY(bind_expression(inner_statement(statement, expression), relation, use, context, coerce_to,
+                          coerce_typmod, column_name));
   BOP_LET(text, deparse_expression(expression));
   BOP_LET(copy, parse_expression(text));
   NamesFound found;
@@ -307,6 +358,16 @@ Result<StoredExpression> store_expression(const PgQuery__Node* expression, const
   Settler(found).walk(tree_of(*copy));
   BOP_LET(settled, deparse_expression(copy->node));
   return StoredExpression{.text = std::move(settled), .bound = std::move(bound)};
+}
+
+Result<StoredExpression> pin_literals(const std::string& stored, const Relation& relation, ExpressionUse use,
+                                      const BindContext& context) {
+  BOP_LET(parsed, parse_expression(stored));
+  NamesFound found;
+  BOP_LET(bound, bind_expression(parsed, &relation, use, context, 0, -1, {}, &found));
+  pin(tree_of(*parsed), found.literal_types);
+  BOP_LET(text, deparse_expression(parsed->node));
+  return StoredExpression{.text = std::move(text), .bound = std::move(bound)};
 }
 
 Result<std::string> rename_relation(const std::string& stored_query, const RelationName& from,

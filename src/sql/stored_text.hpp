@@ -37,7 +37,8 @@ struct NamesFound {
   std::map<const PgQuery__ColumnRef*, Star> stars;
   std::map<const PgQuery__JoinExpr*, std::vector<std::string>> naturals;  // the columns of NATURAL JOIN
   std::map<int, Literal> literals;                                        // by location
-  std::vector<ViewRead> reads;                                            // in the order of their names
+  std::map<int, Oid> literal_types;  // of every literal that got its type from its place, by location
+  std::vector<ViewRead> reads;       // in the order of their names
 
   ViewRead& read(Oid relation);
   void use(Oid relation, std::int16_t column);
@@ -55,12 +56,18 @@ struct StoredExpression {
   std::string text;
   BoundExpression bound;
 };
-// bind_expression over a copy of `expression`, and the text to keep of it.
-[[nodiscard]] Result<StoredExpression> store_expression(const PgQuery__Node* expression,
+// bind_expression of a part of `statement`, and the text to keep of it.
+[[nodiscard]] Result<StoredExpression> store_expression(const ParsedStatementPtr& statement,
+                                                        const PgQuery__Node* expression,
                                                         const Relation* relation, ExpressionUse use,
                                                         const BindContext& context, Oid coerce_to = 0,
                                                         std::int32_t coerce_typmod = -1,
                                                         std::string_view column_name = {});
+
+// The stored expression with a cast at each literal that has its type from its context only, so that it keeps
+// the type when the context changes.
+[[nodiscard]] Result<StoredExpression> pin_literals(const std::string& stored, const Relation& relation,
+                                                    ExpressionUse use, const BindContext& context);
 
 // A stored query or expression after a rename.
 struct RelationName {

@@ -25,6 +25,7 @@ Status DdlRun::alter_table(const PgQuery__AlterTableStmt& alter) {
   for (const pg::Node* command : BOP_PG_LIST(&alter, cmds)) {
     BOP_TRY(alter_one(alteration, *command->alter_table_cmd));
   }
+  if (!alteration.retyped.empty()) BOP_TRY(bind_retyped(alteration));
   Relation& after = alteration.table;
   edit_.put(after);
   if (context_.before_rows) {
@@ -32,7 +33,7 @@ Status DdlRun::alter_table(const PgQuery__AlterTableStmt& alter) {
     outcome_.sequence_starts.clear();
   }
   if (alteration.rebuild) {
-    BOP_TRY(rebuild(alteration.before, after, alteration.expressions));
+    BOP_TRY(replace_rows(alteration.before, after, alteration.expressions));
   } else {
     for (const Column& column : after.columns) {
       if (column.dropped || alteration.before.find_column(column.number) != nullptr) continue;
@@ -50,15 +51,22 @@ Status DdlRun::alter_table(const PgQuery__AlterTableStmt& alter) {
   }
   for (const std::int16_t number : alteration.not_null)
     BOP_TRY(verify_not_null(after, *after.find_column(number)));
-  for (const Index& index : alteration.new_indexes) BOP_TRY(make_index(index, after));
   for (const Constraint& check : alteration.checks) BOP_TRY(verify_check(after, check));
-  if (alteration.foreign_keys_added) BOP_TRY(check_table_foreign_keys(after.oid));
+  if (alteration.rebuild) BOP_TRY(remake_indexes(after));
+  for (const Index& index : alteration.new_indexes) BOP_TRY(make_index(index, after));
+  for (const auto& [owner, key] : alteration.foreign_keys) BOP_TRY(verify_foreign_key(owner, key));
   return {};
 }
 
-Status DdlRun::check_table_foreign_keys(Oid table) {
-  outcome_.changed_tables.push_back(table);
-  return check_foreign_keys(now(), db_, std::span(&table, 1), false);
+Status DdlRun::verify_foreign_key(Oid table, Oid key) {
+  const auto relation = now().relation(table);
+  const auto constraint = std::ranges::find(relation->constraints, key, &Constraint::oid);
+  if (constraint == relation->constraints.end()) return {};  // dropped by the same statement
+  return check_foreign_key(now(), db_, *relation, *constraint);
+}
+
+bool DdlRun::Alteration::retypes(std::span<const std::int16_t> columns) const {
+  return std::ranges::any_of(columns, [&](std::int16_t number) { return retyped.contains(number); });
 }
 
 Result<Column*> DdlRun::column_of(Relation& table, std::string_view name) const {
@@ -120,13 +128,11 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
     case PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint: {
       const PgQuery__Constraint& node = *command.def->constraint;
       const std::size_t constraints_before = table.constraints.size();
-      const std::size_t indexes_before = alteration.new_indexes.size();
       if (node.is_no_inherit != 0 && node.contype != PG_QUERY__CONSTR_TYPE__CONSTR_CHECK) {
         return fail(ErrorCode::kNotImplemented, "NO INHERIT is not implemented here");
       }
       BOP_TRY(add_constraint(table, {&node, {}, node.deferrable != 0, node.initdeferred != 0},
                              alteration.new_indexes));
-      (void)indexes_before;
       Constraint& added = table.constraints[constraints_before];
       const bool skip = node.skip_validation != 0;
       if (added.type == 'c') {
@@ -135,18 +141,10 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
       } else if (added.type == 'f') {
         if (skip) return fail(ErrorCode::kNotImplemented, "NOT VALID foreign keys are not implemented");
         alteration.rebuild = true;
-        alteration.foreign_keys_added = true;
+        alteration.foreign_keys.emplace_back(table.oid, added.oid);
       } else if (added.type == 'p') {
         for (const std::int16_t number : added.columns) alteration.not_null.push_back(number);
-        if (table.rowid_column() != nullptr) {
-          // Nulls would be numbered by SQLite: look before the rows move.
-          for (const std::int16_t number : added.columns) {
-            if (alteration.before.find_column(number) != nullptr) {
-              BOP_TRY(verify_not_null(table, *table.find_column(number)));
-            }
-          }
-          alteration.rebuild = true;
-        }
+        if (table.rowid_column() != nullptr) alteration.rebuild = true;
       }
       return {};
     }
@@ -301,7 +299,10 @@ Status DdlRun::add_column(Alteration& alteration, const PgQuery__AlterTableCmd& 
     BOP_TRY(add_constraint(table, constraint, alteration.new_indexes));
     const Constraint& added = table.constraints[at];
     if (added.type == 'c') alteration.checks.push_back(added);
-    if (added.type == 'f') alteration.rebuild = alteration.foreign_keys_added = true;
+    if (added.type == 'f') {
+      alteration.rebuild = true;
+      alteration.foreign_keys.emplace_back(table.oid, added.oid);
+    }
     if (added.type == 'p' && table.rowid_column() != nullptr) alteration.rebuild = true;
   }
   return {};
@@ -373,71 +374,6 @@ Status DdlRun::drop_column(Alteration& alteration, const PgQuery__AlterTableCmd&
   column->name = fmt::format("........pg.dropped.{}........", number);
   edit_.put(table);
   return remove(dropped);
-}
-
-Status DdlRun::alter_type(Alteration& alteration, const PgQuery__AlterTableCmd& command) {
-  Relation& table = alteration.table;
-  BOP_LET(column, column_of(table, pg::text(command.name)));
-  if (alteration.retyped.contains(column->number)) {
-    return fail(ErrorCode::kNotImplemented, "cannot alter type of column \"{}\" twice", column->name);
-  }
-  alteration.retyped.insert(column->number);
-  const PgQuery__ColumnDef& definition = *command.def->column_def;
-  pg::Node type_node = PG_QUERY__NODE__INIT;
-  type_node.node_case = PG_QUERY__NODE__NODE_TYPE_NAME;
-  type_node.type_name = definition.type_name;
-  BOP_LET(type, resolve_type(&type_node, *statement_));
-  BOP_LET(collation, collation_of(definition.coll_clause, type.type));
-  for (const auto& [oid, relation] : now().relations()) {
-    const ViewRead* read = relation->find_read(table.oid);
-    if (read != nullptr && std::ranges::find(read->used, column->number) != read->used.end()) {
-      return std::unexpected(
-          error(ErrorCode::kNotImplemented, "cannot alter type of a column used by a view or rule")
-              .detail(fmt::format("rule _RETURN on view {} depends on column \"{}\"", relation->name,
-                                  column->name)));
-    }
-  }
-  const Relation old = table;
-  if (definition.raw_default != nullptr) {
-    BOP_LET(text, deparse_expression(definition.raw_default));
-    BOP_LET(parsed, parse_expression(text));
-    BOP_LET(bound, bind_expression(parsed, &old, ExpressionUse::kTransform, bind_now(), type.type,
-                                   type.typmod, column->name));
-    alteration.expressions[column->number] = bound.sql;
-  } else {
-    const CastContext context = cast_context(column->type, type.type);
-    if (context != CastContext::kImplicit && context != CastContext::kAssignment &&
-        column->type != type.type) {
-      return std::unexpected(
-          error(ErrorCode::kDatatypeMismatch, "column \"{}\" cannot be cast automatically to type {}",
-                column->name, format_type(type.type, -1))
-              .hint(fmt::format("You might need to specify \"USING {}::{}\".", quote_name(column->name),
-                                format_type(type.type, type.typmod))));
-    }
-    alteration.expressions[column->number] =
-        cast_sql(column->type, type.type, type.typmod, false, column_name(column->number));
-  }
-  if (column->default_text && column->sequence == 0) {
-    BOP_LET(parsed, parse_expression(*column->default_text));
-    if (!bind_expression(parsed, nullptr, ExpressionUse::kDefault, bind_now(), type.type, type.typmod,
-                         column->name)) {
-      return fail(ErrorCode::kDatatypeMismatch,
-                  "default for column \"{}\" cannot be cast automatically to type {}", column->name,
-                  format_type(type.type, -1));
-    }
-  }
-  column->type = type.type;
-  column->typmod = type.typmod;
-  column->collation = std::move(collation);
-  alteration.rebuild = true;
-  for (const auto& index : now().indexes_of(table.oid)) {
-    Index changed = *index;
-    for (IndexKey& key : changed.keys) {
-      if (key.column == column->number) key.type = column->type;
-    }
-    edit_.put(std::move(changed));
-  }
-  return {};
 }
 
 }  // namespace bop::sql

@@ -168,8 +168,9 @@ Status DdlRun::add_key(Relation& table, const PendingConstraint& pending, std::v
 
 Status DdlRun::add_check(Relation& table, const PendingConstraint& pending) {
   const PgQuery__Constraint& node = *pending.node;
-  BOP_LET(stored, store_expression(node.raw_expr, &table, ExpressionUse::kCheck, bind_now()));
-  const BoundExpression& bound = stored.bound;
+  auto stored = store_expression(statement_, node.raw_expr, &table, ExpressionUse::kCheck, bind_now());
+  if (!stored) return std::unexpected(in_expression(stored.error()));
+  const BoundExpression& bound = stored->bound;
   if (bound.type != 16) {
     return std::unexpected(error(ErrorCode::kDatatypeMismatch,
                                  "argument of CHECK must be type boolean, not type {}",
@@ -178,7 +179,7 @@ Status DdlRun::add_check(Relation& table, const PendingConstraint& pending) {
   Constraint constraint;
   constraint.type = 'c';
   constraint.columns = bound.columns;
-  constraint.check_text = std::move(stored.text);
+  constraint.check_text = std::move(stored->text);
   constraint.no_inherit = node.is_no_inherit != 0;
   constraint.name = std::string(pg::text(node.conname));
   if (constraint.name.empty()) {
@@ -282,29 +283,7 @@ Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending
     name = free_name(table.schema, table.name, joined_names(table, constraint.columns, "_"), "fkey", &table);
   }
   constraint.name = name;
-  for (std::size_t i = 0; i < constraint.columns.size(); ++i) {
-    const Column* from = table.find_column(constraint.columns[i]);
-    const Column* to = referenced.find_column(constraint.foreign_columns[i]);
-    const auto family = [](Oid type) -> Oid {
-      if (type == 20 || type == 21 || type == 23) return 20;
-      if (type == 25 || type == 1043) return 25;
-      return type;
-    };
-    if (family(from->type) != family(to->type)) {
-      const bool comparable = find_type(from->type) != nullptr && find_type(to->type) != nullptr &&
-                              find_type(from->type)->category == find_type(to->type)->category;
-      if (comparable) {
-        return fail(ErrorCode::kNotImplemented,
-                    "a foreign key from {} to {} is not implemented: declare both alike",
-                    format_type(from->type, -1), format_type(to->type, -1));
-      }
-      return std::unexpected(
-          error(ErrorCode::kDatatypeMismatch, "foreign key constraint \"{}\" cannot be implemented", name)
-              .detail(fmt::format("Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
-                                  from->name, to->name, format_type(from->type, -1),
-                                  format_type(to->type, -1))));
-    }
-  }
+  BOP_TRY(check_key_types(constraint, table, referenced));
   constraint.on_update = action_of(node.fk_upd_action);
   constraint.on_delete = action_of(node.fk_del_action);
   constraint.match = pg::text(node.fk_matchtype).empty() ? 's' : *node.fk_matchtype;
@@ -319,6 +298,34 @@ Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending
   constraint.deferred = pending.deferred;
   constraint.oid = edit_.allocate_oid();
   table.constraints.push_back(std::move(constraint));
+  return {};
+}
+
+Status DdlRun::check_key_types(const Constraint& key, const Relation& table,
+                               const Relation& referenced) const {
+  for (std::size_t i = 0; i < key.columns.size(); ++i) {
+    const Column* from = table.find_column(key.columns[i]);
+    const Column* to = referenced.find_column(key.foreign_columns[i]);
+    const auto family = [](Oid type) -> Oid {
+      if (type == 20 || type == 21 || type == 23) return 20;
+      if (type == 25 || type == 1043) return 25;
+      return type;
+    };
+    if (family(from->type) != family(to->type)) {
+      const bool comparable = find_type(from->type) != nullptr && find_type(to->type) != nullptr &&
+                              find_type(from->type)->category == find_type(to->type)->category;
+      if (comparable) {
+        return fail(ErrorCode::kNotImplemented,
+                    "a foreign key from {} to {} is not implemented: declare both alike",
+                    format_type(from->type, -1), format_type(to->type, -1));
+      }
+      return std::unexpected(
+          error(ErrorCode::kDatatypeMismatch, "foreign key constraint \"{}\" cannot be implemented", key.name)
+              .detail(fmt::format("Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
+                                  from->name, to->name, format_type(from->type, -1),
+                                  format_type(to->type, -1))));
+    }
+  }
   return {};
 }
 
@@ -339,10 +346,13 @@ Status DdlRun::verify_not_null(const Relation& table, const Column& column) {
   BOP_LET(violation, first(fmt::format("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", table_name(table.oid),
                                        column_name(column.number))));
   if (!violation) return {};
-  return std::unexpected(
-      about(table, error(ErrorCode::kNotNullViolation,
-                         "column \"{}\" of relation \"{}\" contains null values", column.name, table.name))
-          .column(column.name));
+  return std::unexpected(null_found(table, column));
+}
+
+Error DdlRun::null_found(const Relation& table, const Column& column) const {
+  return about(table, error(ErrorCode::kNotNullViolation,
+                            "column \"{}\" of relation \"{}\" contains null values", column.name, table.name))
+      .column(column.name);
 }
 
 }  // namespace bop::sql

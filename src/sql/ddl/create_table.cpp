@@ -308,14 +308,19 @@ Result<Column> DdlRun::make_column(Relation& table, const PgQuery__ColumnDef& de
   return column;
 }
 
+std::int32_t DdlRun::default_typmod(Oid type, std::int32_t typmod) {
+  return type == types::kInterval ? typmod : -1;
+}
+
 Status DdlRun::add_default(Relation& table, Column& column, const pg::Node* expression) {
-  BOP_LET(stored, store_expression(expression, &table, ExpressionUse::kDefault, bind_now(), column.type,
-                                   column.typmod, column.name));
+  auto stored = store_expression(statement_, expression, &table, ExpressionUse::kDefault, bind_now(),
+                                 column.type, default_typmod(column.type, column.typmod), column.name);
+  if (!stored) return std::unexpected(in_expression(stored.error()));
   // DEFAULT NULL is no default.
-  if (stored.text == "NULL") {
+  if (stored->text == "NULL") {
     column.default_text.reset();
   } else {
-    column.default_text = std::move(stored.text);
+    column.default_text = std::move(stored->text);
   }
   return {};
 }

@@ -109,6 +109,10 @@ class DdlRun {
   }
   // The schema and table fields of an error about `table`.
   [[nodiscard]] Error about(const Relation& table, Error what) const;
+  // Positions in text of the catalog mean nothing to the client.
+  [[nodiscard]] static Error without_position(Error what);
+  // As PostgreSQL tells an error in a DEFAULT or CHECK: ALTER TABLE does not say where.
+  [[nodiscard]] Error in_expression(Error what) const;
   [[nodiscard]] Status check_name_free(Oid schema, std::string_view name) const;
   // 42501 unless the user is a superuser or `owner`. `what` as "table t".
   [[nodiscard]] Status must_own(Oid owner, std::string_view what) const;
@@ -120,6 +124,9 @@ class DdlRun {
                                            std::vector<PendingConstraint>& pending);
   [[nodiscard]] Status copy_like(Relation& table, const PgQuery__TableLikeClause& like,
                                  std::vector<Index>& indexes);
+  // The modifier with which a default is bound when it is made: how long a value may be is looked at when it
+  // is stored, but an interval's modifier says what its text means.
+  [[nodiscard]] static std::int32_t default_typmod(Oid type, std::int32_t typmod);
   [[nodiscard]] Status add_default(Relation& table, Column& column, const pg::Node* expression);
   [[nodiscard]] Status add_sequence_column(const Relation& table, Column& column, char identity, Oid type,
                                            std::span<pg::Node* const> options);
@@ -142,9 +149,14 @@ class DdlRun {
   [[nodiscard]] Status add_check(Relation& table, const PendingConstraint& pending);
   [[nodiscard]] Status add_foreign_key(Relation& table, const PendingConstraint& pending,
                                        const std::vector<Index>& indexes);
+  // 42804 unless the columns of the foreign key can be compared with those that it refers to.
+  [[nodiscard]] Status check_key_types(const Constraint& key, const Relation& table,
+                                       const Relation& referenced) const;
   [[nodiscard]] Status verify_check(const Relation& table, const Constraint& constraint);
   [[nodiscard]] Status verify_not_null(const Relation& table, const Column& column);
-  [[nodiscard]] Error duplicate_key(const Index& index, const Relation& table);
+  [[nodiscard]] Error null_found(const Relation& table, const Column& column) const;
+  // `rows`: what stands in FROM for the rows of the index.
+  [[nodiscard]] Error duplicate_key(const Index& index, const Relation& table, const std::string& rows);
   [[nodiscard]] Status make_index(const Index& index, const Relation& table);
 
   // ---- ALTER TABLE (alter_table.cpp, alter_column.cpp, rebuild.cpp)
@@ -155,9 +167,10 @@ class DdlRun {
     std::map<std::int16_t, std::string> expressions;  // column -> SQLite text of its new value
     std::set<std::int16_t> retyped;
     std::vector<Index> new_indexes;
-    std::vector<Constraint> checks;      // to verify
-    std::vector<std::int16_t> not_null;  // to verify
-    bool foreign_keys_added = false;
+    std::vector<Constraint> checks;                                           // to verify
+    std::vector<std::int16_t> not_null;                                       // to verify
+    std::vector<std::pair<Oid, Oid>> foreign_keys;                            // table, constraint: to verify
+    [[nodiscard]] bool retypes(std::span<const std::int16_t> columns) const;  // any of them
   };
   [[nodiscard]] Status alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& command);
   [[nodiscard]] Status add_column(Alteration& alteration, const PgQuery__AlterTableCmd& command);
@@ -165,10 +178,19 @@ class DdlRun {
   [[nodiscard]] Status alter_type(Alteration& alteration, const PgQuery__AlterTableCmd& command);
   [[nodiscard]] Status drop_constraint(Alteration& alteration, const PgQuery__AlterTableCmd& command);
   [[nodiscard]] Result<Column*> column_of(Relation& table, std::string_view name) const;
+  [[nodiscard]] Result<std::optional<StoredExpression>> retyped(const std::string& stored,
+                                                                const Alteration& alteration,
+                                                                ExpressionUse use) const;
+  // What is over columns with a new type, bound again; notes what their rows have to be verified for.
+  [[nodiscard]] Status bind_retyped(Alteration& alteration);
   // Makes SQLite's table anew as `after` says, with the rows of `before`; indexes are made again.
-  [[nodiscard]] Status rebuild(const Relation& before, const Relation& after,
-                               const std::map<std::int16_t, std::string>& expressions);
-  [[nodiscard]] Status check_table_foreign_keys(Oid table);
+  [[nodiscard]] Status rebuild(const Relation& before, const Relation& after);
+  // The same without the indexes, which are gone afterwards. `expressions`: new values by column.
+  [[nodiscard]] Status replace_rows(const Relation& before, const Relation& after,
+                                    const std::map<std::int16_t, std::string>& expressions);
+  [[nodiscard]] Status remake_indexes(const Relation& table);
+  // 23503 unless each row's key is there. Deferred keys as well: PostgreSQL validates them at once.
+  [[nodiscard]] Status verify_foreign_key(Oid table, Oid key);
 
   // ---- DROP (drop.cpp)
   // Collects what depends on what is in `dropped`; on RESTRICT the first dependency is the error.

@@ -141,7 +141,7 @@ Status DdlRun::remove(const Dropped& dropped) {
     Relation after = before;
     std::erase_if(after.constraints, [&](const Constraint& c) { return constraints.contains(c.oid); });
     edit_.put(after);
-    BOP_TRY(rebuild(before, after, {}));
+    BOP_TRY(rebuild(before, after));
   }
   for (const auto& [oid, relation] : std::map(now().relations())) {
     if (dropped.relations.contains(oid)) continue;

@@ -173,7 +173,8 @@ Status DdlRun::create_index(const PgQuery__IndexStmt& create) {
       key.type = column->type;
       add_name(column->name);
     } else {
-      BOP_LET(stored, store_expression(element.expr, table.get(), ExpressionUse::kIndex, bind_now()));
+      BOP_LET(stored,
+              store_expression(statement_, element.expr, table.get(), ExpressionUse::kIndex, bind_now()));
       key.expression = std::move(stored.text);
       key.type = stored.bound.type;
       add_name(expression_name(element.expr));
@@ -212,8 +213,8 @@ Status DdlRun::create_index(const PgQuery__IndexStmt& create) {
     index.include.push_back(column->number);
   }
   if (create.where_clause != nullptr) {
-    BOP_LET(stored,
-            store_expression(create.where_clause, table.get(), ExpressionUse::kIndexPredicate, bind_now()));
+    BOP_LET(stored, store_expression(statement_, create.where_clause, table.get(),
+                                     ExpressionUse::kIndexPredicate, bind_now()));
     index.predicate = std::move(stored.text);
   }
   index.name = std::string(pg::text(create.idxname));
@@ -310,12 +311,12 @@ Status DdlRun::make_index(const Index& index, const Relation& table) {
   if (sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK) return {};
   if ((sqlite3_errcode(db_) & 0xff) != SQLITE_CONSTRAINT)
     return std::unexpected(sqlite_error("CREATE INDEX"));
-  return std::unexpected(duplicate_key(index, table));
+  return std::unexpected(duplicate_key(index, table, table_name(table.oid)));
 }
 
 // The refusal of a unique index, with the first key that stands more than once, when its parts are plain
 // columns.
-Error DdlRun::duplicate_key(const Index& index, const Relation& table) {
+Error DdlRun::duplicate_key(const Index& index, const Relation& table, const std::string& rows) {
   Error duplicate = error(ErrorCode::kUniqueViolation, "could not create unique index \"{}\"", index.name);
   std::string columns;
   std::string names;
@@ -331,9 +332,8 @@ Error DdlRun::duplicate_key(const Index& index, const Relation& table) {
   for (const IndexKey& key : index.keys) {
     present += fmt::format("{}{} IS NOT NULL", present.empty() ? "" : " AND ", column_name(key.column));
   }
-  const std::string sql =
-      fmt::format("SELECT {0} FROM {1} WHERE {2} GROUP BY {0} HAVING count(*) > 1 LIMIT 1", columns,
-                  table_name(table.oid), present);
+  const std::string sql = fmt::format(
+      "SELECT {0} FROM {1} WHERE {2} GROUP BY {0} HAVING count(*) > 1 LIMIT 1", columns, rows, present);
   sqlite3_stmt* statement = nullptr;
   if (sqlite3_prepare_v2(db_, sql.c_str(), -1, &statement, nullptr) == SQLITE_OK &&
       sqlite3_step(statement) == SQLITE_ROW) {

@@ -238,6 +238,16 @@ Error DdlRun::about(const Relation& table, Error what) const {
   return what;
 }
 
+Error DdlRun::without_position(Error what) {
+  what.mut().position = 0;
+  return what;
+}
+
+Error DdlRun::in_expression(Error what) const {
+  const bool alters = statement_->node->node_case == PG_QUERY__NODE__NODE_ALTER_TABLE_STMT;
+  return alters ? without_position(std::move(what)) : what;
+}
+
 Status DdlRun::check_name_free(Oid schema, std::string_view name) const {
   if (now().find(schema, name))
     return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", name);

@@ -28,44 +28,68 @@ class WritableSchema {
 
 }  // namespace
 
-Status DdlRun::rebuild(const Relation& before, const Relation& after,
-                       const std::map<std::int16_t, std::string>& expressions) {
+Status DdlRun::rebuild(const Relation& before, const Relation& after) {
+  BOP_TRY(replace_rows(before, after, {}));
+  return remake_indexes(after);
+}
+
+Status DdlRun::remake_indexes(const Relation& table) {
+  for (const auto& index : now().indexes_of(table.oid)) BOP_TRY(make_index(*index, table));
+  return {};
+}
+
+Status DdlRun::replace_rows(const Relation& before, const Relation& after,
+                            const std::map<std::int16_t, std::string>& expressions) {
   const std::string name = table_name(before.oid);
   const std::string beside = name + "_new";
   BOP_LET(definition, create_table_sql(after, now()));
-  const std::size_t at = definition.find(name);
+  // Without foreign keys: a row's key may be in rows that have not been copied yet, or in the new rows of
+  // this table. Who adds or changes one verifies it afterwards.
+  Relation keyless = after;
+  std::erase_if(keyless.constraints, [](const Constraint& c) { return c.type == 'f'; });
+  BOP_LET(beside_definition, create_table_sql(keyless, now()));
+  const std::size_t at = beside_definition.find(name);
   if (at == std::string::npos) return fail(ErrorCode::kInternal, "definition of {} does not name it", name);
-  std::string beside_definition = definition;
   beside_definition.replace(at, name.size(), beside);
   for (const auto& index : now().indexes_of(before.oid)) {
     BOP_TRY(run(fmt::format("DROP INDEX IF EXISTS {}", index_name(index->oid))));
   }
   BOP_TRY(run(beside_definition));
+  const Column* rowid = after.rowid_column();
   std::string columns;
   std::string values;
+  std::string keys;  // the new values of `rowid`
   for (const Column& column : after.columns) {
     if (column.dropped) continue;
     const auto given = expressions.find(column.number);
     const bool existed =
         before.find_column(column.number) != nullptr && !before.find_column(column.number)->dropped;
-    if (given == expressions.end() && !existed) continue;
+    if (given == expressions.end() && !existed && &column != rowid) continue;
+    std::string value = given != expressions.end() ? given->second
+                        : existed                  ? column_name(column.number)
+                                                   : "NULL";
+    // SQLite would number what is null there; it refuses a text with SQLITE_MISMATCH.
+    if (&column == rowid) {
+      keys = value;
+      value = fmt::format("coalesce({}, '')", value);
+    }
     columns += fmt::format("{}{}", columns.empty() ? "" : ", ", column_name(column.number));
-    values += fmt::format("{}{}", values.empty() ? "" : ", ",
-                          given != expressions.end() ? given->second : column_name(column.number));
+    values += fmt::format("{}{}", values.empty() ? "" : ", ", value);
   }
   if (!columns.empty()) {
     const std::string copy =
         fmt::format("INSERT INTO {}({}) SELECT {} FROM {}", beside, columns, values, name);
     if (sqlite3_exec(db_, copy.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
-      if ((sqlite3_errcode(db_) & 0xff) == SQLITE_CONSTRAINT && after.primary_key() != nullptr) {
-        // The rows are still in the old table.
-        if (const auto index = now().index(after.primary_key()->index)) {
-          return std::unexpected(duplicate_key(*index, after));
-        }
-        return std::unexpected(
-            about(after, error(ErrorCode::kUniqueViolation, "could not create unique index \"{}\"",
-                               after.primary_key()->name))
-                .constraint(after.primary_key()->name));
+      const int code = sqlite3_errcode(db_) & 0xff;
+      if (code == SQLITE_MISMATCH && rowid != nullptr) return std::unexpected(null_found(after, *rowid));
+      if (code == SQLITE_CONSTRAINT && rowid != nullptr) {
+        Index key;
+        key.name = after.primary_key()->name;
+        key.keys.push_back(
+            {.column = rowid->number, .expression = {}, .type = rowid->type, .collation = {}, .opclass = {}});
+        const std::string rows =
+            fmt::format("(SELECT {} AS {} FROM {})", keys, column_name(rowid->number), name);
+        return std::unexpected(duplicate_key(key, after, rows));
       }
       return std::unexpected(sqlite_error("rebuilding " + name));
     }
@@ -87,9 +111,7 @@ Status DdlRun::rebuild(const Relation& before, const Relation& after,
   }
   // This connection reads the schema again now, all others when the DROP has moved the schema's cookie.
   BOP_TRY(run("PRAGMA writable_schema=RESET"));
-  BOP_TRY(run(fmt::format("DROP TABLE {}", beside)));
-  for (const auto& index : now().indexes_of(before.oid)) BOP_TRY(make_index(*index, after));
-  return {};
+  return run(fmt::format("DROP TABLE {}", beside));
 }
 
 }  // namespace bop::sql
