@@ -417,6 +417,7 @@ Status PgSession::run_ddl(Run& run) {
     transaction_.set_catalog(next);
     return start_sequences(*next, starts);
   };
+  context.may_run = [this](const sql::Plan& plan) { return check_privileges(plan); };
   context.role = [this](const std::string& name) -> Result<Oid> {
     if (const Role* role = node_.shared()->role(name)) return role->oid;
     return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", name);

@@ -185,10 +185,13 @@ class Node(unittest.TestCase):
     def test_tables_are_referenced_and_given_away_by_their_owners(self):
         self.node.start()
         for sql in ("CREATE ROLE alice LOGIN PASSWORD 'x'", "CREATE SCHEMA s AUTHORIZATION alice",
-                    "CREATE SCHEMA mine", "CREATE TABLE keys (id int PRIMARY KEY)", "INSERT INTO keys VALUES (1)"):
+                    "CREATE SCHEMA mine", "CREATE TABLE keys (id int PRIMARY KEY)", "INSERT INTO keys VALUES (1)",
+                    "CREATE VIEW keys_view AS SELECT * FROM keys"):
             self.ask(sql)
         alice = self.connect_as("alice", "bop")
-        for sql in ("CREATE TABLE s.f (a int REFERENCES public.keys)", "CREATE SCHEMA t AUTHORIZATION bop"):
+        for sql in ("CREATE TABLE s.f (a int REFERENCES public.keys)", "CREATE SCHEMA t AUTHORIZATION bop",
+                    "CREATE TABLE s.f AS SELECT * FROM public.keys", "CREATE TABLE s.f AS SELECT * FROM public.keys_view",
+                    "CREATE TABLE s.f (LIKE public.keys)", "ALTER SCHEMA s RENAME TO t"):
             self.assertEqual(self.failed(sql, alice), "42501", sql)
         for sql in ("CREATE TABLE s.m (a int PRIMARY KEY, b serial)", "CREATE VIEW s.v AS SELECT 1",
                     "CREATE SEQUENCE s.q", "CREATE TABLE s.own (a int REFERENCES s.m)"):
@@ -198,6 +201,7 @@ class Node(unittest.TestCase):
                     "ALTER TABLE s.m ADD COLUMN c int, OWNER TO bop", "ALTER VIEW s.v OWNER TO bop",
                     "ALTER SEQUENCE s.q OWNER TO bop", "ALTER SCHEMA s OWNER TO bop"):
             self.assertEqual(self.failed(sql, alice), "42501", sql)
+        self.assertEqual(self.failed("ALTER SEQUENCE s.q OWNED BY public.keys.id", alice), "55000")
         for sql in ("ALTER TABLE s.m OWNER TO alice", "ALTER SCHEMA s OWNER TO CURRENT_USER"):
             self.ask(sql, alice)
         self.assertEqual(self.ask("SELECT has_schema_privilege('mine', 'usage'), has_schema_privilege('s', 'usage')",

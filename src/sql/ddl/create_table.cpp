@@ -350,6 +350,10 @@ Status DdlRun::copy_like(Relation& table, const PgQuery__TableLikeClause& like, 
   const auto source = now().relation(found.oid);
   if (!source)
     return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a table or view", like.relation->relname);
+  if (!source->is_virtual() && !context_.superuser && source->owner != context_.user) {
+    return fail(ErrorCode::kInsufficientPrivilege, "permission denied for {}",
+                describe(source->kind, source->name));
+  }
   constexpr std::uint32_t kComments = 1u << 0, kConstraints = 1u << 2, kDefaults = 1u << 3,
                           kIdentity = 1u << 5, kIndexes = 1u << 6;
   if ((like.options & (kIndexes | kIdentity)) != 0) {
@@ -402,6 +406,7 @@ Status DdlRun::create_table_as(const PgQuery__CreateTableAsStmt& create) {
   if (plan->kind != PlanKind::kSelect) {
     return fail(ErrorCode::kNotImplemented, "CREATE TABLE AS of this statement is not implemented");
   }
+  if (context_.may_run) BOP_TRY(context_.may_run(*plan));
   if (into.n_col_names > plan->columns.size()) {
     return fail(ErrorCode::kSyntaxError, "too many column names were specified");
   }

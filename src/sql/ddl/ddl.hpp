@@ -58,6 +58,8 @@ struct DdlContext {
   // its new sequences.
   std::function<Status(std::shared_ptr<const Catalog>, std::span<const DdlOutcome::SequenceStart>)>
       before_rows;
+  // 42501 unless the user may run the query; empty: everybody may.
+  std::function<Status(const Plan&)> may_run;
   // OID of a role name for OWNER TO; 42704 if there is none.
   std::function<Result<Oid>(const std::string&)> role;
 };

@@ -204,6 +204,7 @@ class DdlRun {
 
   // ---- sequences (sequence.cpp)
   [[nodiscard]] Status sequence_options(Sequence& sequence, pg::NodeList options, bool create);
+  [[nodiscard]] Status own_sequence(Sequence& sequence, pg::NodeList names) const;
   void restart_sequence(Sequence& sequence, std::int64_t first, bool called);
 
   // ---- SQLite (ddl_run.cpp)

@@ -41,6 +41,7 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
         return fail(ErrorCode::kDuplicateSchema, "schema \"{}\" already exists", to);
       }
       BOP_TRY(must_own(schema->owner, describe('n', schema->name)));
+      BOP_TRY(may_create_schemas());
       Schema changed = *schema;
       changed.name = to;
       std::vector<Oid> inside;

@@ -29,6 +29,58 @@ std::pair<std::int64_t, std::int64_t> range_of(Oid type) {
 
 }  // namespace
 
+// OWNED BY: a table and column, or NONE.
+Status DdlRun::own_sequence(Sequence& sequence, pg::NodeList names) const {
+  const auto linked = now().relation(sequence.owned_by_table);
+  const auto refuse_identity = [&]() -> Status {
+    const Column* column = linked ? linked->find_column(sequence.owned_by_column) : nullptr;
+    if (column == nullptr || column->identity == 0) return {};
+    return std::unexpected(
+        error(ErrorCode::kNotImplemented, "cannot change ownership of identity sequence")
+            .detail(fmt::format("Sequence \"{}\" is linked to table \"{}\".", sequence.name, linked->name)));
+  };
+  if (names.size() == 1) {
+    if (pg::string_of(names[0]) != "none") {
+      return std::unexpected(error(ErrorCode::kSyntaxError, "invalid OWNED BY option")
+                                 .hint("Specify OWNED BY table.column or OWNED BY NONE."));
+    }
+    BOP_TRY(refuse_identity());
+    sequence.owned_by_table = 0;
+    sequence.owned_by_column = 0;
+    return {};
+  }
+  std::string schema;
+  std::string name;
+  BOP_LET(found, find_qualified(names.first(names.size() - 1), schema, name));
+  if (!found) {
+    return fail(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist",
+                schema.empty() ? name : fmt::format("{}.{}", schema, name));
+  }
+  const auto table = now().relation(found.oid);
+  if (!table) {
+    return std::unexpected(
+        error(ErrorCode::kWrongObjectType, "sequence cannot be owned by relation \"{}\"", name)
+            .detail(fmt::format("This operation is not supported for {}.",
+                                found.kind == 'i' ? "indexes" : "sequences")));
+  }
+  if (table->owner != sequence.owner) {
+    return fail(ErrorCode::kNotInPrerequisiteState, "sequence must have same owner as table it is linked to");
+  }
+  if (table->schema != sequence.schema) {
+    return fail(ErrorCode::kNotInPrerequisiteState,
+                "sequence must be in same schema as table it is linked to");
+  }
+  const Column* column = table->find_column(pg::string_of(names.back()));
+  if (column == nullptr) {
+    return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist",
+                pg::string_of(names.back()), name);
+  }
+  BOP_TRY(refuse_identity());
+  sequence.owned_by_table = table->oid;
+  sequence.owned_by_column = column->number;
+  return {};
+}
+
 Status DdlRun::sequence_options(Sequence& sequence, pg::NodeList options, bool create) {
   std::optional<std::int64_t> start;
   std::optional<std::int64_t> min;
@@ -96,29 +148,7 @@ Status DdlRun::sequence_options(Sequence& sequence, pg::NodeList options, bool c
     } else if (name == "cycle") {
       sequence.cycle = option.arg == nullptr || option.arg->boolean->boolval != 0;
     } else if (name == "owned_by") {
-      const pg::NodeList names = BOP_PG_LIST(option.arg->list, items);
-      if (names.size() == 1) {
-        if (pg::string_of(names[0]) != "none") {
-          return std::unexpected(error(ErrorCode::kSyntaxError, "invalid OWNED BY option")
-                                     .hint("Specify OWNED BY table.column or OWNED BY NONE."));
-        }
-        sequence.owned_by_table = 0;
-        sequence.owned_by_column = 0;
-        continue;
-      }
-      std::string schema;
-      std::string relation;
-      BOP_LET(found, find_qualified(names.first(names.size() - 1), schema, relation));
-      const auto table = now().relation(found.oid);
-      if (!found || !table)
-        return fail(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", relation);
-      const Column* column = table->find_column(pg::string_of(names.back()));
-      if (column == nullptr) {
-        return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist",
-                    pg::string_of(names.back()), relation);
-      }
-      sequence.owned_by_table = table->oid;
-      sequence.owned_by_column = column->number;
+      BOP_TRY(own_sequence(sequence, BOP_PG_LIST(option.arg->list, items)));
     } else {
       return fail(ErrorCode::kNotImplemented, "sequence option \"{}\" is not implemented", name);
     }
