@@ -39,21 +39,22 @@ Result<sql::ExplainNode> PgSession::measure(Run& run, sql::ExplainTimes& times) 
   inner.parameters = run.parameters;
   inner.connection = run.connection;
   const Counting counting(run.connection->handle());
-  const std::int64_t begin = clock.steady_ns();
+  inner.measured.emplace();
+  std::int64_t begin = clock.steady_ns();
+  BOP_TRY(prepare_change(inner));
+  times.planning_ns = clock.steady_ns() - begin;
+  begin += times.planning_ns;
   if (inner.plan->kind != sql::PlanKind::kSelect) {
-    inner.measured.emplace();
+    inner.sqlite = {};  // guards come first; it is in the cache
     BOP_TRY(step_change(inner));
     times.execution_ns = clock.steady_ns() - begin;
     return std::move(*inner.measured);
   }
-  inner.measured.emplace();
-  BOP_TRY(prepare_change(inner));
-  times.planning_ns = clock.steady_ns() - begin;
   BOP_TRY(bind_values(inner, inner.sqlite.get()));
   int code = SQLITE_ROW;
   while ((code = sqlite3_step(inner.sqlite.get())) == SQLITE_ROW) ++inner.rows;
   if (code != SQLITE_DONE) return std::unexpected(step_error(inner));
-  times.execution_ns = clock.steady_ns() - begin - times.planning_ns;
+  times.execution_ns = clock.steady_ns() - begin;
   return sql::explain_run(*inner.plan, inner.sqlite.get(), inner.rows);
 }
 

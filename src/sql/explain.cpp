@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include <fmt/format.h>
 #include <sqlite3.h>
@@ -85,7 +86,8 @@ ExplainNode node_of(std::string_view detail, const Plan& plan) {
   return {.type = readable(detail, *plan.catalog)};
 }
 
-// SQLite's steps as they come: joined tables stand side by side, and behind them the sorts of their rows.
+// SQLite's steps as they come: joined tables stand side by side, with them what is computed for them, and
+// behind them the sorts of their rows.
 struct Step {
   int parent = 0;
   bool sorts = false;
@@ -122,31 +124,35 @@ class Tree {
   }
 
  private:
-  // One node for all that stands under a parent, or none.
+  // One node for all that stands under a parent, or none: the tables that are read, joined; what else is
+  // computed for it (subqueries, co-routines); and around it the sorts of its rows.
   std::vector<ExplainNode> below(int parent) {
-    std::vector<ExplainNode> inputs, sorts;
+    std::vector<ExplainNode> scans, others, sorts;
     for (const int id : order_) {
       Step& step = steps_[id];
       if (step.parent != parent || id == parent) continue;
       step.node.inputs = below(id);
-      (step.sorts ? sorts : inputs).push_back(std::move(step.node));
+      const bool scans_table = !step.node.relation.empty();
+      (step.sorts ? sorts : scans_table ? scans : others).push_back(std::move(step.node));
     }
-    if (inputs.size() > 1) {
-      ExplainNode join{.type = is_compound(parent) ? "Append" : "Nested Loop"};
-      join.inputs = std::move(inputs);
-      inputs.clear();
-      inputs.push_back(std::move(join));
+    std::vector<ExplainNode> made;
+    if (scans.size() == 1) {
+      made = std::move(scans);
+    } else if (!scans.empty()) {
+      made.push_back({.type = "Nested Loop"});
+      made.front().inputs = std::move(scans);
+    } else if (others.size() == 1) {
+      made = std::exchange(others, {});
+    } else if (!others.empty()) {
+      made.push_back({.type = "Append"});
     }
+    if (!made.empty()) std::ranges::move(others, std::back_inserter(made.front().inputs));
     for (ExplainNode& sort : sorts) {
-      std::ranges::move(inputs, std::back_inserter(sort.inputs));
-      inputs.clear();
-      inputs.push_back(std::move(sort));
+      std::ranges::move(made, std::back_inserter(sort.inputs));
+      made.clear();
+      made.push_back(std::move(sort));
     }
-    return inputs;
-  }
-  [[nodiscard]] bool is_compound(int id) const {
-    const auto found = steps_.find(id);
-    return found != steps_.end() && found->second.node.type.starts_with("COMPOUND");
+    return made;
   }
 
   const Plan& plan_;

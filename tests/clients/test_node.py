@@ -5,6 +5,7 @@ For BOP only; PostgreSQL has none of this.
 """
 
 import argparse
+import json
 import os
 import re
 import resource
@@ -168,6 +169,20 @@ class Node(unittest.TestCase):
         while self.ask("SELECT count(*) FROM pg_stat_activity WHERE datname = 'small'") != [["0"]]:
             self.assertLess(time.monotonic(), deadline)
         self.connect_as("valid", "small").close()
+
+    def test_explain_analyze_counts(self):
+        self.node.start()
+        self.ask("CREATE TABLE t (a int PRIMARY KEY, b int)")
+        self.ask("INSERT INTO t SELECT g, g % 3 FROM generate_series(1, 30) g")
+        plan = "\n".join(row[0] for row in self.ask("EXPLAIN ANALYZE SELECT * FROM t WHERE b = 1"))
+        self.assertIn("Seq Scan on t (actual rows=10 loops=1)", plan)
+        plan = "\n".join(row[0] for row in self.ask("EXPLAIN ANALYZE SELECT * FROM t x JOIN t y ON y.a = x.b"))
+        self.assertIn("Nested Loop (actual rows=20 loops=1)", plan)
+        self.assertIn("Seq Scan on t (actual rows=30 loops=1)", plan)
+        self.assertRegex(plan, r"Index Scan on t \(.*\) \(actual rows=1 loops=30\)")
+        plan = json.loads(self.ask("EXPLAIN (ANALYZE, FORMAT JSON) UPDATE t SET b = 0 WHERE a <= 5 RETURNING a")[0][0])
+        self.assertEqual((plan[0]["Plan"]["Node Type"], plan[0]["Plan"]["Actual Rows"]), ("Update", 5))
+        self.assertGreater(plan[0]["Execution Time"], 0)
 
     def test_sequences_are_their_owners(self):
         self.node.start()
