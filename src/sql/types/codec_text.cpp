@@ -254,7 +254,8 @@ Result<OwnedValue> parse_text(Oid type, std::int32_t typmod, std::string_view te
       return fitted(OwnedValue::of_text(v.stored()));
     }
     case types::kInterval: {
-      BOP_LET(v, parse_interval(text, typmod < 0 ? interval_fields::kAll : typmod >> 16 & 0x7fff));
+      BOP_LET(v, parse_interval(text, typmod < 0 ? interval_fields::kAll : typmod >> 16 & 0x7fff,
+                                context.interval_style));
       return fitted(OwnedValue::of_text(v.stored()));
     }
     case types::kJson: {

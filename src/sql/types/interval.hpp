@@ -33,8 +33,10 @@ namespace interval_fields {
 inline constexpr int kMonth = 1 << 1, kYear = 1 << 2, kDay = 1 << 3, kHour = 1 << 10, kMinute = 1 << 11,
                      kSecond = 1 << 12, kAll = 0x7fff;
 }
-// `fields` says what a number without unit counts.
-[[nodiscard]] Result<Interval> parse_interval(std::string_view text, int fields = interval_fields::kAll);
+// `fields` says what a number without unit counts; in the SQL standard's style a sign in front counts for
+// all.
+[[nodiscard]] Result<Interval> parse_interval(std::string_view text, int fields = interval_fields::kAll,
+                                              IntervalStyle style = IntervalStyle::kPostgres);
 // " day to second"; empty for all fields, nullopt for what is no such list.
 [[nodiscard]] std::optional<std::string_view> interval_field_names(int fields);
 // The unit of the last field: what a number without unit counts.
