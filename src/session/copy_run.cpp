@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/assert.hpp"
 #include "session/pg_session.hpp"
@@ -66,7 +67,9 @@ struct ParsedOptions {
   bool freeze = false;
 };
 
-Result<ParsedOptions> copy_options(const PgQuery__CopyStmt& copy, const std::vector<std::string>& columns) {
+Result<ParsedOptions> copy_options(const sql::ParsedStatement& statement,
+                                   const std::vector<std::string>& columns) {
+  const PgQuery__CopyStmt& copy = *statement.node->copy_stmt;
   ParsedOptions parsed;
   CopyOptions& options = parsed.options;
   std::optional<char> delimiter;
@@ -74,9 +77,14 @@ Result<ParsedOptions> copy_options(const PgQuery__CopyStmt& copy, const std::vec
   std::optional<char> quote;
   std::optional<char> escape;
   bool force = false;
+  std::set<std::string_view> given;
   for (const pg::Node* node : BOP_PG_LIST(&copy, options)) {
     const PgQuery__DefElem& option = *node->def_elem;
     const std::string_view name = pg::text(option.defname);
+    const int place = statement.position(option.location);
+    if (!given.insert(name).second) {
+      return std::unexpected(error(ErrorCode::kSyntaxError, "conflicting or redundant options").at(place));
+    }
     if (name == "format") {
       const std::string format = option_text(option);
       if (format == "csv") {
@@ -84,7 +92,8 @@ Result<ParsedOptions> copy_options(const PgQuery__CopyStmt& copy, const std::vec
       } else if (format == "binary") {
         return fail(ErrorCode::kNotImplemented, "COPY in binary format is not implemented");
       } else if (format != "text") {
-        return fail(ErrorCode::kInvalidArgument, "COPY format \"{}\" not recognized", format);
+        return std::unexpected(
+            error(ErrorCode::kInvalidArgument, "COPY format \"{}\" not recognized", format).at(place));
       }
     } else if (name == "delimiter") {
       BOP_LET(character, option_character(option));
@@ -123,7 +132,7 @@ Result<ParsedOptions> copy_options(const PgQuery__CopyStmt& copy, const std::vec
                     encoding);
       }
     } else {
-      return fail(ErrorCode::kSyntaxError, "option \"{}\" not recognized", name);
+      return std::unexpected(error(ErrorCode::kSyntaxError, "option \"{}\" not recognized", name).at(place));
     }
   }
   options.delimiter = delimiter.value_or(options.csv ? ',' : '\t');
@@ -254,7 +263,7 @@ Result<Progress> PgSession::step_copy(Run& run) {
     for (const OutputColumn& column : plan->columns) {
       if (copy.query != nullptr) columns.push_back(column.name);
     }
-    BOP_LET(parsed, copy_options(copy, columns));
+    BOP_LET(parsed, copy_options(*run.statement, columns));
     run.plan = plan;
     run.copy_out = std::make_unique<CopyOut>();
     run.copy_out->options = std::move(parsed.options);
@@ -269,7 +278,7 @@ Result<Progress> PgSession::step_copy(Run& run) {
   if (copy.where_clause != nullptr)
     return fail(ErrorCode::kNotImplemented, "COPY FROM ... WHERE is not implemented");
   BOP_LET(target, copy_target(copy, *catalog(), path_));
-  BOP_LET(parsed, copy_options(copy, target.columns));
+  BOP_LET(parsed, copy_options(*run.statement, target.columns));
   if (parsed.freeze) {
     notice(Severity::kNotice, Error(ErrorCode::kNotImplemented, "COPY FREEZE is accepted and has no effect"));
   }

@@ -165,7 +165,9 @@ ExprRef Binder::constant_node(const PgQuery__AConst& c) {
       std::int64_t number = 0;
       const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
       if (problem == std::errc() && end == text.data() + text.size()) {
-        return constant(types::kInt8, OwnedValue::of_int(number), c.location);
+        // The grammar has put a minus in front already: the least integer is one.
+        const bool narrow = number >= INT32_MIN && number <= INT32_MAX;
+        return constant(narrow ? types::kInt4 : types::kInt8, OwnedValue::of_int(number), c.location);
       }
       auto value = parse_text(types::kNumeric, -1, text, context_.codec);
       if (!value) {

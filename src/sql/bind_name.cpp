@@ -1,4 +1,6 @@
 // Names: columns, stars, the names of output columns.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
@@ -197,6 +199,11 @@ ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
     for (const ScopeItem& item : s->items) {
       if (item.alias != table || (!schema.empty() && item.schema != schema)) {
         continue;
+      }
+      const auto is_it = [&](const auto& named_column) { return named_column.first == column; };
+      if (std::ranges::count_if(item.columns, is_it) > 1) {
+        raise(error(ErrorCode::kAmbiguousColumn, "column reference \"{}\" is ambiguous", column),
+              ref.location);
       }
       for (const auto& [name, expr] : item.columns) {
         if (name == column) {

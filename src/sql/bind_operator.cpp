@@ -370,12 +370,14 @@ ExprRef Binder::sub_link(const PgQuery__SubLink& link, Scope& scope) {
       made->query = std::move(query);
       if ((op == "=" && !all) || (op == "<>" && all)) {
         // IN and NOT IN: SQLite's own.
+      made->source = &link.base;
         ExprRef in = make_expr(ExprKind::kInSubquery, types::kBool, {}, link.location);
         in->negated = all;
         in->entry = made->entry;
         in->query = made->query;
         for (const ExprRef& pair : made->args) {
           in->args.push_back(pair->args[0]);
+        in->source = &link.base;
           in->order.push_back({.expr = pair->args[1]});
         }
         return in;

@@ -283,10 +283,12 @@ std::shared_ptr<Cte> Binder::bind_cte(const PgQuery__CommonTableExpr& def, bool 
     const Oid type = type_of(*query->left->targets[i].expr);
     const std::vector<ExprRef> both{query->left->targets[i].expr, query->right->targets[i].expr};
     const Oid overall = common_type(both, "UNION");
-    if (overall != type) {
+    const std::int32_t typmod = both[0]->typmod;
+    const std::int32_t overall_typmod = common_typmod(both);
+    if (overall != type || overall_typmod != typmod) {
       raise(error(ErrorCode::kDatatypeMismatch,
                   "recursive query \"{}\" column {} has type {} in non-recursive term but type {} overall",
-                  name, i + 1, format_type(type), format_type(overall))
+                  name, i + 1, format_type(type, typmod), format_type(overall, overall_typmod))
                 .hint("Cast the output of the non-recursive term to the correct type."),
             both[0]->location);
     }

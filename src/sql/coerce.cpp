@@ -164,7 +164,8 @@ ExprRef Binder::try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext
       if (!value) {
         raise(std::move(value).error());
       }
-      ExprRef made = constant(type, std::move(*value), location);
+      ExprRef made =
+          constant(type, std::move(*value), std::min(location, e->location < 0 ? location : e->location));
       made->typmod = typmod;
       return made;
     }

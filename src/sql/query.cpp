@@ -43,9 +43,30 @@ static bool same_subquery(const Expr& a, const Expr& b) {
                        static_cast<const ProtobufCMessage*>(b.source));
 }
 
+// IN, ANY and ALL of a subquery. Each has stand-ins of its own for the subquery's columns; what they are
+// compared by is said by the left sides and the words.
+static bool same_membership(const Expr& a, const Expr& b) {
+  if (a.text != b.text || a.negated != b.negated || a.all != b.all || a.args.size() != b.args.size() ||
+      !same_subquery(a, b)) {
+    return false;
+  }
+  if (a.kind == ExprKind::kInSubquery) {
+    return same_list(a.args, b.args);
+  }
+  for (std::size_t i = 0; i < a.args.size(); ++i) {
+    if (a.args[i]->kernel != b.args[i]->kernel || !same_expr(*a.args[i]->args[0], *b.args[i]->args[0])) {
+      return false;
+    }
+  }
+  return true;
+}
+
 bool same_expr(const Expr& a, const Expr& b) {
   if (&a == &b) {
     return true;
+  }
+  if (a.kind == b.kind && (a.kind == ExprKind::kInSubquery || a.kind == ExprKind::kQuantifiedSubquery)) {
+    return same_membership(a, b);
   }
   if (a.kind != b.kind || a.type != b.type || a.typmod != b.typmod || a.kernel != b.kernel ||
       a.number != b.number || a.entry != b.entry || a.text != b.text || a.negated != b.negated ||

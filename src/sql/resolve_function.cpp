@@ -115,60 +115,6 @@ void narrow_by_unknown(std::vector<Candidate>& candidates, std::span<const Oid> 
   }
 }
 
-void select_candidate(std::vector<Candidate>& candidates, std::span<const Oid> actual) {
-  keep_best(candidates, [&](const Candidate& c) {
-    int score = 0;
-    for (std::size_t i = 0; i < actual.size(); ++i) {
-      score += actual[i] != types::kUnknown && c.args[i] == actual[i] ? 1 : 0;
-    }
-    return score;
-  });
-  if (candidates.size() <= 1) {
-    return;
-  }
-  keep_best(candidates, [&](const Candidate& c) {
-    int score = 0;
-    for (std::size_t i = 0; i < actual.size(); ++i) {
-      if (actual[i] != types::kUnknown &&
-          (c.args[i] == actual[i] || is_preferred(c.args[i], category_of(actual[i])))) {
-        ++score;
-      }
-    }
-    return score;
-  });
-  if (candidates.size() <= 1) {
-    return;
-  }
-  narrow_by_unknown(candidates, actual);
-  if (candidates.size() <= 1) {
-    return;
-  }
-  // All known arguments of one type: assume that the unknown ones are of it.
-  Oid known = 0;
-  bool one_known = true;
-  bool has_unknown = false;
-  for (const Oid type : actual) {
-    if (type == types::kUnknown) {
-      has_unknown = true;
-    } else if (known == 0) {
-      known = type;
-    } else if (known != type) {
-      one_known = false;
-    }
-  }
-  if (has_unknown && known != 0 && one_known) {
-    std::vector<Candidate> kept;
-    for (const Candidate& c : candidates) {
-      if (std::ranges::all_of(c.args, [&](Oid arg) { return can_pass(known, arg); })) {
-        kept.push_back(c);
-      }
-    }
-    if (kept.size() == 1) {
-      candidates = std::move(kept);
-    }
-  }
-}
-
 // The actual types behind polymorphic arguments; false when they contradict one another.
 bool fix_polymorphic(const Kernel& kernel, std::span<const Oid> actual, std::vector<Oid>& args, Oid& result) {
   Oid element = 0;              // of anyelement, anyarray
@@ -223,6 +169,65 @@ bool fix_polymorphic(const Kernel& kernel, std::span<const Oid> actual, std::vec
   }
   result = actual_of(kernel.result);
   return result != 0;
+}
+
+void select_candidate(std::vector<Candidate>& candidates, std::span<const Oid> actual) {
+  keep_best(candidates, [&](const Candidate& c) {
+    int score = 0;
+    for (std::size_t i = 0; i < actual.size(); ++i) {
+      score += actual[i] != types::kUnknown && c.args[i] == actual[i] ? 1 : 0;
+    }
+    return score;
+  });
+  if (candidates.size() <= 1) {
+    return;
+  }
+  keep_best(candidates, [&](const Candidate& c) {
+    int score = 0;
+    for (std::size_t i = 0; i < actual.size(); ++i) {
+      if (actual[i] != types::kUnknown &&
+          (c.args[i] == actual[i] || is_preferred(c.args[i], category_of(actual[i])))) {
+        ++score;
+      }
+    }
+    return score;
+  });
+  if (candidates.size() <= 1) {
+    return;
+  }
+  narrow_by_unknown(candidates, actual);
+  if (candidates.size() <= 1) {
+    return;
+  }
+  // All known arguments of one type: assume that the unknown ones are of it. Polymorphic ones have to agree
+  // then.
+  Oid known = 0;
+  bool one_known = true;
+  bool has_unknown = false;
+  for (const Oid type : actual) {
+    if (type == types::kUnknown) {
+      has_unknown = true;
+    } else if (known == 0) {
+      known = type;
+    } else if (known != type) {
+      one_known = false;
+    }
+  }
+  if (has_unknown && known != 0 && one_known) {
+    std::vector<Candidate> kept;
+    for (const Candidate& c : candidates) {
+      const std::vector<Oid> assumed(actual.size(), known);
+      std::vector<Oid> args = c.args;
+      Oid result = 0;
+      if (std::ranges::all_of(c.args, [&](Oid arg) { return can_pass(known, arg); }) &&
+          fix_polymorphic(*c.kernel, assumed, args, result)) {
+        kept.push_back(c);
+      }
+    }
+    if (kept.size() == 1) {
+      candidates = std::move(kept);
+    }
+  }
 }
 
 Resolution finish(std::vector<Candidate>& candidates, std::span<const Oid> actual) {

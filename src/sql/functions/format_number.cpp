@@ -46,6 +46,8 @@ Result<NumberPattern> pattern_of(std::string_view in) {
       p.places.push_back({'s'}), p.sign = 'P';
     else if (starts("PL"))
       p.places.push_back({'p'});
+    else if (starts("SP"))
+      ;  // spelled numbers, which PostgreSQL accepts and does not write
     else if (starts("PR"))
       p.brackets = true;
     else if (starts("TH"))
@@ -73,6 +75,8 @@ Result<NumberPattern> pattern_of(std::string_view in) {
         p.places.push_back({'.'});
       } else if (c == ',' || c == 'G') {
         p.places.push_back({','});
+      } else if (c == 'B' || c == 'C') {
+        // Words of the pattern that ask for nothing PostgreSQL would write.
       } else if (c == 'L') {
         p.places.push_back({'L'});
       } else if (c == 'S') {

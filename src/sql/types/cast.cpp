@@ -225,14 +225,8 @@ Result<OwnedValue> cast(Oid from, Oid to, const Value& v, bool explicit_cast, co
         return OwnedValue::of_text(Numeric::of_float(static_cast<float>(float_of(v))).to_text());
     }
     if (is_float(to)) {
-      double d = float_of(v);
-      if (from == types::kNumeric) {
-        d = Numeric::parse_stored(v.bytes).to_double();
-        if (std::isinf(d) && v.bytes.find('I') == v.bytes.npos) {
-          return fail(ErrorCode::kNumericOutOfRange, "\"{}\" is out of range for type {}", v.bytes,
-                      to == types::kFloat4 ? "real" : "double precision");
-        }
-      }
+      if (from == types::kNumeric) return parse_text(to, -1, v.bytes, context);
+      const double d = float_of(v);
       return to == types::kFloat4 ? to_float4(d) : Result<OwnedValue>(stored_float(d));
     }
     if (is_datetime(from) && is_datetime(to)) return between_datetimes(from, to, v, context);
