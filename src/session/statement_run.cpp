@@ -240,7 +240,7 @@ void PgSession::send(Run& run, const ResultBatch& batch) {
         continue;
       }
       const OutputColumn& type = run.plan->columns[column];
-      encode_text(type.type, type.typmod, value, functions_.codec, copy.scratch);
+      encode_text(type.type, type.encoding_typmod(), value, functions_.codec, copy.scratch);
       places[column].second = copy.scratch.size() - places[column].first;
     }
     for (std::size_t column = 0; column < batch.columns(); ++column) {

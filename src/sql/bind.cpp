@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
+#include "sql/char_length.hpp"
 #include "sql/foreign_key_actions.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/generate.hpp"
@@ -69,7 +70,8 @@ std::vector<OutputColumn> output_columns(const Binder& binder, const std::vector
                    .type = type,
                    .typmod = target.expr->typmod,
                    .table = target.table,
-                   .attribute = target.attribute});
+                   .attribute = target.attribute,
+                   .value_typmod = char_value_typmod(*target.expr)});
   }
   return out;
 }

@@ -287,6 +287,7 @@ ExprRef Binder::array_expression(const PgQuery__AArrayExpr& a, Scope& scope, Oid
   }
   ExprRef made =
       make_expr(nested ? ExprKind::kArrayNested : ExprKind::kArray, type, std::move(elements), a.location);
+  made->typmod = common_typmod(made->args);
   return made;
 }
 

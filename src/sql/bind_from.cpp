@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
+#include "sql/char_length.hpp"
 #include "sql/functions/kernels.hpp"
 
 namespace bop::sql {
@@ -174,6 +175,7 @@ void Binder::columns_of_query(RangeEntry& entry, const Query& query) const {
                              .typmod = target.expr->typmod,
                              .table = target.table,
                              .attribute = target.attribute,
+                             .value_typmod = char_value_typmod(query, i),
                              .sql = fmt::format("o{}", i + 1)});
   }
 }
@@ -244,7 +246,11 @@ RangeRef Binder::function_entry(const PgQuery__RangeFunction& range, Scope& scop
   }
   RangeRef entry = new_entry(RangeKind::kFunction, alias, scope.depth);
   if (call->kernel->columns.empty()) {
-    entry->columns.push_back({.name = alias, .type = call->type, .typmod = -1, .sql = "value"});
+    entry->columns.push_back({.name = alias,
+                              .type = call->type,
+                              .typmod = -1,
+                              .value_typmod = char_value_typmod(*call),
+                              .sql = "value"});
   } else {
     for (const KernelColumn& column : call->kernel->columns) {
       entry->columns.push_back(

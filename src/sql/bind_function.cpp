@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
+#include "sql/char_length.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/resolve_function.hpp"
 
@@ -89,6 +90,13 @@ ExprRef Binder::make_call(std::string_view schema, std::string_view name, std::v
       ExprRef arg = type_of(*args[i]) == wanted
                         ? std::move(args[i])
                         : coerce(std::move(args[i]), wanted, -1, CastContext::kImplicit);
+      if (sees_blanks(kernel, i)) {
+        const Oid before = arg->type;
+        arg = padded(std::move(arg));
+        if (arg->type != before) {
+          made->arg_types.back() = arg->type;
+        }
+      }
       made->args.push_back(std::move(arg));
     }
     needs_writer = needs_writer || writes(name);
@@ -227,8 +235,9 @@ ExprRef Binder::function_call(const PgQuery__FuncCall& call, Scope& scope) {
       key.nulls_first = sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT
                             ? key.descending
                             : sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;
-      if (made->distinct &&
-          std::ranges::none_of(made->args, [&](const ExprRef& arg) { return same_expr(*arg, *key.expr); })) {
+      if (made->distinct && std::ranges::none_of(made->args, [&](const ExprRef& arg) {
+            return same_expr(*arg, *key.expr) || same_expr(*arg, *padded(key.expr));
+          })) {
         raise(error(ErrorCode::kInvalidColumnReference,
                     "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list"),
               key.expr->location);
@@ -288,6 +297,7 @@ ExprRef Binder::set_returning(ExprRef call, Scope& scope, std::string_view name)
   const auto& results = entry->function->kernel->columns;
   entry->columns.push_back({.name = std::string(name),
                             .type = type,
+                            .value_typmod = char_value_typmod(*entry->function),
                             .sql = results.empty() ? "value" : fmt::format("\"{}\"", results.front().name)});
   scope.expanded.push_back(entry);
   return column_of(entry, 0, location);

@@ -66,7 +66,7 @@ ExprRef Binder::make_operator(std::string_view name, ExprRef left, ExprRef right
     const Oid wanted = found.args[i] == 0 ? type_of(**operand) : found.args[i];
     ExprRef e = coerce(std::move(*operand), wanted, -1, CastContext::kImplicit);
     made->arg_types.push_back(type_of(*e));
-    made->args.push_back(std::move(e));
+    made->args.push_back(sees_blanks(*found.kernel, i) ? padded(std::move(e)) : std::move(e));
     ++i;
   }
   is_volatile = is_volatile || found.kernel->volatility == 'v';
@@ -368,16 +368,16 @@ ExprRef Binder::sub_link(const PgQuery__SubLink& link, Scope& scope) {
       made->all = all;
       made->entry = std::move(rows);
       made->query = std::move(query);
+      made->source = &link.base;
       if ((op == "=" && !all) || (op == "<>" && all)) {
         // IN and NOT IN: SQLite's own.
-      made->source = &link.base;
         ExprRef in = make_expr(ExprKind::kInSubquery, types::kBool, {}, link.location);
         in->negated = all;
         in->entry = made->entry;
         in->query = made->query;
+        in->source = &link.base;
         for (const ExprRef& pair : made->args) {
           in->args.push_back(pair->args[0]);
-        in->source = &link.base;
           in->order.push_back({.expr = pair->args[1]});
         }
         return in;

@@ -126,6 +126,8 @@ class Binder {
   ExprRef coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext context, int location = -1);
   // nullptr when it is not allowed.
   ExprRef try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext context, int location = -1);
+  // char(n) as those see it who do not compare it: with its blanks, as far as its length is known.
+  ExprRef padded(ExprRef e) const;
   void tell_literal(int location, Oid type, const OwnedValue& value);
   [[nodiscard]] bool can_coerce(Oid from, Oid to, CastContext context) const;
   ExprRef coerce_assignment(ExprRef e, const Column& column, int location);

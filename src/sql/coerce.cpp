@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
+#include "sql/char_length.hpp"
 
 namespace bop::sql {
 
@@ -101,6 +102,41 @@ bool depends_on_settings(Oid from, Oid to) {
 
 }  // namespace
 
+ExprRef Binder::padded(ExprRef e) const {
+  if (e->kind == ExprKind::kRow) {
+    auto row = std::make_shared<Expr>(*e);
+    for (ExprRef& field : row->args) {
+      field = padded(std::move(field));
+    }
+    return row;
+  }
+  const std::int32_t typmod = char_value_typmod(*e);
+  if (!char_typmod(typmod)) {
+    return e;
+  }
+  // Text from here on: read again as char(n), the value would lose its blanks.
+  const Oid type = e->type == types::kBpchar ? types::kText : types::kTextArray;
+  const int location = e->location;
+  if (folds(*e)) {
+    return constant(type, bop::padded(e->type, typmod, e->value.view()), location);
+  }
+  ExprRef made = make_expr(ExprKind::kPadded, type, {std::move(e)}, location);
+  made->number = typmod;
+  return made;
+}
+
+namespace {
+
+// Casts from char(n) through its text; the others begin with taking its blanks away.
+bool casts_with_blanks(Oid from, Oid to) {
+  const TypeInfo* info = find_type(to);
+  const bool is_text = info != nullptr && info->category == 'S';
+  return (from == types::kBpchar && !is_text && to != types::kChar && to != types::kUnknown) ||
+         (from == types::kBpcharArray && !is_true_array(to));
+}
+
+}  // namespace
+
 ExprRef Binder::try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext context, int location) {
   if (location < 0) {
     location = e->location;
@@ -134,7 +170,7 @@ ExprRef Binder::try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext
     }
     e->type = known;
   }
-  const Oid from = type_of(*e);
+  Oid from = type_of(*e);
   if (from == types::kRecord || type == types::kRecord) {
     return from == type ? e : nullptr;
   }
@@ -144,6 +180,10 @@ ExprRef Binder::try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext
     }
   } else if (!can_coerce(from, type, context)) {
     return nullptr;
+  }
+  if (casts_with_blanks(from, type)) {
+    e = padded(std::move(e));
+    from = type_of(*e);
   }
   const bool is_explicit = context == CastContext::kExplicit;
   if (folds(*e)) {

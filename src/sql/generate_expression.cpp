@@ -340,6 +340,8 @@ std::string Generator::open_expression(const Expr& e) {
     case ExprKind::kWindow: return aggregate(e);
     case ExprKind::kCast:
       return cast_sql(e.cast_from, e.type, e.typmod, e.explicit_cast, expression(*e.args[0]));
+    case ExprKind::kPadded:
+      return fmt::format("bop_padded({}, {}, {})", expression(*e.args[0]), e.args[0]->type, e.number);
     case ExprKind::kAnd:
     case ExprKind::kOr: return logic(e);
     case ExprKind::kNot: return "(NOT " + expression(*e.args[0]) + ")";

@@ -38,6 +38,10 @@ struct OutputColumn {
   std::int32_t typmod = -1;
   Oid table = 0;  // 0 unless the column is a plain column of a table
   std::int16_t attribute = 0;
+  std::int32_t value_typmod = -1;  // of char(n) without typmod: how long its values are
+
+  // What the values are encoded with.
+  [[nodiscard]] std::int32_t encoding_typmod() const noexcept { return typmod >= 0 ? typmod : value_typmod; }
 };
 
 enum class PlanKind : std::uint8_t {

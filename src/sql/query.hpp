@@ -39,6 +39,7 @@ enum class ExprKind : std::uint8_t {
   kAggregate,  // kernel(args), distinct, order, filter, star
   kWindow,     // kernel or window_name (args) over window
   kCast,       // args[0] from `cast_from` to type and typmod, explicit_cast
+  kPadded,     // args[0], a char(n) or an array of them, made text with the blanks of the modifier `number`
   kAnd,
   kOr,
   kNot,
@@ -115,6 +116,7 @@ struct RangeColumn {
   std::int32_t typmod = -1;
   Oid table = 0;
   std::int16_t attribute = 0;
+  std::int32_t value_typmod = -1;  // of char(n) without typmod: how long its values are (char_length.hpp)
   bool not_null = false;
   std::string sql;  // its name in SQLite
 };

@@ -301,6 +301,21 @@ Resolution resolve_function(std::span<const Kernel* const> kernels, std::span<co
   return finish(candidates, actual);
 }
 
+bool sees_blanks(const Kernel& kernel, std::size_t i) {
+  if (kernel.args.empty()) {
+    return false;
+  }
+  const Oid declared = kernel.args[std::min(i, kernel.args.size() - 1)];
+  if (declared == types::kBpchar) {
+    const std::string_view name = kernel.proc_name;
+    return name == "octet_length" || name.ends_with("like") || name.find("regex") != name.npos;
+  }
+  // Those that write any value as text. quote_literal() casts it to text first, which takes the blanks away.
+  const bool writes_text =
+      kernel.result == types::kText || kernel.result == types::kJson || kernel.result == types::kJsonb;
+  return writes_text && !kernel.is_operator && is_pseudo(declared) && !kernel.name.starts_with("quote_");
+}
+
 Resolution resolve_operator(std::string_view sign, std::span<const Oid> actual) {
   const std::vector<const Kernel*> kernels = lookup_operator(sign, actual.size());
   std::vector<Oid> assumed(actual.begin(), actual.end());

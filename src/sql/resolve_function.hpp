@@ -25,6 +25,9 @@ struct Resolution {
 
 [[nodiscard]] Resolution resolve_function(std::span<const Kernel* const> kernels, std::span<const Oid> actual,
                                           bool variadic_array);
+// Whether the function takes argument `i` as PostgreSQL keeps it, a char(n) with its blanks; comparisons and
+// length() do not count them.
+[[nodiscard]] bool sees_blanks(const Kernel& kernel, std::size_t i);
 [[nodiscard]] Resolution resolve_operator(std::string_view sign, std::span<const Oid> actual);
 
 }  // namespace bop::sql

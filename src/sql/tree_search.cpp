@@ -84,6 +84,7 @@ bool node_may_fail(const Expr& e) {
     case ExprKind::kUnknown:
     case ExprKind::kParam:
     case ExprKind::kColumn:
+    case ExprKind::kPadded:
     case ExprKind::kAnd:
     case ExprKind::kOr:
     case ExprKind::kNot:

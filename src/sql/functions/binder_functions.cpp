@@ -20,6 +20,9 @@ Returned typmod_value(Call& c) {
   return apply_typmod(oid(c, 1), static_cast<std::int32_t>(c.integer(2)), OwnedValue(c[0]), c[3].as_bool());
 }
 
+// bop_padded(value, type, typmod)
+Returned padded_value(Call& c) { return padded(oid(c, 1), static_cast<std::int32_t>(c.integer(2)), c[0]); }
+
 // What ANY and ALL compare with. Ordering operators need no function of their own; others run their kernel.
 Result<std::optional<bool>> test(Call& c, std::string_view op, Oid element, const Value& a, const Value& b) {
   if (a.is_null() || b.is_null()) return std::nullopt;
@@ -207,6 +210,7 @@ const std::vector<Helper>& helpers() {
   static const std::vector<Helper> all{
       {"bop_cast", cast_value},
       {"bop_typmod", typmod_value},
+      {"bop_padded", padded_value},
       {"bop_any", [](Call& c) { return quantified(c, true); }},
       {"bop_all", [](Call& c) { return quantified(c, false); }},
       {"bop_subscript", subscript},

@@ -135,10 +135,9 @@ void add_session_functions(Implementations& all) {
     if (c[0].is_null()) return OwnedValue::null();
     const auto oid = static_cast<Oid>(c.integer(0));
     if (find_type(oid) == nullptr && c.context.catalog != nullptr) return catalog(c);
-    const std::int64_t typmod = c[1].is_null() ? -2 : c.integer(1);
-    if (oid == types::kBpchar && typmod == -2) return OwnedValue::of_text("character");
+    if (c[1].is_null()) return OwnedValue::of_text(format_type(oid));
     return OwnedValue::of_text(
-        format_type(oid, static_cast<std::int32_t>(std::max<std::int64_t>(typmod, -1))));
+        format_type(oid, static_cast<std::int32_t>(std::max<std::int64_t>(c.integer(1), -1))));
   }));
   all.push_back(scalar("nextval_oid", [](Call& c) -> Returned {
     BOP_LET(s, sequences(c));

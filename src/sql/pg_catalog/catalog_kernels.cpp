@@ -289,7 +289,7 @@ std::string CatalogKernels::name_of(Oid kind, Oid object) const {
     return quote_name(catalog.schema(found->schema)->name) + "." + quote_name(found->name);
   }
   if (kind == types::kRegtype) {
-    return find_type(object) != nullptr ? format_type(object, -1) : std::to_string(object);
+    return find_type(object) != nullptr ? format_type(object) : std::to_string(object);
   }
   if (kind == types::kRegnamespace) {
     const Schema* schema = catalog.schema(object);

@@ -44,7 +44,7 @@ void columns(const CatalogSession& session, RowSet& rows) {
       if (column.default_text)
         rows.set("column_default", shown_expression(*column.default_text, CatalogKernels(session)));
       const bool array = is_true_array(column.type);
-      rows.set("data_type", array ? "ARRAY" : format_type(column.type, -1))
+      rows.set("data_type", array ? "ARRAY" : format_type(column.type))
           .set("udt_catalog", session.database_name);
       rows.set("udt_schema", "pg_catalog").set("udt_name", type == nullptr ? "" : type->name);
       rows.set("dtd_identifier", std::to_string(position)).set("is_self_referencing", "NO");

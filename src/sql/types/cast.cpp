@@ -240,6 +240,23 @@ Result<OwnedValue> cast(Oid from, Oid to, const Value& v, bool explicit_cast, co
   return fail(ErrorCode::kCannotCoerce, "cannot cast type {} to {}", format_type(from), format_type(to));
 }
 
+OwnedValue padded(Oid type, std::int32_t typmod, const Value& value) {
+  const auto length = char_typmod(typmod);
+  if (value.is_null() || !length) return OwnedValue(value);
+  if (type == types::kBpchar) {
+    const std::size_t count = utf8_count(value.bytes), wanted = static_cast<std::size_t>(*length);
+    std::string text(value.bytes);
+    if (count < wanted) text.append(wanted - count, ' ');
+    return OwnedValue::of_text(std::move(text));
+  }
+  if (element_of(type) == types::kBpchar && is_true_array(type)) {
+    Array a = parse_stored_array(type, value.bytes);
+    for (OwnedValue& e : a.elements) e = padded(types::kBpchar, typmod, e);
+    return OwnedValue::of_text(stored_array(types::kTextArray, a));
+  }
+  return OwnedValue(value);
+}
+
 Result<OwnedValue> apply_typmod(Oid type, std::int32_t typmod, OwnedValue value, bool explicit_cast) {
   if (typmod < 0 || value.is_null()) return value;
   switch (type) {

@@ -56,6 +56,9 @@ void encode_text(Oid type, std::int32_t typmod, const Value& value, const CodecC
 void encode_binary(Oid type, std::int32_t typmod, const Value& value, const CodecContext& context,
                    std::string& out);
 
+// char(n) is kept without its blanks: the text with them, of an array a text[] of them. Of other types, or
+// where the modifier tells no length, the value as it is.
+[[nodiscard]] OwnedValue padded(Oid type, std::int32_t typmod, const Value& value);
 // Fits a value to a type modifier: an assignment refuses what is too long (22001), an explicit cast cuts it.
 [[nodiscard]] Result<OwnedValue> apply_typmod(Oid type, std::int32_t typmod, OwnedValue value,
                                               bool explicit_cast);

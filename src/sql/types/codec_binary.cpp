@@ -190,7 +190,11 @@ void encode_binary(Oid type, std::int32_t typmod, const Value& v, const CodecCon
     return;
   }
   if (is_true_array(type) || type == types::kInt2Vector || type == types::kOidVector) {
-    append_array_binary(type, parse_stored_array(type, v.bytes), context, out);
+    Array a = parse_stored_array(type, v.bytes);
+    if (element_of(type) == types::kBpchar) {
+      for (OwnedValue& e : a.elements) e = padded(types::kBpchar, typmod, e);
+    }
+    append_array_binary(type, a, context, out);
     return;
   }
   encode_text(type, typmod, v, context, out);

@@ -365,12 +365,7 @@ void encode_text(Oid type, std::int32_t typmod, const Value& v, const CodecConte
       case types::kRegnamespace: {
         Array a = parse_stored_array(type, v.bytes);
         if (element_of(type) == types::kBpchar) {
-          for (OwnedValue& e : a.elements) {
-            if (e.is_null()) continue;
-            std::string padded;
-            encode_text(types::kBpchar, typmod, e, context, padded);
-            e = OwnedValue::of_text(std::move(padded));
-          }
+          for (OwnedValue& e : a.elements) e = padded(types::kBpchar, typmod, e);
         }
         append_array(type, a, context, out);
         return;

@@ -71,7 +71,9 @@ struct TypeInfo {
 [[nodiscard]] bool is_comparable(Oid oid) noexcept;
 
 // "numeric(10,2)", "timestamp(3) without time zone", "integer[]"; "???" for an unknown OID, "-" for 0.
-[[nodiscard]] std::string format_type(Oid oid, std::int32_t typmod = -1);
+// Without a modifier the SQL name; a modifier of -1 tells apart char, which would be char(1), and bpchar.
+inline constexpr std::int32_t kNoTypmodGiven = -2;
+[[nodiscard]] std::string format_type(Oid oid, std::int32_t typmod = kNoTypmodGiven);
 
 // The type modifier of `name(args...)`; errors 22023 as PostgreSQL ('length for type varchar must be at least
 // 1').

@@ -125,7 +125,7 @@ std::string format_type(Oid oid, std::int32_t typmod) {
   const TypeInfo* t = find_type(oid);
   if (t == nullptr) return "???";
   if (is_true_array(oid)) return format_type(t->elem_oid, typmod) + "[]";
-  if (oid == types::kBpchar && typmod < 0) return "bpchar";
+  if (oid == types::kBpchar && typmod == -1) return "bpchar";
   if (typmod < 0) return std::string(t->sql_name);
   switch (oid) {
     case types::kTimestamp:

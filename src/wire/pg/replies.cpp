@@ -104,7 +104,7 @@ void set_result_columns(std::vector<ResultColumn>& out, std::span<const session:
   for (std::size_t i = 0; i < columns.size(); ++i) {
     BOP_ASSERT(formats.size() <= 1 || formats.size() == columns.size());
     const auto format = formats.empty() ? session::Format::kText : formats[formats.size() == 1 ? 0 : i];
-    out.push_back({columns[i].type, columns[i].typmod, format == session::Format::kBinary});
+    out.push_back({columns[i].type, columns[i].encoding_typmod(), format == session::Format::kBinary});
   }
 }
 
