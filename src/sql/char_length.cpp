@@ -79,8 +79,13 @@ std::int32_t char_value_typmod(const Expr& e) { return settled(find(e)); }
 std::int32_t char_value_typmod(const Query& query, std::size_t column) {
   switch (query.kind) {
     case QueryKind::kSelect: return find(*query.targets[column].expr);
-    case QueryKind::kSetOperation:
-      return common(char_value_typmod(*query.left, column), char_value_typmod(*query.right, column));
+    case QueryKind::kSetOperation: {
+      const auto side = [&](const Query& q) {
+        return q.kind == QueryKind::kSelect ? find(*q.targets[column].expr)
+                                            : q.output->columns[column].value_typmod;
+      };
+      return common(side(*query.left), side(*query.right));
+    }
     case QueryKind::kValues: break;
   }
   std::int32_t found = kOfAny;
