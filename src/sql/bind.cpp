@@ -343,6 +343,26 @@ void collect_columns(const Expr& e, std::vector<std::int16_t>& out) {
 
 }  // namespace
 
+namespace {
+
+// A default that is too long for its column is refused where it is used, not where it is written.
+ExprRef default_value(Binder& binder, const ExprRef& e, Oid type, std::int32_t typmod) {
+  if (typmod >= 0 && type != types::kInterval &&
+      (e->kind == ExprKind::kUnknown || e->kind == ExprKind::kConst)) {
+    ExprRef whole = binder.try_coerce(e, type, -1, CastContext::kAssignment);
+    if (whole != nullptr && whole->kind == ExprKind::kConst &&
+        !apply_typmod(type, typmod, whole->value, false).has_value()) {
+      ExprRef made = make_expr(ExprKind::kCast, type, {std::move(whole)}, e->location);
+      made->cast_from = type;
+      made->typmod = typmod;
+      return made;
+    }
+  }
+  return binder.try_coerce(e, type, typmod, CastContext::kAssignment);
+}
+
+}  // namespace
+
 Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression, const Relation* relation,
                                         ExpressionUse use, const BindContext& context, Oid coerce_to,
                                         std::int32_t coerce_typmod, std::string_view column_name,
@@ -366,7 +386,9 @@ Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression, co
       if (coerce_to != 0) {
         const Oid from = binder.type_of(*e);
         const int location = e->location;
-        ExprRef made = binder.try_coerce(e, coerce_to, coerce_typmod, CastContext::kAssignment);
+        ExprRef made = use == ExpressionUse::kDefault
+                           ? default_value(binder, e, coerce_to, coerce_typmod)
+                           : binder.try_coerce(e, coerce_to, coerce_typmod, CastContext::kAssignment);
         if (made == nullptr && use == ExpressionUse::kTransform) {
           binder.raise(
               error(ErrorCode::kDatatypeMismatch,
