@@ -60,11 +60,22 @@ struct AsioExecutor::Loop {
     });
   }
 
+  // One handler: sleeps until there is one, or looks without sleeping while work is expected.
+  void run_one() noexcept {
+    for (std::int64_t until = expected_until.load(std::memory_order_relaxed); until != 0;
+         until = expected_until.load(std::memory_order_relaxed)) {
+      if (io.poll_one() > 0 || stopping.load(std::memory_order_acquire)) return;
+      if (system_clock().steady_ns() < until) continue;
+      expected_until.compare_exchange_strong(until, 0, std::memory_order_relaxed);
+    }
+    io.run_one();
+  }
+
   // Runs handlers while this thread has the baton.
   void turn() noexcept {
     running = {this, true};
     while (running.has_baton && !stopping.load(std::memory_order_acquire)) {
-      io.run_one();
+      run_one();
       for (int i = 1; i < kBatch && running.has_baton && io.poll_one() > 0; ++i) {
       }
       for (Watch& watch : watches) {
@@ -100,6 +111,7 @@ struct AsioExecutor::Loop {
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
   std::vector<Watch> watches;
   std::atomic<bool> stopping{false};
+  std::atomic<std::int64_t> expected_until{0};  // of the steady clock; 0: nothing is expected
 
   mutable std::mutex mutex;
   std::condition_variable changed;
@@ -216,6 +228,10 @@ void AsioExecutor::hand_off() {
   running.has_baton = false;
   loop_->baton_is_free = true;
   loop_->changed.notify_one();
+}
+
+void AsioExecutor::expect(std::chrono::nanoseconds within) noexcept {
+  loop_->expected_until.store(system_clock().steady_ns() + within.count(), std::memory_order_relaxed);
 }
 
 std::size_t AsioExecutor::threads() const {

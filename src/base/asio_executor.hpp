@@ -54,6 +54,7 @@ class AsioExecutor final : public Executor {
   bool cancel(TimerId id) override;
   bool is_current() const noexcept override;
   void hand_off() override;
+  void expect(std::chrono::nanoseconds within) noexcept override;
 
   [[nodiscard]] std::size_t threads() const;
 

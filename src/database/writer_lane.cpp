@@ -7,6 +7,12 @@
 
 namespace bop::database {
 
+namespace {
+// Within this time clients that hold the lane mostly send their next statement; while others wait for them,
+// the loop looks for it instead of sleeping.
+constexpr std::chrono::microseconds kThinkTime{200};
+}  // namespace
+
 // All members are guarded by `mutex`. Callbacks are only ever posted, so no lock of ours is held while they
 // run.
 struct WriterLane::State : std::enable_shared_from_this<WriterLane::State> {
@@ -150,9 +156,7 @@ void WriterLane::set_idle(Ticket ticket, bool idle) {
   if (idle) {
     holder.idle_since_ns = state_->clock.steady_ns();
     state_->watch_holder();
-  } else if (holder.timer) {
-    holder.executor->cancel(*holder.timer);
-    holder.timer.reset();
+    if (!state_->waiters.empty()) holder.executor->expect(kThinkTime);
   }
 }
 

@@ -19,6 +19,7 @@
 #include "base/time.hpp"
 #include "database/database_set.hpp"
 #include "rowstore/row_store.hpp"
+#include "session/literal_plans.hpp"
 #include "session/parse_cache.hpp"
 #include "session/session.hpp"
 #include "session/shared_catalog.hpp"
@@ -81,6 +82,7 @@ class Node final : public SessionFactory {
   [[nodiscard]] const NodeOptions& options() const noexcept { return options_; }
   [[nodiscard]] std::size_t session_count() const;
   [[nodiscard]] ParseCache& parse_cache() noexcept { return parse_cache_; }
+  [[nodiscard]] LiteralPlans& literal_plans() noexcept { return literal_plans_; }
 
   // One change of the system database, with what goes with it outside of that. It goes to its end whatever
   // becomes of the session that asked: nothing in it may hold on to a session.
@@ -124,6 +126,7 @@ class Node final : public SessionFactory {
   raft::Group& group_;
   std::atomic<bool> accepting_{true};
   ParseCache parse_cache_;
+  LiteralPlans literal_plans_;
   mutable std::mutex mutex_;
   std::shared_ptr<const SharedCatalog> shared_;
   Csn shared_csn_;  // of shared_

@@ -165,6 +165,13 @@ bool PgSession::stands_alone() const {
 Progress PgSession::start_query(std::string text, ReplySink& sink) {
   begin_operation(Operation::kQuery, sink, text);
   prepared_.erase(std::string());
+  if (auto run = run_of_shape(text)) {
+    close_portal(std::string());
+    query_.assign(1, run->statement);
+    query_next_ = 1;
+    run_ = std::move(run);
+    return drive();
+  }
   auto parsed = node_.parse_cache().parse(text);
   if (!parsed) {
     statement_failed(std::move(parsed).error());

@@ -206,6 +206,8 @@ class PgSession final : public Session,
   [[nodiscard]] Status hold_cursors();
   void end_block();  // after COMMIT or ROLLBACK: no block, nothing failed, portals gone
   [[nodiscard]] Run* current_run() const;
+  [[nodiscard]] std::unique_ptr<Run> run_of_shape(std::string_view text);
+  [[nodiscard]] sql::PlanPtr plan_of(const std::string& text, std::span<const Oid> hints);
   [[nodiscard]] bool stands_alone() const;
   void begin_message();
   void begin_operation(Operation operation, ReplySink& sink, std::string_view text);
@@ -363,6 +365,7 @@ class PgSession final : public Session,
   bool waited_ = false;              // for the lane or a reader
   std::atomic<bool> parked_{false};  // an operation waits: not on any thread
   std::int64_t deadline_ns_ = 0;     // of the statement; 0 = none
+  enum class LiteralMode : std::uint8_t { kOff, kOn, kAlways } literal_plans_ = LiteralMode::kOn;
   std::int64_t budget_ns_ = 0;       // when the reactor is handed off
   bool handed_off_ = false;
   int stop_asked_ = 0;  // since functions_.stop was set

@@ -74,6 +74,10 @@ std::vector<std::string> PgSession::search_path() const {
 void PgSession::refresh_settings() {
   path_ = search_path();
   catalog_session_.search_path = path_;
+  const std::string& literals = variables_.get("bop.literal_plans");
+  literal_plans_ = literals == "off"  ? LiteralMode::kOff
+                   : literals == "on" ? LiteralMode::kOn
+                                      : LiteralMode::kAlways;
   statement_timeout_ms_ = variables_.get_int("statement_timeout");
   lock_timeout_ms_ = variables_.get_int("lock_timeout");
   idle_timeout_ms_ = variables_.get_int("idle_in_transaction_session_timeout");

@@ -51,6 +51,23 @@ TEST(AsioExecutor, TimersRunInTheirOrderAndCanBeCancelled) {
   EXPECT_EQ(order, (std::vector<int>{1, 3}));
 }
 
+TEST(AsioExecutor, WhileWorkIsExpectedTasksTimersHandOffsAndStopWorkAsEver) {
+  AsioExecutor executor;
+  executor.start();
+  executor.expect(std::chrono::hours(1));
+  std::promise<void> timer, task, after_hand_off;
+  executor.post_after(milliseconds(5), [&] { timer.set_value(); });
+  executor.post([&] {
+    executor.hand_off();
+    executor.post([&] { after_hand_off.set_value(); });
+    EXPECT_EQ(after_hand_off.get_future().wait_for(kLong), std::future_status::ready);
+    task.set_value();
+  });
+  EXPECT_EQ(timer.get_future().wait_for(kLong), std::future_status::ready);
+  EXPECT_EQ(task.get_future().wait_for(kLong), std::future_status::ready);
+  executor.stop();
+}
+
 TEST(AsioExecutor, RunUsesTheCallersThreadUntilStopSoon) {
   AsioExecutor executor;
   std::thread::id ran_in;
