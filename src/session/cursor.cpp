@@ -88,7 +88,7 @@ Result<bool> PgSession::declare_cursor(Run& run) {
   Run& inner = *portal.run;
   for (;;) {
     BOP_TRY(plan(inner));
-    if (says(kHold) && inner.plan->needs_writer) {
+    if (says(kHold) && declare.query->select_stmt->n_locking_clause > 0) {
       return std::unexpected(
           error(ErrorCode::kNotImplemented, "DECLARE CURSOR WITH HOLD ... FOR UPDATE is not supported")
               .detail("Holdable cursors must be READ ONLY."));
@@ -96,6 +96,10 @@ Result<bool> PgSession::declare_cursor(Run& run) {
     BOP_LET(ready, get_connection(inner));
     if (!ready) return false;
     if (!drop_stale_plan(inner)) break;
+  }
+  if (portals_.size() >= kMaxPortals) {
+    return fail(ErrorCode::kConfigurationLimitExceeded, "more than {} open portals in one session",
+                kMaxPortals);
   }
   if (portals_.contains(name)) {
     return fail(ErrorCode::kDuplicateCursor, "cursor \"{}\" already exists", name);
@@ -125,10 +129,10 @@ Result<bool> PgSession::pull_row(Portal& portal, std::uint64_t needed) {
   if (cursor.scroll() == Cursor::Scroll::kNo || (cursor.scroll() == Cursor::Scroll::kIfCheap && !cheap)) {
     cursor.drop_below(std::min(needed, cursor.rows()));
   }
-  if (cursor.bytes() > kMaxPortalBytes) {
-    return fail(ErrorCode::kProgramLimitExceeded, "the rows that a cursor has to keep exceed {} bytes",
-                kMaxPortalBytes);
-  }
+  // Of all cursors, and now and then only.
+  constexpr std::uint64_t kRowsBetweenLooks = 256;
+  const bool large = cursor.bytes() > kMaxPortalBytes / 8;
+  if (large || cursor.rows() % kRowsBetweenLooks == 0) BOP_TRY(check_cursor_bytes());
   return true;
 }
 
@@ -265,6 +269,11 @@ Result<Progress> PgSession::step_fetch(Run& run, Fetch& fetch) {
   };
   bool off_the_end = false;
   while (fetch.left > 0) {
+    if (run.max_rows != 0 && run.rows_this_call == run.max_rows) {
+      tell();
+      run.paused = true;
+      return Progress::kSuspended;
+    }
     if (!is_move && sink_->full()) {
       tell();
       return Progress::kWaiting;
@@ -280,6 +289,7 @@ Result<Progress> PgSession::step_fetch(Run& run, Fetch& fetch) {
     cursor.copy(fetch.row, batch);
     cursor.stand_at(fetch.row);
     ++fetch.done;
+    run.rows_this_call += is_move ? 0 : 1;
     if (fetch.left != Cursor::kAll) --fetch.left;
     fetch.row = fetch.forward ? fetch.row + 1 : fetch.row - 1;
     if (is_move) {
@@ -295,19 +305,23 @@ Result<Progress> PgSession::step_fetch(Run& run, Fetch& fetch) {
   }
   tell();
   run.described = true;
-  run.tag = fmt::format("{} {}", is_move ? "MOVE" : "FETCH", fetch.done);
+  run.tag = fmt::format("{} {}", is_move ? "MOVE" : "FETCH", run.paused ? run.rows_this_call : fetch.done);
   return Progress::kDone;
+}
+
+void PgSession::close_all_cursors() {
+  std::erase_if(portals_, [&](const auto& entry) {
+    if (entry.second == executing_) return false;
+    if (entry.second->run) entry.second->run->sqlite = {};
+    return true;
+  });
 }
 
 Status PgSession::close_cursor(const sql::ParsedStatement& statement) {
   const PgQuery__ClosePortalStmt& close = *statement.node->close_portal_stmt;
   const std::string name(pg::text(close.portalname));
   if (name.empty()) {
-    std::erase_if(portals_, [&](const auto& entry) {
-      if (entry.second == executing_) return false;
-      if (entry.second->run) entry.second->run->sqlite = {};
-      return true;
-    });
+    close_all_cursors();
     return {};
   }
   if (!portals_.contains(name)) return no_cursor(name);
@@ -318,16 +332,33 @@ Status PgSession::close_cursor(const sql::ParsedStatement& statement) {
 // Before a transaction commits: cursors WITH HOLD take what is left of their rows and stay.
 Status PgSession::hold_cursors() {
   for (auto& [name, portal] : portals_) {
-    if (!portal->cursor || !portal->cursor->hold() || portal->held_over()) continue;
+    if (!portal->cursor || !portal->cursor->hold() || portal->held_over() || portal->complete) continue;
+    start_deadline();
+    hand_off();
     for (bool more = true; more;) {
       BOP_LET(pulled, pull_row(*portal, portal->cursor->position()));
       more = pulled;
     }
+    portal->run->sqlite = {};
     portal->run->connection = nullptr;
-    portal->run->drained = true;
-    portal->number = 0;
+    portal->is_held = true;
   }
   return {};
+}
+
+// What a transaction that failed in the end has read was never there.
+void PgSession::settle_held(bool committed) {
+  for (auto& [name, portal] : portals_) {
+    if (std::exchange(portal->is_held, false) && committed) portal->number = 0;
+  }
+}
+
+Status PgSession::check_cursor_bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& [name, portal] : portals_) bytes += portal->cursor ? portal->cursor->bytes() : 0;
+  if (bytes <= kMaxPortalBytes) return {};
+  return fail(ErrorCode::kProgramLimitExceeded, "the rows that cursors have to keep exceed {} bytes",
+              kMaxPortalBytes);
 }
 
 }  // namespace bop::session

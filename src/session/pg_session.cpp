@@ -334,6 +334,7 @@ Progress PgSession::drive_execute() {
 
 Progress PgSession::start_sync(ReplySink& sink) {
   sink_ = &sink;
+  handed_off_ = false;
   if (!in_block_) {
     const Status held = evicted_ ? Status{} : hold_cursors();
     drop_portals();
@@ -387,6 +388,7 @@ void PgSession::statement_failed(Error why) {
     run->stage = Run::Stage::kDone;
   }
   if (executing_) executing_->complete = true;  // and has no tag: it cannot be run again
+  settle_held(false);
   sink_->gate(transaction_.gate());
   if (in_block_) {
     fail_block();
@@ -411,17 +413,6 @@ void PgSession::end_block() {
   failed_ = false;
   drop_portals();
   refresh_settings();
-}
-
-void PgSession::report_changes() {
-  for (const std::string& name : variables_.take_reports())
-    sink_->parameter_status(name, variables_.get(name));
-}
-
-void PgSession::notice(Severity severity, Error what) {
-  const std::string& least = variables_.get("client_min_messages");
-  if (least == "error" || (least == "warning" && severity != Severity::kWarning)) return;
-  sink_->notice(severity, what);
 }
 
 // ----------------------------------------------------------------------------------------- extended protocol

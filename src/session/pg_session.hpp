@@ -103,6 +103,7 @@ struct Portal {
   // Outlived its transaction with all its rows (DECLARE ... WITH HOLD).
   [[nodiscard]] bool held_over() const noexcept { return number == 0; }
 
+  bool is_held = false;      // has all its rows, and stays if the transaction commits
   std::uint64_t number = 0;  // in the order of Bind and DECLARE, from 1
   Prepared prepared;
   std::vector<Format> formats;
@@ -204,6 +205,9 @@ class PgSession final : public Session,
   [[nodiscard]] const Portal* fetched_cursor(const sql::ParsedStatement& statement) const;
   [[nodiscard]] Status close_cursor(const sql::ParsedStatement& statement);
   [[nodiscard]] Status hold_cursors();
+  void settle_held(bool committed);
+  void close_all_cursors();
+  [[nodiscard]] Status check_cursor_bytes() const;
   void end_block();  // after COMMIT or ROLLBACK: no block, nothing failed, portals gone
   [[nodiscard]] Run* current_run() const;
   [[nodiscard]] std::unique_ptr<Run> run_of_shape(std::string_view text);
@@ -272,8 +276,7 @@ class PgSession final : public Session,
   [[nodiscard]] Result<sql::Catalog::Named> find_relation(const PgQuery__RangeVar& name) const;
   [[nodiscard]] std::vector<std::string> owned_by(Oid role) const;
   [[nodiscard]] Result<bool> lock_tables(const sql::ParsedStatement& statement);
-  void answer_text(Run& run, std::string column, std::span<const std::string> lines,
-                   Oid type = kTextType);
+  void answer_text(Run& run, std::string column, std::span<const std::string> lines, Oid type = kTextType);
   [[nodiscard]] Result<std::vector<OutputColumn>> utility_columns(
       const sql::ParsedStatement& statement) const;
   [[nodiscard]] bool utility_needs_writer(const sql::ParsedStatement& statement) const;
@@ -366,7 +369,7 @@ class PgSession final : public Session,
   std::atomic<bool> parked_{false};  // an operation waits: not on any thread
   std::int64_t deadline_ns_ = 0;     // of the statement; 0 = none
   enum class LiteralMode : std::uint8_t { kOff, kOn, kAlways } literal_plans_ = LiteralMode::kOn;
-  std::int64_t budget_ns_ = 0;       // when the reactor is handed off
+  std::int64_t budget_ns_ = 0;  // when the reactor is handed off
   bool handed_off_ = false;
   int stop_asked_ = 0;  // since functions_.stop was set
   std::int64_t statement_timeout_ms_ = 0;

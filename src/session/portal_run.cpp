@@ -33,7 +33,7 @@ bool PgSession::portals_read() const {
 void PgSession::drop_portals_after(std::uint64_t number) {
   std::erase_if(portals_, [&](const auto& entry) {
     const auto& portal = entry.second;
-    if (portal->number <= number) return false;
+    if (portal->number <= number || portal->is_held) return false;
     if (portal->run && portal != executing_) portal->run->sqlite = {};
     return true;
   });
@@ -49,6 +49,7 @@ Status PgSession::settle_portals() {
   for (const auto& [name, portal] : portals_) {
     if (portal == executing_ || portal->complete || !portal->run || !reads(*portal)) continue;
     Run& run = *portal->run;
+    if (run.exhausted) continue;
     if (run.drained || (run.sqlite && run.connection != &transaction_.connection())) continue;
     BOP_TRY(drain(run, bytes));
   }

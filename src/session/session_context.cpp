@@ -144,6 +144,17 @@ void PgSession::hand_off() {
   executor_.hand_off();
 }
 
+void PgSession::report_changes() {
+  for (const std::string& name : variables_.take_reports())
+    sink_->parameter_status(name, variables_.get(name));
+}
+
+void PgSession::notice(Severity severity, Error what) {
+  const std::string& least = variables_.get("client_min_messages");
+  if (least == "error" || (least == "warning" && severity != Severity::kWarning)) return;
+  sink_->notice(severity, what);
+}
+
 // A connection of the pool starts to work for this session.
 void PgSession::connected(rowstore::Connection& connection) {
   auto* context = static_cast<ConnectionContext*>(connection.user_context);

@@ -418,7 +418,9 @@ Status PgSession::commit_now(Run& run) {
 // What did not fit into SQLite's cache takes long to log.
 Result<Csn> PgSession::commit_transaction() {
   if (transaction_.writing() && transaction_.connection().has_spilled()) hand_off();
-  return transaction_.commit();
+  auto committed = transaction_.commit();
+  settle_held(committed.has_value());
+  return committed;
 }
 
 // Checks, commits what stands alone, and tells the client: held rows and the completion, behind the gate.

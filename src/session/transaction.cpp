@@ -87,8 +87,13 @@ Result<bool> Transaction::want_reader() {
   if (writer_ != nullptr) return true;
   if (reader_ && reader_kept_ && isolation_ == Isolation::kReadCommitted &&
       older_readers_.size() < kMostOlderReaders && reader_->snapshot() < rows().newest()) {
-    older_readers_.push_back(std::move(reader_));
-    reader_kept_ = false;
+    // Without waiting: who holds one and waits for another may wait for ever. Then this one serves on.
+    BOP_LET(lease, rows().try_borrow_reader());
+    if (lease) {
+      older_readers_.push_back(std::exchange(reader_, std::move(lease)));
+      reader_kept_ = false;
+      hooks_.connected(*reader_);
+    }
   }
   if (!reader_) {
     if (!reader_wait_) {

@@ -369,6 +369,7 @@ Status PgSession::discard(const sql::ParsedStatement& statement) {
       variables_.reset_all();
       currvals_.clear();
       last_sequence_.reset();
+      close_all_cursors();
       refresh_settings();
       break;
     case PG_QUERY__DISCARD_MODE__DISCARD_SEQUENCES:

@@ -150,6 +150,24 @@ class Node(unittest.TestCase):
         for connection in [*holders, other]:
             connection.close()
 
+    def test_nobody_with_a_cursor_waits_for_another_reader(self):
+        self.node.flags = ["--reader-pool", "2"]
+        self.node.start()
+        self.ask("CREATE TABLE t (a int)")
+        self.ask("INSERT INTO t VALUES (1), (2)")
+        writer, *holders = [self.node.connect() for _ in range(3)]
+        self.ask("BEGIN", writer)
+        self.ask("INSERT INTO t VALUES (3)", writer)
+        for holder in holders:
+            for sql in ("SET lock_timeout = '5s'", "BEGIN", "DECLARE c CURSOR FOR SELECT a FROM t ORDER BY a", "FETCH c"):
+                self.ask(sql, holder)
+        self.ask("COMMIT", writer)
+        for holder in holders:
+            self.assertIn(self.ask("SELECT count(*) FROM t", holder), ([["2"]], [["3"]]))
+            self.assertEqual(self.ask("FETCH ALL FROM c", holder), [["2"]])
+        for connection in (writer, *holders):
+            connection.close()
+
     def test_limits_of_roles_and_databases_hold(self):
         self.node.start()
         for sql in ("CREATE DATABASE small CONNECTION LIMIT 1", "CREATE ROLE expired LOGIN PASSWORD 'x' VALID UNTIL '2001-01-01'",

@@ -182,6 +182,12 @@ class Extended(Base):
             self.assertEqual(rest[-2], "E 57014")
         self.talk(query("ROLLBACK"))
 
+    def test_rows_of_a_fetch_come_in_parts(self):
+        self.talk(query("BEGIN; DECLARE c CURSOR FOR SELECT generate_series(1, 5)"))
+        self.expect([parse("FETCH 4 FROM c"), bind(), execute(limit=3), execute(limit=3), SYNC],
+                    "1", "2", "D 1", "D 2", "D 3", "s", "D 4", "C FETCH 1", "Z T")
+        self.expect([query("FETCH ALL FROM c; COMMIT")], "T generate_series:23:0", "D 5", "C FETCH 1", "C COMMIT", "Z I")
+
     def test_rows_of_changes_and_commands_come_in_parts(self):
         self.expect([parse("INSERT INTO t SELECT g FROM generate_series(90, 94) g RETURNING id"), bind(), execute(limit=2),
                      execute(limit=2), execute(limit=2), execute(limit=2), SYNC,
