@@ -215,19 +215,20 @@ bool AsioExecutor::cancel(TimerId id) {
 
 bool AsioExecutor::is_current() const noexcept { return running.loop == loop_.get(); }
 
-void AsioExecutor::hand_off() {
+bool AsioExecutor::hand_off() {
   BOP_ASSERT(is_current());
-  if (!running.has_baton) return;
+  if (!running.has_baton) return false;
   const std::lock_guard guard(loop_->mutex);
-  if (loop_->stopping) return;
+  if (loop_->stopping) return false;
   if (loop_->spares == 0) {
     const std::size_t live = loop_->threads.size() + (loop_->caller_runs ? 1 : 0);
-    if (live >= loop_->options.most_threads) return;
+    if (live >= loop_->options.most_threads) return false;
     loop_->threads.emplace_back([loop = loop_.get()] { loop->live(); });
   }
   running.has_baton = false;
   loop_->baton_is_free = true;
   loop_->changed.notify_one();
+  return true;
 }
 
 void AsioExecutor::expect(std::chrono::nanoseconds within) noexcept {

@@ -53,7 +53,7 @@ class AsioExecutor final : public Executor {
   TimerId post_after(std::chrono::nanoseconds delay, Task task) override;
   bool cancel(TimerId id) override;
   bool is_current() const noexcept override;
-  void hand_off() override;
+  bool hand_off() override;
   void expect(std::chrono::nanoseconds within) noexcept override;
 
   [[nodiscard]] std::size_t threads() const;

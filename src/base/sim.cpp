@@ -109,10 +109,11 @@ bool SimExecutor::cancel(TimerId id) {
   return true;
 }
 
-void SimExecutor::hand_off() {
+bool SimExecutor::hand_off() {
   BOP_ASSERT(depth_ > 0);
   ++hand_offs_;
   busy_ = false;
+  return true;
 }
 
 bool SimExecutor::is_ready(std::int64_t now_ns) const noexcept {

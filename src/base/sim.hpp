@@ -108,7 +108,7 @@ class SimExecutor final : public Executor {
   TimerId post_after(std::chrono::nanoseconds delay, Task task) override;
   bool cancel(TimerId id) override;
   bool is_current() const noexcept override { return depth_ > 0; }
-  void hand_off() override;
+  bool hand_off() override;
 
   // For tests of one executor alone: the world's.
   bool run_one() { return world_.run_one(); }

@@ -49,7 +49,8 @@ class Executor {
   virtual bool cancel(TimerId id) = 0;
   // True while called from one of this executor's tasks.
   [[nodiscard]] virtual bool is_current() const noexcept = 0;
-  virtual void hand_off() = 0;
+  // False when the task had handed off before, or keeps the executor for want of threads.
+  virtual bool hand_off() = 0;
   // Work that others wait for will come within this time, from a client that has just been answered: the loop
   // may look for it without sleeping. A hint; any thread.
   virtual void expect(std::chrono::nanoseconds within) noexcept { static_cast<void>(within); }

@@ -13,6 +13,8 @@ using database::RecordKind;
 namespace {
 // A part leaves room for the records' headers in the log's largest batch.
 constexpr std::size_t kPartsPerBatch = 2;
+// A transaction above it is large.
+constexpr std::uint64_t kLargeBytes = std::uint64_t{1} << 20;
 // Pages by which room for the main file is claimed ahead.
 constexpr std::uint32_t kRoomStep = 256;
 
@@ -82,13 +84,8 @@ Status Capture::frame_begins(std::uint32_t frame) {
                 "the transaction has changed more than max_transaction_bytes = {} bytes",
                 limits_.max_transaction_bytes);
   }
-  begun_frames_.store(frame, std::memory_order_relaxed);
+  if (bytes > kLargeBytes && on_large_) std::exchange(on_large_, {})();
   return {};
-}
-
-std::uint32_t Capture::uncommitted_frames() const {
-  const std::uint32_t begun = begun_frames_.load(std::memory_order_relaxed);
-  return begun - std::min(begun, committed_frames());
 }
 
 Result<const std::byte*> Capture::page_before(const PageState& state, PageNo page,
@@ -121,12 +118,14 @@ Status Capture::claim_room(std::uint32_t pages) {
     const std::uint32_t now = file_.pages();
     return std::uint64_t{to - std::min(now, to)} * kPageBytes;
   };
-  if (limits_.check_room(growth(pages + kRoomStep))) {
-    pages += kRoomStep;
-  } else {
-    BOP_TRY(limits_.check_room(growth(pages)));
+  // First said, then asked: of two databases that ask at once at least one sees the other.
+  for (const std::uint32_t to : {pages + kRoomStep, pages}) {
+    const std::uint32_t before = roomy_pages_.exchange(to);
+    Status done = limits_.check_room(growth(to));
+    if (done) return {};
+    roomy_pages_.store(before);
+    if (to == pages) return done;
   }
-  roomy_pages_.store(pages, std::memory_order_relaxed);
   return {};
 }
 
@@ -223,7 +222,7 @@ Result<Csn> Capture::log_commit(std::uint32_t frame, std::uint32_t database_page
 void Capture::begin_transaction() {
   std::lock_guard lock(mutex_);
   decided_.reset();
-  begun_frames_.store(0, std::memory_order_relaxed);
+  on_large_ = {};
 }
 
 std::optional<Csn> Capture::decided() const {

@@ -60,8 +60,9 @@ class Capture {
   void wal_header(std::span<const std::byte> header);
   // Before a frame is written. kTransactionTooLarge.
   [[nodiscard]] Status frame_begins(std::uint32_t frame);
-  // Frames of the transaction that are in the WAL already.
-  [[nodiscard]] std::uint32_t uncommitted_frames() const;
+  // Called once when the transaction has so many frames that logging it takes long; before them, or in
+  // COMMIT.
+  void on_large(std::function<void()> large) { on_large_ = std::move(large); }
   // The page of commit frame `frame` is in the WAL.
   [[nodiscard]] Result<Csn> commit_frame(std::uint32_t frame, std::uint32_t database_pages);
 
@@ -139,14 +140,15 @@ class Capture {
   const WalMemory& wal_;
   const Limits limits_;
 
+  std::function<void()> on_large_;  // the writer's
+
   std::mutex order_;
   std::atomic<std::uint32_t> roomy_pages_{0};  // so large the main file can become; written under order_
   mutable std::mutex mutex_;  // all below; read without it by the holder of order_ that is also the writer
   std::deque<Generation> generations_;  // oldest first, never empty
   std::unordered_map<std::uint32_t, PageState> pages_;
   std::uint32_t committed_frames_ = 0;
-  std::atomic<std::uint32_t> begun_frames_{0};  // of the transaction, its frames before it included
-  std::atomic<std::uint32_t> database_pages_;   // also read without a lock
+  std::atomic<std::uint32_t> database_pages_;  // also read without a lock
   Csn tip_;
   std::atomic<std::uint64_t> tip_at_least_;
   Csn published_;

@@ -90,6 +90,8 @@ Status Connection::open(const std::function<Status(Connection&)>& on_open,
   if (code != SQLITE_OK) return std::unexpected(sqlite_error(code));
   sqlite3_db_config(sqlite_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   sqlite3_db_config(sqlite_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 1, nullptr);
+  // EXPLAIN ANALYZE turns it on while it counts.
+  sqlite3_db_config(sqlite_, SQLITE_DBCONFIG_STMT_SCANSTATUS, 0, nullptr);
   sqlite3_wal_autocheckpoint(sqlite_, 0);
   BOP_TRY(
       execute(fmt::format("PRAGMA synchronous=OFF; PRAGMA foreign_keys=ON; PRAGMA cache_size=-{};"
@@ -174,7 +176,7 @@ void Connection::end() noexcept {
   if (pinned_) instance_->database().attachments().unpin(*std::exchange(pinned_, std::nullopt));
 }
 
-bool Connection::has_spilled() const { return instance_->capture().uncommitted_frames() > 0; }
+void Connection::on_large(std::function<void()> large) { instance_->capture().on_large(std::move(large)); }
 
 Result<Csn> Connection::commit() {
   BOP_ASSERT(in_transaction_);

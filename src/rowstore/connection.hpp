@@ -63,8 +63,8 @@ class Connection {
   // Ends the transaction. For a writer: the Csn of its record, or of its snapshot when it changed nothing. On
   // an error the transaction is rolled back; kOutcomeUnknown: it was appended and this instance is discarded.
   [[nodiscard]] Result<Csn> commit();
-  // The writer's transaction is larger than SQLite's cache.
-  [[nodiscard]] bool has_spilled() const;
+  // Of the writer, for its transaction: called once when that becomes large, before what takes long.
+  void on_large(std::function<void()> large);
   void rollback() noexcept;
   [[nodiscard]] bool in_transaction() const noexcept { return in_transaction_; }
   // SQLite has taken the whole running transaction back, savepoints included: what it does when a statement

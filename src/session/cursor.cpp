@@ -238,7 +238,10 @@ Status PgSession::begin_fetch(Run& run) {
     default: one_row(given >= 0 ? at + count : at - std::min(at, count)); break;
   }
   const bool back = !next->forward || next->row <= at;
-  if (back && next->row != 0 && cursor.scroll() == Cursor::Scroll::kNo) {
+  const bool walks_back = !next->forward && next->left != 1;
+  const bool rewinds =
+      next->row == 0 && at == 0 && fetch.direction != PG_QUERY__FETCH_DIRECTION__FETCH_BACKWARD;
+  if (cursor.scroll() == Cursor::Scroll::kNo && (walks_back || (back && !rewinds))) {
     next->portal->complete = true;
     return forward_only();
   }

@@ -271,6 +271,7 @@ std::unique_ptr<Run> PgSession::run_of_shape(std::string_view text) {
   auto known = node_.literal_plans().find(key);
   if (!known && literal_plans_ != LiteralMode::kAlways) return nullptr;
   if (known && known->state == LiteralPlans::State::kUseless) return nullptr;
+  start_statement_clock();  // names in literals are those of now
   if (!known || known->state != LiteralPlans::State::kPlanned || known->plan->catalog != catalog()) {
     const auto usual = plan_of(std::string(text), {});
     if (!usual) return nullptr;
@@ -292,7 +293,6 @@ std::unique_ptr<Run> PgSession::run_of_shape(std::string_view text) {
   run->plan = known->plan;
   run->hints = known->plan->parameters;
   run->describe = true;
-  start_statement_clock();
   for (std::size_t i = 0; i < shape->literals.size(); ++i) {
     auto value = parse_text(run->hints[i], -1, shape->literals[i].text, functions_.codec);
     if (!value) return nullptr;

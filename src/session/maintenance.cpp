@@ -113,7 +113,7 @@ Result<bool> PgSession::maintain(Run& run) {
                (vacuum && std::ranges::find(kWithoutEffect, option) != kWithoutEffect.end())) {
       BOP_TRY(check_ignored(*item->def_elem));
       full |= option == "full";
-      parallel |= option == "parallel";
+      parallel |= option == "parallel" && item->def_elem->arg->integer->ival > 0;
       ignored.push_back(option);
     } else {
       return std::unexpected(error(ErrorCode::kSyntaxError, "unrecognized {} option \"{}\"", name, option)

@@ -27,6 +27,7 @@ PgSession::PgSession(Node& node, std::shared_ptr<database::Database> database, D
                  if (*alive && sink_ != nullptr) sink_->wake();
                },
            .connected = [this](rowstore::Connection& connection) { connected(connection); },
+           .large = [this] { hand_off(); },
            .evicted =
                [this](Error why) {
                  evicted_ = std::move(why);
@@ -192,7 +193,6 @@ Progress PgSession::start_query(std::string text, ReplySink& sink) {
 Progress PgSession::drive() {
   parked_.store(false, std::memory_order_relaxed);
   budget_ns_ = node_.options().clock->steady_ns() + node_.options().statement_budget_ms * 1'000'000;
-  handed_off_ = false;
   if (std::exchange(waited_, false)) {
     sink_->stage(Stage::kExecute);
     const std::lock_guard lock(activity_mutex_);
@@ -334,7 +334,6 @@ Progress PgSession::drive_execute() {
 
 Progress PgSession::start_sync(ReplySink& sink) {
   sink_ = &sink;
-  handed_off_ = false;
   if (!in_block_) {
     const Status held = evicted_ ? Status{} : hold_cursors();
     drop_portals();

@@ -298,7 +298,7 @@ class PgSession final : public Session,
   [[nodiscard]] Status may_use(const sql::Sequence* sequence) const;
   void start_statement_clock();
   void start_deadline();  // statement_timeout
-  void hand_off();        // before what takes long; once a turn
+  void hand_off();        // before what takes long
   [[nodiscard]] Result<Csn> commit_transaction();
   [[nodiscard]] Status refuse_in_block(std::string_view command) const;
   [[nodiscard]] Status set_role(std::string_view name) const;
@@ -370,8 +370,7 @@ class PgSession final : public Session,
   std::int64_t deadline_ns_ = 0;     // of the statement; 0 = none
   enum class LiteralMode : std::uint8_t { kOff, kOn, kAlways } literal_plans_ = LiteralMode::kOn;
   std::int64_t budget_ns_ = 0;  // when the reactor is handed off
-  bool handed_off_ = false;
-  int stop_asked_ = 0;  // since functions_.stop was set
+  int stop_asked_ = 0;          // since functions_.stop was set
   std::int64_t statement_timeout_ms_ = 0;
   std::int64_t lock_timeout_ms_ = 0;
   std::int64_t idle_timeout_ms_ = 0;

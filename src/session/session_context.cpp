@@ -139,9 +139,7 @@ void PgSession::start_deadline() {
 }
 
 void PgSession::hand_off() {
-  if (std::exchange(handed_off_, true)) return;
-  metrics().hand_offs_total.add();
-  executor_.hand_off();
+  if (executor_.hand_off()) metrics().hand_offs_total.add();
 }
 
 void PgSession::report_changes() {
@@ -191,7 +189,7 @@ std::optional<Error> PgSession::interrupt() {
   if (deadline_ns_ != 0 && now >= deadline_ns_) {
     return Error(ErrorCode::kCancelled, "canceling statement due to statement timeout");
   }
-  if (!handed_off_ && now >= budget_ns_ && operation_ != Operation::kNone) {
+  if (now >= budget_ns_ && operation_ != Operation::kNone) {
     hand_off();
   }
   return std::nullopt;

@@ -415,9 +415,7 @@ Status PgSession::commit_now(Run& run) {
   return {};
 }
 
-// What did not fit into SQLite's cache takes long to log.
 Result<Csn> PgSession::commit_transaction() {
-  if (transaction_.writing() && transaction_.connection().has_spilled()) hand_off();
   auto committed = transaction_.commit();
   settle_held(committed.has_value());
   return committed;

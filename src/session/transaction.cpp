@@ -248,6 +248,7 @@ Result<bool> Transaction::start_writing() {
     return bop::fail(ErrorCode::kSerializationFailure, "could not serialize access due to concurrent update");
   }
   writer_ = writer;
+  writer_->on_large(hooks_.large);
   raise_gate(csn);
   hooks_.connected(*writer_);
   for (std::size_t depth = 0; depth < savepoints_.size(); ++depth) {

@@ -39,6 +39,7 @@ class Transaction {
     std::function<void()> wake;  // on the executor
     std::function<void(rowstore::Connection&)>
         connected;                       // a connection came: bind the session's context to it
+    std::function<void()> large;         // the transaction will take long to log
     std::function<void(Error)> evicted;  // the lane ended this transaction; already rolled back
     std::function<database::LaneRequest()>
         lane_request;  // session, description, lock_timeout (evict is ours)

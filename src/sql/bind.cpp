@@ -197,6 +197,10 @@ void plan_explain(const PgQuery__ExplainStmt& stmt, const ParsedStatementPtr& st
                   : "?";
     }
     const bool on = value == "true" || value == "on" || value == "1";
+    const bool off = value == "false" || value == "off" || value == "0";
+    if (!on && !off && name != "format") {
+      throw BindFailure{error(ErrorCode::kSyntaxError, "{} requires a Boolean value", name)};
+    }
     if (name == "analyze") {
       plan.explain_analyze = on;
     } else if (name == "summary") {
@@ -220,6 +224,13 @@ void plan_explain(const PgQuery__ExplainStmt& stmt, const ParsedStatementPtr& st
     } else {
       throw BindFailure{error(ErrorCode::kSyntaxError, "unrecognized EXPLAIN option \"{}\"", name)
                             .at(statement->position(option.location))};
+    }
+  }
+  for (const std::string_view name : {"wal", "timing"}) {
+    if (!plan.explain_analyze &&
+        std::ranges::find(plan.explain_ignored, name) != plan.explain_ignored.end()) {
+      throw BindFailure{error(ErrorCode::kInvalidArgument, "EXPLAIN option {} requires ANALYZE",
+                              name == "wal" ? "WAL" : "TIMING")};
     }
   }
   if (plan.explain_json) {

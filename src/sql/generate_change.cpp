@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
+#include "sql/functions/kernels.hpp"
 #include "sql/generate.hpp"
 #include "sql/row_check.hpp"
 #include "sql/tree_search.hpp"
@@ -245,8 +246,61 @@ std::string Generator::returning(const Change& c) {
   return store.empty() ? out : out + ", " + store;
 }
 
+// The row that was refused has taken its numbers already: to tell them, nextval is currval while this lives.
+class NumbersTaken {
+ public:
+  explicit NumbersTaken(const std::vector<ExprRef>& values) {
+    for (const ExprRef& value : values) take(value);
+  }
+  ~NumbersTaken() {
+    for (Expr* call : calls_) call->kernel = find_kernel(kNextval);
+  }
+  NumbersTaken(const NumbersTaken&) = delete;
+  NumbersTaken& operator=(const NumbersTaken&) = delete;
+
+  [[nodiscard]] bool in(const Expr& e) const {
+    return std::ranges::find(calls_, &e) != calls_.end() ||
+           std::ranges::any_of(e.args, [&](const ExprRef& arg) { return arg != nullptr && in(*arg); });
+  }
+
+ private:
+  static constexpr Oid kNextval = 1574;
+  static constexpr Oid kCurrval = 1575;
+
+  void take(const ExprRef& e) {
+    if (e == nullptr) return;
+    if (e->kind == ExprKind::kCall && e->kernel == find_kernel(kNextval)) {
+      calls_.push_back(e.get());
+      e->kernel = find_kernel(kCurrval);
+    }
+    for (const ExprRef& arg : e->args) take(arg);
+  }
+
+  std::vector<Expr*> calls_;
+};
+
+// The rows of INSERT ... VALUES with the columns that `keys` marks and NULL for the others; nothing when a
+// key would be computed anew, to another value.
+std::string key_rows(Generator& generator, const Query& source, const std::vector<bool>& keys) {
+  std::string rows;
+  for (const std::vector<ExprRef>& values : source.rows) {
+    const NumbersTaken taken(source.rows.size() == 1 ? values : std::vector<ExprRef>());
+    rows += rows.empty() ? "(" : ", (";
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const bool wanted = keys[i] && values[i] != nullptr;
+      if (wanted && is_volatile(*values[i]) && !taken.in(*values[i])) {
+        return {};
+      }
+      rows += (i == 0 ? "" : ", ") + (wanted ? generator.expression(*values[i]) : std::string("NULL"));
+    }
+    rows += ")";
+  }
+  return "VALUES " + rows;
+}
+
 std::string Generator::key_diagnosis(const Change& c, const Relation& table, const Index& index) {
   std::vector<std::string> keys;
+  std::vector<bool> is_key(c.insert_columns.size());
   std::string from;
   for (const IndexKey& key : index.keys) {
     if (key.column == 0) {
@@ -259,11 +313,15 @@ std::string Generator::key_diagnosis(const Change& c, const Relation& table, con
       if (it == c.insert_columns.end()) {
         return {};
       }
+      is_key[static_cast<std::size_t>(it - c.insert_columns.begin())] = true;
       keys.push_back(fmt::format("n.o{}", it - c.insert_columns.begin() + 1));
     } else {
       std::string text = fmt::format("r{}.{}", c.target->id, column_name(column->number));
       for (const Assignment& a : c.set) {
         if (a.column->number == key.column) {
+          if (is_volatile(*a.expr)) {
+            return {};
+          }
           text = expression(*a.expr);
         }
       }
@@ -271,7 +329,14 @@ std::string Generator::key_diagnosis(const Change& c, const Relation& table, con
     }
   }
   if (c.kind == 'i') {
-    from = c.source->kind == QueryKind::kValues ? values(*c.source, false) : query(*c.source);
+    const bool is_values = c.source->kind == QueryKind::kValues;
+    if (!is_values && is_volatile(*c.source)) {
+      return {};
+    }
+    from = is_values ? key_rows(*this, *c.source, is_key) : query(*c.source);
+    if (from.empty()) {
+      return {};
+    }
     std::string columns;
     for (std::size_t i = 1; i <= c.insert_columns.size(); ++i) {
       columns += fmt::format(
@@ -285,6 +350,9 @@ std::string Generator::key_diagnosis(const Change& c, const Relation& table, con
       from += " JOIN " + from_list(c.from);
     }
     if (c.where != nullptr) {
+      if (is_volatile(*c.where)) {
+        return {};
+      }
       from += " WHERE " + condition(*c.where);
     }
   }

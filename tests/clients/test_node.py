@@ -248,11 +248,11 @@ class Node(unittest.TestCase):
             return int(re.search(rf"^{name} (\d+)$", answer.read().decode(), re.MULTILINE)[1])
 
     def test_a_large_commit_leaves_its_reactor(self):
-        self.node.flags = ["--page-cache", "8MB"]
+        self.node.flags = ["--page-cache", "1GB"]  # nothing is written before COMMIT
         self.node.start()
         connection = self.node.connect()
         self.ask("CREATE TABLE t (a text)", connection)
-        for rows, moved in ((10, False), (20000, True)):
+        for rows, moved in ((10, False), (5000, True)):
             self.ask("BEGIN", connection)
             self.ask(f"INSERT INTO t SELECT repeat('x', 2000) FROM generate_series(1, {rows})", connection)
             before = self.metric("bop_hand_offs_total")

@@ -75,7 +75,7 @@ class CountingExecutor final : public Executor {
   TimerId post_after(std::chrono::nanoseconds, Task) override { return 0; }
   bool cancel(TimerId) override { return false; }
   bool is_current() const noexcept override { return false; }
-  void hand_off() override {}
+  bool hand_off() override { return false; }
 };
 
 TEST(OutputGate, WaitersAndReleasesOfManyThreadsMeetExactlyOnce) {

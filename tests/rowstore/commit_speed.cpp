@@ -30,7 +30,7 @@ class LoopExecutor final : public Executor {
   TimerId post_after(std::chrono::nanoseconds, Task) override { std::abort(); }
   bool cancel(TimerId) override { return false; }
   bool is_current() const noexcept override { return true; }
-  void hand_off() override {}
+  bool hand_off() override { return false; }
   std::size_t run() {
     std::deque<Task> now;
     {

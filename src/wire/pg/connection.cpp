@@ -48,7 +48,10 @@ void Connection::advance() {
     const std::lock_guard lock(end_mutex_);
     end = std::exchange(end_reason_, std::nullopt);
   }
-  if (end) stop(std::move(*end));
+  if (!end) return;
+  // One that waits for its client would wait on.
+  if (phase_ == Phase::kCopyIn || (operation_ != Operation::kNone && saw_full_)) return abort(*end);
+  stop(std::move(*end));
 }
 
 void Connection::work() {

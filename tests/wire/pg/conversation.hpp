@@ -19,7 +19,7 @@ class NoExecutor final : public Executor {
   TimerId post_after(std::chrono::nanoseconds, Task) override { return 0; }
   bool cancel(TimerId) override { return true; }
   bool is_current() const noexcept override { return true; }
-  void hand_off() override {}
+  bool hand_off() override { return false; }
 };
 
 // Counts up, so that a conversation can be repeated byte by byte.
