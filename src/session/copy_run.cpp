@@ -251,7 +251,8 @@ Result<Progress> PgSession::step_copy(Run& run) {
     if (copy.query != nullptr) {
       select = sql::inner_statement(run.statement, copy.query);
     } else {
-      BOP_LET(target, copy_target(copy, *catalog(), path_));
+      BOP_TRY(may_look_in(copy.relation->schemaname));
+      BOP_LET(target, copy_target(copy, *catalog(), usable_path(*catalog())));
       BOP_LET(parsed, sql::parse(fmt::format("SELECT {} FROM {}", column_list(target.columns), target.name)));
       select = parsed.front();
       columns = target.columns;
@@ -277,7 +278,8 @@ Result<Progress> PgSession::step_copy(Run& run) {
   BOP_TRY(settle_portals());
   if (copy.where_clause != nullptr)
     return fail(ErrorCode::kNotImplemented, "COPY FROM ... WHERE is not implemented");
-  BOP_LET(target, copy_target(copy, *catalog(), path_));
+  BOP_TRY(may_look_in(copy.relation->schemaname));
+  BOP_LET(target, copy_target(copy, *catalog(), usable_path(*catalog())));
   BOP_LET(parsed, copy_options(*run.statement, target.columns));
   if (parsed.freeze) {
     notice(Severity::kNotice, Error(ErrorCode::kNotImplemented, "COPY FREEZE is accepted and has no effect"));

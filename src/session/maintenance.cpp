@@ -66,7 +66,7 @@ Result<bool> PgSession::checkpoint(Run& run) {
     return true;
   }
   if (run.stage == Run::Stage::kWaitShared) return false;
-  if (!role_.superuser) {
+  if (!who_->superuser) {
     return fail(ErrorCode::kInsufficientPrivilege,
                 "must be superuser or have privileges of pg_checkpoint to do CHECKPOINT");
   }
@@ -136,7 +136,7 @@ Result<bool> PgSession::maintain(Run& run) {
   }
 
   const auto now = catalog();
-  const bool owns_all = role_.superuser || entry_.owner == role_.oid;
+  const bool owns_all = owns_database();
   std::vector<std::string> tables;
   for (const pg::Node* item : BOP_PG_LIST(&statement, rels)) {
     const PgQuery__VacuumRelation& part = *item->vacuum_relation;
@@ -148,7 +148,7 @@ Result<bool> PgSession::maintain(Run& run) {
     BOP_LET(found, find_relation(relation));
     const auto table = now->relation(found.oid);
     const bool is_table = table && table->kind == 'r' && !table->is_virtual();
-    if (!is_table || (table->owner != role_.oid && !owns_all)) {
+    if (!is_table || (!owns_all && !who_->has_rights_of(table->owner))) {
       const std::string_view verb = vacuum ? "vacuum" : "analyze";
       const std::string why = is_table ? fmt::format("only table or database owner can {} it", verb)
                                        : fmt::format("cannot {} non-tables or special system tables", verb);
@@ -166,7 +166,7 @@ Result<bool> PgSession::maintain(Run& run) {
   const bool all = BOP_PG_LIST(&statement, rels).size() == 0;
   if (all && !owns_all) {
     for (const auto& [oid, table] : now->relations()) {
-      if (table->kind == 'r' && !table->is_virtual() && table->owner == role_.oid) {
+      if (table->kind == 'r' && !table->is_virtual() && who_->has_rights_of(table->owner)) {
         tables.push_back(sql::table_name(oid));
       }
     }

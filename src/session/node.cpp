@@ -56,6 +56,9 @@ Status Node::start(std::string_view admin_password) {
                        : Status(std::unexpected(made.error()));
     if (!done) ready = std::unexpected(done.error());
   }
+  if (ready) {
+    if (Status done = SharedCatalog::upgrade(writer->handle()); !done) ready = std::unexpected(done.error());
+  }
   if (!ready) {
     writer->rollback();
     return std::unexpected(ready.error());
@@ -102,6 +105,7 @@ Status Node::reload_shared() {
   if (shared_ && csn < shared_csn_) return {};  // another change has overtaken this one
   shared_ = std::move(loaded);
   shared_csn_ = csn;
+  shared_version_.fetch_add(1, std::memory_order_release);
   return {};
 }
 
@@ -140,6 +144,11 @@ Result<std::unique_ptr<Session>> Node::connect(const ConnectRequest& request, Ex
   if (!entry->allow_connections) {
     return fail(ErrorCode::kNotInPrerequisiteState, "database \"{}\" is not currently accepting connections",
                 name);
+  }
+  const sql::Identity who = catalog->identity(role->oid);
+  if (sql::held(entry->acl, sql::AclKind::kDatabase, entry->owner, who, sql::right::kConnect) == 0) {
+    return std::unexpected(sql::permission_denied("database", fmt::format("\"{}\"", name))
+                               .detail("User does not have CONNECT privilege."));
   }
   return PgSession::open(*this, database, *entry, *role, request, executor, backend_pid);
 }

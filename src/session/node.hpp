@@ -78,6 +78,10 @@ class Node final : public SessionFactory {
   void stop_accepting();
 
   [[nodiscard]] std::shared_ptr<const SharedCatalog> shared() const;
+  // Another number whenever shared() is another.
+  [[nodiscard]] std::uint64_t shared_version() const noexcept {
+    return shared_version_.load(std::memory_order_acquire);
+  }
   [[nodiscard]] database::DatabaseSet& databases() noexcept { return databases_; }
   [[nodiscard]] const NodeOptions& options() const noexcept { return options_; }
   [[nodiscard]] std::size_t session_count() const;
@@ -130,6 +134,7 @@ class Node final : public SessionFactory {
   mutable std::mutex mutex_;
   std::shared_ptr<const SharedCatalog> shared_;
   Csn shared_csn_;  // of shared_
+  std::atomic<std::uint64_t> shared_version_{0};
   std::map<std::int32_t, PgSession*> sessions_;
   std::set<DatabaseId> dropping_;  // until the DatabaseSet has dropped them
   mutable std::condition_variable shared_changed_;

@@ -55,8 +55,7 @@ PgSession::PgSession(Node& node, std::shared_ptr<database::Database> database, D
   functions_.version = "PostgreSQL 15.8 (BOP 0.1.0) on x86_64-pc-linux-gnu, 64-bit";
   catalog_session_.database_oid = entry_.oid;
   catalog_session_.database_name = entry_.name;
-  catalog_session_.user_oid = role_.oid;
-  catalog_session_.user_name = role_.name;
+  user_oids_[role_.name] = role_.oid;
   catalog_session_.cluster = this;
   activity_.pid = pid_;
   activity_.database = entry_.oid;

@@ -20,6 +20,7 @@
 #include "session/cursor.hpp"
 #include "session/node.hpp"
 #include "session/session.hpp"
+#include "session/shared_change.hpp"
 #include "session/transaction.hpp"
 #include "session/variables.hpp"
 #include "sql/bind.hpp"
@@ -31,7 +32,11 @@
 #include "sql/types/timezone.hpp"
 
 extern "C" {
+struct PgQuery__GrantRoleStmt;
+struct PgQuery__GrantStmt;
 struct PgQuery__LockStmt;
+struct PgQuery__Node;
+struct PgQuery__RoleSpec;
 struct PgQuery__RangeVar;
 }
 
@@ -95,6 +100,7 @@ struct Run {
   std::unique_ptr<Fetch> fetch;
   std::optional<sql::ExplainNode> measured;  // of a change that EXPLAIN ANALYZE runs
   std::optional<Status> shared_result;       // of a change of the shared catalog
+  std::shared_ptr<SharedNotices> shared_notices;
   std::shared_ptr<bool> shared_alive;
   std::int64_t drop_until_ns = 0;  // DROP DATABASE waits for its users to go; 0: it has not begun to
 };
@@ -224,7 +230,6 @@ class PgSession final : public Session,
   [[nodiscard]] Result<Progress> step(Run& run);
   [[nodiscard]] Status check_allowed(const sql::ParsedStatement& statement) const;
   [[nodiscard]] Status plan(Run& run);
-  [[nodiscard]] Status check_privileges(const sql::Plan& plan) const;
   [[nodiscard]] Result<bool> get_connection(Run& run);
   [[nodiscard]] Result<Progress> step_plan(Run& run);
   [[nodiscard]] Result<Progress> step_select(Run& run);
@@ -271,6 +276,10 @@ class PgSession final : public Session,
   [[nodiscard]] Status run_ddl(Run& run);
   [[nodiscard]] Status start_shared_change(Run& run);  // roles and databases
   [[nodiscard]] bool wait_for_users(Run& run);
+  // ---- utility_grant.cpp
+  [[nodiscard]] Result<std::vector<Oid>> role_oids(std::span<PgQuery__Node* const> nodes) const;
+  [[nodiscard]] Result<SharedStep> grant_roles(const PgQuery__GrantRoleStmt& grant) const;
+  [[nodiscard]] Result<SharedStep> grant_on_databases(const PgQuery__GrantStmt& grant) const;
   [[nodiscard]] Result<bool> maintain(Run& run);  // VACUUM, ANALYZE
   [[nodiscard]] Result<bool> checkpoint(Run& run);
   [[nodiscard]] Result<sql::Catalog::Named> find_relation(const PgQuery__RangeVar& name) const;
@@ -295,17 +304,36 @@ class PgSession final : public Session,
   [[nodiscard]] std::optional<Error> interrupt_sqlite();
   [[nodiscard]] std::shared_ptr<const sql::Catalog> catalog() const;
   void ensure_transaction();
-  [[nodiscard]] Status may_use(const sql::Sequence* sequence) const;
   void start_statement_clock();
   void start_deadline();  // statement_timeout
   void hand_off();        // before what takes long
   [[nodiscard]] Result<Csn> commit_transaction();
   [[nodiscard]] Status refuse_in_block(std::string_view command) const;
-  [[nodiscard]] Status set_role(std::string_view name) const;
+  [[nodiscard]] Status assign(std::string_view variable, std::optional<std::string_view> value, bool local);
+
+  // ---- the user and its rights (user.cpp)
+  void refresh_user();
+  void freshen_user() {  // as of the newest shared catalog
+    if (node_.shared_version() != shared_seen_) refresh_user();
+  }
+  [[nodiscard]] Oid oid_of_user(const std::string& name) const;
+  [[nodiscard]] Status set_role(std::optional<std::string_view> name, bool local);
+  [[nodiscard]] Status set_session_authorization(std::optional<std::string_view> name, bool local);
+  [[nodiscard]] Status become(std::string_view role, const Role& who, bool local);
+  [[nodiscard]] Result<Oid> role_oid(const PgQuery__RoleSpec& role) const;
+  [[nodiscard]] std::vector<std::string> usable_path(const sql::Catalog& catalog) const;
+  [[nodiscard]] bool owns_database() const;
+  [[nodiscard]] bool may_create_schemas() const;
+  [[nodiscard]] Status may_look_in(const char* schema) const;
+  [[nodiscard]] Status check_privileges(const sql::Plan& plan) const;
+  [[nodiscard]] Status may_use(const sql::Sequence* sequence, sql::Rights any) const;  // one is enough
+  // The error without what it tells of the changed table's rows, if the user may not read them.
+  [[nodiscard]] Error without_rows(const sql::Plan& plan, Error why) const;
+  [[nodiscard]] bool fills_identity(const sql::Sequence* sequence) const;
 
   // SessionInfo
-  [[nodiscard]] std::string current_user() const override { return role_.name; }
-  [[nodiscard]] std::string session_user() const override { return role_.name; }
+  [[nodiscard]] std::string current_user() const override { return user_name_; }
+  [[nodiscard]] std::string session_user() const override { return session_user_; }
   [[nodiscard]] std::string current_database() const override { return entry_.name; }
   [[nodiscard]] std::vector<std::string> current_schemas(bool include_implicit) const override;
   [[nodiscard]] std::uint64_t transaction_id() override;
@@ -324,6 +352,9 @@ class PgSession final : public Session,
   [[nodiscard]] Result<std::int64_t> lastval() override;
   // ClusterView
   [[nodiscard]] std::vector<RoleRow> roles() const override;
+  [[nodiscard]] std::vector<MemberRow> members() const override;
+  [[nodiscard]] sql::Identity identity(Oid role) const override;
+  [[nodiscard]] std::optional<std::string> role_name(Oid role) const override;
   [[nodiscard]] std::vector<DatabaseRow> databases() const override;
   [[nodiscard]] std::vector<SettingRow> settings() const override;
   [[nodiscard]] std::vector<ActivityRow> activity() const override;
@@ -333,7 +364,11 @@ class PgSession final : public Session,
   Node& node_;
   std::shared_ptr<database::Database> database_;
   const DatabaseEntry entry_;
-  const Role role_;
+  const Role role_;  // that logged in
+  std::string session_user_, user_name_;
+  std::shared_ptr<const sql::Identity> who_;  // of user_name_, as of shared_seen_
+  std::uint64_t shared_seen_ = 0;             // Node::shared_version
+  std::map<std::string, Oid> user_oids_;      // of the roles that the session has been
   Executor& executor_;
   const std::int32_t pid_;
   std::string client_address_;

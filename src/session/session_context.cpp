@@ -53,7 +53,8 @@ std::vector<std::string> split_path(std::string_view text) {
 sql::BindContext PgSession::bind_context() const {
   sql::BindContext context;
   context.catalog = catalog();
-  context.search_path = path_;
+  context.search_path = usable_path(*context.catalog);
+  context.who = who_;
   context.codec = functions_.codec;
   context.database = entry_.name;
   return context;
@@ -64,7 +65,7 @@ std::shared_ptr<const sql::Catalog> PgSession::catalog() const { return transact
 std::vector<std::string> PgSession::search_path() const {
   std::vector<std::string> path;
   for (std::string& name : split_path(variables_.get("search_path"))) {
-    if (name == "$user") name = role_.name;
+    if (name == "$user") name = user_name_;
     path.push_back(std::move(name));
   }
   return path;
@@ -72,6 +73,7 @@ std::vector<std::string> PgSession::search_path() const {
 
 // Everything that is derived from variables.
 void PgSession::refresh_settings() {
+  refresh_user();
   path_ = search_path();
   catalog_session_.search_path = path_;
   const std::string& literals = variables_.get("bop.literal_plans");
@@ -131,6 +133,8 @@ void PgSession::start_statement_clock() {
   functions_.stop.reset();
   catalog_session_.codec = functions_.codec;
   catalog_session_.catalog = catalog();
+  freshen_user();
+  if (!who_->superuser) catalog_session_.search_path = usable_path(*catalog_session_.catalog);
 }
 
 void PgSession::start_deadline() {
@@ -213,7 +217,7 @@ std::vector<std::string> PgSession::current_schemas(bool include_implicit) const
   const auto now = catalog();
   if (include_implicit && std::ranges::find(path_, "pg_catalog") == path_.end())
     schemas.emplace_back("pg_catalog");
-  for (const std::string& name : path_) {
+  for (const std::string& name : usable_path(*now)) {
     if (now->schema(std::string_view(name)) != nullptr) schemas.push_back(name);
   }
   return schemas;
@@ -230,8 +234,7 @@ std::optional<std::string> PgSession::setting(std::string_view name) const {
 }
 
 Result<std::string> PgSession::set_setting(std::string_view name, std::string_view value, bool local) {
-  BOP_LET(change, variables_.set(name, value, local));
-  (void)change;
+  BOP_TRY(assign(name, value, local));
   refresh_settings();
   return variables_.show(name);
 }
@@ -241,13 +244,16 @@ Status PgSession::check_interrupt() {
   return {};
 }
 
-// A session stays who it is: only what changes nothing is taken.
-Status PgSession::set_role(std::string_view name) const {
-  if (name == "none" || name == role_.name) return {};
-  if (node_.shared()->role(name) == nullptr) {
-    return fail(ErrorCode::kInvalidArgument, "role \"{}\" does not exist", name);
+Status PgSession::assign(std::string_view variable, std::optional<std::string_view> value, bool local) {
+  if (variable == "role") return set_role(value, local);
+  if (variable == "session_authorization") return set_session_authorization(value, local);
+  BOP_LET(changed, variables_.set(variable, value, local));
+  if (changed.inert) {
+    notice(Severity::kNotice,
+           error(ErrorCode::kNotImplemented, "setting \"{}\" is accepted and has no effect: {}",
+                 changed.info->name, changed.info->meaning));
   }
-  return fail(ErrorCode::kNotImplemented, "SET ROLE and SET SESSION AUTHORIZATION are not implemented");
+  return {};
 }
 
 std::int64_t PgSession::wall_timestamp() const { return node_.options().clock->wall_us() - kPostgresEpochUs; }
@@ -260,11 +266,11 @@ Result<bool> PgSession::signal_backend(std::int32_t pid, bool terminate, std::in
     notice(Severity::kWarning, error(ErrorCode::kWarning, "PID {} is not a PostgreSQL backend process", pid));
     return false;
   }
-  if (target->superuser && !role_.superuser) {
+  if (target->superuser && !who_->superuser) {
     return fail(ErrorCode::kInsufficientPrivilege, "must be a superuser to {} superuser process",
                 terminate ? "terminate" : "cancel");
   }
-  if (!role_.superuser && target->oid != role_.oid) {
+  if (!who_->has_rights_of(target->oid)) {
     return fail(ErrorCode::kInsufficientPrivilege,
                 "must be a member of the role whose {} or member of pg_signal_backend",
                 terminate ? "process is being terminated" : "query is being canceled");
@@ -322,18 +328,15 @@ Error named(Error why, const sql::Catalog& catalog, Oid oid) {
 
 }  // namespace
 
-Status PgSession::may_use(const sql::Sequence* sequence) const {
-  if (sequence == nullptr || role_.superuser || sequence->owner == role_.oid) return {};
-  return fail(ErrorCode::kInsufficientPrivilege, "permission denied for sequence {}", sequence->name);
-}
-
 Result<std::int64_t> PgSession::nextval(Oid sequence) {
   if (transaction_.read_only()) {
     return fail(ErrorCode::kReadOnlyTransaction, "cannot execute nextval() in a read-only transaction");
   }
   const auto now = catalog();
   const auto known = now->sequence(sequence);
-  BOP_TRY(may_use(known.get()));
+  if (!fills_identity(known.get())) {
+    BOP_TRY(may_use(known.get(), sql::right::kUsage | sql::right::kUpdate));
+  }
   BOP_LET(spec, sequence_spec(known.get(), sequence));
   auto value = database_->sequences().nextval(known->state_key(), spec);
   if (!value) return std::unexpected(named(value.error(), *now, sequence));
@@ -345,7 +348,7 @@ Result<std::int64_t> PgSession::nextval(Oid sequence) {
 
 Result<std::int64_t> PgSession::currval(Oid sequence) {
   const auto known = catalog()->sequence(sequence);
-  BOP_TRY(may_use(known.get()));
+  BOP_TRY(may_use(known.get(), sql::right::kSelect | sql::right::kUsage));
   const auto found = currvals_.find(sequence);
   if (found != currvals_.end()) return found->second;
   return fail(ErrorCode::kNotInPrerequisiteState,
@@ -355,7 +358,7 @@ Result<std::int64_t> PgSession::currval(Oid sequence) {
 
 Result<std::int64_t> PgSession::setval(Oid sequence, std::int64_t value, bool is_called) {
   const auto known = catalog()->sequence(sequence);
-  BOP_TRY(may_use(known.get()));
+  BOP_TRY(may_use(known.get(), sql::right::kUpdate));
   BOP_LET(spec, sequence_spec(known.get(), sequence));
   if (value < spec.min || value > spec.max) {
     return fail(ErrorCode::kNumericOutOfRange,
@@ -376,7 +379,10 @@ Status PgSession::start_sequence(const sql::Sequence& sequence, std::int64_t val
 }
 
 Result<std::int64_t> PgSession::lastval() {
-  if (last_sequence_) return currvals_[*last_sequence_];
+  if (last_sequence_) {
+    BOP_TRY(may_use(catalog()->sequence(*last_sequence_).get(), sql::right::kSelect | sql::right::kUsage));
+    return currvals_[*last_sequence_];
+  }
   return fail(ErrorCode::kNotInPrerequisiteState, "lastval is not yet defined in this session");
 }
 
@@ -393,10 +399,25 @@ std::vector<sql::ClusterView::RoleRow> PgSession::roles() const {
                     .createdb = role.createdb,
                     .login = role.login,
                     .connection_limit = role.connection_limit,
-                    .valid_until = role.valid_until,
-                    .member_of = {}});
+                    .valid_until = role.valid_until});
   }
   return rows;
+}
+
+std::vector<sql::ClusterView::MemberRow> PgSession::members() const {
+  std::vector<MemberRow> rows;
+  for (const Membership& one : node_.shared()->memberships()) {
+    rows.push_back({.role = one.role, .member = one.member, .grantor = one.grantor, .admin = one.admin});
+  }
+  return rows;
+}
+
+sql::Identity PgSession::identity(Oid role) const { return node_.shared()->identity(role); }
+
+std::optional<std::string> PgSession::role_name(Oid role) const {
+  const auto shared = node_.shared();
+  const Role* known = shared->role(role);
+  return known == nullptr ? std::nullopt : std::optional(known->name);
 }
 
 std::vector<sql::ClusterView::DatabaseRow> PgSession::databases() const {
@@ -413,7 +434,8 @@ std::vector<sql::ClusterView::DatabaseRow> PgSession::databases() const {
                     .is_template = entry.is_template,
                     .allow_connections = entry.allow_connections,
                     .connection_limit = entry.connection_limit,
-                    .size_bytes = pages * static_cast<std::int64_t>(kPageBytes)});
+                    .size_bytes = pages * static_cast<std::int64_t>(kPageBytes),
+                    .acl = entry.acl});
   }
   return rows;
 }

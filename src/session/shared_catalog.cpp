@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <set>
 #include <span>
 
 namespace bop::session {
@@ -116,10 +118,10 @@ CREATE TABLE bop_role(oid INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, superu
   connection_limit INTEGER NOT NULL, valid_until INTEGER, verifiers TEXT NOT NULL, settings TEXT NOT NULL,
   comment TEXT);
 CREATE TABLE bop_role_member(role INTEGER NOT NULL, member INTEGER NOT NULL, admin INTEGER NOT NULL,
-  PRIMARY KEY(role, member)) WITHOUT ROWID;
+  grantor INTEGER NOT NULL DEFAULT 10, PRIMARY KEY(role, member)) WITHOUT ROWID;
 CREATE TABLE bop_database(oid INTEGER PRIMARY KEY, id INTEGER NOT NULL UNIQUE, name TEXT NOT NULL UNIQUE,
   owner INTEGER NOT NULL, template INTEGER NOT NULL, allow_connections INTEGER NOT NULL,
-  connection_limit INTEGER NOT NULL, comment TEXT);
+  connection_limit INTEGER NOT NULL, comment TEXT, acl TEXT);
 )sql";
 
 Status put_role(sqlite3* system, const Role& role) {
@@ -139,17 +141,35 @@ Status put_role(sqlite3* system, const Role& role) {
   return query.bind(join_lines(role.settings, '=')).run();
 }
 
+std::string acl_lines(const sql::Acl& acl) {
+  std::string out;
+  for (const sql::AclItem& item : acl) out += sql::stored_item(item) + "\n";
+  return out;
+}
+
+sql::Acl split_acl(std::string_view text) {
+  sql::Acl acl;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    if (const auto item = sql::item_from_stored(text.substr(0, end))) acl.push_back(*item);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return acl;
+}
+
 Status put_database(sqlite3* system, const DatabaseEntry& entry) {
   BOP_LET(query,
           Query::prepare(system,
                          "INSERT INTO bop_database(oid, id, name, owner, template, allow_connections, "
-                         "connection_limit) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+                         "connection_limit, acl) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
                          "ON CONFLICT(oid) DO UPDATE SET name = excluded.name, owner = excluded.owner, "
                          "template = excluded.template, allow_connections = excluded.allow_connections, "
-                         "connection_limit = excluded.connection_limit"));
+                         "connection_limit = excluded.connection_limit, acl = excluded.acl"));
   query.bind(entry.oid).bind(entry.id.value).bind(entry.name).bind(entry.owner);
   query.bind(std::int64_t{entry.is_template}).bind(std::int64_t{entry.allow_connections});
-  return query.bind(entry.connection_limit).run();
+  query.bind(entry.connection_limit);
+  if (!entry.acl) return query.run();
+  return query.bind(acl_lines(*entry.acl)).run();
 }
 
 }  // namespace
@@ -169,6 +189,61 @@ const Role* SharedCatalog::role(Oid oid) const {
 const DatabaseEntry* SharedCatalog::database(std::string_view name) const {
   const auto found = databases_.find(name);
   return found == databases_.end() ? nullptr : &found->second;
+}
+
+const DatabaseEntry* SharedCatalog::database(Oid oid) const {
+  for (const auto& [name, entry] : databases_) {
+    if (entry.oid == oid) return &entry;
+  }
+  return nullptr;
+}
+
+sql::Identity SharedCatalog::identity(Oid role) const {
+  sql::Identity who{.role = role, .superuser = false, .rights_of = {}, .member_of = {}};
+  const Role* known = this->role(role);
+  who.superuser = known != nullptr && known->superuser;
+  const auto reach = [&](bool inheriting) {
+    std::set<Oid> seen;
+    std::vector<Oid> open{role};
+    while (!open.empty()) {
+      const Oid now = open.back();
+      open.pop_back();
+      if (!seen.insert(now).second) continue;
+      const Role* row = this->role(now);
+      if (inheriting && (row == nullptr || !row->inherit)) continue;
+      for (const Membership& membership : memberships_) {
+        if (membership.member == now) open.push_back(membership.role);
+      }
+    }
+    return std::vector<Oid>(seen.begin(), seen.end());
+  };
+  who.rights_of = reach(true);
+  who.member_of = reach(false);
+  return who;
+}
+
+bool SharedCatalog::is_admin(const sql::Identity& who, Oid of) const {
+  return who.superuser || std::ranges::any_of(memberships_, [&](const Membership& membership) {
+           return membership.role == of && membership.admin && who.is_member_of(membership.member);
+         });
+}
+
+Status SharedCatalog::upgrade(sqlite3* system) {
+  struct Column {
+    std::string_view table, name, definition;
+  };
+  for (const Column& column : {Column{"bop_role_member", "grantor", "INTEGER NOT NULL DEFAULT 10"},
+                               Column{"bop_database", "acl", "TEXT"}}) {
+    BOP_LET(known, Query::prepare(system, "SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2"));
+    BOP_LET(there, known.bind(column.table).bind(column.name).step());
+    if (there) continue;
+    const std::string add =
+        fmt::format("ALTER TABLE {} ADD COLUMN {} {}", column.table, column.name, column.definition);
+    if (sqlite3_exec(system, add.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
+      return std::unexpected(sqlite_error(system, add));
+    }
+  }
+  return {};
 }
 
 Result<bool> SharedCatalog::initialised(sqlite3* system) {
@@ -231,7 +306,7 @@ Result<std::shared_ptr<const SharedCatalog>> SharedCatalog::load(sqlite3* system
   }
   BOP_LET(databases,
           Query::prepare(system,
-                         "SELECT oid, id, name, owner, template, allow_connections, connection_limit "
+                         "SELECT oid, id, name, owner, template, allow_connections, connection_limit, acl "
                          "FROM bop_database"));
   for (;;) {
     BOP_LET(more, databases.step());
@@ -243,7 +318,17 @@ Result<std::shared_ptr<const SharedCatalog>> SharedCatalog::load(sqlite3* system
                         .is_template = databases.flag(4),
                         .allow_connections = databases.flag(5),
                         .connection_limit = databases.integer(6)};
+    if (!databases.null(7)) entry.acl = split_acl(databases.text(7));
     catalog->databases_.emplace(entry.name, std::move(entry));
+  }
+  BOP_LET(members, Query::prepare(system, "SELECT role, member, grantor, admin FROM bop_role_member"));
+  for (;;) {
+    BOP_LET(more, members.step());
+    if (!more) break;
+    catalog->memberships_.push_back({.role = static_cast<Oid>(members.integer(0)),
+                                     .member = static_cast<Oid>(members.integer(1)),
+                                     .grantor = static_cast<Oid>(members.integer(2)),
+                                     .admin = members.flag(3)});
   }
   return catalog;
 }
@@ -268,6 +353,20 @@ Status SharedCatalog::delete_role(sqlite3* system, Oid oid) {
   BOP_TRY(members.bind(oid).run());
   BOP_LET(query, Query::prepare(system, "DELETE FROM bop_role WHERE oid = ?1"));
   return query.bind(oid).run();
+}
+
+Status SharedCatalog::put_membership(sqlite3* system, const Membership& membership) {
+  BOP_LET(query, Query::prepare(system,
+                                "INSERT INTO bop_role_member(role, member, admin, grantor) "
+                                "VALUES(?1, ?2, ?3, ?4) ON CONFLICT(role, member) DO UPDATE SET "
+                                "admin = excluded.admin, grantor = excluded.grantor"));
+  query.bind(membership.role).bind(membership.member).bind(std::int64_t{membership.admin});
+  return query.bind(membership.grantor).run();
+}
+
+Status SharedCatalog::delete_membership(sqlite3* system, const Membership& membership) {
+  BOP_LET(query, Query::prepare(system, "DELETE FROM bop_role_member WHERE role = ?1 AND member = ?2"));
+  return query.bind(membership.role).bind(membership.member).run();
 }
 
 Result<DatabaseEntry> SharedCatalog::insert_database(sqlite3* system, DatabaseEntry entry) {

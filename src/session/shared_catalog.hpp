@@ -6,12 +6,13 @@
 //   INTEGER 0/1,
 //            connection_limit INTEGER (-1 none), valid_until INTEGER NULL (microseconds since 2000-01-01),
 //            verifiers TEXT ("method text" lines), settings TEXT ("name=value" lines), comment TEXT NULL)
-//   bop_role_member(role INTEGER, member INTEGER, admin INTEGER, PRIMARY KEY(role, member))
-//   bop_database(oid INTEGER PRIMARY KEY, id INTEGER UNIQUE, name TEXT UNIQUE, owner INTEGER, template
-//   INTEGER,
-//                allow_connections INTEGER, connection_limit INTEGER, comment TEXT NULL)
+//   bop_role_member(role INTEGER, member INTEGER, admin INTEGER 0/1, grantor INTEGER, PRIMARY KEY(role,
+//   member)) bop_database(oid INTEGER PRIMARY KEY, id INTEGER UNIQUE, name TEXT UNIQUE, owner INTEGER,
+//   template INTEGER,
+//                allow_connections INTEGER, connection_limit INTEGER, comment TEXT NULL,
+//                acl TEXT NULL (items as sql/catalog/acl.hpp stores them, one a line; NULL: the default))
 //   bop_shared(key TEXT PRIMARY KEY, value): "format" = 1, "next_oid", "next_database_id"
-// OIDs and database ids are never reused.
+// OIDs and database ids are never reused. `grantor` and `acl` came later than the rest: `upgrade` adds them.
 //
 // SharedCatalog is an immutable snapshot of them; the node swaps the pointer after each commit.
 #pragma once
@@ -27,6 +28,7 @@
 #include "base/error.hpp"
 #include "base/ids.hpp"
 #include "session/session.hpp"
+#include "sql/catalog/acl.hpp"
 
 struct sqlite3;
 
@@ -50,11 +52,20 @@ struct Role {
   std::vector<std::pair<std::string, std::string>> settings;
 };
 
+// One role that is a member of another.
+struct Membership {
+  Oid role = 0;
+  Oid member = 0;
+  Oid grantor = kBootstrapRole;
+  bool admin = false;  // may give the role to others
+};
+
 struct DatabaseEntry {
   Oid oid = 0;
   DatabaseId id;
   std::string name;
   Oid owner = kBootstrapRole;
+  sql::ObjectAcl acl = std::nullopt;
   bool is_template = false;
   bool allow_connections = true;
   std::int64_t connection_limit = -1;
@@ -69,9 +80,17 @@ class SharedCatalog {
   [[nodiscard]] const std::map<std::string, DatabaseEntry, std::less<>>& databases() const {
     return databases_;
   }
+  [[nodiscard]] const DatabaseEntry* database(Oid oid) const;
+  [[nodiscard]] const std::vector<Membership>& memberships() const { return memberships_; }
+  // Whose rights the role has, and what it may become.
+  [[nodiscard]] sql::Identity identity(Oid role) const;
+  // May give the role to others and take it from them.
+  [[nodiscard]] bool is_admin(const sql::Identity& who, Oid of) const;
 
   // Creates the tables, the role `bop` and the database `bop` (with id `first`) in an empty system database.
   [[nodiscard]] static Status initialise(sqlite3* system, DatabaseId first, const Verifier& admin);
+  // Adds what tables of an older version lack.
+  [[nodiscard]] static Status upgrade(sqlite3* system);
   // True if `initialise` has been done.
   [[nodiscard]] static Result<bool> initialised(sqlite3* system);
   [[nodiscard]] static Result<std::shared_ptr<const SharedCatalog>> load(sqlite3* system);
@@ -80,6 +99,9 @@ class SharedCatalog {
   [[nodiscard]] static Result<Oid> insert_role(sqlite3* system, Role role);
   [[nodiscard]] static Status update_role(sqlite3* system, const Role& role);  // by oid
   [[nodiscard]] static Status delete_role(sqlite3* system, Oid oid);
+  // Makes it, or gives it the option too.
+  [[nodiscard]] static Status put_membership(sqlite3* system, const Membership& membership);
+  [[nodiscard]] static Status delete_membership(sqlite3* system, const Membership& membership);
   [[nodiscard]] static Result<DatabaseEntry> insert_database(sqlite3* system, DatabaseEntry entry);
   [[nodiscard]] static Status update_database(sqlite3* system, const DatabaseEntry& entry);
   [[nodiscard]] static Status delete_database(sqlite3* system, Oid oid);
@@ -87,6 +109,7 @@ class SharedCatalog {
  private:
   std::map<std::string, Role, std::less<>> roles_;
   std::map<std::string, DatabaseEntry, std::less<>> databases_;
+  std::vector<Membership> memberships_;
 };
 
 }  // namespace bop::session

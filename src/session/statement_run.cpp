@@ -113,19 +113,6 @@ bool PgSession::drop_stale_plan(Run& run) const {
   return true;
 }
 
-// There are no grants: a relation is its owner's and superusers'. Views are read with their owner's rights,
-// which must then cover what they read; the built-in relations are everybody's.
-Status PgSession::check_privileges(const sql::Plan& plan) const {
-  if (role_.superuser) return {};
-  for (const Oid oid : plan.relations) {
-    const auto relation = plan.catalog->relation(oid);
-    if (!relation || relation->is_virtual() || relation->owner == role_.oid) continue;
-    return fail(ErrorCode::kInsufficientPrivilege, "permission denied for {} {}",
-                relation->kind == 'v' ? "view" : "table", relation->name);
-  }
-  return {};
-}
-
 Result<bool> PgSession::get_connection(Run& run) {
   BOP_TRY(check_privileges(*run.plan));
   if (run.plan->needs_writer) {
@@ -214,7 +201,8 @@ Error PgSession::step_error(Run& run) {
   const std::string message = sqlite3_errmsg(handle);
   run.sqlite = {};
   if (auto below = run.connection->take_error()) return *below;
-  return sql::translate_error(*run.plan, handle, code, message, &functions_, run.parameters);
+  return without_rows(*run.plan,
+                      sql::translate_error(*run.plan, handle, code, message, &functions_, run.parameters));
 }
 
 void PgSession::append_row(const Run& run, sqlite3_stmt* statement, ResultBatch& batch) {
@@ -381,8 +369,11 @@ Result<Progress> PgSession::step_change(Run& run) {
   if (run.plan->check_foreign_keys) {
     for (const Oid table : run.plan->changed_tables) transaction_.table_changed(table);
     if (deferred_violations(run.connection->handle()) > 0) {
-      BOP_TRY(sql::check_foreign_keys(*run.plan->catalog, run.connection->handle(), run.plan->changed_tables,
-                                      false, run.plan->acting_keys));
+      if (Status hold = sql::check_foreign_keys(*run.plan->catalog, run.connection->handle(),
+                                                run.plan->changed_tables, false, run.plan->acting_keys);
+          !hold) {
+        return std::unexpected(without_rows(*run.plan, hold.error()));
+      }
     }
   }
   run.tag = fmt::format("{} {}", run.plan->tag, run.changed);

@@ -99,7 +99,10 @@ Result<Progress> PgSession::step_utility(Run& run) {
     }
     case StatementKind::kDdl:
     case StatementKind::kOther: {
-      switch (statement.node->node_case) {
+      const pg::Node& node = *statement.node;
+      const bool on_database = node.node_case == PG_QUERY__NODE__NODE_GRANT_STMT &&
+                               node.grant_stmt->objtype == PG_QUERY__OBJECT_TYPE__OBJECT_DATABASE;
+      switch (on_database ? PG_QUERY__NODE__NODE_GRANT_ROLE_STMT : node.node_case) {
         case PG_QUERY__NODE__NODE_VACUUM_STMT: {
           BOP_LET(done, maintain(run));
           if (!done) return Progress::kWaiting;
@@ -111,11 +114,17 @@ Result<Progress> PgSession::step_utility(Run& run) {
         case PG_QUERY__NODE__NODE_ALTER_ROLE_STMT:
         case PG_QUERY__NODE__NODE_ALTER_ROLE_SET_STMT:
         case PG_QUERY__NODE__NODE_DROP_ROLE_STMT:
+        case PG_QUERY__NODE__NODE_GRANT_ROLE_STMT:
           if (!run.shared_result) {
             if (run.stage != Run::Stage::kWaitShared) BOP_TRY(start_shared_change(run));
             if (!run.shared_result) return Progress::kWaiting;
           }
           BOP_TRY(*run.shared_result);
+          if (run.shared_notices) {
+            for (const auto& [warning, what] : *run.shared_notices) {
+              notice(warning ? Severity::kWarning : Severity::kNotice, what);
+            }
+          }
           break;
         default:
           ensure_transaction();
@@ -153,16 +162,7 @@ Status PgSession::set_variable(const sql::ParsedStatement& statement) {
       return fail(ErrorCode::kActiveTransaction,
                   "SET TRANSACTION ISOLATION LEVEL must be called before any query");
     }
-    if (variable == "role" || (variable == "session_authorization" && value)) {
-      return set_role(value.value_or("none"));
-    }
-    BOP_LET(changed, variables_.set(variable, value, local));
-    if (changed.inert) {
-      notice(Severity::kNotice,
-             error(ErrorCode::kNotImplemented, "setting \"{}\" is accepted and has no effect: {}",
-                   changed.info->name, changed.info->meaning));
-    }
-    return {};
+    return assign(variable, value, local);
   };
   switch (set.kind) {
     case PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE: {
@@ -366,6 +366,7 @@ Status PgSession::discard(const sql::ParsedStatement& statement) {
       BOP_TRY(refuse_in_block("DISCARD ALL"));
       drop_portals();
       prepared_.clear();
+      BOP_TRY(set_session_authorization(std::nullopt, false));
       variables_.reset_all();
       currvals_.clear();
       last_sequence_.reset();
@@ -388,10 +389,12 @@ Status PgSession::run_ddl(Run& run) {
   run.connection = &transaction_.connection();
   sql::DdlContext context;
   context.bind = bind_context();
-  context.user = role_.oid;
-  context.user_name = role_.name;
-  context.superuser = role_.superuser;
-  context.owns_database = entry_.owner == role_.oid;
+  context.user = who_->role;
+  context.user_name = user_name_;
+  context.owns_database = owns_database();
+  context.creates_schemas = may_create_schemas();
+  context.identity = [this](Oid role) { return identity(role); };
+  context.session_user = oid_of_user(session_user_);
   context.in_block = in_block_;
   context.functions = &functions_;
   context.notice = [this](bool warning, const Error& what) {
@@ -447,7 +450,8 @@ Result<sql::Catalog::Named> PgSession::find_relation(const PgQuery__RangeVar& na
     return fail(ErrorCode::kNotImplemented, "cross-database references are not implemented: \"{}.{}\"",
                 database, shown);
   }
-  const auto found = catalog()->find(path_, schema, pg::text(name.relname));
+  BOP_TRY(may_look_in(name.schemaname));
+  const auto found = catalog()->find(usable_path(*catalog()), schema, pg::text(name.relname));
   if (!found) return fail(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", shown);
   return found;
 }

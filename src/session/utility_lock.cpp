@@ -10,13 +10,15 @@ namespace {
 
 // The weakest of PostgreSQL's lock modes, in the numbers that the grammar gives.
 constexpr int kAccessShare = 1;
+constexpr int kRowExclusive = 3;
 
 Status check_lockable(const PgQuery__RangeVar& name, const sql::Catalog& catalog,
-                      std::span<const std::string> path, const Role& role) {
+                      std::span<const std::string> path, const sql::Identity& who, int mode) {
   const std::string_view schema = pg::text(name.schemaname);
   if (!schema.empty() && catalog.schema(schema) == nullptr) {
     return fail(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist", schema);
   }
+  BOP_TRY(sql::may_look_in(catalog, schema, &who));
   const auto found = catalog.find(path, schema, pg::text(name.relname));
   if (!found) {
     return fail(ErrorCode::kUndefinedTable, "relation \"{}{}{}\" does not exist", schema,
@@ -28,9 +30,13 @@ Status check_lockable(const PgQuery__RangeVar& name, const sql::Catalog& catalog
                                .detail(fmt::format("This operation is not supported for {}.",
                                                    catalog.sequence(found.oid) ? "sequences" : "indexes")));
   }
-  if (role.superuser || (!relation->is_virtual() && relation->owner == role.oid)) return {};
-  return fail(ErrorCode::kInsufficientPrivilege, "permission denied for {} {}",
-              relation->kind == 'v' ? "view" : "table", relation->name);
+  namespace right = sql::right;
+  constexpr sql::Rights kOfRemoval = right::kUpdate | right::kDelete | right::kTruncate;
+  const sql::Rights any = mode == kAccessShare    ? right::kSelect
+                          : mode == kRowExclusive ? kOfRemoval | right::kInsert
+                                                  : kOfRemoval;
+  if (sql::held_on(*relation, who, any) != 0) return {};
+  return std::unexpected(sql::permission_denied(*relation));
 }
 
 }  // namespace
@@ -45,7 +51,7 @@ Result<bool> PgSession::lock_tables(const sql::ParsedStatement& statement) {
   const auto check_all = [&]() -> Status {
     const auto now = catalog();
     for (const pg::Node* item : BOP_PG_LIST(&lock, relations)) {
-      BOP_TRY(check_lockable(*item->range_var, *now, path_, role_));
+      BOP_TRY(check_lockable(*item->range_var, *now, usable_path(*now), *who_, lock.mode));
     }
     return {};
   };

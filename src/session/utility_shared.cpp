@@ -37,6 +37,14 @@ std::int64_t integer_of(const pg::Node* node) {
   return node != nullptr && node->node_case == PG_QUERY__NODE__NODE_INTEGER ? node->integer->ival : 0;
 }
 
+// Why the role cannot be dropped before the object.
+template <class Object>
+std::optional<std::string_view> dependence(const Object& object, Oid role) {
+  if (object.owner == role) return "owner of";
+  if (sql::mentions(object.acl, role)) return "privileges for";
+  return std::nullopt;
+}
+
 Status refuse_unless(bool allowed, std::string_view what) {
   if (allowed) return {};
   return fail(ErrorCode::kInsufficientPrivilege, "permission denied to {}", what);
@@ -44,8 +52,14 @@ Status refuse_unless(bool allowed, std::string_view what) {
 
 }  // namespace
 
-// Reads the options of CREATE or ALTER ROLE into `role`.
-static Status apply_role_options(const pg::NodeList options, Role& role, const CodecContext& codec,
+// Lists of roles among the options of CREATE or ALTER ROLE.
+struct RoleLists {
+  std::span<pg::Node* const> in, members, admins;  // IN ROLE, ROLE, ADMIN
+};
+
+// Reads the options of CREATE or ALTER ROLE into `role` and `lists`.
+static Status apply_role_options(const pg::NodeList options, Role& role, RoleLists& lists,
+                                 const CodecContext& codec,
                                  const std::function<Result<std::string>(std::string_view)>& make_verifier) {
   std::set<std::string_view> said;
   for (const pg::Node* node : options) {
@@ -77,6 +91,12 @@ static Status apply_role_options(const pg::NodeList options, Role& role, const C
     } else if (name == "validUntil") {
       BOP_LET(value, parse_text(1184, -1, text_of(option.arg), codec));
       role.valid_until = value.integer();
+    } else if (name == "addroleto") {
+      lists.in = BOP_PG_LIST(option.arg->list, items);
+    } else if (name == "rolemembers") {
+      lists.members = BOP_PG_LIST(option.arg->list, items);
+    } else if (name == "adminmembers") {
+      lists.admins = BOP_PG_LIST(option.arg->list, items);
     } else {
       return fail(ErrorCode::kNotImplemented, "role option \"{}\" is not implemented", name);
     }
@@ -84,13 +104,15 @@ static Status apply_role_options(const pg::NodeList options, Role& role, const C
   return {};
 }
 
-// What a role owns, a line each: the databases and the objects of this one, then how many there are in
-// others.
+// What keeps a role from being dropped, a line each: the databases and the objects of this one, then how many
+// there are in others.
 std::vector<std::string> PgSession::owned_by(Oid role) const {
   std::map<Oid, std::string> here;
   std::vector<std::string> elsewhere;
   for (const auto& [name, entry] : node_.shared()->databases()) {
-    if (entry.owner == role) here.emplace(entry.oid, "owner of database " + name);
+    if (const auto why = dependence(entry, role)) {
+      here.emplace(entry.oid, fmt::format("{} database {}", *why, sql::quote_name(name)));
+    }
     const auto database = node_.databases().find(entry.id);
     if (!database) continue;
     const Csn tip = static_cast<rowstore::RowStore&>(database->rows()).tip();
@@ -98,16 +120,19 @@ std::vector<std::string> PgSession::owned_by(Oid role) const {
     if (!catalog) continue;
     std::map<Oid, std::string> owned;
     const auto add = [&](std::string_view kind, const auto& object) {
-      if (object.owner != role) return;
+      const auto why = dependence(object, role);
+      if (!why) return;
       const bool visible = catalog->find(path_, {}, object.name).oid == object.oid;
       const sql::Schema* schema = catalog->schema(object.schema);
       owned.emplace(object.oid,
-                    fmt::format("owner of {} {}{}{}", kind,
+                    fmt::format("{} {} {}{}{}", *why, kind,
                                 visible || schema == nullptr ? "" : sql::quote_name(schema->name),
                                 visible || schema == nullptr ? "" : ".", sql::quote_name(object.name)));
     };
     for (const auto& [oid, schema] : catalog->schemas()) {
-      if (schema->owner == role) owned.emplace(oid, "owner of schema " + sql::quote_name(schema->name));
+      if (const auto why = dependence(*schema, role)) {
+        owned.emplace(oid, fmt::format("{} schema {}", *why, sql::quote_name(schema->name)));
+      }
     }
     for (const auto& [oid, relation] : catalog->relations()) {
       if (!relation->is_virtual()) add(relation->kind == 'v' ? "view" : "table", *relation);
@@ -139,10 +164,17 @@ Status PgSession::start_shared_change(Run& run) {
                 statement.command);
   }
   const auto shared = node_.shared();
-  const Role* self = shared->role(role_.oid);
+  const Role* self = shared->role(who_->role);
   const bool may_roles = self != nullptr && (self->superuser || self->createrole);
   const bool may_databases = self != nullptr && (self->superuser || self->createdb);
+  constexpr auto kSessionUser = PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_SESSION_USER;
   Node::SharedChange shared_change;
+  const auto take_step = [&](SharedStep step) {
+    run.shared_notices = std::make_shared<SharedNotices>();
+    shared_change.change = [step = std::move(step), notices = run.shared_notices](sqlite3* system) {
+      return step(system, *notices);
+    };
+  };
   std::function<Status(sqlite3*)>& change = shared_change.change;
 
   switch (node.node_case) {
@@ -161,13 +193,26 @@ Status PgSession::start_shared_change(Run& run) {
         return fail(ErrorCode::kDuplicateObject, "role \"{}\" already exists", role.name);
       }
       role.login = create.stmt_type == PG_QUERY__ROLE_STMT_TYPE__ROLESTMT_USER;
-      BOP_TRY(apply_role_options(BOP_PG_LIST(&create, options), role, functions_.codec,
+      RoleLists lists;
+      BOP_TRY(apply_role_options(BOP_PG_LIST(&create, options), role, lists, functions_.codec,
                                  node_.options().make_verifier));
       if (role.superuser) BOP_TRY(refuse_unless(self->superuser, "create superusers"));
-      change = [role](sqlite3* system) -> Status {
-        BOP_TRY(SharedCatalog::insert_role(system, role));
-        return {};
-      };
+      BOP_LET(groups, role_oids(lists.in));
+      BOP_LET(members, role_oids(lists.members));
+      BOP_LET(admins, role_oids(lists.admins));
+      take_step([role, groups, members, admins, user = who_->role](sqlite3* system,
+                                                                   SharedNotices& notices) -> Status {
+        BOP_LET(oid, SharedCatalog::insert_role(system, role));
+        const auto add = [&](Oid to, const std::vector<Oid>& who, bool admin) -> Status {
+          if (who.empty()) return {};
+          BOP_LET(now, SharedCatalog::load(system));
+          return add_members(system, *now, now->identity(user),
+                             {.role = to, .members = who, .admin = admin, .grantor = user}, notices);
+        };
+        for (const Oid group : groups) BOP_TRY(add(group, {oid}, false));
+        BOP_TRY(add(oid, admins, true));
+        return add(oid, members, false);
+      });
       break;
     }
     case PG_QUERY__NODE__NODE_ALTER_ROLE_STMT: {
@@ -175,19 +220,42 @@ Status PgSession::start_shared_change(Run& run) {
       const bool me = alter.role->roletype == PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_CURRENT_USER ||
                       alter.role->roletype == PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_CURRENT_ROLE ||
                       alter.role->roletype == PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_SESSION_USER;
-      const std::string name = me ? role_.name : std::string(pg::text(alter.role->rolename));
+      const std::string name = !me ? std::string(pg::text(alter.role->rolename))
+                               : alter.role->roletype == kSessionUser ? session_user_
+                                                                      : user_name_;
       const Role* known = shared->role(name);
       if (known == nullptr) return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", name);
       const bool only_password = std::ranges::all_of(
           BOP_PG_LIST(&alter, options),
           [](const pg::Node* option) { return pg::text(option->def_elem->defname) == "password"; });
-      BOP_TRY(refuse_unless(may_roles || (known->oid == role_.oid && only_password), "alter role"));
+      BOP_TRY(refuse_unless(may_roles || (known->oid == who_->role && only_password), "alter role"));
       if (known->superuser) BOP_TRY(refuse_unless(self->superuser, "alter superusers"));
       Role role = *known;
-      BOP_TRY(apply_role_options(BOP_PG_LIST(&alter, options), role, functions_.codec,
+      RoleLists lists;
+      BOP_TRY(apply_role_options(BOP_PG_LIST(&alter, options), role, lists, functions_.codec,
                                  node_.options().make_verifier));
       if (role.superuser) BOP_TRY(refuse_unless(self->superuser, "alter superusers"));
+      if (!lists.members.empty()) {  // ALTER GROUP
+        BOP_LET(members, role_oids(lists.members));
+        const MemberChange asked{
+            .role = role.oid, .members = members, .grant = alter.action > 0, .grantor = who_->role};
+        take_step([asked](sqlite3* system, SharedNotices& notices) -> Status {
+          BOP_LET(now, SharedCatalog::load(system));
+          return add_members(system, *now, now->identity(asked.grantor), asked, notices);
+        });
+        break;
+      }
       change = [role](sqlite3* system) { return SharedCatalog::update_role(system, role); };
+      break;
+    }
+    case PG_QUERY__NODE__NODE_GRANT_STMT: {
+      BOP_LET(step, grant_on_databases(*node.grant_stmt));
+      take_step(std::move(step));
+      break;
+    }
+    case PG_QUERY__NODE__NODE_GRANT_ROLE_STMT: {
+      BOP_LET(step, grant_roles(*node.grant_role_stmt));
+      take_step(std::move(step));
       break;
     }
     case PG_QUERY__NODE__NODE_ALTER_ROLE_SET_STMT:
@@ -209,7 +277,8 @@ Status PgSession::start_shared_change(Run& run) {
                  error(ErrorCode::kUndefinedObject, "role \"{}\" does not exist, skipping", name));
           continue;
         }
-        if (known->oid == role_.oid) return fail(ErrorCode::kObjectInUse, "current user cannot be dropped");
+        if (known->oid == who_->role) return fail(ErrorCode::kObjectInUse, "current user cannot be dropped");
+        if (name == session_user_) return fail(ErrorCode::kObjectInUse, "session user cannot be dropped");
         if (known->oid == kBootstrapRole) {
           return fail(ErrorCode::kDependentObjectsStillExist,
                       "cannot drop role {} because it is required by the database system", name);
@@ -233,7 +302,7 @@ Status PgSession::start_shared_change(Run& run) {
       const PgQuery__CreatedbStmt& create = *node.createdb_stmt;
       BOP_TRY(refuse_unless(may_databases, "create database"));
       DatabaseEntry entry{
-          .oid = 0, .id = {}, .name = std::string(pg::text(create.dbname)), .owner = role_.oid};
+          .oid = 0, .id = {}, .name = std::string(pg::text(create.dbname)), .owner = who_->role};
       if (shared->database(entry.name) != nullptr) {
         return fail(ErrorCode::kDuplicateDatabase, "database \"{}\" already exists", entry.name);
       }
@@ -247,6 +316,9 @@ Status PgSession::start_shared_change(Run& run) {
         if (name == "owner") {
           const Role* owner = shared->role(value);
           if (owner == nullptr) return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", value);
+          if (!who_->is_member_of(owner->oid)) {
+            return fail(ErrorCode::kInsufficientPrivilege, "must be member of role \"{}\"", value);
+          }
           entry.owner = owner->oid;
         } else if (name == "connection_limit") {
           entry.connection_limit = integer_of(option.arg);
@@ -299,8 +371,7 @@ Status PgSession::start_shared_change(Run& run) {
         run.shared_result = Status{};
         return {};
       }
-      BOP_TRY(
-          refuse_unless(self != nullptr && (self->superuser || known->owner == role_.oid), "drop database"));
+      BOP_TRY(refuse_unless(self != nullptr && who_->has_rights_of(known->owner), "drop database"));
       if (name == entry_.name)
         return fail(ErrorCode::kObjectInUse, "cannot drop the currently open database");
       if (BOP_PG_LIST(&drop, options).size() > 0) {

@@ -247,6 +247,7 @@ void plan_explain(const PgQuery__ExplainStmt& stmt, const ParsedStatementPtr& st
   plan.inner = std::move(*bound);
   plan.parameters = plan.inner->parameters;
   plan.relations = plan.inner->relations;
+  plan.uses = plan.inner->uses;
   plan.needs_writer = plan.explain_analyze && plan.inner->needs_writer;
 }
 
@@ -305,6 +306,7 @@ Result<PlanPtr> bind_telling(const ParsedStatementPtr& statement, const BindCont
     }
     plan->parameters = binder.parameters();
     plan->relations = binder.relations;
+    plan->uses = binder.uses;
     plan->is_volatile = binder.is_volatile;
     return plan;
   } catch (BindFailure& failure) {

@@ -5,6 +5,7 @@
 
 #include "sql/binder.hpp"
 #include "sql/generate.hpp"
+#include "sql/tree_search.hpp"
 
 namespace bop::sql {
 
@@ -59,6 +60,7 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt) {
   bind_ctes(stmt.with_clause, scope, change.ctes);
   const std::shared_ptr<const Relation> table = find_relation(*stmt.relation, true);
   refuse_unwritable(*this, *table, "insert into");
+  ask_for(*table, right::kInsert);
   const PgQuery__Alias* alias = stmt.relation->alias;
   change.target = table_entry(
       table, std::string(alias == nullptr ? std::string_view(table->name) : pg::text(alias->aliasname)), 1);
@@ -222,6 +224,7 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt) {
     bind_upsert(change, *stmt.on_conflict_clause, scope);
   }
   bind_returning(change, BOP_PG_LIST(&stmt, returning_list), scope);
+  ask_for_reading(change);
   BOP_ASSERT(change.insert_columns.size() <= live_columns(*table));
   return change;
 }
@@ -276,6 +279,7 @@ Change Binder::update(const PgQuery__UpdateStmt& stmt) {
   bind_ctes(stmt.with_clause, scope, change.ctes);
   const std::shared_ptr<const Relation> table = find_relation(*stmt.relation, true);
   refuse_unwritable(*this, *table, "update");
+  ask_for(*table, right::kUpdate);
   const PgQuery__Alias* alias = stmt.relation->alias;
   change.target = table_entry(
       table, std::string(alias == nullptr ? std::string_view(table->name) : pg::text(alias->aliasname)), 1);
@@ -298,6 +302,7 @@ Change Binder::update(const PgQuery__UpdateStmt& stmt) {
   }
   bind_checks(change, &changed);
   bind_returning(change, BOP_PG_LIST(&stmt, returning_list), scope);
+  ask_for_reading(change);
   return change;
 }
 
@@ -308,6 +313,7 @@ Change Binder::remove(const PgQuery__DeleteStmt& stmt) {
   bind_ctes(stmt.with_clause, scope, change.ctes);
   const std::shared_ptr<const Relation> table = find_relation(*stmt.relation, true);
   refuse_unwritable(*this, *table, "delete from");
+  ask_for(*table, right::kDelete);
   const PgQuery__Alias* alias = stmt.relation->alias;
   change.target = table_entry(
       table, std::string(alias == nullptr ? std::string_view(table->name) : pg::text(alias->aliasname)), 1);
@@ -319,6 +325,7 @@ Change Binder::remove(const PgQuery__DeleteStmt& stmt) {
     change.where = boolean(*stmt.where_clause, scope, Clause::kWhere, "WHERE");
   }
   bind_returning(change, BOP_PG_LIST(&stmt, returning_list), scope);
+  ask_for_reading(change);
   return change;
 }
 
@@ -340,6 +347,21 @@ void Binder::bind_returning(Change& change, pg::NodeList list, Scope& outer) {
   change.returning = target_list(list, scope, Clause::kReturning);
   for (Target& target : change.returning) {
     target.expr = resolve_unknown(target.expr);
+  }
+}
+
+// What CHECK and DEFAULT read is nobody's to ask for.
+void Binder::ask_for_reading(const Change& change) {
+  std::set<const RangeEntry*> rows{change.target.get()};
+  if (change.upsert.excluded != nullptr) {
+    rows.insert(change.upsert.excluded.get());
+  }
+  const auto reads = [&](const ExprRef& e) { return e != nullptr && reads_rows(*e, rows); };
+  const auto assigned = [&](const Assignment& a) { return reads(a.expr); };
+  if (reads(change.where) || reads(change.upsert.where) || std::ranges::any_of(change.set, assigned) ||
+      std::ranges::any_of(change.upsert.set, assigned) ||
+      std::ranges::any_of(change.returning, [&](const Target& t) { return reads(t.expr); })) {
+    ask_for(*change.target->relation, right::kSelect);
   }
 }
 
@@ -513,9 +535,13 @@ void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause
                   "there is no unique or exclusion constraint matching the ON CONFLICT specification"));
     }
   }
+  if (clause.infer != nullptr) {
+    ask_for(table, right::kSelect);  // it is told whether the key is there
+  }
   if (upsert.nothing) {
     return;
   }
+  ask_for(table, right::kUpdate);
   Scope scope{.depth = 1, .ctes = outer.ctes};
   add_to_scope(scope, scope_item(change.target));
   RangeRef excluded = table_entry(change.target->relation, "excluded", 1);

@@ -50,6 +50,12 @@ std::shared_ptr<const Relation> Binder::find_relation(const PgQuery__RangeVar& r
                 database, shown),
           range.location);
   }
+  // Names in a view's text were looked up when it was made.
+  if (!text_hidden_) {
+    if (Status allowed = may_look_in(*context_.catalog, schema, context_.who.get()); !allowed) {
+      raise(std::move(allowed).error(), range.location);
+    }
+  }
   const Catalog::Named found = context_.catalog->find(context_.search_path, schema, name);
   if (!found) {
     Error missing = error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", shown);
@@ -76,7 +82,27 @@ std::shared_ptr<const Relation> Binder::find_relation(const PgQuery__RangeVar& r
   std::shared_ptr<const Relation> relation = context_.catalog->relation(found.oid);
   BOP_ASSERT(relation != nullptr);
   used_relation(found.oid);
+  if (!for_change) {
+    ask_for(*relation, right::kSelect);
+  }
   return relation;
+}
+
+void Binder::ask_for(const Relation& relation, Rights rights) {
+  ask_for(relation, rights, view_ == nullptr ? 0 : view_->owner);
+}
+
+void Binder::ask_for(const Relation& relation, Rights rights, Oid role) {
+  if (relation.is_virtual()) {
+    return;
+  }
+  const auto same = std::ranges::find_if(
+      uses, [&](const RelationUse& use) { return use.relation == relation.oid && use.role == role; });
+  if (same == uses.end()) {
+    uses.push_back({.relation = relation.oid, .role = role, .rights = rights});
+  } else {
+    same->rights |= rights;
+  }
 }
 
 RangeRef Binder::table_entry(const std::shared_ptr<const Relation>& relation, std::string alias, int depth) {

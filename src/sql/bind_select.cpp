@@ -135,9 +135,38 @@ void Binder::lock_rows(const PgQuery__LockingClause& lock, const Query& query, c
       raise(error(ErrorCode::kNotImplemented, "{} cannot be applied to {}", clause, what), range.location);
     }
   }
+  const Oid role = view_ == nullptr ? 0 : view_->owner;
+  if (lock.n_locked_rels == 0) {
+    for (const auto& node : query.from) {
+      ask_for_locking(*node, role);
+    }
+  }
+  for (const pg::Node* name : BOP_PG_LIST(&lock, locked_rels)) {
+    const std::string_view wanted = pg::text(name->range_var->relname);
+    ask_for_locking(*std::ranges::find(scope.items, wanted, &ScopeItem::alias)->entry, role);
+  }
   // One writer a database: holding its lane is holding every row.
   needs_writer = true;
   lock_nowait = lock_nowait || lock.wait_policy == PG_QUERY__LOCK_WAIT_POLICY__LockWaitError;
+}
+
+void Binder::ask_for_locking(const FromNode& node, Oid role) {
+  if (node.entry != nullptr) {
+    return ask_for_locking(*node.entry, role);
+  }
+  ask_for_locking(*node.left, role);
+  ask_for_locking(*node.right, role);
+}
+
+void Binder::ask_for_locking(const RangeEntry& entry, Oid role) {
+  if (entry.relation != nullptr) {
+    ask_for(*entry.relation, right::kUpdate, role);
+  }
+  if (entry.query != nullptr) {
+    for (const auto& node : entry.query->from) {
+      ask_for_locking(*node, entry.relation == nullptr ? role : entry.relation->owner);
+    }
+  }
 }
 
 ExprRef Binder::limit_expression(const pg::Node& node, Scope& scope, Clause clause) {

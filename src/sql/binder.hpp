@@ -173,12 +173,18 @@ class Binder {
   }
 
   void used_relation(Oid oid);
+  // Asks for the rights, of the user or of the owner of the view that is being bound.
+  void ask_for(const Relation& relation, Rights rights);
+  void ask_for(const Relation& relation, Rights rights, Oid role);
+  // SELECT on the changed table, if a change reads its rows.
+  void ask_for_reading(const Change& change);
   const std::vector<Oid>& parameters() const { return parameters_; }
   std::vector<Oid>& parameters() { return parameters_; }
   const BindContext& context() const { return context_; }
   const ParsedStatement& statement() const { return *statement_; }
 
   std::vector<Oid> relations;
+  std::vector<RelationUse> uses;
   bool needs_writer = false;
   bool lock_nowait = false;  // a locking clause says NOWAIT
   bool is_volatile = false;
@@ -224,6 +230,9 @@ class Binder {
   ExprRef output_or_expression(const pg::Node& node, Query& query, Scope& scope, Clause clause,
                                bool output_only);
   void lock_rows(const PgQuery__LockingClause& lock, const Query& query, const Scope& scope);
+  // The rights that locking needs on the tables of `entry`, and of a view's or subquery's own.
+  void ask_for_locking(const RangeEntry& entry, Oid role);
+  void ask_for_locking(const FromNode& node, Oid role);
   ExprRef limit_expression(const pg::Node& node, Scope& scope, Clause clause);
   QueryRef set_operation(const PgQuery__SelectStmt& stmt, Scope& scope, bool resolve_unknown);
   QueryRef values(const PgQuery__SelectStmt& stmt, Scope& scope, bool resolve_unknown);

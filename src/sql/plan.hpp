@@ -71,6 +71,13 @@ struct Guard {
   std::string sql;  // CREATE TEMP TRIGGER
 };
 
+// What a statement does with a relation: the rights that are asked for it, and whose.
+struct RelationUse {
+  Oid relation = 0;
+  Oid role = 0;  // the owner of the view that names it; 0: the user
+  Rights rights = 0;
+};
+
 struct Plan {
   PlanKind kind = PlanKind::kUtility;
   ParsedStatementPtr statement;
@@ -101,6 +108,7 @@ struct Plan {
   bool is_volatile = false;    // calls a volatile function
   Oid target = 0;              // the table that is changed
   std::vector<Oid> relations;  // all that are read or changed, views included
+  std::vector<RelationUse> uses;
   std::vector<UniqueDiagnosis> unique_diagnoses;
 
   std::shared_ptr<const Plan> inner;  // of kExplain

@@ -243,6 +243,57 @@ class Node(unittest.TestCase):
         self.ask("ALTER TABLE s.m OWNER TO bop")
         self.ask("DELETE FROM keys")
 
+    def test_rights_hold_at_once_and_survive_a_restart(self):
+        self.node.start()
+        for sql in ("CREATE ROLE reader LOGIN PASSWORD 'x'", "CREATE ROLE readers", "CREATE TABLE t (a int PRIMARY KEY)",
+                    "CREATE TABLE u (a int)", "INSERT INTO t VALUES (1)", "INSERT INTO u VALUES (2)",
+                    "GRANT SELECT ON t TO readers", "GRANT readers TO reader", "CREATE DATABASE closed",
+                    "REVOKE CONNECT ON DATABASE closed FROM PUBLIC"):
+            self.ask(sql)
+        self.node.stop()
+        self.node.start()
+        with self.assertRaisesRegex(wire.ConnectError, 'permission denied for database "closed"'):
+            self.connect_as("reader", "closed")
+        reader = self.connect_as("reader", "bop")
+        self.ask("PREPARE p AS SELECT * FROM t", reader)
+        self.assertEqual(self.ask("EXECUTE p", reader), [["1"]])
+        self.assertEqual(self.failed("SELECT * FROM u", reader), "42501")
+        # Of a session that is there already.
+        self.ask("REVOKE readers FROM reader")
+        self.assertEqual(self.failed("EXECUTE p", reader), "42501")
+        self.ask("GRANT SELECT ON t, u TO reader")
+        self.assertEqual(self.ask("EXECUTE p", reader), [["1"]])
+        self.assertEqual(self.ask("SELECT * FROM u", reader), [["2"]])
+        # One transaction sees what it began with, rights are asked of the newest state that it reads.
+        self.ask("BEGIN", reader)
+        self.ask("SELECT * FROM u", reader)
+        self.ask("REVOKE SELECT ON u FROM reader")
+        self.assertEqual(self.failed("SELECT * FROM u", reader), "42501")
+        self.ask("ROLLBACK", reader)
+        self.ask("ALTER ROLE reader SUPERUSER")
+        self.assertEqual(self.ask("SELECT * FROM u", reader), [["2"]])
+        self.ask("ALTER ROLE reader NOSUPERUSER")
+        self.assertEqual(self.failed("DELETE FROM t", reader), "42501")
+        reader.close()
+        self.ask("GRANT CONNECT ON DATABASE closed TO reader")
+        self.connect_as("reader", "closed").close()
+
+    def test_errors_tell_nothing_of_rows_that_may_not_be_read(self):
+        self.node.start()
+        for sql in ("CREATE ROLE writer LOGIN PASSWORD 'x'",
+                    "CREATE TABLE t (a int PRIMARY KEY, b int CHECK (b < 10), secret text NOT NULL DEFAULT 'hush')",
+                    "CREATE TABLE f (a int REFERENCES t, secret text)", "INSERT INTO t VALUES (1, 1), (2, 2)",
+                    "INSERT INTO f VALUES (1, 'hush')", "GRANT INSERT, UPDATE, DELETE ON t, f TO writer"):
+            self.ask(sql)
+        writer = self.connect_as("writer", "bop")
+        for sql, code, detail in (("UPDATE t SET b = 10", "23514", None), ("UPDATE t SET secret = NULL", "23502", None),
+                                  ("UPDATE t SET a = 1", "23505", None),
+                                  ("UPDATE f SET a = 7", "23503", 'Key is not present in table "t".'),
+                                  ("DELETE FROM t", "23503", 'Key is still referenced from table "f".')):
+            error = writer.simple(sql)[-1].error
+            self.assertEqual((error.get("C"), error.get("D")), (code, detail), sql)
+        writer.close()
+
     def metric(self, name):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.node.http_port}/metrics", timeout=10) as answer:
             return int(re.search(rf"^{name} (\d+)$", answer.read().decode(), re.MULTILINE)[1])

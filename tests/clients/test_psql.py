@@ -75,6 +75,19 @@ Foreign-key constraints:
     "orders_customer_fkey" FOREIGN KEY (customer) REFERENCES customers(id) ON DELETE CASCADE
 """
 
+RIGHTS = """\
+Access privileges
+ Schema | Name |   Type   | Access privileges  | Column privileges | Policies 
+--------+------+----------+--------------------+-------------------+----------
+ rights | q    | sequence | bop=rwU/bop       +|                   | 
+        |      |          | =U/bop             |                   | 
+ rights | t    | table    | bop=arwdDxt/bop   +|                   | 
+        |      |          | reader=r*/bop     +|                   | 
+        |      |          | "the writer"=a/bop |                   | 
+ rights | v    | view     |                    |                   | 
+(3 rows)
+"""
+
 ALL_RELATIONS = """\
 List of relations
  Schema |       Name       |   Type   | Owner 
@@ -215,6 +228,24 @@ class Catalog(Psql):
     def test_dn(self):
         shown = self.psql("-At", "-c", "\\dn").split()
         self.assertEqual([line.split("|")[0] for line in shown], ["app", "public"])
+
+    def test_dp_and_its_like(self):
+        self.psql("-c", "CREATE ROLE reader", "-c", "CREATE ROLE \"the writer\" IN ROLE reader",
+                  "-c", "CREATE SCHEMA rights", "-c", "CREATE TABLE rights.t (a int)", "-c", "CREATE SEQUENCE rights.q",
+                  "-c", "CREATE VIEW rights.v AS SELECT 1",
+                  "-c", "GRANT SELECT ON rights.t TO reader WITH GRANT OPTION", "-c", "GRANT INSERT ON rights.t TO \"the writer\"",
+                  "-c", "GRANT USAGE ON SEQUENCE rights.q TO PUBLIC", "-c", "GRANT USAGE ON SCHEMA rights TO reader",
+                  "-c", f"GRANT CREATE ON DATABASE {self.database} TO reader")
+        try:
+            self.assert_shows("\\dp rights.*", RIGHTS)
+            self.assertEqual(self.psql("-c", "\\z rights.*").strip() + "\n", RIGHTS)
+            shown = self.psql("-At", "-c", "\\dn+ rights")
+            self.assertEqual(shown, "rights|bop|bop=UC/bop\nreader=U/bop|\n")
+            self.assertIn("|=Tc/bop\nbop=CTc/bop\nreader=C/bop", self.psql("-At", "-c", "\\l"))
+            self.assertIn("the writer|Cannot login|{reader}\n", self.psql("-At", "-c", "\\du"))
+        finally:
+            self.psql("-c", "DROP SCHEMA rights CASCADE", "-c", f"REVOKE CREATE ON DATABASE {self.database} FROM reader",
+                      "-c", "DROP ROLE reader, \"the writer\"", error=None)
 
     def test_du(self):
         shown = self.psql("-c", "\\du")

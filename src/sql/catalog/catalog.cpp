@@ -63,9 +63,18 @@ const Column* Relation::rowid_column() const {
   return is_integer ? column : nullptr;
 }
 
+ObjectAcl default_schema_acl(Oid schema, Oid owner) {
+  if (schema >= kFirstUserOid) {
+    return std::nullopt;
+  }
+  return Acl{{.grantee = owner, .grantor = owner, .rights = right::kOfSchema},
+             {.grantee = kPublic, .grantor = owner, .rights = right::kUsage}};
+}
+
 Catalog::Catalog(std::shared_ptr<const BuiltinRelations> builtin) : builtin_(std::move(builtin)) {
   const auto add = [this](Oid oid, std::string name) {
-    schemas_[oid] = std::make_shared<const Schema>(Schema{.oid = oid, .name = std::move(name)});
+    schemas_[oid] = std::make_shared<const Schema>(
+        Schema{.oid = oid, .name = std::move(name), .acl = default_schema_acl(oid, kBootstrapRole)});
   };
   add(kPgCatalogSchema, "pg_catalog");
   add(kInformationSchema, "information_schema");
@@ -376,6 +385,51 @@ Status CatalogEdit::store(sqlite3* connection) const {
 std::shared_ptr<const Catalog> CatalogEdit::finish() {
   changed_.clear();
   return std::exchange(next_, nullptr);
+}
+
+Rights held_on(const Relation& relation, const Identity& who, Rights wanted) {
+  return relation.is_virtual() && !who.superuser
+             ? static_cast<Rights>(wanted & right::kSelect)
+             : held(relation.acl, AclKind::kTable, relation.owner, who, wanted);
+}
+
+Rights held_on(const Sequence& sequence, const Identity& who, Rights wanted) {
+  return held(sequence.acl, AclKind::kSequence, sequence.owner, who, wanted);
+}
+
+Rights held_on(const Schema& schema, const Identity& who, Rights wanted) {
+  return held(schema.acl, AclKind::kSchema, schema.owner, who, wanted);
+}
+
+Error permission_denied(std::string_view noun, std::string_view name) {
+  return error(ErrorCode::kInsufficientPrivilege, "permission denied for {} {}", noun, name);
+}
+
+Error permission_denied(const Relation& relation) {
+  return permission_denied(relation.kind == 'v' && !relation.is_virtual() ? "view" : "table", relation.name);
+}
+
+Status may_look_in(const Catalog& catalog, std::string_view schema, const Identity* who) {
+  if (who == nullptr || who->superuser || schema.empty()) {
+    return {};
+  }
+  const Schema* found = catalog.schema(schema);
+  if (found == nullptr || held_on(*found, *who, right::kUsage) != 0) {
+    return {};
+  }
+  return std::unexpected(permission_denied("schema", schema));
+}
+
+std::vector<std::string> usable_path(const Catalog& catalog, std::span<const std::string> path,
+                                     const Identity& who) {
+  std::vector<std::string> usable;
+  for (const std::string& name : path) {
+    const Schema* schema = catalog.schema(std::string_view(name));
+    if (schema == nullptr || held_on(*schema, who, right::kUsage) != 0) {
+      usable.push_back(name);
+    }
+  }
+  return usable;
 }
 
 std::string table_name(Oid table) { return fmt::format("t{}", table); }

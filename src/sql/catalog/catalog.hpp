@@ -12,17 +12,20 @@
 // ignores members that it does not know and refuses kinds that it does not know. Kinds and members:
 //
 //   state     oid 0. next_oid: the next OID to hand out (first 16384; never reused, also not after DROP)
-//   schema    name, owner, comment
-//   table     schema, name, owner, comment, options: [text...], persistence,
+//   schema    name, owner, acl, comment
+//   table     schema, name, owner, acl, comment, options: [text...], persistence,
 //             columns: [{num, name, type, typmod, not_null, default, identity, generated, sequence, dropped, collation,
 //             comment}...], constraints: [{oid, name, type, columns: [num...], index, check, deferrable, deferred,
 //             not_validated, no_inherit, table, foreign_columns: [num...], on_update, on_delete, match, comment}...]
-//   view      schema, name, owner, comment, options, columns as above, query: the PostgreSQL text of the SELECT,
-//             reads: [{oid, columns: [num...], used: [num...]}...]
+//   view      schema, name, owner, acl, comment, options, columns as above, query: the PostgreSQL text of the
+//             SELECT, reads: [{oid, columns: [num...], used: [num...]}...]
 //   index     schema, name, owner, comment, options, table, method, unique, primary, constraint, predicate,
 //             keys: [{num, expression, type, descending, nulls_first, collation, opclass}...], include: [num...]
-//   sequence  schema, name, owner, comment, type, start, increment, min, max, cache, cycle, state, table,
-//             column
+//   sequence  schema, name, owner, acl, comment, type, start, increment, min, max, cache, cycle, state,
+//             table, column
+//
+// acl: [text...], items as sql/catalog/acl.hpp stores them; left out: the default of the kind, which for the
+// schemas that every database has lets everybody use them.
 //
 // Objects of SQLite are named by OID: table t<oid> with columns c<num>, index i<oid>. Columns of SQLite have
 // no affinity and the collation of their type (types::collation); a primary key of one column of type int2,
@@ -42,6 +45,7 @@
 
 #include "base/error.hpp"
 #include "base/ids.hpp"
+#include "sql/catalog/acl.hpp"
 
 struct sqlite3;
 
@@ -101,6 +105,7 @@ struct Relation {
   std::string name;
   char kind = 'r';  // pg_class.relkind: r table, v view
   Oid owner = kBootstrapRole;
+  ObjectAcl acl;
   char persistence = 'p';
   std::vector<Column> columns;  // by number, dropped ones included
   std::vector<Constraint> constraints;
@@ -151,6 +156,7 @@ struct Sequence {
   Oid schema = 0;
   std::string name;
   Oid owner = kBootstrapRole;
+  ObjectAcl acl;
   Oid type = 20;
   std::int64_t start = 1, increment = 1, min = 1, max = INT64_MAX, cache = 1;
   bool cycle = false;
@@ -167,8 +173,12 @@ struct Schema {
   Oid oid = 0;
   std::string name;
   Oid owner = kBootstrapRole;
+  ObjectAcl acl;
   std::string comment;
 };
+
+// What a schema begins with: those that every database has are everybody's to use, others have no list.
+[[nodiscard]] ObjectAcl default_schema_acl(Oid schema, Oid owner);
 
 // The built-in relations of pg_catalog and information_schema; constant after construction. An OID below
 // 16384 each.
@@ -261,6 +271,19 @@ class CatalogEdit {
   std::shared_ptr<Catalog> next_;
   std::set<Oid> changed_;
 };
+
+// Those of `wanted` that the role has on it. The built-in relations are everybody's to read.
+[[nodiscard]] Rights held_on(const Relation& relation, const Identity& who, Rights wanted);
+[[nodiscard]] Rights held_on(const Sequence& sequence, const Identity& who, Rights wanted);
+[[nodiscard]] Rights held_on(const Schema& schema, const Identity& who, Rights wanted);
+// "permission denied for <noun> <name>", 42501.
+[[nodiscard]] Error permission_denied(std::string_view noun, std::string_view name);
+[[nodiscard]] Error permission_denied(const Relation& relation);
+// 42501 unless the role may look names up in the schema; a null identity may do everything.
+[[nodiscard]] Status may_look_in(const Catalog& catalog, std::string_view schema, const Identity* who);
+// The part of a search path that the role may use; for others the schemas are not there.
+[[nodiscard]] std::vector<std::string> usable_path(const Catalog& catalog, std::span<const std::string> path,
+                                                   const Identity& who);
 
 // "t16384", "c3", "i16390".
 [[nodiscard]] std::string table_name(Oid table);

@@ -59,6 +59,19 @@ class Writer {
   Writer& texts(std::string_view name, const std::vector<std::string>& items) {
     return list(name, items, [this](const std::string& s) { quote(s); });
   }
+  // No list of rights is not the same as one without items.
+  Writer& acl(const ObjectAcl& acl) {
+    if (acl) {
+      begin("acl");
+      out_ += '[';
+      for (const AclItem& item : *acl) {
+        out_ += out_.back() == '[' ? "" : ",";
+        quote(stored_item(item));
+      }
+      out_ += ']';
+    }
+    return *this;
+  }
   void raw(std::string_view json) { out_ += json; }
   void present(std::string_view name, std::string_view value) {
     begin(name);
@@ -144,6 +157,20 @@ std::vector<std::string> texts_of(const Object& o, std::string_view name) {
   return out;
 }
 
+ObjectAcl acl_of(const Object& o) {
+  simdjson::dom::array items;
+  if (o["acl"].get(items) != simdjson::SUCCESS) {
+    return std::nullopt;
+  }
+  Acl acl;
+  for (const std::string& text : texts_of(o, "acl")) {
+    if (const auto item = item_from_stored(text)) {
+      acl.push_back(*item);
+    }
+  }
+  return acl;
+}
+
 std::string column_json(const Column& c) {
   Writer w;
   w.number("num", c.number).text("name", c.name).number("type", c.type).number("typmod", c.typmod, -1);
@@ -225,13 +252,13 @@ Result<T> read_object(Oid oid, std::string_view body, Read read) {
 
 std::string to_json(const Schema& s) {
   Writer w;
-  w.text("name", s.name).number("owner", s.owner, kBootstrapRole).text("comment", s.comment);
+  w.text("name", s.name).number("owner", s.owner, kBootstrapRole).acl(s.acl).text("comment", s.comment);
   return w.finish();
 }
 
 std::string to_json(const Relation& r) {
   Writer w;
-  w.number("schema", r.schema).text("name", r.name).number("owner", r.owner, kBootstrapRole);
+  w.number("schema", r.schema).text("name", r.name).number("owner", r.owner, kBootstrapRole).acl(r.acl);
   w.letter("persistence", r.persistence, 'p').texts("options", r.options).text("comment", r.comment);
   w.list("columns", r.columns, [&w](const Column& c) { w.raw(column_json(c)); });
   w.list("constraints", r.constraints, [&w](const Constraint& c) { w.raw(constraint_json(c)); });
@@ -269,6 +296,7 @@ std::string to_json(const Sequence& s) {
   w.number("schema", s.schema)
       .text("name", s.name)
       .number("owner", s.owner, kBootstrapRole)
+      .acl(s.acl)
       .number("type", s.type, 20);
   w.number("start", s.start, 1).number("increment", s.increment, 1).number("min", s.min, 1);
   w.number("max", s.max, INT64_MAX).number("cache", s.cache, 1).flag("cycle", s.cycle);
@@ -283,10 +311,15 @@ Result<Oid> state_from_json(std::string_view body) {
 
 Result<Schema> schema_from_json(Oid oid, std::string_view body) {
   return read_object<Schema>(oid, body, [&](const Object& o) {
-    return Schema{.oid = oid,
-                  .name = text_of(o, "name"),
-                  .owner = static_cast<Oid>(number_of(o, "owner", kBootstrapRole)),
-                  .comment = text_of(o, "comment")};
+    Schema s{.oid = oid,
+             .name = text_of(o, "name"),
+             .owner = static_cast<Oid>(number_of(o, "owner", kBootstrapRole)),
+             .acl = acl_of(o),
+             .comment = text_of(o, "comment")};
+    if (!s.acl) {
+      s.acl = default_schema_acl(oid, s.owner);
+    }
+    return s;
   });
 }
 
@@ -298,6 +331,7 @@ Result<Relation> relation_from_json(Oid oid, char kind, std::string_view body) {
     r.schema = oid_of(o, "schema");
     r.name = text_of(o, "name");
     r.owner = static_cast<Oid>(number_of(o, "owner", kBootstrapRole));
+    r.acl = acl_of(o);
     r.persistence = letter_of(o, "persistence", 'p');
     r.options = texts_of(o, "options");
     r.comment = text_of(o, "comment");
@@ -362,6 +396,7 @@ Result<Sequence> sequence_from_json(Oid oid, std::string_view body) {
     s.schema = oid_of(o, "schema");
     s.name = text_of(o, "name");
     s.owner = static_cast<Oid>(number_of(o, "owner", kBootstrapRole));
+    s.acl = acl_of(o);
     s.type = static_cast<Oid>(number_of(o, "type", 20));
     s.start = number_of(o, "start", 1);
     s.increment = number_of(o, "increment", 1);

@@ -275,8 +275,8 @@ Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending
                 referenced.name);
   }
   // What refers to a table keeps its rows from going, and tells which are there.
-  if (!context_.superuser && referenced.owner != context_.user) {
-    return fail(ErrorCode::kInsufficientPrivilege, "permission denied for table {}", referenced.name);
+  if (!itself && held_on(referenced, who(), right::kReferences) == 0) {
+    return std::unexpected(permission_denied(referenced));
   }
   std::string name(pg::text(node.conname));
   if (name.empty()) {

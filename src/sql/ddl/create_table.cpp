@@ -63,7 +63,15 @@ Result<std::optional<Relation>> DdlRun::new_table(const PgQuery__RangeVar& name,
   if (pg::text(name.relpersistence) == "t") {
     return fail(ErrorCode::kNotImplemented, "temporary tables are not implemented");
   }
-  BOP_LET(schema, schema_for_creation(name));
+  const auto in = schema_for_creation(name);
+  if (!in) {
+    Error why = in.error();
+    const bool placed = statement_->node->node_case == PG_QUERY__NODE__NODE_CREATE_STMT;
+    if (placed && why.code() == ErrorCode::kInsufficientPrivilege)
+      why.mut().position = position(name.location);
+    return std::unexpected(std::move(why));
+  }
+  const Schema* schema = *in;
   Relation table;
   table.schema = schema->oid;
   table.name = std::string(pg::text(name.relname));
@@ -331,7 +339,7 @@ Status DdlRun::add_sequence_column(const Relation& table, Column& column, char i
   Sequence sequence;
   sequence.oid = edit_.allocate_oid();
   sequence.schema = table.schema;
-  sequence.owner = context_.user;
+  sequence.owner = table.owner;
   sequence.name = free_name(table.schema, table.name, column.name, "seq", nullptr);
   sequence.type = type;
   sequence.owned_by_table = table.oid;
@@ -350,10 +358,7 @@ Status DdlRun::copy_like(Relation& table, const PgQuery__TableLikeClause& like, 
   const auto source = now().relation(found.oid);
   if (!source)
     return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a table or view", like.relation->relname);
-  if (!source->is_virtual() && !context_.superuser && source->owner != context_.user) {
-    return fail(ErrorCode::kInsufficientPrivilege, "permission denied for {}",
-                describe(source->kind, source->name));
-  }
+  if (held_on(*source, who(), right::kSelect) == 0) return std::unexpected(permission_denied(*source));
   constexpr std::uint32_t kComments = 1u << 0, kConstraints = 1u << 2, kDefaults = 1u << 3,
                           kIdentity = 1u << 5, kIndexes = 1u << 6;
   if ((like.options & (kIndexes | kIdentity)) != 0) {

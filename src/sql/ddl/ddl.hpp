@@ -42,12 +42,13 @@ struct DdlOutcome {
 };
 
 struct DdlContext {
-  BindContext bind;           // catalog, search path, codec
+  BindContext bind;           // catalog, search path, codec, and whose rights count
   Oid user = kBootstrapRole;  // owner of what is created
   std::string user_name = "bop";
-  bool superuser = true;
-  bool owns_database = true;  // owners of the database may create in it and in its schema public
-  bool in_block = false;      // inside BEGIN...COMMIT (CREATE INDEX CONCURRENTLY and the like refuse)
+  Oid session_user = kBootstrapRole;
+  bool creates_schemas = true;  // has CREATE on the database
+  bool owns_database = true;    // may do with its schema public what that one's owner may
+  bool in_block = false;        // inside BEGIN...COMMIT (CREATE INDEX CONCURRENTLY and the like refuse)
   FunctionContext* functions = nullptr;
   // A NOTICE or WARNING for the client, in order. `code` of the Error is its SQLSTATE where it has one.
   std::function<void(bool warning, const Error&)> notice;
@@ -60,7 +61,9 @@ struct DdlContext {
       before_rows;
   // 42501 unless the user may run the query; empty: everybody may.
   std::function<Status(const Plan&)> may_run;
-  // OID of a role name for OWNER TO; 42704 if there is none.
+  // What another role may do.
+  IdentityOf identity;
+  // OID of a role name; 42704 if there is none.
   std::function<Result<Oid>(const std::string&)> role;
 };
 

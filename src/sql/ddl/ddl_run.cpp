@@ -30,6 +30,7 @@ Result<DdlOutcome> DdlRun::execute() {
       case PG_QUERY__NODE__NODE_ALTER_OBJECT_SCHEMA_STMT: return set_schema(*node.alter_object_schema_stmt);
       case PG_QUERY__NODE__NODE_ALTER_OWNER_STMT: return set_owner(*node.alter_owner_stmt);
       case PG_QUERY__NODE__NODE_COMMENT_STMT: return comment(*node.comment_stmt);
+      case PG_QUERY__NODE__NODE_GRANT_STMT: return grant(*node.grant_stmt);
       case PG_QUERY__NODE__NODE_REINDEX_STMT: return reindex(*node.reindex_stmt);
       default: return fail(ErrorCode::kNotImplemented, "{} is not implemented", statement_->command);
     }

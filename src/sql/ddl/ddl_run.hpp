@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "sql/ddl/ddl.hpp"
+#include "sql/ddl/grant_request.hpp"
 #include "sql/stored_text.hpp"
 #include "sql/tree.hpp"
 
@@ -66,13 +67,19 @@ class DdlRun {
                                   std::string_view name) const;
   // The owner of a relation or sequence, with what belongs to it.
   [[nodiscard]] Status change_owner(const Catalog::Named& found, const PgQuery__RoleSpec& role);
-  // 42501 unless the user may make the role the owner of what is the user's.
-  [[nodiscard]] Status may_give(Oid to, const PgQuery__RoleSpec& role) const;
+  // 42501 unless the user may make the role the owner of what is the user's. `schema`: it stands in it, and
+  // the role has to have CREATE there; 0: in none.
+  [[nodiscard]] Status may_give(Oid to, const PgQuery__RoleSpec& role, Oid schema) const;
   [[nodiscard]] Status may_create_schemas() const;
   // The object of ALTER <type> ... with IF EXISTS; empty after the NOTICE that it is not there.
   [[nodiscard]] Result<Catalog::Named> find_altered(const PgQuery__RangeVar& name, bool missing_ok,
                                                     PgQuery__ObjectType type) const;
   [[nodiscard]] Status comment(const PgQuery__CommentStmt& comment);
+  // ---- GRANT and REVOKE (grant.cpp)
+  [[nodiscard]] Status grant(const PgQuery__GrantStmt& grant);
+  [[nodiscard]] Status grant_on(const GrantRequest& request, Oid relation, bool as_table);
+  [[nodiscard]] Status grant_on_schema(const GrantRequest& request, std::string_view name);
+  [[nodiscard]] Result<std::vector<Oid>> relations_of_schema(const Schema& schema, bool sequences) const;
 
   // ---- names (names.cpp)
   [[nodiscard]] const Catalog& now() const { return edit_.now(); }
@@ -114,8 +121,13 @@ class DdlRun {
   // As PostgreSQL tells an error in a DEFAULT or CHECK: ALTER TABLE does not say where.
   [[nodiscard]] Error in_expression(Error what) const;
   [[nodiscard]] Status check_name_free(Oid schema, std::string_view name) const;
-  // 42501 unless the user is a superuser or `owner`. `what` as "table t".
+  [[nodiscard]] const Identity& who() const;
+  [[nodiscard]] Status may_look_in(std::string_view schema) const {
+    return sql::may_look_in(now(), schema, &who());
+  }
+  // 42501 unless the user has the rights of `owner`. `what` as "table t".
   [[nodiscard]] Status must_own(Oid owner, std::string_view what) const;
+  [[nodiscard]] Oid schema_of(const Catalog::Named& object) const;
   // The same for a relation, index or sequence by its name in the catalog.
   [[nodiscard]] Status must_own(const Catalog::Named& object) const;
 

@@ -278,7 +278,10 @@ Status DdlRun::drop(const PgQuery__DropStmt& drop) {
     if (const auto relation = now().relation(found.oid); relation && relation->is_virtual()) {
       return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog", name);
     }
-    BOP_TRY(must_own(found));
+    // What stands in a schema is its owner's to drop, too.
+    if (const auto in = now().schema(schema_of(found)); in == nullptr || !who().has_rights_of(in->owner)) {
+      BOP_TRY(must_own(found));
+    }
     switch (kind->kind) {
       case 'r':
       case 'v': dropped.relations.insert(found.oid); break;
@@ -328,8 +331,8 @@ Status DdlRun::truncate(const PgQuery__TruncateStmt& truncate) {
     if (!relation || relation->kind != 'r' || relation->is_virtual()) {
       return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a table", item->range_var->relname);
     }
-    if (!must_own(found)) {
-      return fail(ErrorCode::kInsufficientPrivilege, "permission denied for table {}", relation->name);
+    if (held_on(*relation, who(), right::kTruncate) == 0) {
+      return std::unexpected(permission_denied(*relation));
     }
     tables.insert(found.oid);
   }
@@ -350,6 +353,9 @@ Status DdlRun::truncate(const PgQuery__TruncateStmt& truncate) {
         }
         notice(error(ErrorCode::kDependentObjectsStillExist, "truncate cascades to table \"{}\"",
                      reference.table->name));
+        if (held_on(*reference.table, who(), right::kTruncate) == 0) {
+          return std::unexpected(permission_denied(*reference.table));
+        }
         tables.insert(reference.table->oid);
         grew = true;
       }
@@ -365,6 +371,7 @@ Status DdlRun::truncate(const PgQuery__TruncateStmt& truncate) {
     if (truncate.restart_seqs == 0) continue;
     for (const auto& [sequence_oid, sequence] : now().sequences()) {
       if (sequence->owned_by_table != oid) continue;
+      BOP_TRY(must_own(sequence->owner, describe('S', sequence->name)));
       Sequence restarted = *sequence;
       restart_sequence(restarted, restarted.start, false);
       edit_.put(std::move(restarted));

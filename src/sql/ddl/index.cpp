@@ -141,6 +141,7 @@ Status DdlRun::create_index(const PgQuery__IndexStmt& create) {
                 table->name);
   }
   BOP_TRY(must_own(found));
+  BOP_TRY(may_create_in(*now().schema(table->schema)));
   BOP_TRY(check_method(create));
   if (pg::text(create.access_method) == "hash") {
     notice(error(ErrorCode::kNotImplemented, "access method \"hash\" is accepted; the index is a btree"));
@@ -269,7 +270,7 @@ Status DdlRun::reindex(const PgQuery__ReindexStmt& reindex) {
     if (!name.empty() && name != context_.bind.database) {
       return fail(ErrorCode::kNotImplemented, "can only reindex the currently open database");
     }
-    if (!context_.superuser && !context_.owns_database) {
+    if (!context_.owns_database) {
       return fail(ErrorCode::kInsufficientPrivilege, "must be owner of database {}", context_.bind.database);
     }
     for (const auto& [oid, index] : now().indexes()) indexes.push_back(oid);

@@ -37,15 +37,14 @@ std::string object_name(std::string_view first, std::string_view second, std::st
 }  // namespace
 
 Result<const Schema*> DdlRun::may_create_in(const Schema& schema) const {
-  const bool allowed = context_.superuser || schema.owner == context_.user ||
-                       (schema.oid == kPublicSchema && context_.owns_database);
-  if (allowed) return &schema;
-  return fail(ErrorCode::kInsufficientPrivilege, "permission denied for schema {}", schema.name);
+  if (held_on(schema, who(), right::kCreate) != 0) return &schema;
+  if (schema.oid == kPublicSchema && context_.owns_database) return &schema;
+  return std::unexpected(permission_denied("schema", schema.name));
 }
 
 Status DdlRun::may_create_schemas() const {
-  if (context_.superuser || context_.owns_database) return {};
-  return fail(ErrorCode::kInsufficientPrivilege, "permission denied for database {}", context_.bind.database);
+  if (context_.creates_schemas) return {};
+  return std::unexpected(permission_denied("database", context_.bind.database));
 }
 
 Result<const Schema*> DdlRun::schema_for_creation(std::string_view name) const {
@@ -101,8 +100,13 @@ Result<std::string> DdlRun::collation_of(pg::NodeList name, Oid type, int locati
   return collation;
 }
 
+const Identity& DdlRun::who() const {
+  static const Identity kEverything;
+  return context_.bind.who ? *context_.bind.who : kEverything;
+}
+
 Status DdlRun::must_own(Oid owner, std::string_view what) const {
-  if (context_.superuser || owner == context_.user) return {};
+  if (who().has_rights_of(owner)) return {};
   return fail(ErrorCode::kInsufficientPrivilege, "must be owner of {}", what);
 }
 
@@ -117,6 +121,13 @@ Status DdlRun::must_own(const Catalog::Named& object) const {
   return {};
 }
 
+Oid DdlRun::schema_of(const Catalog::Named& object) const {
+  if (const auto relation = now().relation(object.oid)) return relation->schema;
+  if (const auto index = now().index(object.oid)) return index->schema;
+  const auto sequence = now().sequence(object.oid);
+  return sequence ? sequence->schema : 0;
+}
+
 Result<Catalog::Named> DdlRun::find_relation(const PgQuery__RangeVar& name, bool missing_ok) const {
   const std::string_view schema = pg::text(name.schemaname);
   const std::string_view relation = pg::text(name.relname);
@@ -124,6 +135,7 @@ Result<Catalog::Named> DdlRun::find_relation(const PgQuery__RangeVar& name, bool
   if (!schema.empty() && now().schema(schema) == nullptr && !missing_ok) {
     return std::unexpected(error(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist", schema));
   }
+  BOP_TRY(may_look_in(schema));
   const Catalog::Named found = now().find(context_.bind.search_path, schema, relation);
   if (!found && !missing_ok) {
     const std::string shown = schema.empty() ? std::string(relation) : fmt::format("{}.{}", schema, relation);
@@ -174,6 +186,7 @@ Result<Catalog::Named> DdlRun::find_qualified(pg::NodeList names, std::string& s
   name = std::string(pg::last_name(names));
   schema = names.size() > 1 ? std::string(pg::string_of(names[names.size() - 2])) : std::string();
   if (names.size() > 2) BOP_TRY(check_database(pg::string_of(names[0]), schema, name));
+  BOP_TRY(may_look_in(schema));
   return now().find(context_.bind.search_path, schema, name);
 }
 
@@ -256,8 +269,8 @@ Status DdlRun::check_name_free(Oid schema, std::string_view name) const {
 
 Result<Oid> DdlRun::role_oid(const PgQuery__RoleSpec& role) const {
   switch (role.roletype) {
+    case PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_SESSION_USER: return context_.session_user;
     case PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_CURRENT_USER:
-    case PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_SESSION_USER:
     case PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_CURRENT_ROLE: return context_.user;
     case PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_PUBLIC:
       return fail(ErrorCode::kUndefinedObject, "role \"public\" does not exist");

@@ -64,6 +64,7 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
       BOP_LET(found, find_altered(*rename.relation, rename.missing_ok != 0, type));
       if (!found) return {};
       BOP_TRY(must_own(found));
+      BOP_TRY(may_create_in(*now().schema(schema_of(found))));
       if (const auto relation = now().relation(found.oid)) {
         BOP_TRY(check_name_free(relation->schema, to));
         BOP_TRY(rename_in_views(found.oid, {.schema = now().schema(relation->schema)->name, .name = to}));
@@ -207,17 +208,22 @@ Status DdlRun::set_schema(const PgQuery__AlterObjectSchemaStmt& alter) {
   return {};
 }
 
-// Roles have no members, so nobody but a superuser makes another role an owner.
-Status DdlRun::may_give(Oid to, const PgQuery__RoleSpec& role) const {
-  if (context_.superuser || to == context_.user) return {};
-  return fail(ErrorCode::kInsufficientPrivilege, "must be member of role \"{}\"", pg::text(role.rolename));
+Status DdlRun::may_give(Oid to, const PgQuery__RoleSpec& role, Oid schema) const {
+  if (who().superuser) return {};
+  if (!who().is_member_of(to)) {
+    return fail(ErrorCode::kInsufficientPrivilege, "must be member of role \"{}\"", pg::text(role.rolename));
+  }
+  const Schema* in = now().schema(schema);
+  if (in == nullptr || held_on(*in, context_.identity(to), right::kCreate) != 0) return {};
+  return std::unexpected(permission_denied("schema", in->name));
 }
 
 Status DdlRun::change_owner(const Catalog::Named& found, const PgQuery__RoleSpec& role) {
   BOP_LET(owner, role_oid(role));
   if (const auto relation = now().relation(found.oid)) {
-    if (relation->owner != owner) BOP_TRY(may_give(owner, role));
+    if (relation->owner != owner) BOP_TRY(may_give(owner, role, relation->schema));
     Relation changed = *relation;
+    if (changed.acl) changed.acl = with_owner(*changed.acl, changed.owner, owner);
     changed.owner = owner;
     edit_.put(std::move(changed));
     for (const auto& index : now().indexes_of(found.oid)) {
@@ -230,6 +236,7 @@ Status DdlRun::change_owner(const Catalog::Named& found, const PgQuery__RoleSpec
       if (sequence->owned_by_table == found.oid) owned.push_back(*sequence);
     }
     for (Sequence& sequence : owned) {
+      if (sequence.acl) sequence.acl = with_owner(*sequence.acl, sequence.owner, owner);
       sequence.owner = owner;
       edit_.put(std::move(sequence));
     }
@@ -242,8 +249,9 @@ Status DdlRun::change_owner(const Catalog::Named& found, const PgQuery__RoleSpec
               .detail(
                   fmt::format("Sequence \"{}\" is linked to table \"{}\".", sequence->name, table->name)));
     }
-    if (sequence->owner != owner) BOP_TRY(may_give(owner, role));
+    if (sequence->owner != owner) BOP_TRY(may_give(owner, role, sequence->schema));
     Sequence changed = *sequence;
+    if (changed.acl) changed.acl = with_owner(*changed.acl, changed.owner, owner);
     changed.owner = owner;
     edit_.put(std::move(changed));
     return {};
@@ -267,10 +275,11 @@ Status DdlRun::set_owner(const PgQuery__AlterOwnerStmt& alter) {
   BOP_TRY(must_own(schema->owner, describe('n', schema->name)));
   BOP_LET(owner, role_oid(*alter.newowner));
   if (schema->owner != owner) {
-    BOP_TRY(may_give(owner, *alter.newowner));
+    BOP_TRY(may_give(owner, *alter.newowner, 0));
     BOP_TRY(may_create_schemas());
   }
   Schema changed = *schema;
+  if (changed.acl) changed.acl = with_owner(*changed.acl, changed.owner, owner);
   changed.owner = owner;
   edit_.put(std::move(changed));
   return {};

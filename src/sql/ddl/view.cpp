@@ -42,6 +42,7 @@ Status DdlRun::create_view(const PgQuery__ViewStmt& create) {
     const auto old = now().relation(existing.oid);
     if (create.replace == 0)
       return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", view.name);
+    BOP_TRY(must_own(existing));
     if (!old || old->kind != 'v') return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a view", view.name);
     if (view.columns.size() < old->columns.size()) {
       return fail(ErrorCode::kInvalidTableDefinition, "cannot drop columns from view");
@@ -66,6 +67,7 @@ Status DdlRun::create_view(const PgQuery__ViewStmt& create) {
     }
     view.oid = old->oid;
     view.owner = old->owner;
+    view.acl = old->acl;
     view.comment = old->comment;
   } else {
     view.oid = edit_.allocate_oid();
@@ -90,7 +92,7 @@ Status DdlRun::create_schema(const PgQuery__CreateSchemaStmt& create) {
     }
   }
   BOP_TRY(may_create_schemas());
-  if (create.authrole != nullptr) BOP_TRY(may_give(schema.owner, *create.authrole));
+  if (create.authrole != nullptr) BOP_TRY(may_give(schema.owner, *create.authrole, 0));
   if (schema.name.starts_with("pg_")) {
     return std::unexpected(error(ErrorCode::kReservedName, "unacceptable schema name \"{}\"", schema.name)
                                .detail("The prefix \"pg_\" is reserved for system schemas."));

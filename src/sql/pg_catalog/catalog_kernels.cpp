@@ -215,6 +215,9 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
   }
   if (name == "to_regclass") {
     const auto found = resolve(types::kRegclass, args[0].bytes);
+    if (!found && found.error().code() == ErrorCode::kInsufficientPrivilege) {
+      return std::unexpected(found.error());
+    }
     return found ? OwnedValue::of_int(*found) : OwnedValue::null();
   }
   if (name == "to_regtype") {
@@ -242,6 +245,7 @@ Result<Oid> CatalogKernels::resolve(Oid kind, std::string_view name) const {
   const Catalog& catalog = *session_.catalog;
   if (kind == types::kRegclass) {
     const std::string schema = parts.size() > 1 ? parts[parts.size() - 2] : std::string();
+    BOP_TRY(may_look_in(catalog, schema, session_.who.get()));
     const auto found = catalog.find(session_.search_path, schema, parts.back());
     if (found) return found.oid;
     std::string shown = parts.back();

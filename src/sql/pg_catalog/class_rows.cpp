@@ -10,6 +10,7 @@ namespace {
 void namespaces(const CatalogSession& session, RowSet& rows) {
   for (const auto& [oid, schema] : session.catalog->schemas()) {
     rows.row().set("oid", oid).set("nspname", schema->name).set("nspowner", schema->owner);
+    set_acl(session, rows, "nspacl", schema->acl);
   }
 }
 
@@ -51,6 +52,7 @@ void classes(const CatalogSession& session, RowSet& rows) {
     rows.set("relhasindex", !session.catalog->indexes_of(oid).empty())
         .set("relhasrules", relation->kind == 'v');
     if (!relation->options.empty()) rows.set("reloptions", options_array(relation->options));
+    set_acl(session, rows, "relacl", relation->acl);
   }
   for (const auto& [oid, index] : session.catalog->indexes()) {
     class_row(rows, oid, index->name, index->schema, index->owner, 'i',
@@ -59,6 +61,7 @@ void classes(const CatalogSession& session, RowSet& rows) {
   }
   for (const auto& [oid, sequence] : session.catalog->sequences()) {
     class_row(rows, oid, sequence->name, sequence->schema, sequence->owner, 'S', 3);
+    set_acl(session, rows, "relacl", sequence->acl);
   }
 }
 

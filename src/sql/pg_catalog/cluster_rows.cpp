@@ -39,10 +39,9 @@ void users(const CatalogSession& session, RowSet& rows) {
 
 void members(const CatalogSession& session, RowSet& rows) {
   if (session.cluster == nullptr) return;
-  for (const auto& role : session.cluster->roles()) {
-    for (const Oid group : role.member_of) {
-      rows.row().set("roleid", group).set("member", role.oid).set("grantor", kBootstrapRole);
-    }
+  for (const auto& one : session.cluster->members()) {
+    rows.row().set("roleid", one.role).set("member", one.member).set("grantor", one.grantor);
+    rows.set("admin_option", one.admin);
   }
 }
 
@@ -53,6 +52,7 @@ void databases(const CatalogSession& session, RowSet& rows) {
     rows.set("encoding", 6).set("datlocprovider", 'c').set("datistemplate", database.is_template);
     rows.set("datallowconn", database.allow_connections).set("datconnlimit", database.connection_limit);
     rows.set("dattablespace", Oid{1663}).set("datcollate", "C").set("datctype", "C");
+    set_acl(session, rows, "datacl", database.acl);
   }
 }
 
@@ -72,9 +72,7 @@ constexpr std::string_view kNotForYou = "<insufficient privilege>";
 
 // Whether the session may know what others of any role do.
 bool sees_all(const CatalogSession& session) {
-  const auto roles = session.cluster->roles();
-  return std::ranges::any_of(
-      roles, [&](const auto& role) { return role.oid == session.user_oid && role.superuser; });
+  return !session.who || session.who->superuser;
 }
 
 void activity(const CatalogSession& session, RowSet& rows) {
@@ -85,7 +83,7 @@ void activity(const CatalogSession& session, RowSet& rows) {
     rows.set("usesysid", one.user)
         .set("usename", one.user_name)
         .set("application_name", one.application_name);
-    if (!all && one.user != session.user_oid) {
+    if (!all && !session.who->has_rights_of(one.user)) {
       rows.set("query", kNotForYou);
       continue;
     }

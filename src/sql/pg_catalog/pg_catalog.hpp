@@ -39,7 +39,10 @@ class ClusterView {
     bool superuser, inherit, createrole, createdb, login;
     std::int64_t connection_limit;
     std::optional<std::int64_t> valid_until;  // microseconds since 2000-01-01
-    std::vector<Oid> member_of;
+  };
+  struct MemberRow {
+    Oid role, member, grantor;
+    bool admin;
   };
   struct DatabaseRow {
     Oid oid;
@@ -48,6 +51,7 @@ class ClusterView {
     bool is_template, allow_connections;
     std::int64_t connection_limit;
     std::int64_t size_bytes;
+    ObjectAcl acl;
   };
   struct SettingRow {
     std::string name, value, unit, category, meaning, context, kind, minimum, maximum, boot_value,
@@ -71,6 +75,9 @@ class ClusterView {
   };
   virtual ~ClusterView() = default;
   [[nodiscard]] virtual std::vector<RoleRow> roles() const = 0;
+  [[nodiscard]] virtual std::vector<MemberRow> members() const = 0;
+  [[nodiscard]] virtual Identity identity(Oid role) const = 0;
+  [[nodiscard]] virtual std::optional<std::string> role_name(Oid role) const = 0;
   [[nodiscard]] virtual std::vector<DatabaseRow> databases() const = 0;
   [[nodiscard]] virtual std::vector<SettingRow> settings() const = 0;
   [[nodiscard]] virtual std::vector<ActivityRow> activity() const = 0;
@@ -87,6 +94,7 @@ struct CatalogSession {
   std::string database_name;
   Oid user_oid = kBootstrapRole;
   std::string user_name;
+  std::shared_ptr<const Identity> who;  // the same user; null: may do everything
   const ClusterView* cluster = nullptr;
   sqlite3* connection = nullptr;  // of the running statement, for sizes and row counts
   Csn snapshot;                   // of the running statement

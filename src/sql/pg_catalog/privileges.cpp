@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 
+#include "sql/pg_catalog/relation_table.hpp"
 #include "sql/types/types.hpp"
 
 namespace bop::sql {
@@ -64,9 +64,9 @@ Result<std::vector<Privilege>> parse_privileges(std::string_view list, Words kno
 
 class Roles {
  public:
-  explicit Roles(const CatalogSession& session) {
-    if (session.cluster != nullptr) {
-      rows_ = session.cluster->roles();
+  explicit Roles(const CatalogSession& session) : cluster_(session.cluster) {
+    if (cluster_ != nullptr) {
+      rows_ = cluster_->roles();
     }
   }
 
@@ -76,7 +76,7 @@ class Roles {
       return static_cast<Oid>(role.integer);
     }
     if (or_public && role.bytes == "public") {
-      return Oid{0};
+      return kPublic;
     }
     const auto found = std::ranges::find(rows_, role.bytes, &RoleRow::name);
     if (found == rows_.end()) {
@@ -84,66 +84,45 @@ class Roles {
     }
     return found->oid;
   }
-  [[nodiscard]] bool superuser(Oid role) const {
-    const auto found = std::ranges::find(rows_, role, &RoleRow::oid);
-    return found != rows_.end() && found->superuser;
-  }
-  // Whether `member` is `role` or a member of it by any way; `inherits`: by roles that inherit only.
-  [[nodiscard]] bool member(Oid member, Oid role, bool inherits) const {
-    std::set<Oid> seen;
-    std::vector<Oid> open{member};
-    while (!open.empty()) {
-      const Oid now = open.back();
-      open.pop_back();
-      if (now == role) {
-        return true;
-      }
-      const auto row = std::ranges::find(rows_, now, &RoleRow::oid);
-      if (!seen.insert(now).second || row == rows_.end() || (inherits && !row->inherit)) {
-        continue;
-      }
-      open.insert(open.end(), row->member_of.begin(), row->member_of.end());
+  [[nodiscard]] Identity identity(Oid role) const {
+    if (role == kPublic) {
+      return {.role = kPublic, .superuser = false, .rights_of = {}, .member_of = {}};
     }
-    return false;
+    return cluster_ == nullptr ? Identity{.role = role, .rights_of = {}, .member_of = {}}
+                               : cluster_->identity(role);
+  }
+  // Whether the role may give `of` to others.
+  [[nodiscard]] bool admin(const Identity& who, Oid of) const {
+    if (who.superuser || cluster_ == nullptr) {
+      return true;
+    }
+    return std::ranges::any_of(cluster_->members(), [&](const ClusterView::MemberRow& one) {
+      return one.role == of && one.admin && who.is_member_of(one.member);
+    });
   }
 
  private:
+  const ClusterView* cluster_;
   std::vector<RoleRow> rows_;
 };
-
-// What an object is to a role: its own, or everybody's for `open` words.
-struct Standing {
-  bool owned = false;
-  std::vector<std::string_view> open;
-};
-
-bool allowed(const Standing& standing, const std::vector<Privilege>& wanted) {
-  return std::ranges::any_of(wanted, [&](const Privilege& p) {
-    if (p.word == "RULE") {
-      return false;  // a word of the past
-    }
-    return standing.owned ||
-           (!p.with_option && std::ranges::find(standing.open, p.word) != standing.open.end());
-  });
-}
 
 struct Object {
   std::string name;
   Oid owner = 0;
   char kind = 0;
-  bool built_in = false;
-  std::shared_ptr<const Relation> relation;
+  ObjectAcl acl = std::nullopt;
+  std::shared_ptr<const Relation> relation = nullptr;
 };
 
 std::optional<Object> relation_object(const Catalog& catalog, Oid oid) {
   if (const auto relation = catalog.relation(oid)) {
-    return Object{relation->name, relation->owner, relation->kind, relation->is_virtual(), relation};
+    return Object{relation->name, relation->owner, relation->kind, relation->acl, relation};
   }
   if (const auto index = catalog.index(oid)) {
     return Object{.name = index->name, .owner = index->owner, .kind = 'i'};
   }
   if (const auto sequence = catalog.sequence(oid)) {
-    return Object{.name = sequence->name, .owner = sequence->owner, .kind = 'S'};
+    return Object{.name = sequence->name, .owner = sequence->owner, .kind = 'S', .acl = sequence->acl};
   }
   return std::nullopt;
 }
@@ -154,7 +133,18 @@ struct Question {
   const Roles& roles;
   Oid role = 0;
 
-  [[nodiscard]] bool owns(Oid owner) const { return role != 0 && (owner == role || roles.superuser(role)); }
+  // Any of the privileges is enough.
+  [[nodiscard]] OwnedValue answer(const ObjectAcl& acl, AclKind kind, Oid owner,
+                                  const std::vector<Privilege>& wanted) const {
+    const Identity who = roles.identity(role);
+    return OwnedValue::of_bool(std::ranges::any_of(wanted, [&](const Privilege& p) {
+      const Rights one = right_named(p.word);  // none for RULE, a word of the past
+      if (one == 0) {
+        return false;
+      }
+      return (p.with_option ? held_options(acl, owner, who, one) : held(acl, kind, owner, who, one)) != 0;
+    }));
+  }
 
   [[nodiscard]] Result<OwnedValue> relation(std::string_view kind, std::span<const Value> args) const {
     const bool of_column = kind == "column";
@@ -194,11 +184,13 @@ struct Question {
     if (!object || !column_known) {
       return OwnedValue::null();
     }
-    Standing standing{.owned = owns(object->owner)};
-    if (object->built_in) {
-      standing.open = {"SELECT"};
+    ObjectAcl acl = object->acl;
+    if (object->relation != nullptr && object->relation->is_virtual()) {
+      acl = default_acl(AclKind::kTable, object->owner);
+      acl->push_back({.grantee = kPublic, .grantor = object->owner, .rights = right::kSelect});
     }
-    return OwnedValue::of_bool(allowed(standing, wanted));
+    const AclKind acl_kind = object->kind == 'S' ? AclKind::kSequence : AclKind::kTable;
+    return answer(acl, acl_kind, object->owner, wanted);
   }
 
   [[nodiscard]] Result<OwnedValue> schema(std::span<const Value> args) const {
@@ -212,15 +204,15 @@ struct Question {
     if (schema == nullptr) {
       return OwnedValue::null();
     }
-    Standing standing{.owned = owns(schema->owner)};
-    if (schema->oid == kPublicSchema || schema->oid == kPgCatalogSchema ||
-        schema->oid == kInformationSchema) {
-      standing.open.emplace_back("USAGE");
+    ObjectAcl acl = schema->acl;
+    if (schema->oid == kPublicSchema && role != kPublic &&
+        roles.identity(role).has_rights_of(database_owner(session.database_oid))) {
+      acl->push_back({.grantee = role,
+                      .grantor = schema->owner,
+                      .rights = right::kOfSchema,
+                      .options = right::kOfSchema});
     }
-    if (schema->oid == kPublicSchema && role != 0 && database_owner(session.database_oid) == role) {
-      standing.open.emplace_back("CREATE");
-    }
-    return OwnedValue::of_bool(allowed(standing, wanted));
+    return answer(acl, AclKind::kSchema, schema->owner, wanted);
   }
 
   [[nodiscard]] Oid database_owner(Oid database) const {
@@ -231,16 +223,18 @@ struct Question {
         }
       }
     }
-    return 0;
+    return kBootstrapRole;
   }
 
   [[nodiscard]] Result<OwnedValue> database(std::span<const Value> args) const {
     const bool by_name = args[0].kind == Value::Kind::kText;
     std::optional<Oid> owner;
+    ObjectAcl acl;
     if (session.cluster != nullptr) {
       for (const auto& row : session.cluster->databases()) {
         if (by_name ? row.name == args[0].bytes : row.oid == static_cast<Oid>(args[0].integer)) {
           owner = row.owner;
+          acl = row.acl;
         }
       }
     }
@@ -251,8 +245,7 @@ struct Question {
     if (!owner) {
       return OwnedValue::null();
     }
-    return OwnedValue::of_bool(
-        allowed({.owned = owns(*owner), .open = {"CONNECT", "TEMPORARY", "TEMP"}}, wanted));
+    return answer(acl, AclKind::kDatabase, *owner, wanted);
   }
 
   // Functions and types: built in, everybody's to use.
@@ -268,26 +261,34 @@ struct Question {
     if (!known) {
       return OwnedValue::null();
     }
-    return OwnedValue::of_bool(allowed({.owned = owns(kBootstrapRole), .open = {words[0]}}, wanted));
+    const bool owned = role != kPublic && roles.identity(role).has_rights_of(kBootstrapRole);
+    return OwnedValue::of_bool(
+        std::ranges::any_of(wanted, [&](const Privilege& p) { return owned || !p.with_option; }));
   }
 
   [[nodiscard]] Result<OwnedValue> membership(std::span<const Value> args) const {
     BOP_LET(of, roles.find(args[0], false));
     BOP_LET(wanted, parse_privileges(args.back().bytes, kRoleWords, true));
-    const bool yes = std::ranges::any_of(wanted, [&](const Privilege& p) {
-      if (roles.superuser(role)) {
-        return true;
-      }
-      if (p.with_option) {  // nobody but superusers can give a role to others
-        return role == of && role == session.user_oid;
-      }
-      return roles.member(role, of, p.word == "USAGE");
-    });
-    return OwnedValue::of_bool(yes);
+    const Identity who = roles.identity(role);
+    return OwnedValue::of_bool(std::ranges::any_of(wanted, [&](const Privilege& p) {
+      return p.with_option       ? roles.admin(who, of)
+             : p.word == "USAGE" ? who.has_rights_of(of)
+                                 : who.is_member_of(of);
+    }));
   }
 };
 
 }  // namespace
+
+void set_acl(const CatalogSession& session, RowSet& rows, std::string_view column, const ObjectAcl& acl) {
+  if (!acl) {
+    return;
+  }
+  rows.set(column, acl_text(*acl, [&](Oid role) {
+             const auto name = session.cluster == nullptr ? std::nullopt : session.cluster->role_name(role);
+             return name ? *name : std::to_string(role);
+           }));
+}
 
 Result<OwnedValue> has_privilege(const CatalogSession& session, const ObjectNames& names,
                                  std::string_view name, std::span<const Value> args) {

@@ -1,8 +1,7 @@
 // has_table_privilege and its siblings, pg_has_role: what a role may do, as this node enforces it.
 //
-// There are no grants. A relation is its owner's and superusers', a built-in one is everybody's to read; a
-// schema, a database, a function and a type are everybody's to use, and schemas are their owner's to create
-// in (public: the database's owner too). Being a member of a role gives none of its rights.
+// From the lists of rights (sql/catalog/acl.hpp). A built-in relation is everybody's to read, functions and
+// types are everybody's to use; the schema public is the database owner's as well as its owner's.
 #pragma once
 
 #include <span>

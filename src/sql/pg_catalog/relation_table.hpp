@@ -64,11 +64,16 @@ struct MakerInfo {
 
 // Makers by relation name ("pg_class", "information_schema.tables"); a relation without one is empty.
 [[nodiscard]] const std::map<std::string_view, MakerInfo>& row_makers();
+// The text of a list of rights; a role that is not there is shown by its OID, an object without a list has
+// NULL. (Roles keep their names, and stay while a list mentions them: rows may be kept with the catalog.)
+void set_acl(const CatalogSession& session, RowSet& rows, std::string_view column, const ObjectAcl& acl);
+
 // One a file of makers.
 void add_class_makers(std::map<std::string_view, MakerInfo>& makers);
 void add_type_makers(std::map<std::string_view, MakerInfo>& makers);
 void add_constraint_makers(std::map<std::string_view, MakerInfo>& makers);
 void add_cluster_makers(std::map<std::string_view, MakerInfo>& makers);
+void add_privilege_makers(std::map<std::string_view, MakerInfo>& makers);
 void add_information_schema_makers(std::map<std::string_view, MakerInfo>& makers);
 
 }  // namespace bop::sql
