@@ -264,9 +264,11 @@ std::unique_ptr<Run> PgSession::run_of_shape(std::string_view text) {
   if (literal_plans_ == LiteralMode::kOff || failed_) return nullptr;
   auto shape = shape_of(text);
   if (!shape) return nullptr;
+  freshen_user();
   std::string key = shape->text;
   for (const Literal& literal : shape->literals) key += fmt::format("\n{}", literal.type);
   key += fmt::format("\n{}", database_->id().value);
+  key += fmt::format("\n{}", who_->role);  // who may use which schema
   for (const std::string& schema : path_) key += "\n" + schema;
   // Whoever may not look into a schema finds other names, or none.
   freshen_user();

@@ -80,7 +80,7 @@ def run_file(server, path, tests, options):
     answers = {}
     area = os.path.splitext(os.path.basename(path))[0]
     for protocol in options.protocols:
-        database, schema = make_room(server, f"slt_{area}_{protocol}", options.isolate)
+        database, schema = make_room(server, f"slt_{area}_{wire_protocol(protocol)}", options.isolate)
         session = Session(server, database, schema, options.timeout)
         for test in tests:
             if wire_protocol(protocol) in test.protocols():
