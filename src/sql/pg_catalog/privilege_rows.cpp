@@ -14,13 +14,13 @@ void grants(const CatalogSession& session, RowSet& rows, bool of_public) {
   };
   for (const auto& [oid, relation] : session.catalog->relations()) {
     const Schema* schema = session.catalog->schema(relation->schema);
-    for (const AclItem& item : relation->acl ? *relation->acl : default_acl(AclKind::kTable, relation->owner)) {
+    for (const AclItem& item :
+         relation->acl ? *relation->acl : default_acl(AclKind::kTable, relation->owner)) {
       const bool everybodys = item.grantee == kPublic;
-      const bool shown = who.has_rights_of(item.grantor) ||
-                         (everybodys ? of_public : who.has_rights_of(item.grantee));
+      const bool shown =
+          who.has_rights_of(item.grantor) || (everybodys ? of_public : who.has_rights_of(item.grantee));
       if (!shown) continue;
-      const bool owns =
-          !everybodys && session.cluster->identity(item.grantee).has_rights_of(relation->owner);
+      const bool owns = !everybodys && session.cluster->identity(item.grantee).has_rights_of(relation->owner);
       for (Rights bit = 1; bit != 0 && bit <= right::kTrigger; bit = static_cast<Rights>(bit << 1)) {
         if ((item.rights & bit) == 0) continue;
         rows.row().set("grantor", name(item.grantor)).set("grantee", name(item.grantee));
