@@ -246,8 +246,18 @@ std::optional<LiteralPlans::Entry> LiteralPlans::find(const std::string& key) {
   return std::nullopt;
 }
 
-void LiteralPlans::keep(const std::string& key, Entry entry) {
+void LiteralPlans::keep(const std::string& key, DatabaseId database, Entry entry) {
+  entry.database = database;
   const std::lock_guard lock(mutex_);
+  if (entry.plan &&
+      std::exchange(newest_[database.value], entry.plan->catalog.get()) != entry.plan->catalog.get()) {
+    const auto outdated = [&](const auto& known) {
+      return known.second.plan && known.second.database == database &&
+             known.second.plan->catalog != entry.plan->catalog;
+    };
+    std::erase_if(young_, outdated);
+    std::erase_if(old_, outdated);
+  }
   keep_locked(key, std::move(entry));
 }
 
@@ -289,7 +299,7 @@ std::unique_ptr<Run> PgSession::run_of_shape(std::string_view text) {
     if (shaped && same_columns(*shaped, *usual) && may_be_parameters(*shape, *shaped)) {
       entry = {LiteralPlans::State::kPlanned, std::move(shaped)};
     }
-    node_.literal_plans().keep(key, entry);
+    node_.literal_plans().keep(key, database_->id(), entry);
     if (entry.state == LiteralPlans::State::kUseless) return nullptr;
     known = std::move(entry);
   }

@@ -50,10 +50,12 @@ class LiteralPlans {
   struct Entry {
     State state = State::kSeen;
     sql::PlanPtr plan;
+    DatabaseId database{};
   };
   // What is known of a shape; it is seen from now on. `key`: all that the plan depends on.
   [[nodiscard]] std::optional<Entry> find(const std::string& key);
-  void keep(const std::string& key, Entry entry);
+  // Plans of older catalogs of the database are forgotten, and the catalogs with them.
+  void keep(const std::string& key, DatabaseId database, Entry entry);
 
  private:
   using Generation = std::unordered_map<std::string, Entry>;
@@ -61,6 +63,7 @@ class LiteralPlans {
 
   std::mutex mutex_;
   Generation young_, old_;
+  std::unordered_map<std::uint32_t, const sql::Catalog*> newest_;  // by database
 };
 
 }  // namespace bop::session

@@ -124,12 +124,32 @@ TEST(LiteralPlans, AreSeenThenKeptAndForgottenInTheEnd) {
   EXPECT_FALSE(plans.find("a").has_value());
   ASSERT_TRUE(plans.find("a").has_value());
   EXPECT_EQ(plans.find("a")->state, LiteralPlans::State::kSeen);
-  plans.keep("a", {LiteralPlans::State::kUseless, nullptr});
+  plans.keep("a", DatabaseId(5), {LiteralPlans::State::kUseless, nullptr});
   for (std::size_t i = 0; i < LiteralPlans::kEntries; ++i) (void)plans.find("x" + std::to_string(i));
   ASSERT_TRUE(plans.find("a").has_value()) << "old, but asked for";
   EXPECT_EQ(plans.find("a")->state, LiteralPlans::State::kUseless);
   for (std::size_t i = 0; i < 3 * LiteralPlans::kEntries; ++i) (void)plans.find("y" + std::to_string(i));
   EXPECT_FALSE(plans.find("a").has_value());
+}
+
+TEST(LiteralPlans, ANewCatalogTakesThePlansOfTheOldOneWithIt) {
+  LiteralPlans plans;
+  const auto plan_over = [](const std::shared_ptr<const sql::Catalog>& catalog) {
+    auto plan = std::make_shared<sql::Plan>();
+    plan->catalog = catalog;
+    return LiteralPlans::Entry{LiteralPlans::State::kPlanned, std::move(plan)};
+  };
+  auto old = std::make_shared<const sql::Catalog>();
+  const std::weak_ptr<const sql::Catalog> watched = old;
+  plans.keep("a", DatabaseId(5), plan_over(old));
+  plans.keep("b", DatabaseId(5), plan_over(old));
+  plans.keep("of another", DatabaseId(6), plan_over(std::make_shared<const sql::Catalog>()));
+  old.reset();
+  EXPECT_FALSE(watched.expired());
+  plans.keep("c", DatabaseId(5), plan_over(std::make_shared<const sql::Catalog>()));
+  EXPECT_TRUE(watched.expired());
+  EXPECT_FALSE(plans.find("a").has_value());
+  EXPECT_EQ(plans.find("of another")->state, LiteralPlans::State::kPlanned);
 }
 
 }  // namespace
