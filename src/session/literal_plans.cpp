@@ -278,10 +278,8 @@ std::unique_ptr<Run> PgSession::run_of_shape(std::string_view text) {
   std::string key = shape->text;
   for (const Literal& literal : shape->literals) key += fmt::format("\n{}", literal.type);
   key += fmt::format("\n{}", database_->id().value);
-  key += fmt::format("\n{}", who_->role);  // who may use which schema
   for (const std::string& schema : path_) key += "\n" + schema;
   // Whoever may not look into a schema finds other names, or none.
-  freshen_user();
   if (!who_->superuser) key += fmt::format("\n/{} {}", who_->role, shared_seen_);
   auto known = node_.literal_plans().find(key);
   if (!known && literal_plans_ != LiteralMode::kAlways) return nullptr;

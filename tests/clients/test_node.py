@@ -278,6 +278,20 @@ class Node(unittest.TestCase):
         self.ask("GRANT CONNECT ON DATABASE closed TO reader")
         self.connect_as("reader", "closed").close()
 
+    def test_rights_that_are_not_there_say_so(self):
+        self.node.start()
+        self.ask("CREATE ROLE reader")
+        self.ask("CREATE TABLE t (a int)")
+        connection = self.node.connect()
+        for sql in ("GRANT SELECT (a) ON t TO reader", "GRANT EXECUTE ON FUNCTION lower(text) TO reader",
+                    "GRANT USAGE ON TYPE text TO reader", "GRANT SELECT ON pg_class TO reader",
+                    "GRANT SELECT ON ALL TABLES IN SCHEMA pg_catalog TO reader",
+                    "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO reader"):
+            self.assertEqual(self.failed(sql, connection), "0A000", sql)
+        self.ask("BEGIN", connection)
+        self.assertEqual(self.failed("GRANT CREATE ON DATABASE bop TO reader", connection), "0A000")
+        connection.close()
+
     def test_errors_tell_nothing_of_rows_that_may_not_be_read(self):
         self.node.start()
         for sql in ("CREATE ROLE writer LOGIN PASSWORD 'x'",

@@ -71,9 +71,7 @@ void settings(const CatalogSession& session, RowSet& rows) {
 constexpr std::string_view kNotForYou = "<insufficient privilege>";
 
 // Whether the session may know what others of any role do.
-bool sees_all(const CatalogSession& session) {
-  return !session.who || session.who->superuser;
-}
+bool sees_all(const CatalogSession& session) { return !session.who || session.who->superuser; }
 
 void activity(const CatalogSession& session, RowSet& rows) {
   if (session.cluster == nullptr) return;
