@@ -220,7 +220,8 @@ void sequence_view(const CatalogSession& session, RowSet& rows) {
     rows.set("increment_by", sequence->increment)
         .set("cycle", sequence->cycle)
         .set("cache_size", sequence->cache);
-    if (session.cluster != nullptr) {
+    const bool shown = !session.who || held_on(*sequence, *session.who, right::kSelect | right::kUsage) != 0;
+    if (session.cluster != nullptr && shown) {
       if (const auto last = session.cluster->sequence_last_value(oid)) rows.set("last_value", *last);
     }
   }

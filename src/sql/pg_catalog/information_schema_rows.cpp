@@ -8,6 +8,18 @@ namespace bop::sql {
 
 namespace {
 
+constexpr Rights kOfColumns = right::kSelect | right::kInsert | right::kUpdate | right::kReferences;
+constexpr Rights kButSelect = right::kOfTable & ~right::kSelect;
+
+bool owns(const CatalogSession& session, Oid owner) {
+  return !session.who || session.who->has_rights_of(owner);
+}
+// These views tell only of what the user owns or has some right on.
+template <class Object>
+bool may_see(const CatalogSession& session, const Object& object, Rights any) {
+  return owns(session, object.owner) || held_on(object, *session.who, any) != 0;
+}
+
 const char* yes_no(bool yes) { return yes ? "YES" : "NO"; }
 
 std::string schema_name(const Catalog& catalog, Oid schema) { return catalog.schema(schema)->name; }
@@ -20,6 +32,7 @@ void each_relation(const CatalogSession& session, Visit visit) {
 
 void tables(const CatalogSession& session, RowSet& rows) {
   each_relation(session, [&](const Relation& relation, bool builtin) {
+    if (!may_see(session, relation, right::kOfTable)) return;
     rows.row()
         .set("table_catalog", session.database_name)
         .set("table_schema", schema_name(*session.catalog, relation.schema));
@@ -30,6 +43,7 @@ void tables(const CatalogSession& session, RowSet& rows) {
 
 void columns(const CatalogSession& session, RowSet& rows) {
   each_relation(session, [&](const Relation& relation, bool builtin) {
+    if (!may_see(session, relation, kOfColumns)) return;
     std::int64_t position = 0;
     for (const Column& column : relation.columns) {
       ++position;
@@ -102,6 +116,7 @@ void columns(const CatalogSession& session, RowSet& rows) {
 
 void schemata(const CatalogSession& session, RowSet& rows) {
   for (const auto& [oid, schema] : session.catalog->schemas()) {
+    if (!may_see(session, *schema, right::kOfSchema)) continue;
     rows.row().set("catalog_name", session.database_name).set("schema_name", schema->name);
     std::string owner;
     if (session.cluster != nullptr) {
@@ -115,12 +130,14 @@ void schemata(const CatalogSession& session, RowSet& rows) {
 
 void views(const CatalogSession& session, RowSet& rows) {
   for (const auto& [oid, relation] : session.catalog->relations()) {
-    if (relation->kind != 'v') continue;
+    if (relation->kind != 'v' || !may_see(session, *relation, right::kOfTable)) continue;
     rows.row()
         .set("table_catalog", session.database_name)
         .set("table_schema", schema_name(*session.catalog, relation->schema));
-    rows.set("table_name", relation->name)
-        .set("view_definition", " " + shown_query(relation->view_text, CatalogKernels(session)) + ";");
+    rows.set("table_name", relation->name);
+    if (owns(session, relation->owner)) {
+      rows.set("view_definition", " " + shown_query(relation->view_text, CatalogKernels(session)) + ";");
+    }
     rows.set("check_option", "NONE").set("is_updatable", "NO").set("is_insertable_into", "NO");
     rows.set("is_trigger_updatable", "NO")
         .set("is_trigger_deletable", "NO")
@@ -130,6 +147,7 @@ void views(const CatalogSession& session, RowSet& rows) {
 
 void sequences(const CatalogSession& session, RowSet& rows) {
   for (const auto& [oid, sequence] : session.catalog->sequences()) {
+    if (!may_see(session, *sequence, right::kOfSequence)) continue;
     rows.row().set("sequence_catalog", session.database_name);
     rows.set("sequence_schema", schema_name(*session.catalog, sequence->schema))
         .set("sequence_name", sequence->name);
@@ -157,6 +175,7 @@ void each_constraint(const CatalogSession& session, Visit visit) {
 void table_constraints(const CatalogSession& session, RowSet& rows) {
   each_constraint(
       session, [&](const Relation& relation, const Constraint& constraint, const std::string& schema) {
+        if (!may_see(session, relation, kButSelect)) return;
         rows.row().set("constraint_catalog", session.database_name).set("constraint_schema", schema);
         rows.set("constraint_name", constraint.name)
             .set("table_catalog", session.database_name)
@@ -172,7 +191,7 @@ void table_constraints(const CatalogSession& session, RowSet& rows) {
         if (constraint.type == 'u') rows.set("nulls_distinct", "YES");
       });
   for (const auto& [oid, relation] : session.catalog->relations()) {
-    if (relation->kind != 'r') continue;
+    if (relation->kind != 'r' || !may_see(session, *relation, kButSelect)) continue;
     for (const Column& column : relation->columns) {
       if (!column.not_null || column.dropped) continue;
       const std::string schema = schema_name(*session.catalog, relation->schema);
@@ -192,7 +211,7 @@ void table_constraints(const CatalogSession& session, RowSet& rows) {
 void key_column_usage(const CatalogSession& session, RowSet& rows) {
   each_constraint(
       session, [&](const Relation& relation, const Constraint& constraint, const std::string& schema) {
-        if (constraint.type == 'c') return;
+        if (constraint.type == 'c' || !may_see(session, relation, kOfColumns)) return;
         for (std::size_t i = 0; i < constraint.columns.size(); ++i) {
           rows.row().set("constraint_catalog", session.database_name).set("constraint_schema", schema);
           rows.set("constraint_name", constraint.name).set("table_catalog", session.database_name);
@@ -218,18 +237,19 @@ void referential_constraints(const CatalogSession& session, RowSet& rows) {
            : action == 'd' ? "SET DEFAULT"
                            : "NO ACTION";
   };
-  each_constraint(session, [&](const Relation&, const Constraint& constraint, const std::string& schema) {
-    if (constraint.type != 'f') return;
-    rows.row().set("constraint_catalog", session.database_name).set("constraint_schema", schema);
-    rows.set("constraint_name", constraint.name);
-    if (const auto index = session.catalog->index(constraint.index)) {
-      rows.set("unique_constraint_catalog", session.database_name);
-      rows.set("unique_constraint_schema", schema_name(*session.catalog, index->schema))
-          .set("unique_constraint_name", index->name);
-    }
-    rows.set("match_option", constraint.match == 'f' ? "FULL" : "NONE");
-    rows.set("update_rule", rule(constraint.on_update)).set("delete_rule", rule(constraint.on_delete));
-  });
+  each_constraint(
+      session, [&](const Relation& relation, const Constraint& constraint, const std::string& schema) {
+        if (constraint.type != 'f' || !may_see(session, relation, kButSelect)) return;
+        rows.row().set("constraint_catalog", session.database_name).set("constraint_schema", schema);
+        rows.set("constraint_name", constraint.name);
+        if (const auto index = session.catalog->index(constraint.index)) {
+          rows.set("unique_constraint_catalog", session.database_name);
+          rows.set("unique_constraint_schema", schema_name(*session.catalog, index->schema))
+              .set("unique_constraint_name", index->name);
+        }
+        rows.set("match_option", constraint.match == 'f' ? "FULL" : "NONE");
+        rows.set("update_rule", rule(constraint.on_update)).set("delete_rule", rule(constraint.on_delete));
+      });
 }
 
 void constraint_column_usage(const CatalogSession& session, RowSet& rows) {
@@ -238,6 +258,7 @@ void constraint_column_usage(const CatalogSession& session, RowSet& rows) {
         const bool foreign = constraint.type == 'f';
         const auto other = foreign ? session.catalog->relation(constraint.foreign_table) : nullptr;
         const Relation& table = foreign ? *other : relation;
+        if (!owns(session, table.owner)) return;
         for (const std::int16_t number : foreign ? constraint.foreign_columns : constraint.columns) {
           rows.row().set("table_catalog", session.database_name);
           rows.set("table_schema", schema_name(*session.catalog, table.schema)).set("table_name", table.name);
@@ -249,8 +270,9 @@ void constraint_column_usage(const CatalogSession& session, RowSet& rows) {
 }
 
 void check_constraints(const CatalogSession& session, RowSet& rows) {
-  each_constraint(session, [&](const Relation&, const Constraint& constraint, const std::string& schema) {
-    if (constraint.type != 'c') return;
+  each_constraint(session, [&](const Relation& relation, const Constraint& constraint,
+                               const std::string& schema) {
+    if (constraint.type != 'c' || !owns(session, relation.owner)) return;
     rows.row().set("constraint_catalog", session.database_name).set("constraint_schema", schema);
     rows.set("constraint_name", constraint.name)
         .set("check_clause", "(" + shown_expression(constraint.check_text, CatalogKernels(session)) + ")");
