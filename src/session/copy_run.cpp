@@ -25,39 +25,58 @@ std::string option_text(const PgQuery__DefElem& option) {
   return {};
 }
 
-Result<bool> option_flag(const PgQuery__DefElem& option) {
-  const std::string value = option_text(option);
+Result<std::string> required_text(const PgQuery__DefElem& option) {
+  if (option.arg == nullptr) return fail(ErrorCode::kSyntaxError, "{} requires a parameter", option.defname);
+  return option_text(option);
+}
+
+std::string lowered(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+// on, off, true, false, 1 and 0 of any case; nullopt: something else.
+std::optional<bool> option_flag(const PgQuery__DefElem& option) {
+  const std::string value = lowered(option_text(option));
   if (value == "true" || value == "on" || value == "1") return true;
   if (value == "false" || value == "off" || value == "0") return false;
-  return fail(ErrorCode::kSyntaxError, "{} requires a Boolean value", option.defname);
+  return std::nullopt;
 }
 
-Result<char> option_character(const PgQuery__DefElem& option) {
-  const std::string value = option_text(option);
-  if (value.size() != 1) {
-    return fail(ErrorCode::kNotImplemented, "COPY {} must be a single one-byte character", option.defname);
-  }
-  return value.front();
+Status is_character(std::string_view value, std::string_view what) {
+  if (value.size() == 1) return {};
+  return fail(ErrorCode::kNotImplemented, "COPY {} must be a single one-byte character", what);
 }
 
-Result<std::vector<bool>> option_columns(const PgQuery__DefElem& option,
-                                         const std::vector<std::string>& columns) {
-  std::vector<bool> chosen(columns.size(), false);
-  if (option.arg != nullptr && option.arg->node_case == PG_QUERY__NODE__NODE_A_STAR) {
-    chosen.assign(columns.size(), true);
+// What COPY reads or writes. `relation` is null for a query.
+struct CopyColumns {
+  const std::vector<std::string>& names;
+  const sql::Relation* relation;
+};
+
+Result<std::vector<bool>> option_columns(const PgQuery__DefElem& option, const CopyColumns& columns,
+                                         std::string_view what) {
+  std::vector<bool> chosen(columns.names.size(), false);
+  if (option.arg->node_case == PG_QUERY__NODE__NODE_A_STAR) {
+    chosen.assign(columns.names.size(), true);
     return chosen;
   }
-  if (option.arg == nullptr || option.arg->node_case != PG_QUERY__NODE__NODE_LIST) {
-    return fail(ErrorCode::kInvalidArgument, "argument to option \"{}\" must be a list of column names",
-                option.defname);
-  }
   for (const pg::Node* item : BOP_PG_LIST(option.arg->list, items)) {
-    const auto found = std::ranges::find(columns, pg::string_of(item));
-    if (found == columns.end()) {
-      return fail(ErrorCode::kInvalidColumnReference, "{} column \"{}\" not referenced by COPY",
-                  option.defname, pg::string_of(item));
+    const std::string_view name = pg::string_of(item);
+    const auto found = std::ranges::find(columns.names, name);
+    if (found == columns.names.end()) {
+      if (columns.relation == nullptr)
+        return fail(ErrorCode::kUndefinedColumn, "column \"{}\" does not exist", name);
+      if (columns.relation->find_column(name) == nullptr) {
+        return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name,
+                    columns.relation->name);
+      }
+      return fail(ErrorCode::kInvalidColumnReference, "{} column \"{}\" not referenced by COPY", what, name);
     }
-    chosen[static_cast<std::size_t>(found - columns.begin())] = true;
+    const auto place = static_cast<std::size_t>(found - columns.names.begin());
+    if (chosen[place])
+      return fail(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", name);
+    chosen[place] = true;
   }
   return chosen;
 }
@@ -67,16 +86,73 @@ struct ParsedOptions {
   bool freeze = false;
 };
 
-Result<ParsedOptions> copy_options(const sql::ParsedStatement& statement,
-                                   const std::vector<std::string>& columns) {
+// The options as they are written, before PostgreSQL's demands on their values and on each other are made.
+struct WrittenOptions {
+  std::optional<std::string> delimiter;
+  std::optional<std::string> null_text;
+  std::optional<std::string> quote;
+  std::optional<std::string> escape;
+  const PgQuery__DefElem* force_quote = nullptr;
+  const PgQuery__DefElem* force_not_null = nullptr;
+  const PgQuery__DefElem* force_null = nullptr;
+};
+
+// In PostgreSQL's order: the first that is not met is the answer.
+Status check_options(WrittenOptions& written, CopyOptions& options, bool is_from) {
+  const std::string delimiter = written.delimiter.value_or(options.csv ? "," : "\t");
+  const std::string quote = written.quote.value_or("\"");
+  const std::string escape = written.escape.value_or(quote);
+  options.null_text = written.null_text.value_or(options.csv ? "" : "\\N");
+  BOP_TRY(is_character(delimiter, "delimiter"));
+  options.delimiter = delimiter.front();
+  if (options.delimiter == '\n' || options.delimiter == '\r') {
+    return fail(ErrorCode::kInvalidArgument, "COPY delimiter cannot be newline or carriage return");
+  }
+  if (options.null_text.find_first_of("\r\n") != std::string::npos) {
+    return fail(ErrorCode::kInvalidArgument,
+                "COPY null representation cannot use newline or carriage return");
+  }
+  if (!options.csv && std::string_view("\\.abcdefghijklmnopqrstuvwxyz0123456789").find(options.delimiter) !=
+                          std::string_view::npos) {
+    return fail(ErrorCode::kInvalidArgument, "COPY delimiter cannot be \"{}\"", options.delimiter);
+  }
+  const auto of_csv = [&](bool given, std::string_view what) -> Status {
+    if (!given || options.csv) return {};
+    return fail(ErrorCode::kNotImplemented, "COPY {} available only in CSV mode", what);
+  };
+  const auto only = [](bool given, bool direction, std::string_view what, std::string_view where) -> Status {
+    if (!given || direction) return {};
+    return fail(ErrorCode::kNotImplemented, "COPY {} only available using COPY {}", what, where);
+  };
+  BOP_TRY(of_csv(written.quote.has_value(), "quote"));
+  BOP_TRY(is_character(quote, "quote"));
+  options.quote = quote.front();
+  if (options.csv && options.delimiter == options.quote) {
+    return fail(ErrorCode::kInvalidArgument, "COPY delimiter and quote must be different");
+  }
+  BOP_TRY(of_csv(written.escape.has_value(), "escape"));
+  BOP_TRY(is_character(escape, "escape"));
+  options.escape = escape.front();
+  BOP_TRY(of_csv(written.force_quote != nullptr, "force quote"));
+  BOP_TRY(only(written.force_quote != nullptr, !is_from, "force quote", "TO"));
+  BOP_TRY(of_csv(written.force_not_null != nullptr, "force not null"));
+  BOP_TRY(only(written.force_not_null != nullptr, is_from, "force not null", "FROM"));
+  BOP_TRY(of_csv(written.force_null != nullptr, "force null"));
+  BOP_TRY(only(written.force_null != nullptr, is_from, "force null", "FROM"));
+  if (options.null_text.find(options.delimiter) != std::string::npos) {
+    return fail(ErrorCode::kNotImplemented, "COPY delimiter must not appear in the NULL specification");
+  }
+  if (options.csv && options.null_text.find(options.quote) != std::string::npos) {
+    return fail(ErrorCode::kNotImplemented, "CSV quote character must not appear in the NULL specification");
+  }
+  return {};
+}
+
+Result<ParsedOptions> copy_options(const sql::ParsedStatement& statement, const CopyColumns& columns) {
   const PgQuery__CopyStmt& copy = *statement.node->copy_stmt;
   ParsedOptions parsed;
   CopyOptions& options = parsed.options;
-  std::optional<char> delimiter;
-  std::optional<std::string> null_text;
-  std::optional<char> quote;
-  std::optional<char> escape;
-  bool force = false;
+  WrittenOptions written;
   std::set<std::string_view> given;
   for (const pg::Node* node : BOP_PG_LIST(&copy, options)) {
     const PgQuery__DefElem& option = *node->def_elem;
@@ -86,7 +162,7 @@ Result<ParsedOptions> copy_options(const sql::ParsedStatement& statement,
       return std::unexpected(error(ErrorCode::kSyntaxError, "conflicting or redundant options").at(place));
     }
     if (name == "format") {
-      const std::string format = option_text(option);
+      BOP_LET(format, required_text(option));
       if (format == "csv") {
         options.csv = true;
       } else if (format == "binary") {
@@ -96,37 +172,47 @@ Result<ParsedOptions> copy_options(const sql::ParsedStatement& statement,
             error(ErrorCode::kInvalidArgument, "COPY format \"{}\" not recognized", format).at(place));
       }
     } else if (name == "delimiter") {
-      BOP_LET(character, option_character(option));
-      delimiter = character;
+      BOP_LET(text, required_text(option));
+      written.delimiter = std::move(text);
     } else if (name == "null") {
-      null_text = option_text(option);
+      BOP_LET(text, required_text(option));
+      written.null_text = std::move(text);
     } else if (name == "header") {
-      if (option_text(option) == "match") {
+      const std::optional<bool> flag = option_flag(option);
+      if (lowered(option_text(option)) == "match") {
         if (copy.is_from == 0)
           return fail(ErrorCode::kNotImplemented, "cannot use \"match\" with HEADER in COPY TO");
         options.header = options.header_match = true;
       } else {
-        BOP_LET(flag, option_flag(option));
-        options.header = flag;
+        if (!flag) {
+          return fail(ErrorCode::kSyntaxError, "{} requires a Boolean value or \"match\"", option.defname);
+        }
+        options.header = *flag;
       }
     } else if (name == "quote") {
-      BOP_LET(character, option_character(option));
-      quote = character;
+      BOP_LET(text, required_text(option));
+      written.quote = std::move(text);
     } else if (name == "escape") {
-      BOP_LET(character, option_character(option));
-      escape = character;
+      BOP_LET(text, required_text(option));
+      written.escape = std::move(text);
     } else if (name == "force_quote" || name == "force_not_null" || name == "force_null") {
-      BOP_LET(chosen, option_columns(option, columns));
-      (name == "force_quote"  ? options.force_quote
-       : name == "force_null" ? options.force_null
-                              : options.force_not_null) = chosen;
-      force = true;
+      const bool list = option.arg != nullptr && option.arg->node_case == PG_QUERY__NODE__NODE_LIST;
+      const bool all = option.arg != nullptr && option.arg->node_case == PG_QUERY__NODE__NODE_A_STAR;
+      if (!list && !(all && name == "force_quote")) {
+        return std::unexpected(error(ErrorCode::kInvalidArgument,
+                                     "argument to option \"{}\" must be a list of column names", name)
+                                   .at(place));
+      }
+      (name == "force_quote"  ? written.force_quote
+       : name == "force_null" ? written.force_null
+                              : written.force_not_null) = &option;
     } else if (name == "freeze") {
-      BOP_LET(flag, option_flag(option));
-      parsed.freeze = flag;
+      const std::optional<bool> flag = option_flag(option);
+      if (!flag) return fail(ErrorCode::kSyntaxError, "{} requires a Boolean value", name);
+      parsed.freeze = *flag;
     } else if (name == "encoding") {
-      std::string encoding = option_text(option);
-      std::ranges::transform(encoding, encoding.begin(), [](unsigned char c) { return std::tolower(c); });
+      BOP_LET(text, required_text(option));
+      const std::string encoding = lowered(std::move(text));
       if (encoding != "utf8" && encoding != "utf-8") {
         return fail(ErrorCode::kNotImplemented, "COPY encoding \"{}\" is not implemented; only UTF8 is",
                     encoding);
@@ -135,33 +221,24 @@ Result<ParsedOptions> copy_options(const sql::ParsedStatement& statement,
       return std::unexpected(error(ErrorCode::kSyntaxError, "option \"{}\" not recognized", name).at(place));
     }
   }
-  options.delimiter = delimiter.value_or(options.csv ? ',' : '\t');
-  options.null_text = null_text.value_or(options.csv ? "" : "\\N");
-  options.quote = quote.value_or('"');
-  options.escape = escape.value_or(options.quote);
-  if (!options.csv && (quote || escape || force)) {
-    return fail(ErrorCode::kNotImplemented,
-                "COPY quote, escape and force options are available only in CSV mode");
-  }
-  if (options.delimiter == '\n' || options.delimiter == '\r') {
-    return fail(ErrorCode::kInvalidArgument, "COPY delimiter cannot be newline or carriage return");
-  }
-  if (!options.csv && std::string_view("\\.abcdefghijklmnopqrstuvwxyz0123456789").find(options.delimiter) !=
-                          std::string_view::npos) {
-    return fail(ErrorCode::kInvalidArgument, "COPY delimiter cannot be \"{}\"", options.delimiter);
-  }
-  if (options.csv && options.delimiter == options.quote) {
-    return fail(ErrorCode::kInvalidArgument, "COPY delimiter and quote must be different");
-  }
-  if (options.null_text.find(options.delimiter) != std::string::npos) {
-    return fail(ErrorCode::kInvalidArgument, "COPY delimiter must not appear in the NULL specification");
-  }
+  BOP_TRY(check_options(written, options, copy.is_from != 0));
+  const auto choose = [&](const PgQuery__DefElem* option, std::string_view what,
+                          std::vector<bool>& chosen) -> Status {
+    if (option == nullptr) return {};
+    BOP_LET(found, option_columns(*option, columns, what));
+    chosen = std::move(found);
+    return {};
+  };
+  BOP_TRY(choose(written.force_quote, "FORCE_QUOTE", options.force_quote));
+  BOP_TRY(choose(written.force_not_null, "FORCE_NOT_NULL", options.force_not_null));
+  BOP_TRY(choose(written.force_null, "FORCE_NULL", options.force_null));
   return parsed;
 }
 
 struct Target {
   std::string name;  // qualified and quoted
   std::string plain;
+  std::shared_ptr<const sql::Relation> relation;
   std::vector<std::string> columns;
   std::vector<Oid> types;
   std::vector<std::int32_t> typmods;
@@ -186,6 +263,7 @@ Result<Target> copy_target(const PgQuery__CopyStmt& copy, const sql::Catalog& ca
   }
   Target target;
   target.plain = table->name;
+  target.relation = table;
   const sql::Schema* schema = catalog.schema(table->schema);
   target.name = fmt::format("{}.{}", sql::quote_name(schema->name), sql::quote_name(table->name));
   const auto add = [&](const sql::Column& column) {
@@ -248,6 +326,7 @@ Result<Progress> PgSession::step_copy(Run& run) {
   if (copy.is_from == 0) {
     sql::ParsedStatementPtr select;
     std::vector<std::string> columns;
+    std::shared_ptr<const sql::Relation> relation;
     if (copy.query != nullptr) {
       select = sql::inner_statement(run.statement, copy.query);
     } else {
@@ -256,6 +335,7 @@ Result<Progress> PgSession::step_copy(Run& run) {
       BOP_LET(parsed, sql::parse(fmt::format("SELECT {} FROM {}", column_list(target.columns), target.name)));
       select = parsed.front();
       columns = target.columns;
+      relation = target.relation;
     }
     BOP_LET(plan, sql::bind(select, bind_context()));
     if (plan->kind != sql::PlanKind::kSelect) {
@@ -264,7 +344,7 @@ Result<Progress> PgSession::step_copy(Run& run) {
     for (const OutputColumn& column : plan->columns) {
       if (copy.query != nullptr) columns.push_back(column.name);
     }
-    BOP_LET(parsed, copy_options(*run.statement, columns));
+    BOP_LET(parsed, copy_options(*run.statement, {columns, relation.get()}));
     run.plan = plan;
     run.copy_out = std::make_unique<CopyOut>();
     run.copy_out->options = std::move(parsed.options);
@@ -280,7 +360,7 @@ Result<Progress> PgSession::step_copy(Run& run) {
     return fail(ErrorCode::kNotImplemented, "COPY FROM ... WHERE is not implemented");
   BOP_TRY(may_look_in(copy.relation->schemaname));
   BOP_LET(target, copy_target(copy, *catalog(), usable_path(*catalog())));
-  BOP_LET(parsed, copy_options(*run.statement, target.columns));
+  BOP_LET(parsed, copy_options(*run.statement, {target.columns, target.relation.get()}));
   if (parsed.freeze) {
     notice(Severity::kNotice, Error(ErrorCode::kNotImplemented, "COPY FREEZE is accepted and has no effect"));
   }
