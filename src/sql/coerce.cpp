@@ -40,7 +40,8 @@ void Binder::tell_literal(int location, Oid type, const OwnedValue& value) {
     case types::kTime:
     case types::kTimetz:
     case types::kTimestamp:
-    case types::kTimestamptz: break;
+    case types::kTimestamptz:
+    case types::kInterval: break;
     default: return;
   }
   if (names_found == nullptr || location < 0 || value.is_null()) {

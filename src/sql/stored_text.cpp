@@ -360,11 +360,17 @@ Result<StoredExpression> store_expression(const ParsedStatementPtr& statement,
   return StoredExpression{.text = std::move(settled), .bound = std::move(bound)};
 }
 
-Result<StoredExpression> pin_literals(const std::string& stored, const Relation& relation, ExpressionUse use,
-                                      const BindContext& context) {
+Result<StoredExpression> pin_literals(const std::string& stored, const Relation* relation, ExpressionUse use,
+                                      const BindContext& context, Oid coerce_to, std::int32_t coerce_typmod,
+                                      std::string_view column_name) {
   BOP_LET(parsed, parse_expression(stored));
   NamesFound found;
-  BOP_LET(bound, bind_expression(parsed, &relation, use, context, 0, -1, {}, &found));
+  BOP_LET(bound,
+          bind_expression(parsed, relation, use, context, coerce_to, coerce_typmod, column_name, &found));
+  // A cast does not say what its place said beyond the type, as the fields of an interval do: the value
+  // itself has to. Columns keep the names that the text has.
+  found.columns.clear();
+  Settler(found).walk(tree_of(*parsed));
   pin(tree_of(*parsed), found.literal_types);
   BOP_LET(text, deparse_expression(parsed->node));
   return StoredExpression{.text = std::move(text), .bound = std::move(bound)};

@@ -5,7 +5,8 @@
 //   relations   with their schema; a view also keeps the columns that each relation had (ViewRead), and is
 //               bound with these alone
 //   columns     qualified, * and NATURAL written out, wherever that is possible without another meaning
-//   constants   of regclass as the OID; of dates and times in ISO form with their zone ('now' is a value then)
+//   constants   of regclass as the OID; of intervals in full; of dates and times in ISO form
+//               with their zone ('now' is a value then)
 #pragma once
 
 #include <map>
@@ -65,9 +66,11 @@ struct StoredExpression {
                                                         std::string_view column_name = {});
 
 // The stored expression with a cast at each literal that has its type from its context only, so that it keeps
-// the type when the context changes.
-[[nodiscard]] Result<StoredExpression> pin_literals(const std::string& stored, const Relation& relation,
-                                                    ExpressionUse use, const BindContext& context);
+// the type when the context changes. The place of the whole, if it has a type, counts as context too.
+[[nodiscard]] Result<StoredExpression> pin_literals(const std::string& stored, const Relation* relation,
+                                                    ExpressionUse use, const BindContext& context,
+                                                    Oid coerce_to = 0, std::int32_t coerce_typmod = -1,
+                                                    std::string_view column_name = {});
 
 // A stored query or expression after a rename.
 struct RelationName {

@@ -72,13 +72,20 @@ Status DdlRun::alter_type(Alteration& alteration, const PgQuery__AlterTableCmd& 
         cast_sql(column->type, type.type, type.typmod, false, column_name(column->number));
   }
   if (column->default_text) {
-    BOP_LET(parsed, parse_expression(*column->default_text));
-    if (!bind_expression(parsed, nullptr, ExpressionUse::kDefault, bind_now(), type.type,
-                         default_typmod(type.type, type.typmod), column->name)) {
+    // The default goes on to be the value that it was, which is cast.
+    auto pinned = pin_literals(*column->default_text, nullptr, ExpressionUse::kDefault, bind_now(),
+                               column->type, default_typmod(column->type, column->typmod), column->name);
+    if (!pinned) return std::unexpected(without_position(pinned.error()));
+    BOP_LET(parsed, parse_expression(pinned->text));
+    const auto bound = bind_expression(parsed, nullptr, ExpressionUse::kDefault, bind_now(), type.type,
+                                       default_typmod(type.type, type.typmod), column->name);
+    if (!bound && bound.error().code() == ErrorCode::kDatatypeMismatch) {
       return fail(ErrorCode::kDatatypeMismatch,
                   "default for column \"{}\" cannot be cast automatically to type {}", column->name,
                   format_type(type.type, -1));
     }
+    if (!bound) return std::unexpected(without_position(bound.error()));
+    column->default_text = std::move(pinned->text);
   }
   column->type = type.type;
   column->typmod = type.typmod;
@@ -92,7 +99,7 @@ Result<std::optional<StoredExpression>> DdlRun::retyped(const std::string& store
                                                         const Alteration& alteration,
                                                         ExpressionUse use) const {
   // A literal keeps the type that its context gave it when the text was made.
-  auto pinned = pin_literals(stored, alteration.before, use, bind_now());
+  auto pinned = pin_literals(stored, &alteration.before, use, bind_now());
   if (!pinned) return std::unexpected(without_position(pinned.error()));
   if (!alteration.retypes(pinned->bound.columns)) return std::nullopt;
   BOP_LET(parsed, parse_expression(pinned->text));
