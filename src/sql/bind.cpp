@@ -446,7 +446,9 @@ Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression, co
     collect_columns(*e, out.columns);
     Generator generator(0, true);
     const bool tested = use == ExpressionUse::kCheck || use == ExpressionUse::kIndexPredicate;
-    out.sql = tested ? generator.condition(*e) : generator.expression(*e);
+    out.sql = tested                         ? generator.condition(*e)
+              : use == ExpressionUse::kIndex ? generator.index_key(*e)
+                                             : generator.expression(*e);
     return out;
   } catch (BindFailure& failure) {
     return std::unexpected(std::move(failure.error));

@@ -100,8 +100,7 @@ ExprRef Binder::make_call(std::string_view schema, std::string_view name, std::v
       made->args.push_back(std::move(arg));
     }
     needs_writer = needs_writer || writes(name);
-    is_volatile = is_volatile || kernel.volatility == 'v';
-    has_stable = has_stable || kernel.volatility != 'i';
+    note_volatility(kernel, made->arg_types);
     return made;
   }
   // A type's name with one argument is a cast.

@@ -69,8 +69,7 @@ ExprRef Binder::make_operator(std::string_view name, ExprRef left, ExprRef right
     made->args.push_back(sees_blanks(*found.kernel, i) ? padded(std::move(e)) : std::move(e));
     ++i;
   }
-  is_volatile = is_volatile || found.kernel->volatility == 'v';
-  has_stable = has_stable || found.kernel->volatility != 'i';
+  note_volatility(*found.kernel, made->arg_types);
   return made;
 }
 

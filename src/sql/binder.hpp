@@ -126,6 +126,8 @@ class Binder {
   ExprRef coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext context, int location = -1);
   // nullptr when it is not allowed.
   ExprRef try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext context, int location = -1);
+  // Notes what the call of a kernel with arguments of these types depends on.
+  void note_volatility(const Kernel& kernel, std::span<const Oid> args);
   // char(n) as those see it who do not compare it: with its blanks, as far as its length is known.
   ExprRef padded(ExprRef e) const;
   void tell_literal(int location, Oid type, const OwnedValue& value);

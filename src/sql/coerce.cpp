@@ -5,6 +5,7 @@
 
 #include "sql/binder.hpp"
 #include "sql/char_length.hpp"
+#include "sql/functions/kernels.hpp"
 
 namespace bop::sql {
 
@@ -77,31 +78,54 @@ static int leftmost(const Expr& e) {
 
 namespace {
 
-// Casts that PostgreSQL calls stable: what they give depends on TimeZone or DateStyle, or may.
+// Types whose text PostgreSQL reads or writes by settings (TimeZone, DateStyle, IntervalStyle) or by the
+// catalog: the input or output function is stable.
+bool reads_by_settings(Oid type) {
+  const TypeInfo* info = find_type(type);
+  return type == types::kDate || type == types::kTime || type == types::kTimetz ||
+         type == types::kTimestamp || type == types::kTimestamptz || type == types::kInterval ||
+         is_true_array(type) || (info != nullptr && info->name.starts_with("reg"));
+}
+
+bool writes_by_settings(Oid type) {
+  return reads_by_settings(type) && type != types::kTime && type != types::kTimetz;
+}
+
+bool is_text(Oid type) {
+  const TypeInfo* info = find_type(type);
+  return info != nullptr && info->category == 'S';
+}
+
+// Casts that PostgreSQL calls stable.
 bool depends_on_settings(Oid from, Oid to) {
-  const auto is_text = [](Oid type) {
-    const TypeInfo* info = find_type(type);
-    return info != nullptr && info->category == 'S';
-  };
+  if (from == to) {
+    return false;
+  }
+  if (is_true_array(from) && is_true_array(to)) {
+    return depends_on_settings(element_of(from), element_of(to));
+  }
+  if (is_text(from) || is_text(to)) {
+    return (is_text(from) && reads_by_settings(to)) || (is_text(to) && writes_by_settings(from));
+  }
   const auto is_datetime = [](Oid type) {
     return type == types::kDate || type == types::kTime || type == types::kTimetz ||
            type == types::kTimestamp || type == types::kTimestamptz;
   };
-  const auto is_json = [](Oid type) { return type == types::kJson || type == types::kJsonb; };
-  if (from == to) {
-    return false;
-  }
-  if (is_text(from)) {
-    return is_datetime(to) || is_json(to) || to == types::kInterval;
-  }
-  if (is_text(to)) {
-    return is_json(from) || (is_datetime(from) && from != types::kTime && from != types::kTimetz);
-  }
   const bool zoned = from == types::kTimestamptz || to == types::kTimestamptz;
   return is_datetime(from) && is_datetime(to) && (zoned || (from == types::kTime && to == types::kTimetz));
 }
 
 }  // namespace
+
+void Binder::note_volatility(const Kernel& kernel, std::span<const Oid> args) {
+  is_volatile = is_volatile || kernel.volatility == 'v';
+  // PostgreSQL puts the body of these in their place, $1 || $2::text: it counts as the cast does.
+  if (kernel.proc_name == "textanycat" || kernel.proc_name == "anytextcat") {
+    has_stable = has_stable || std::ranges::any_of(args, [](Oid type) { return writes_by_settings(type); });
+    return;
+  }
+  has_stable = has_stable || kernel.volatility != 'i';
+}
 
 ExprRef Binder::padded(ExprRef e) const {
   if (e->kind == ExprKind::kRow) {
@@ -187,6 +211,8 @@ ExprRef Binder::try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext
     from = type_of(*e);
   }
   const bool is_explicit = context == CastContext::kExplicit;
+  // Also of a constant, which is cast here by the settings of now; a strict function's NULL is none of them.
+  has_stable = has_stable || (depends_on_settings(from, type) && !(folds(*e) && e->value.is_null()));
   if (folds(*e)) {
     if (e->value.is_null()) {
       ExprRef null = null_constant(type);
@@ -211,7 +237,6 @@ ExprRef Binder::try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext
       return made;
     }
   }
-  has_stable = has_stable || depends_on_settings(from, type);
   ExprRef made = make_expr(ExprKind::kCast, type, {std::move(e)}, location);
   made->cast_from = from;
   made->typmod = typmod;

@@ -30,6 +30,8 @@ class Generator {
   [[nodiscard]] std::string expression(const Expr& e);
   // The same with COLLATE where the type needs it and the text would not imply it.
   [[nodiscard]] std::string collated(const Expr& e);
+  // The same as a key of an index, where SQLite takes a string for the name of a column.
+  [[nodiscard]] std::string index_key(const Expr& e);
   // What is tested for being true: SQLite computes no more of it than it needs. (Elsewhere AND and OR compute
   // both sides.)
   [[nodiscard]] std::string condition(const Expr& e);

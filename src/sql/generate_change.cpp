@@ -119,7 +119,11 @@ std::string Generator::insert(Change& c) {
     if (!c.upsert.any_target) {
       // As the index was made: constants in the text.
       Generator literal(0, true);
-      out += "(" + literal.list(c.upsert.target) + ")";
+      std::string keys;
+      for (const ExprRef& key : c.upsert.target) {
+        keys += (keys.empty() ? "" : ", ") + literal.index_key(*key);
+      }
+      out += "(" + keys + ")";
       if (c.upsert.target_where != nullptr) {
         out += " WHERE " + literal.condition(*c.upsert.target_where);
       }

@@ -114,6 +114,10 @@ std::string Generator::collated(const Expr& e) {
   return text.append(kCollate).append(collation);
 }
 
+std::string Generator::index_key(const Expr& e) {
+  return reads_columns(e) ? expression(e) : fmt::format("+({})", expression(e));
+}
+
 std::string Generator::list(const std::vector<ExprRef>& args) {
   std::string out;
   for (const ExprRef& arg : args) {

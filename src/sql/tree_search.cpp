@@ -131,6 +131,10 @@ bool reads_any(const Expr& e, const std::set<Oid>& tables) {
       .in(e);
 }
 
+bool reads_columns(const Expr& e) {
+  return Search([](const Expr& node) { return node.kind == ExprKind::kColumn; }).in(e);
+}
+
 bool reads_columns(const Expr& e, const RangeEntry& entry, const std::set<std::int16_t>& columns) {
   return Search([&](const Expr& node) {
            return node.kind == ExprKind::kColumn && node.entry.get() == &entry &&

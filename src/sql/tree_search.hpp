@@ -17,6 +17,8 @@ namespace bop::sql {
 // Whether a subquery reads one of the tables.
 [[nodiscard]] bool reads_any(const Expr& e, const std::set<Oid>& tables);
 
+// Whether something refers to any column.
+[[nodiscard]] bool reads_columns(const Expr& e);
 // Whether something refers to one of these columns, by their numbers in the table.
 [[nodiscard]] bool reads_columns(const Expr& e, const RangeEntry& entry,
                                  const std::set<std::int16_t>& columns);

@@ -2,6 +2,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <set>
 
 #include "sql/ddl/ddl_run.hpp"
 #include "sql/functions/kernels.hpp"
@@ -21,7 +22,13 @@ std::string expression_name(const pg::Node* node) {
       return std::string(pg::last_name(BOP_PG_LIST(node->column_ref, fields)));
     case PG_QUERY__NODE__NODE_COALESCE_EXPR: return "coalesce";
     case PG_QUERY__NODE__NODE_CASE_EXPR: return "case";
-    case PG_QUERY__NODE__NODE_TYPE_CAST: return expression_name(node->type_cast->arg);
+    case PG_QUERY__NODE__NODE_TYPE_CAST: {
+      // The type's name goes before a name that says nothing.
+      const pg::Node& arg = *node->type_cast->arg;
+      const std::string name = expression_name(&arg);
+      if (name != "expr" && arg.node_case != PG_QUERY__NODE__NODE_CASE_EXPR) return name;
+      return std::string(pg::last_name(BOP_PG_LIST(node->type_cast->type_name, names)));
+    }
     default: return "expr";
   }
 }
@@ -158,9 +165,12 @@ Status DdlRun::create_index(const PgQuery__IndexStmt& create) {
   index.owner = table->owner;
   index.unique = create.unique != 0;
   std::string columns_name;
+  std::set<std::string> taken;
   const auto add_name = [&](std::string_view name) {
+    std::string free(name);
+    for (int i = 1; !taken.insert(free).second; ++i) free = fmt::format("{}{}", name, i);
     if (!columns_name.empty()) columns_name += "_";
-    columns_name += name;
+    columns_name += free;
   };
   for (const pg::Node* item : BOP_PG_LIST(&create, index_params)) {
     const PgQuery__IndexElem& element = *item->index_elem;
@@ -212,6 +222,7 @@ Status DdlRun::create_index(const PgQuery__IndexStmt& create) {
     if (column == nullptr)
       return fail(ErrorCode::kUndefinedColumn, "column \"{}\" does not exist", element.name);
     index.include.push_back(column->number);
+    add_name(column->name);
   }
   if (create.where_clause != nullptr) {
     BOP_LET(stored, store_expression(statement_, create.where_clause, table.get(),
