@@ -28,7 +28,7 @@ bool writes(std::string_view name) { return name == "nextval" || name == "setval
 struct WindowFunction {
   std::string_view name;
   int min_args, max_args;
-  Oid result;  // 0: of the first argument
+  Oid result;  // 0: of the arguments that are no number of rows
 };
 constexpr std::array kWindowFunctions{
     WindowFunction{"row_number", 0, 0, types::kInt8},
@@ -113,17 +113,50 @@ ExprRef Binder::make_call(std::string_view schema, std::string_view name, std::v
     }
   }
   const std::string called = schema.empty() ? std::string(name) : fmt::format("{}.{}", schema, name);
-  const std::string signature = fmt::format("function {}({})", called, type_list(actual));
   if (found.outcome == Resolution::Outcome::kAmbiguous) {
-    raise(error(ErrorCode::kAmbiguousFunction, "{} is not unique", signature)
+    raise(error(ErrorCode::kAmbiguousFunction, "function {}({}) is not unique", called, type_list(actual))
               .hint("Could not choose a best candidate function. You might need to add explicit type casts."),
           location);
   }
+  no_function(called, actual, location);
+}
+
+void Binder::no_function(std::string_view name, std::span<const Oid> args, int location) const {
   raise(
-      error(ErrorCode::kUndefinedFunction, "{} does not exist", signature)
+      error(ErrorCode::kUndefinedFunction, "function {}({}) does not exist", name, type_list(args))
           .hint(
               "No function matches the given name and argument types. You might need to add explicit type casts."),
       location);
+}
+
+// The arguments of a function that exists only with OVER, as its places want them: a value (and what stands
+// for it where there is no row, of the type that both have in common) or numbers of rows.
+void Binder::window_arguments(Expr& made, std::vector<ExprRef> args, int location) {
+  std::vector<Oid> actual;
+  for (const ExprRef& arg : args) {
+    actual.push_back(type_of(*arg));
+  }
+  std::vector<ExprRef> values;
+  const bool of_values = made.type == 0;
+  for (std::size_t i = 0; of_values && i < args.size(); i += 2) {
+    values.push_back(args[i]);
+  }
+  const Oid common = of_values ? common_type_or_none(values) : Oid{0};
+  for (std::size_t i = 0; i < args.size(); ++i) {
+    const Oid wanted = of_values && i % 2 == 0 ? common : Oid{types::kInt4};
+    if (wanted == 0 || !can_coerce(actual[i], wanted, CastContext::kImplicit)) {
+      no_function(made.text, actual, location);
+    }
+    args[i] = coerce(std::move(args[i]), wanted, -1, CastContext::kImplicit);
+  }
+  if (of_values) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      values[i] = args[2 * i];
+    }
+    made.type = common;
+    made.typmod = common_typmod(values);
+  }
+  made.args = std::move(args);
 }
 
 ExprRef Binder::function_call(const PgQuery__FuncCall& call, Scope& scope) {
@@ -155,17 +188,7 @@ ExprRef Binder::function_call(const PgQuery__FuncCall& call, Scope& scope) {
   if (only_window != nullptr) {
     ExprRef made = make_expr(ExprKind::kWindow, only_window->result, {}, call.location);
     made->text = name;
-    if (made->type == 0) {
-      args[0] = resolve_unknown(args[0]);
-      made->type = type_of(*args[0]);
-      made->typmod = args[0]->typmod;
-    }
-    for (std::size_t i = 0; i < args.size(); ++i) {
-      const bool of_first_type = only_window->result == 0 && (i == 0 || i == 2);
-      args[i] = coerce(std::move(args[i]), of_first_type ? made->type : Oid{types::kInt4}, -1,
-                       CastContext::kImplicit);
-    }
-    made->args = std::move(args);
+    window_arguments(*made, std::move(args), call.location);
     if (call.agg_filter != nullptr) {
       raise(error(ErrorCode::kNotImplemented, "FILTER is not implemented for non-aggregate window functions"),
             call.location);

@@ -113,6 +113,8 @@ class Binder {
   ExprRef function_call(const PgQuery__FuncCall& call, Scope& scope);
   ExprRef make_call(std::string_view schema, std::string_view name, std::vector<ExprRef> args, int location,
                     bool variadic = false);
+  void window_arguments(Expr& made, std::vector<ExprRef> args, int location);
+  [[noreturn]] void no_function(std::string_view name, std::span<const Oid> args, int location) const;
   ExprRef make_operator(std::string_view name, ExprRef left, ExprRef right, int location);
   ExprRef sub_link(const PgQuery__SubLink& link, Scope& scope);
   ExprRef column_reference(const PgQuery__ColumnRef& ref, Scope& scope);
