@@ -329,6 +329,8 @@ class PgSession final : public Session,
   [[nodiscard]] Status may_use(const sql::Sequence* sequence, sql::Rights any) const;  // one is enough
   // The error without what it tells of the changed table's rows, if the user may not read them.
   [[nodiscard]] Error without_rows(const sql::Plan& plan, Error why) const;
+  [[nodiscard]] Error without_rows(const sql::Catalog& catalog, Error why) const;
+  [[nodiscard]] Error without_rows(const sql::Catalog& catalog, Oid changed, Error why) const;
   [[nodiscard]] bool fills_identity(const sql::Sequence* sequence) const;
 
   // SessionInfo

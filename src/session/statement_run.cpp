@@ -407,9 +407,11 @@ Status PgSession::commit_now(Run& run) {
 }
 
 Result<Csn> PgSession::commit_transaction() {
+  const auto now = who_->superuser ? nullptr : catalog();
   auto committed = transaction_.commit();
   settle_held(committed.has_value());
-  return committed;
+  if (committed || !now) return committed;
+  return std::unexpected(without_rows(*now, committed.error()));
 }
 
 // Checks, commits what stands alone, and tells the client: held rows and the completion, behind the gate.

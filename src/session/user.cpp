@@ -106,8 +106,23 @@ Status PgSession::check_privileges(const sql::Plan& plan) const {
 }
 
 Error PgSession::without_rows(const sql::Plan& plan, Error why) const {
-  if (who_->superuser || plan.target == 0 || why.fields().detail.empty()) return why;
-  const auto table = plan.catalog->relation(plan.target);
+  return without_rows(*plan.catalog, plan.target, std::move(why));
+}
+
+// Of a deferred key: the error names the table that refers, its detail a row of that or of the other.
+Error PgSession::without_rows(const sql::Catalog& catalog, Error why) const {
+  const ErrorFields& said = why.fields();
+  if (said.schema.empty()) return why;
+  const auto table = catalog.relation(catalog.find({}, said.schema, said.table).oid);
+  const sql::Constraint* key = table ? table->find_constraint(said.constraint) : nullptr;
+  if (key == nullptr) return why;
+  const bool referenced = said.detail.find(" is still referenced ") != std::string::npos;
+  return without_rows(catalog, referenced ? key->foreign_table : table->oid, std::move(why));
+}
+
+Error PgSession::without_rows(const sql::Catalog& catalog, Oid changed, Error why) const {
+  if (who_->superuser || changed == 0 || why.fields().detail.empty()) return why;
+  const auto table = catalog.relation(changed);
   if (!table || sql::held_on(*table, *who_, right::kSelect) != 0) return why;
   std::string& detail = why.mut().detail;
   if (why.code() == ErrorCode::kForeignKeyViolation) {

@@ -306,6 +306,15 @@ class Node(unittest.TestCase):
                                   ("DELETE FROM t", "23503", 'Key is still referenced from table "f".')):
             error = writer.simple(sql)[-1].error
             self.assertEqual((error.get("C"), error.get("D")), (code, detail), sql)
+        self.ask("CREATE TABLE late (a int REFERENCES t DEFERRABLE INITIALLY DEFERRED)")
+        self.ask("GRANT INSERT ON late TO writer")
+        for sql, detail in (("INSERT INTO late VALUES (9)", 'Key is not present in table "t".'),
+                            ("BEGIN; INSERT INTO late VALUES (9); COMMIT", 'Key is not present in table "t".')):
+            error = writer.simple(sql)[-1].error
+            self.assertEqual((error.get("C"), error.get("D")), ("23503", detail), sql)
+        self.ask("GRANT SELECT ON late TO writer")
+        self.assertEqual(writer.simple("INSERT INTO late VALUES (9)")[-1].error.get("D"),
+                         'Key (a)=(9) is not present in table "t".')
         writer.close()
 
     def metric(self, name):
