@@ -170,7 +170,8 @@ class Shaper {
 
   bool string() {
     const bool escaped = at_ > 0 && text_[at_ - 1] == '&';  // U&'...'
-    if (!before_value() || escaped) return false;
+    // One that stays would be read once, with the settings of one session (a time zone).
+    if (!before_value() || escaped || keeps_) return false;
     std::string value;
     std::size_t end = at_ + 1;
     for (;; ++end) {
@@ -185,7 +186,6 @@ class Shaper {
       }
     }
     last_ = Token::kValue;
-    if (keeps_) return copy(end + 1 - at_), true;
     at_ = end + 1;
     return put({types::kUnknown, std::move(value)});
   }
