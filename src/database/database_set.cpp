@@ -394,8 +394,9 @@ std::optional<Error> DatabaseSet::failure() const {
 
 void DatabaseSet::close() {
   for (const auto& database : all()) database->rows().close();
+  std::map<DatabaseId, std::shared_ptr<Database>> gone;  // destroyed without the mutex: a commit asks for it
   std::lock_guard lock(mutex_);
-  databases_.clear();
+  gone.swap(databases_);
 }
 
 }  // namespace bop::database
