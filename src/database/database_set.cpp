@@ -276,8 +276,9 @@ Status DatabaseSet::remove_files(DatabaseId id) {
 
 void DatabaseSet::tick(Executor& background) {
   const std::uint64_t appended = options_.group->appended().value;
+  const bool short_of_room = short_of_room_.exchange(false, std::memory_order_relaxed);
   const bool log_too_long =
-      options_.group->is_full() || options_.group->retained_bytes() > options_.log_limit;
+      short_of_room || options_.group->is_full() || options_.group->retained_bytes() > options_.log_limit;
   for (const auto& database : all()) {
     if (database->rows().wants_rewind()) {
       background.post([database] {
@@ -358,6 +359,7 @@ Status DatabaseSet::check_room(DatabaseId id, std::uint64_t growth_bytes) const 
   BOP_LET(free, options_.disk->free_bytes(options_.data_dir));
   const std::uint64_t needed = growth_bytes + growth_but_of(id);
   if (free >= needed) return {};
+  short_of_room_.store(true, std::memory_order_relaxed);
   return std::unexpected(
       error(ErrorCode::kDiskFull, "no space for the tables in {}: {} bytes are free, {} are needed",
             options_.data_dir, free, needed)

@@ -16,6 +16,7 @@
 // a time.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -114,6 +115,7 @@ class DatabaseSet {
 
   DatabaseSetOptions options_;
   std::shared_ptr<OutputGate> gate_;  // shared with the group's callbacks, which cannot be taken back
+  mutable std::atomic<bool> short_of_room_{false};  // a checkpoint may free some
   mutable std::mutex mutex_;
   std::map<DatabaseId, std::shared_ptr<Database>> databases_;
   std::map<DatabaseId, ErrorCode> checkpoint_troubles_;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/assert.hpp"
+#include "base/metrics.hpp"
 
 namespace bop::rowstore {
 
@@ -133,7 +134,12 @@ Result<Csn> Capture::commit_frame(std::uint32_t frame, std::uint32_t database_pa
   std::lock_guard order(order_);
   BOP_ASSERT(frame > committed_frames_);
   const std::uint32_t before = roomy_pages_.load(std::memory_order_relaxed);
-  if (limits_.check_room) BOP_TRY(claim_room(database_pages));
+  if (limits_.check_room) {
+    if (Status room = claim_room(database_pages); !room) {
+      metrics().room_refused_total.add();
+      return std::unexpected(std::move(room).error());
+    }
+  }
   auto csn = log_commit(frame, database_pages);
   const std::uint32_t after = csn ? database_pages + kRoomStep : before;
   if (roomy_pages_.load(std::memory_order_relaxed) > after) {

@@ -111,6 +111,7 @@ Result<bool> PgSession::declare_cursor(Run& run) {
   inner.stage = Run::Stage::kStep;
   portal.prepared.plan = inner.plan;
   portal.number = ++newest_portal_;
+  portal.made = functions_.codec.statement_timestamp;
   portal.cursor = std::make_unique<Cursor>(says(kScroll)     ? Cursor::Scroll::kYes
                                            : says(kNoScroll) ? Cursor::Scroll::kNo
                                                              : Cursor::Scroll::kIfCheap,

@@ -428,6 +428,7 @@ Status PgSession::parse(std::string name, std::string text, std::span<const Oid>
   Prepared prepared;
   prepared.text = std::move(text);
   prepared.hints.assign(type_hints.begin(), type_hints.end());
+  prepared.made = wall_timestamp();
   if (!statements.empty()) {
     prepared.statement = statements.front();
     BOP_TRY(check_allowed(*prepared.statement));
@@ -538,6 +539,7 @@ Status PgSession::bind(std::string portal, const std::string& statement, std::ve
   }
   next->prepared = prepared;
   next->number = ++newest_portal_;
+  next->made = wall_timestamp();
   if (!portal.empty() && portals_.contains(portal)) {
     return fail(ErrorCode::kDuplicateCursor, "cursor \"{}\" already exists", portal);
   }

@@ -54,6 +54,7 @@ struct Prepared {
   sql::PlanPtr plan;
   std::string text;
   bool from_sql = false;  // by PREPARE
+  std::int64_t made = 0;  // when, as timestamptz
 };
 
 struct Portal;
@@ -117,6 +118,7 @@ struct Portal {
   bool complete = false;
   std::optional<std::string> complete_tag;  // of another Execute; none: it cannot be run again
   std::unique_ptr<Cursor> cursor;           // of SQL: its rows are fetched by FETCH
+  std::int64_t made = 0;                    // when, as timestamptz
 };
 
 // A FETCH or MOVE on its way.
@@ -361,6 +363,8 @@ class PgSession final : public Session,
   [[nodiscard]] std::vector<SettingRow> settings() const override;
   [[nodiscard]] std::vector<ActivityRow> activity() const override;
   [[nodiscard]] std::vector<LockRow> locks() const override;
+  [[nodiscard]] std::vector<CursorRow> cursors() const override;
+  [[nodiscard]] std::vector<PreparedRow> prepared_statements() const override;
   [[nodiscard]] std::optional<std::int64_t> sequence_last_value(Oid sequence) const override;
 
   Node& node_;

@@ -465,6 +465,35 @@ std::vector<sql::ClusterView::SettingRow> PgSession::settings() const {
 
 std::vector<sql::ClusterView::ActivityRow> PgSession::activity() const { return node_.activity(); }
 
+// Portals of the extended protocol, too.
+std::vector<sql::ClusterView::CursorRow> PgSession::cursors() const {
+  std::vector<CursorRow> rows;
+  for (const auto& [name, portal] : portals_) {
+    const bool binary = std::ranges::find(portal->formats, Format::kBinary) != portal->formats.end();
+    const Cursor* cursor = portal->cursor.get();
+    rows.push_back({.name = name,
+                    .statement = portal->prepared.text,
+                    .holdable = cursor != nullptr && cursor->hold(),
+                    .binary = binary,
+                    .scrollable = cursor != nullptr && cursor->scroll() != Cursor::Scroll::kNo,
+                    .created = portal->made});
+  }
+  return rows;
+}
+
+std::vector<sql::ClusterView::PreparedRow> PgSession::prepared_statements() const {
+  std::vector<PreparedRow> rows;
+  for (const auto& [name, prepared] : prepared_) {
+    if (name.empty()) continue;
+    rows.push_back({.name = name,
+                    .statement = prepared.text,
+                    .prepared = prepared.made,
+                    .parameters = prepared.plan ? prepared.plan->parameters : std::vector<Oid>(),
+                    .from_sql = prepared.from_sql});
+  }
+  return rows;
+}
+
 std::vector<sql::ClusterView::LockRow> PgSession::locks() const {
   std::vector<LockRow> rows;
   const std::int64_t now = node_.options().clock->steady_ns();

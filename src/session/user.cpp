@@ -16,10 +16,16 @@ Oid PgSession::oid_of_user(const std::string& name) const {
 }
 
 void PgSession::refresh_user() {
-  shared_seen_ = node_.shared_version();
-  session_user_ = variables_.get("session_authorization");
+  const auto version = node_.shared_version();
   const std::string& role = variables_.get("role");
-  user_name_ = role == "none" ? session_user_ : role;
+  const std::string& session_user = variables_.get("session_authorization");
+  const std::string& user = role == "none" ? session_user : role;
+  const bool same = who_ && version == shared_seen_ && session_user == session_user_ && user == user_name_;
+  // The name of a role that was made anew means another one, but then the version is another, too.
+  if (same && who_->role == oid_of_user(user)) return;
+  shared_seen_ = version;
+  session_user_ = session_user;
+  user_name_ = user;
   who_ = std::make_shared<const sql::Identity>(node_.shared()->identity(oid_of_user(user_name_)));
   catalog_session_.user_oid = who_->role;
   catalog_session_.user_name = user_name_;

@@ -289,6 +289,7 @@ Status PgSession::prepare_sql(const sql::ParsedStatementPtr& statement) {
   prepared.statement = sql::inner_statement(statement, prepare.query);
   prepared.text = statement->text;
   prepared.from_sql = true;
+  prepared.made = functions_.codec.statement_timestamp;
   BOP_LET(plan, sql::bind(prepared.statement, bind_context(), prepared.hints));
   prepared.plan = std::move(plan);
   prepared_.emplace(name, std::move(prepared));

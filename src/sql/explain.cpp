@@ -6,6 +6,7 @@
 #include <sqlite3.h>
 
 #include "sql/explain.hpp"
+#include "sql/types/json.hpp"
 
 namespace bop::sql {
 
@@ -177,18 +178,9 @@ void write_text(const ExplainNode& node, int level, std::vector<std::string>& li
 }
 
 std::string json_text(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
+  std::string out;
+  append_json_string(text, out);
+  return out;
 }
 
 void write_json(const ExplainNode& node, int indent, std::string& out) {

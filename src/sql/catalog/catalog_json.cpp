@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include "sql/types/json.hpp"
+
 namespace bop::sql {
 
 namespace {
@@ -90,21 +92,7 @@ class Writer {
     quote(name);
     out_ += ':';
   }
-  void quote(std::string_view s) {
-    out_ += '"';
-    for (const char c : s) {
-      const auto u = static_cast<unsigned char>(c);
-      if (c == '"' || c == '\\') {
-        out_ += '\\';
-        out_ += c;
-      } else if (u < 0x20) {
-        out_ += fmt::format("\\u{:04x}", u);
-      } else {
-        out_ += c;
-      }
-    }
-    out_ += '"';
-  }
+  void quote(std::string_view s) { append_json_string(s, out_); }
   std::string out_;
 };
 

@@ -111,6 +111,26 @@ void locks(const CatalogSession& session, RowSet& rows) {
   }
 }
 
+void cursors(const CatalogSession& session, RowSet& rows) {
+  if (session.cluster == nullptr) return;
+  for (const auto& cursor : session.cluster->cursors()) {
+    rows.row().set("name", cursor.name).set("statement", cursor.statement);
+    rows.set("is_holdable", cursor.holdable)
+        .set("is_binary", cursor.binary)
+        .set("is_scrollable", cursor.scrollable)
+        .set("creation_time", cursor.created);
+  }
+}
+
+void prepared_statements(const CatalogSession& session, RowSet& rows) {
+  if (session.cluster == nullptr) return;
+  for (const auto& one : session.cluster->prepared_statements()) {
+    rows.row().set("name", one.name).set("statement", one.statement).set("prepare_time", one.prepared);
+    rows.set("parameter_types", fmt::format("{{{}}}", fmt::join(one.parameters, ",")));
+    rows.set("from_sql", one.from_sql);
+  }
+}
+
 }  // namespace
 
 void add_cluster_makers(std::map<std::string_view, MakerInfo>& makers) {
@@ -122,6 +142,8 @@ void add_cluster_makers(std::map<std::string_view, MakerInfo>& makers) {
   makers["pg_settings"] = {settings, false};
   makers["pg_stat_activity"] = {activity, false};
   makers["bop_locks"] = {locks, false};
+  makers["pg_cursors"] = {cursors, false};
+  makers["pg_prepared_statements"] = {prepared_statements, false};
 }
 
 }  // namespace bop::sql

@@ -73,6 +73,17 @@ class ClusterView {
     std::int64_t waited_us;
     std::string query;
   };
+  struct CursorRow {
+    std::string name, statement;
+    bool holdable, binary, scrollable;
+    std::int64_t created;  // as timestamptz
+  };
+  struct PreparedRow {
+    std::string name, statement;
+    std::int64_t prepared;  // as timestamptz
+    std::vector<Oid> parameters;
+    bool from_sql;
+  };
   virtual ~ClusterView() = default;
   [[nodiscard]] virtual std::vector<RoleRow> roles() const = 0;
   [[nodiscard]] virtual std::vector<MemberRow> members() const = 0;
@@ -82,6 +93,9 @@ class ClusterView {
   [[nodiscard]] virtual std::vector<SettingRow> settings() const = 0;
   [[nodiscard]] virtual std::vector<ActivityRow> activity() const = 0;
   [[nodiscard]] virtual std::vector<LockRow> locks() const = 0;
+  // Of this session.
+  [[nodiscard]] virtual std::vector<CursorRow> cursors() const = 0;
+  [[nodiscard]] virtual std::vector<PreparedRow> prepared_statements() const = 0;
   // Last value of a sequence as pg_sequences shows it; nullopt before the first nextval.
   [[nodiscard]] virtual std::optional<std::int64_t> sequence_last_value(Oid sequence) const = 0;
 };
