@@ -108,7 +108,9 @@ Status WalMemory::write(std::uint64_t at, std::span<const std::byte> bytes) {
       at += n;
     }
   }
-  if (end > size()) size_.store(end, std::memory_order_release);
+  // Stored also when a WAL that began anew overwrites its old bytes: a reader's acquire of the size is what
+  // orders its reads after this write.
+  size_.store(std::max(end, size()), std::memory_order_release);
   return {};
 }
 

@@ -197,6 +197,8 @@ def write(path, tests, trailing):
                 out += test.expected[protocol]
         if out[-1].startswith("----"):
             raise ScriptError(f"{path}: {test.label} has no answer")
+        if any(lines[:1] and lines[0].startswith("broken") for lines in test.expected.values()):
+            raise ScriptError(f"{path}: {test.label}: a broken connection is no answer to record")
     out += trailing
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(out))

@@ -180,7 +180,7 @@ class Connection:
     def extended(self, sql, parameters=(), copy_data=None, parameter_oids=()):
         """Parse, Bind, Describe, Execute, Sync, all in text. One statement; the answer is a list for symmetry."""
         self.send(extended_unit(sql, parameters, parameter_oids))
-        return self._results(copy_data)
+        return self._results(copy_data, after_copy=message(b"S"))
 
     def pipeline(self, units):
         """Sends all (sql, parameters) at once and yields each unit's results after its ReadyForQuery."""
@@ -188,8 +188,11 @@ class Connection:
         for _ in units:
             yield self._results(None)
 
-    def _results(self, copy_data):
-        """Everything up to ReadyForQuery as results. A statement that returns nothing at all (empty query) too."""
+    def _results(self, copy_data, after_copy=b""):
+        """Everything up to ReadyForQuery as results. A statement that returns nothing at all (empty query) too.
+
+        `after_copy` follows the data of COPY FROM: a server ignores the Sync that it meets while it copies in.
+        """
         results = []
         current = self.unfinished = Result()
         self.notices = []
@@ -222,9 +225,9 @@ class Connection:
                 return results
             elif kind == b"G":
                 if copy_data is None:
-                    self.send(message(b"f", cstring("no data given")))
+                    self.send(message(b"f", cstring("no data given")) + after_copy)
                 else:
-                    self.send(message(b"d", copy_data) + message(b"c"))
+                    self.send(message(b"d", copy_data) + message(b"c") + after_copy)
             elif kind == b"d":
                 current.copy.append(body)
             elif kind not in (b"1", b"2", b"3", b"n", b"t", b"H", b"c", b"s"):
