@@ -13,8 +13,9 @@ namespace {
 
 WalMemory::OpenScratch no_scratch() { return {}; }
 
-// SQLite tells its readers of a frame through the wal-index, by fences that the thread sanitizer does not follow; the
-// size is what orders a reader's bytes after the writer's, also when a WAL that began anew writes over its old frames.
+// SQLite tells its readers of a frame through the wal-index, by fences that the thread sanitizer does not
+// follow; the size is what orders a reader's bytes after the writer's, also when a WAL that began anew writes
+// over its old frames.
 TEST(WalMemory, BytesWrittenOverOldOnesAreOrderedBeforeAReadThatComesLater) {
   WalMemory wal(1 << 20, no_scratch());
   std::array<std::byte, kFrameBytes> frame{};
