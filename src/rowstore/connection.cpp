@@ -120,19 +120,26 @@ Status Connection::step(sqlite3_stmt* statement) {
   return std::unexpected(sqlite_error(code));
 }
 
-Result<Csn> Connection::snapshot_csn() {
+Result<std::optional<Connection::SnapshotPlace>> Connection::snapshot_place() {
   sqlite3_snapshot* snapshot = nullptr;
   const int code = sqlite3_snapshot_get(sqlite_, "main", &snapshot);
-  if (code == SQLITE_ERROR) return instance_->recovered();  // nothing was ever in this WAL
+  if (code == SQLITE_ERROR) return std::nullopt;
   if (code != SQLITE_OK) return std::unexpected(sqlite_error(code));
-  std::uint32_t last_frame = 0;
-  Capture::Salt salt;
+  SnapshotPlace place;
   const auto* bytes = reinterpret_cast<const std::byte*>(snapshot);
-  std::memcpy(&last_frame, bytes + kSnapshotFrameAt, sizeof(last_frame));
-  std::memcpy(salt.data(), bytes + kSnapshotSaltAt, salt.size());
+  std::memcpy(&place.last_frame, bytes + kSnapshotFrameAt, sizeof(place.last_frame));
+  std::memcpy(place.salt.data(), bytes + kSnapshotSaltAt, place.salt.size());
   sqlite3_snapshot_free(snapshot);
-  const auto csn = instance_->capture().csn_of(salt, last_frame);
-  if (!csn) return fail(ErrorCode::kInternal, "no commit is known for frame {} of the WAL", last_frame);
+  return place;
+}
+
+Result<Csn> Connection::snapshot_csn() {
+  BOP_LET(place, snapshot_place());
+  if (!place) return instance_->recovered();
+  const auto csn = instance_->capture().csn_of(place->salt, place->last_frame);
+  if (!csn) {
+    return fail(ErrorCode::kInternal, "no commit is known for frame {} of the WAL", place->last_frame);
+  }
   return *csn;
 }
 

@@ -12,6 +12,8 @@
 // log poisoned).
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -28,6 +30,7 @@ struct sqlite3_stmt;
 namespace bop::rowstore {
 
 class Instance;
+class PageSource;
 class StatementCache;
 
 // A cached prepared statement; giving it back resets it and clears its bindings.
@@ -82,6 +85,9 @@ class Connection {
   // Runs statements without results, for set-up and tests.
   [[nodiscard]] Status execute(std::string_view sql);
 
+  // The pages that the running transaction sees.
+  [[nodiscard]] Result<std::shared_ptr<const PageSource>> page_source();
+
   [[nodiscard]] sqlite3* handle() const noexcept { return sqlite_; }
   [[nodiscard]] Role role() const noexcept { return role_; }
 
@@ -114,6 +120,12 @@ class Connection {
   static int progress(void* self);
   [[nodiscard]] Status step(sqlite3_stmt* statement);
 
+  // Where in the WAL the running read transaction stands; none: nothing was ever in this WAL.
+  struct SnapshotPlace {
+    std::uint32_t last_frame = 0;
+    std::array<std::byte, 8> salt{};  // of Capture::Salt
+  };
+  [[nodiscard]] Result<std::optional<SnapshotPlace>> snapshot_place();
   [[nodiscard]] Result<Csn> snapshot_csn();
   void end() noexcept;
 

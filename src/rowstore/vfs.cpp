@@ -351,6 +351,14 @@ std::unique_ptr<sqlite3_vfs> make_vfs(Instance& instance, const char* name) {
 OpeningScope::OpeningScope(Connection& connection) noexcept { opening = &connection; }
 OpeningScope::~OpeningScope() { opening = nullptr; }
 
+bool reads_file_only(sqlite3* connection) {
+  constexpr int kReadLock0 = 3;  // the slot of WAL_READ_LOCK(0)
+  sqlite3_file* file = nullptr;
+  sqlite3_file_control(connection, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  BOP_ASSERT(file != nullptr);
+  return (self(file).locks.shared & (1U << kReadLock0)) != 0;
+}
+
 std::optional<Error> take_temp_error() { return std::exchange(temp_error, std::nullopt); }
 
 }  // namespace bop::rowstore

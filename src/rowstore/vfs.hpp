@@ -13,6 +13,7 @@
 
 #include "base/error.hpp"
 
+struct sqlite3;
 struct sqlite3_vfs;
 
 namespace bop::rowstore {
@@ -32,6 +33,11 @@ class OpeningScope {
   OpeningScope(const OpeningScope&) = delete;
   OpeningScope& operator=(const OpeningScope&) = delete;
 };
+
+// The connection's read transaction reads the main file alone: all of the WAL was in it when the transaction
+// began, and a writer may begin the WAL anew meanwhile. (It holds the first of SQLite's read marks,
+// WAL_READ_LOCK(0).)
+[[nodiscard]] bool reads_file_only(sqlite3* connection);
 
 // The newest error of a temporary file in this thread, cleared by the call.
 [[nodiscard]] std::optional<Error> take_temp_error();

@@ -1,0 +1,112 @@
+// The two kinds of page sources, and how a connection makes its own.
+#include "rowstore/page_source.hpp"
+
+#include <sqlite3.h>
+
+#include <cstring>
+#include <mutex>
+#include <unordered_map>
+
+#include "base/assert.hpp"
+#include "rowstore/connection.hpp"
+#include "rowstore/instance.hpp"
+#include "rowstore/vfs.hpp"
+
+namespace bop::rowstore {
+
+namespace {
+
+// SQLite's wal-index (sqlite.org/walformat.html, section 2): regions of 32 KiB; each begins with the page
+// numbers of its frames, 4096 of them, fewer in the first, which starts with a header of 136 bytes.
+constexpr std::size_t kRegionBytes = 32768;
+constexpr std::size_t kFramesPerRegion = 4096;
+constexpr std::size_t kIndexHeaderBytes = 136;
+constexpr std::size_t kFramesOfFirstRegion = kFramesPerRegion - kIndexHeaderBytes / sizeof(std::uint32_t);
+
+class SnapshotPages final : public PageSource {
+ public:
+  SnapshotPages(std::shared_ptr<Instance> instance, std::uint32_t last_frame)
+      : instance_(std::move(instance)) {
+    frames_.reserve(last_frame);
+    std::uint32_t frame = 1;
+    for (int r = 0; frame <= last_frame; ++r) {
+      const auto* region =
+          static_cast<const std::byte*>(instance_->index().region(r, kRegionBytes, /*extend=*/false));
+      BOP_ASSERT(region != nullptr);
+      const std::size_t count = r == 0 ? kFramesOfFirstRegion : kFramesPerRegion;
+      const std::byte* at = region + (r == 0 ? kIndexHeaderBytes : 0);
+      for (std::size_t i = 0; i < count && frame <= last_frame; ++i, ++frame) {
+        std::uint32_t page = 0;
+        std::memcpy(&page, at + i * sizeof(page), sizeof(page));
+        frames_[page] = frame;  // the newest wins
+      }
+    }
+  }
+
+  Result<const std::byte*> page(PageNo page, std::span<std::byte, kPageBytes> buffer) const override {
+    if (const auto found = frames_.find(page.value); found != frames_.end()) {
+      if (auto why = instance_->discarded()) return std::unexpected(std::move(*why));
+      std::array<std::byte, kFrameBytes> scratch;
+      BOP_LET(frame, instance_->wal().frame(found->second, scratch));
+      if (frame != scratch.data()) return frame + kFrameHeaderBytes;
+      std::memcpy(buffer.data(), frame + kFrameHeaderBytes, kPageBytes);
+      return buffer.data();
+    }
+    const PageFile& file = instance_->file();
+    if (page.value == 0 || page.value > file.pages()) {
+      return fail(ErrorCode::kCorrupt, "a b-tree of {} refers to page {}, which is not there", file.path(),
+                  page.value);
+    }
+    BOP_TRY(file.read(page, buffer));
+    return buffer.data();
+  }
+  bool parallel() const noexcept override { return true; }
+
+ private:
+  std::shared_ptr<Instance> instance_;
+  std::unordered_map<std::uint32_t, std::uint32_t> frames_;
+};
+
+class ConnectionPages final : public PageSource {
+ public:
+  explicit ConnectionPages(CachedStatement read) : read_(std::move(read)) {}
+
+  Result<const std::byte*> page(PageNo page, std::span<std::byte, kPageBytes> buffer) const override {
+    const std::lock_guard lock(mutex_);
+    sqlite3_stmt* statement = read_.get();
+    sqlite3_bind_int64(statement, 1, page.value);
+    const int code = sqlite3_step(statement);
+    const bool whole =
+        code == SQLITE_ROW && sqlite3_column_bytes(statement, 0) == static_cast<int>(kPageBytes);
+    if (whole) std::memcpy(buffer.data(), sqlite3_column_blob(statement, 0), kPageBytes);
+    sqlite3_reset(statement);
+    if (!whole) {
+      return fail(code == SQLITE_ROW || code == SQLITE_DONE ? ErrorCode::kCorrupt : ErrorCode::kIo,
+                  "page {} could not be read: {}", page.value, sqlite3_errstr(code));
+    }
+    return buffer.data();
+  }
+  bool parallel() const noexcept override { return false; }
+
+ private:
+  mutable std::mutex mutex_;
+  CachedStatement read_;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const PageSource>> Connection::page_source() {
+  BOP_ASSERT(in_transaction_);
+  if (role_ == Role::kWriter) {
+    BOP_LET(read, prepare("SELECT data FROM sqlite_dbpage WHERE pgno = ?1"));
+    return std::make_shared<ConnectionPages>(std::move(read));
+  }
+  std::uint32_t last_frame = 0;
+  if (!reads_file_only(sqlite_)) {
+    BOP_LET(snapshot, snapshot_place());
+    if (snapshot) last_frame = snapshot->last_frame;
+  }
+  return std::make_shared<SnapshotPages>(instance_, last_frame);
+}
+
+}  // namespace bop::rowstore
