@@ -27,6 +27,7 @@ target_include_directories(bop_pg_query SYSTEM INTERFACE "${BOP_PG_QUERY_INCLUDE
 target_link_libraries(bop_pg_query INTERFACE "${BOP_PG_QUERY_LIBRARY}" PkgConfig::protobuf_c)
 
 include(sqlite)
+include(duckdb)
 
 if(BOP_TESTS)
   find_package(GTest REQUIRED)

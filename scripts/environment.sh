@@ -2,6 +2,7 @@
 #
 #   BOP_CACHE  everything that is not in the checkout (default ${XDG_CACHE_HOME:-~/.cache}/bop):
 #     sqlite-<version>/   the amalgamation, checked against deps/sqlite/sha256sums
+#     duckdb-<version>/   the library and its headers, checked against deps/duckdb/sha256sums
 #     venv-<hash>/        Python packages of the tests
 #     ccache/             compiler cache, shared by all checkouts
 #     build/<key>/        one folder a checkout: `source` is a link to it, beside it release/, asan/, tsan/, logs/
@@ -14,6 +15,7 @@ cache=${BOP_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/bop}
 tree=$cache/build/$(basename "$top")-$(printf %s "$top" | sha256sum | cut -c1-10)
 logs=$tree/logs
 sqlite_dir=$cache/sqlite-0.39.1
+duckdb_dir=$cache/duckdb-1.5.6
 venv=$cache/venv-$(sha256sum "$top/deps/requirements.txt" | cut -c1-12)
 
 if ! mkdir -p "$logs" 2>/dev/null; then
@@ -73,7 +75,7 @@ configure() {
   ln -sfn "$top" "$tree/source"
   if [ -f "$build/build.ninja" ] && [ "$(cat "$build/arguments" 2>/dev/null)" = "$(printf '%s\n' "$@")" ]; then return; fi
   step "configure $preset" cmake --preset "$preset" -S "$tree/source" -B "$build" \
-    "-DBOP_SQLITE_DIR=$sqlite_dir" "$@"
+    "-DBOP_SQLITE_DIR=$sqlite_dir" "-DBOP_DUCKDB_DIR=$duckdb_dir" "$@"
   printf '%s\n' "$@" >"$build/arguments"
 }
 

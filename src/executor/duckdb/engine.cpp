@@ -1,0 +1,300 @@
+// The engine: one DuckDB in memory, a connection a statement, errors in PostgreSQL's words.
+#include <duckdb/common/error_data.hpp>
+#include <duckdb/main/config.hpp>
+#include <duckdb/main/connection.hpp>
+#include <duckdb/main/database.hpp>
+#include <duckdb/main/materialized_query_result.hpp>
+#include <duckdb/main/pending_query_result.hpp>
+#include <duckdb/main/stream_query_result.hpp>
+#include <duckdb/storage/buffer_manager.hpp>
+
+#include "executor/duckdb/statement_state.hpp"
+#include "executor/duckdb/values.hpp"
+
+namespace bop::executor {
+
+namespace {
+
+// The commit that library and headers were made of; another library of the same name is refused.
+constexpr std::string_view kSourceId = "069cc9f9b5";
+
+using duckdb::ExceptionType;
+using DatabasePtr = std::shared_ptr<duckdb::DuckDB>;
+
+bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
+Error overflow(std::string_view text) {
+  const std::string_view type = has(text, "INT16") ? "smallint" : has(text, "INT32") ? "integer" : "bigint";
+  if (has(text, "DECIMAL") || has(text, "INT128") || has(text, "HUGEINT")) {
+    return error(ErrorCode::kNotImplemented,
+                 "a number of this statement is too large for the second executor");
+  }
+  return error(ErrorCode::kNumericOutOfRange, "{} out of range", type);
+}
+
+Error translate(const duckdb::ErrorData& error_data, StatementState* state) {
+  const std::string& text = error_data.RawMessage();
+  if (state != nullptr) {
+    if (auto own = state->told(text)) return std::move(*own);
+  }
+  if (has(text, "More than one row returned by a subquery")) {
+    return error(ErrorCode::kCardinalityViolation,
+                 "more than one row returned by a subquery used as an expression");
+  }
+  switch (error_data.Type()) {
+    case ExceptionType::OUT_OF_RANGE:
+    case ExceptionType::CONVERSION: return overflow(text);
+    case ExceptionType::INTERRUPT:
+      return error(ErrorCode::kCancelled, "canceling statement due to user request");
+    case ExceptionType::OUT_OF_MEMORY:
+      return has(text, "max_temp_directory_size") || has(text, "temporary")
+                 ? error(ErrorCode::kDiskFull,
+                         "the statement needs more temporary space than it may have: {}", text)
+                 : error(ErrorCode::kOutOfMemory, "the statement needs more memory than it may have: {}",
+                         text);
+    case ExceptionType::IO: return error(ErrorCode::kIo, "{}", text);
+    case ExceptionType::INTERNAL:
+    case ExceptionType::FATAL: return error(ErrorCode::kInternal, "the second executor failed: {}", text);
+    default: return error(ErrorCode::kNotImplemented, "the second executor cannot do this: {}", text);
+  }
+}
+
+struct Shared {
+  EngineOptions options;
+  std::mutex mutex;
+  DatabasePtr database;  // under mutex
+  std::atomic<std::uint64_t> statements{0};
+  std::atomic<std::uint64_t> rebuilt{0};
+
+  // An internal error leaves a DuckDB that answers nothing any more: the next statement gets another one.
+  void broken(const DatabasePtr& which) {
+    const std::lock_guard lock(mutex);
+    if (database != which) return;
+    database.reset();
+    ++rebuilt;
+  }
+};
+
+bool breaks(const duckdb::ErrorData& error_data) {
+  return error_data.Type() == ExceptionType::INTERNAL || error_data.Type() == ExceptionType::FATAL;
+}
+
+DatabasePtr open_database(const EngineOptions& options) {
+  duckdb::DBConfig config;
+  config.options.maximum_threads = options.threads;
+  const auto set = [&](const char* name, duckdb::Value value) { config.SetOptionByName(name, value); };
+  if (options.memory_limit > 0)
+    set("memory_limit", duckdb::Value(std::to_string(options.memory_limit) + "B"));
+  set("temp_directory", duckdb::Value(options.temp_directory));
+  if (options.temp_limit > 0)
+    set("max_temp_directory_size", duckdb::Value(std::to_string(options.temp_limit) + "B"));
+  set("enable_external_access", duckdb::Value::BOOLEAN(false));
+  set("autoinstall_known_extensions", duckdb::Value::BOOLEAN(false));
+  set("autoload_known_extensions", duckdb::Value::BOOLEAN(false));
+  set("preserve_insertion_order", duckdb::Value::BOOLEAN(false));
+  set("lock_configuration", duckdb::Value::BOOLEAN(true));
+  auto database = std::make_shared<duckdb::DuckDB>(":memory:", &config);
+  register_scan(*database->instance);
+  register_calls(*database->instance);
+  return database;
+}
+
+class DuckRunning final : public Running {
+ public:
+  DuckRunning(std::shared_ptr<Shared> shared, DatabasePtr database, Statement statement)
+      : shared_(std::move(shared)),
+        database_(std::move(database)),
+        connection_(std::make_unique<duckdb::Connection>(*database_)),
+        state_(duckdb::make_shared_ptr<StatementState>(std::move(statement))) {
+    connection_->context->registered_state->Insert(StatementState::kName, state_);
+  }
+  ~DuckRunning() override {
+    result_.reset();
+    pending_.reset();
+    connection_->context->registered_state->Remove(StatementState::kName);
+  }
+
+  Status start() {
+    return guarded([&]() -> Status {
+      pending_ =
+          connection_->PendingQuery(state_->statement.sql, duckdb::QueryResultOutputType::ALLOW_STREAMING);
+      if (pending_->HasError()) return failed(pending_->GetErrorObject());
+      return {};
+    });
+  }
+
+  Result<std::string> explain() {
+    std::string out;
+    BOP_TRY(guarded([&]() -> Status {
+      auto result = connection_->Query("EXPLAIN " + state_->statement.sql);
+      if (result->HasError()) return failed(result->GetErrorObject());
+      for (duckdb::idx_t row = 0; row < result->RowCount(); ++row) out += result->GetValue(1, row).ToString();
+      return {};
+    }));
+    return out;
+  }
+
+  Result<bool> fetch(ResultBatch& batch, const Interrupted& interrupted) override {
+    bool more = false;
+    auto done = guarded([&]() -> Status {
+      BOP_LET(chunk, next_chunk(interrupted));
+      if (!chunk || chunk->size() == 0) return {};
+      append(*chunk, batch);
+      more = true;
+      return {};
+    });
+    if (!done) {
+      connection_->Interrupt();
+      return std::unexpected(std::move(done).error());
+    }
+    return more;
+  }
+
+ private:
+  Status failed(const duckdb::ErrorData& error_data) {
+    if (breaks(error_data)) shared_->broken(database_);
+    return std::unexpected(translate(error_data, state_.get()));
+  }
+
+  template <class F>
+  Status guarded(F&& f) {
+    try {
+      return f();
+    } catch (const std::bad_alloc&) {
+      return fail(ErrorCode::kOutOfMemory, "out of memory in the second executor");
+    } catch (const std::exception& e) {
+      return failed(duckdb::ErrorData(e));
+    }
+  }
+
+  Result<duckdb::unique_ptr<duckdb::DataChunk>> next_chunk(const Interrupted& interrupted) {
+    while (!result_) {
+      BOP_TRY(interrupted());
+      const auto progress = pending_->ExecuteTask();
+      if (progress == duckdb::PendingExecutionResult::EXECUTION_ERROR) {
+        return std::unexpected(failed(pending_->GetErrorObject()).error());
+      }
+      if (duckdb::PendingQueryResult::IsResultReady(progress)) {
+        result_ = pending_->Execute();
+        if (result_->HasError()) return std::unexpected(failed(result_->GetErrorObject()).error());
+      } else if (progress != duckdb::PendingExecutionResult::RESULT_NOT_READY) {
+        pending_->WaitForTask();
+      }
+    }
+    if (result_->type == duckdb::QueryResultType::STREAM_RESULT) {
+      auto& stream = result_->Cast<duckdb::StreamQueryResult>();
+      for (;;) {
+        BOP_TRY(interrupted());
+        const auto progress = stream.ExecuteTask();
+        if (progress == duckdb::StreamExecutionResult::EXECUTION_ERROR)
+          return std::unexpected(failed(stream.GetErrorObject()).error());
+        if (duckdb::StreamQueryResult::IsChunkReady(progress)) break;
+        if (progress != duckdb::StreamExecutionResult::CHUNK_NOT_READY) stream.WaitForTask();
+      }
+    }
+    auto chunk = result_->Fetch();
+    if (result_->HasError()) return std::unexpected(failed(result_->GetErrorObject()).error());
+    return chunk;
+  }
+
+  void append(duckdb::DataChunk& chunk, ResultBatch& batch) const {
+    const auto& columns = state_->statement.columns;
+    if (columns.empty()) {
+      for (duckdb::idx_t row = 0; row < chunk.size(); ++row) batch.append_empty_row();
+      return;
+    }
+    std::vector<CellReader> readers;
+    readers.reserve(columns.size());
+    for (std::size_t i = 0; i < columns.size(); ++i)
+      readers.emplace_back(chunk.data[i], chunk.size(), columns[i]);
+    for (duckdb::idx_t row = 0; row < chunk.size(); ++row) {
+      for (CellReader& reader : readers) batch.append(reader.read(row));
+    }
+  }
+
+  std::shared_ptr<Shared> shared_;
+  DatabasePtr database_;
+  std::unique_ptr<duckdb::Connection> connection_;
+  duckdb::shared_ptr<StatementState> state_;
+  duckdb::unique_ptr<duckdb::PendingQueryResult> pending_;
+  duckdb::unique_ptr<duckdb::QueryResult> result_;
+};
+
+class DuckEngine final : public Engine {
+ public:
+  explicit DuckEngine(const EngineOptions& options) : shared_(std::make_shared<Shared>()) {
+    shared_->options = options;
+  }
+
+  Status check() {
+    if (!has(duckdb::DuckDB::SourceID(), kSourceId)) {
+      return fail(ErrorCode::kConfigInvalid, "the library of DuckDB is of source {}, not {}",
+                  duckdb::DuckDB::SourceID(), kSourceId);
+    }
+    BOP_TRY(database());
+    return {};
+  }
+
+  Result<std::unique_ptr<Running>> start(Statement statement) override {
+    BOP_LET(running, make(std::move(statement)));
+    BOP_TRY(running->start());
+    ++shared_->statements;
+    return std::unique_ptr<Running>(std::move(running));
+  }
+
+  Result<std::string> explain(Statement statement) override {
+    BOP_LET(running, make(std::move(statement)));
+    return running->explain();
+  }
+
+  Numbers numbers() override {
+    Numbers out{.statements = shared_->statements, .rebuilt = shared_->rebuilt};
+    DatabasePtr database;
+    {
+      const std::lock_guard lock(shared_->mutex);
+      database = shared_->database;
+    }
+    if (database) {
+      auto& buffers = duckdb::BufferManager::GetBufferManager(*database->instance);
+      out.memory_bytes = buffers.GetUsedMemory();
+      out.temp_bytes = buffers.GetUsedSwap();
+    }
+    return out;
+  }
+
+ private:
+  Result<DatabasePtr> database() {
+    const std::lock_guard lock(shared_->mutex);
+    if (!shared_->database) {
+      try {
+        shared_->database = open_database(shared_->options);
+      } catch (const std::exception& e) {
+        return fail(ErrorCode::kInternal, "the second executor does not start: {}",
+                    duckdb::ErrorData(e).Message());
+      }
+    }
+    return shared_->database;
+  }
+
+  Result<std::unique_ptr<DuckRunning>> make(Statement statement) {
+    BOP_LET(ready, database());
+    try {
+      return std::make_unique<DuckRunning>(shared_, std::move(ready), std::move(statement));
+    } catch (const std::exception& e) {
+      return std::unexpected(translate(duckdb::ErrorData(e), nullptr));
+    }
+  }
+
+  std::shared_ptr<Shared> shared_;
+};
+
+}  // namespace
+
+}  // namespace bop::executor
+
+extern "C" __attribute__((visibility("default"))) bop::Result<std::unique_ptr<bop::executor::Engine>>
+bop_make_engine(const bop::executor::EngineOptions& options) {
+  auto engine = std::make_unique<bop::executor::DuckEngine>(options);
+  BOP_TRY(engine->check());
+  return engine;
+}
