@@ -287,6 +287,11 @@ Result<Target> copy_target(const PgQuery__CopyStmt& copy, const sql::Catalog& ca
     if (std::ranges::find(target.columns, name) != target.columns.end()) {
       return fail(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", name);
     }
+    if (column->generated != 0) {
+      return std::unexpected(
+          error(ErrorCode::kInvalidColumnReference, "column \"{}\" is a generated column", name)
+              .detail("Generated columns cannot be used in COPY."));
+    }
     add(*column);
   }
   return target;

@@ -101,6 +101,7 @@ void plan_actions(Binder& binder, Change& change, Plan& plan) {
   for (const Assignment& a : change.kind == 'u' ? change.set : change.upsert.set) {
     columns.insert(a.column->number);
   }
+  columns = with_generated(change, std::move(columns));
   const auto acted = foreign_key_actions(*binder.context().catalog, target, change.kind == 'd', columns);
   change.changed_tables.insert(target);
   change.acts_on_itself = acted.contains(target);
@@ -374,6 +375,22 @@ ExprRef default_value(Binder& binder, const ExprRef& e, Oid type, std::int32_t t
   return binder.try_coerce(e, type, typmod, CastContext::kAssignment);
 }
 
+void refuse_generated_columns(const Binder& binder, const Expr& e) {
+  visit(e, [&](const Expr& part) {
+    if (part.kind == ExprKind::kColumn && part.entry != nullptr && part.entry->relation != nullptr) {
+      const std::int16_t number = part.entry->columns[static_cast<std::size_t>(part.number)].attribute;
+      const Column* column = part.entry->relation->find_column(number);
+      if (column != nullptr && column->generated != 0) {
+        binder.raise(error(ErrorCode::kInvalidObjectDefinition,
+                           "cannot use generated column \"{}\" in column generation expression", column->name)
+                         .detail("A generated column cannot reference another generated column."),
+                     part.location);
+      }
+    }
+    return true;
+  });
+}
+
 }  // namespace
 
 Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression, const Relation* relation,
@@ -398,7 +415,6 @@ Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression, co
       e = binder.expression(*expression->node, scope, clause);
       if (coerce_to != 0) {
         const Oid from = binder.type_of(*e);
-        const int location = e->location;
         ExprRef made = use == ExpressionUse::kDefault
                            ? default_value(binder, e, coerce_to, coerce_typmod)
                            : binder.try_coerce(e, coerce_to, coerce_typmod, CastContext::kAssignment);
@@ -410,12 +426,10 @@ Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression, co
                   .hint("You might need to add an explicit cast."));
         }
         if (made == nullptr) {
-          const std::string_view what =
-              use == ExpressionUse::kDefault ? "default expression" : "generation expression";
-          binder.raise(error(ErrorCode::kDatatypeMismatch, "column \"{}\" is of type {} but {} is of type {}",
-                             column_name, format_type(coerce_to), what, format_type(from))
-                           .hint("You will need to rewrite or cast the expression."),
-                       use == ExpressionUse::kDefault ? -1 : location);
+          binder.raise(error(ErrorCode::kDatatypeMismatch,
+                             "column \"{}\" is of type {} but default expression is of type {}", column_name,
+                             format_type(coerce_to), format_type(from))
+                           .hint("You will need to rewrite or cast the expression."));
         }
         e = std::move(made);
       } else {
@@ -423,7 +437,16 @@ Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression, co
       }
     }
     if (!binder.parameters().empty()) {
-      binder.raise(error(ErrorCode::kUndefinedParameter, "there is no parameter $1"));
+      int number = 1;
+      int location = -1;
+      visit(*e, [&](const Expr& part) {
+        if (part.kind == ExprKind::kParam && location < 0) {
+          number = part.number;
+          location = part.location;
+        }
+        return true;
+      });
+      binder.raise(error(ErrorCode::kUndefinedParameter, "there is no parameter ${}", number), location);
     }
     const bool immutable = !binder.is_volatile && !binder.has_stable;
     if (!immutable) {
@@ -444,6 +467,9 @@ Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression, co
     out.typmod = e->typmod;
     out.immutable = immutable;
     collect_columns(*e, out.columns);
+    if (use == ExpressionUse::kGenerated) {
+      refuse_generated_columns(binder, *e);
+    }
     Generator generator(0, true);
     const bool tested = use == ExpressionUse::kCheck || use == ExpressionUse::kIndexPredicate;
     out.sql = tested                         ? generator.condition(*e)

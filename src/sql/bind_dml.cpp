@@ -22,17 +22,23 @@ void refuse_unwritable(const Binder& binder, const Relation& relation, std::stri
   }
 }
 
+// The columns that a statement stores; SQLite computes the others.
+bool is_stored_by_statement(const Column& column) { return !column.dropped && column.generated == 0; }
+
 std::size_t live_columns(const Relation& table) {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(table.columns, [](const Column& c) { return !c.dropped; }));
+  return static_cast<std::size_t>(std::ranges::count_if(table.columns, is_stored_by_statement));
+}
+
+// What PostgreSQL's rewriter refuses: after everything that is wrong with the statement itself.
+void refuse_generated(const Binder& binder, const Column* column, bool update) {
+  if (column != nullptr) {
+    binder.raise(generated_always(*column, update));
+  }
 }
 
 }  // namespace
 
 ExprRef Binder::column_default(const Column& column) {
-  if (column.generated != 0) {
-    not_implemented("writing to a table with generated columns");
-  }
   if (column.identity != 0) {
     ExprRef sequence = constant(types::kRegclass, OwnedValue::of_int(column.sequence));
     ExprRef next = make_call("pg_catalog", "nextval", {std::move(sequence)}, -1);
@@ -98,12 +104,12 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt) {
   // ---- the rows
   const bool user_value = stmt.override == PG_QUERY__OVERRIDING_KIND__OVERRIDING_USER_VALUE;
   const bool system_value = stmt.override == PG_QUERY__OVERRIDING_KIND__OVERRIDING_SYSTEM_VALUE;
-  const auto refuse_identity = [&](const Column& column) {
-    raise(error(ErrorCode::kGeneratedAlways, "cannot insert a non-DEFAULT value into column \"{}\"",
-                column.name)
-              .detail(fmt::format("Column \"{}\" is an identity column defined as GENERATED ALWAYS.",
-                                  column.name))
-              .hint("Use OVERRIDING SYSTEM VALUE to override."));
+  const Column* refused = nullptr;  // the first that may not be given a value
+  const auto given = [&](const Column& column) {
+    const bool refuses = column.generated != 0 || (column.identity == 'a' && !system_value && !user_value);
+    if (refuses && (refused == nullptr || column.number < refused->number)) {
+      refused = &column;
+    }
   };
   const auto check_count = [&](std::size_t count, int location_of_extra) {
     if (count > named.size()) {
@@ -148,22 +154,30 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt) {
       for (std::size_t i = 0; i < row.size(); ++i) {
         const Column& column = *named[i];
         const bool defaulted = row[i]->kind == ExprKind::kSetToDefault;
-        if (!defaulted && column.identity == 'a' && !system_value && !user_value) {
-          refuse_identity(column);
+        if (!defaulted) {
+          given(column);
         }
         const bool overridden = column.identity != 0 && user_value;
-        row[i] = defaulted || overridden ? column_default(column) : coerce_assignment(row[i], column, -1);
+        if (!defaulted && !overridden) {
+          row[i] = coerce_assignment(row[i], column, -1);
+        } else if (column.generated == 0) {
+          row[i] = column_default(column);
+        }
+      }
+      for (std::size_t i = row.size(); i-- > 0;) {
+        if (named[i]->generated != 0) {
+          row.erase(row.begin() + static_cast<std::ptrdiff_t>(i));
+        }
       }
     }
+    std::erase_if(named, [](const Column* column) { return column->generated != 0; });
   } else {
     selected = select(*source, &scope, false);
     const std::size_t count = selected->targets.size();
     check_count(count, count > named.size() ? selected->targets[named.size()].expr->location : -1);
     for (std::size_t i = 0; i < count; ++i) {
       const Column& column = *named[i];
-      if (column.identity == 'a' && !system_value && !user_value) {
-        refuse_identity(column);
-      }
+      given(column);
       if (const Oid from = type_of(*selected->targets[i].expr);
           !can_coerce(from, column.type, CastContext::kAssignment)) {
         raise(error(ErrorCode::kDatatypeMismatch, "column \"{}\" is of type {} but expression is of type {}",
@@ -178,19 +192,20 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt) {
     }
   }
   // ---- the columns that it leaves out; with row checks every column takes part
+  bind_generated(change);
   bind_checks(change, nullptr);
   std::vector<const Column*> missing;
   for (const Column& column : table->columns) {
-    if (column.dropped || std::ranges::find(named, &column) != named.end()) {
+    if (!is_stored_by_statement(column) || std::ranges::find(named, &column) != named.end()) {
       continue;
     }
-    const bool has_value = column.default_text.has_value() || column.identity != 0 || column.generated != 0;
+    const bool has_value = column.default_text.has_value() || column.identity != 0;
     if (has_value || change.new_row != nullptr) {
       missing.push_back(&column);
     }
   }
   if (named.empty() && missing.empty() && live_columns(*table) > 0) {
-    missing.push_back(&*std::ranges::find_if(table->columns, [](const Column& c) { return !c.dropped; }));
+    missing.push_back(&*std::ranges::find_if(table->columns, is_stored_by_statement));
   }
   change.insert_columns = named;
   change.insert_columns.insert(change.insert_columns.end(), missing.begin(), missing.end());
@@ -224,13 +239,17 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt) {
     bind_upsert(change, *stmt.on_conflict_clause, scope);
   }
   bind_returning(change, BOP_PG_LIST(&stmt, returning_list), scope);
+  refuse_generated(*this, refused, false);
   ask_for_reading(change);
   BOP_ASSERT(change.insert_columns.size() <= live_columns(*table));
   return change;
 }
 
-std::vector<Assignment> Binder::assignments(pg::NodeList list, const Relation& table, Scope& scope) {
+std::vector<Assignment> Binder::assignments(pg::NodeList list, const RangeRef& row, Scope& scope) {
+  const Relation& table = *row->relation;
   std::vector<Assignment> out;
+  std::set<const Column*> named;
+  const Column* refused = nullptr;
   for (const pg::Node* node : list) {
     const PgQuery__ResTarget& target = *node->res_target;
     const std::string_view name = pg::text(target.name);
@@ -243,7 +262,7 @@ std::vector<Assignment> Binder::assignments(pg::NodeList list, const Relation& t
                   table.name),
             target.location);
     }
-    if (std::ranges::any_of(out, [&](const Assignment& a) { return a.column == column; })) {
+    if (!named.insert(column).second) {
       raise(error(ErrorCode::kSyntaxError, "multiple assignments to same column \"{}\"", name));
     }
     const pg::Node* value = target.val;
@@ -252,22 +271,35 @@ std::vector<Assignment> Binder::assignments(pg::NodeList list, const Relation& t
       if (multi.source->node_case != PG_QUERY__NODE__NODE_ROW_EXPR) {
         not_implemented("assignment of a subquery's row to several columns", target.location);
       }
-      const PgQuery__RowExpr& row = *multi.source->row_expr;
-      if (row.n_args != static_cast<std::size_t>(multi.ncolumns)) {
+      const PgQuery__RowExpr& values = *multi.source->row_expr;
+      if (values.n_args != static_cast<std::size_t>(multi.ncolumns)) {
         raise(error(ErrorCode::kSyntaxError, "number of columns does not match number of values"),
-              row.location);
+              values.location);
       }
-      value = row.args[multi.colno - 1];
+      value = values.args[multi.colno - 1];
     }
     ExprRef e = expression(*value, scope, Clause::kUpdateSet);
     const bool defaulted = e->kind == ExprKind::kSetToDefault;
-    if (column->identity == 'a' && !defaulted) {
-      raise(
-          error(ErrorCode::kGeneratedAlways, "column \"{}\" can only be updated to DEFAULT", name)
-              .detail(fmt::format("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", name)));
+    const bool refuses = column->generated != 0 || column->identity == 'a';
+    if (!defaulted && refuses && (refused == nullptr || column->number < refused->number)) {
+      refused = column;
+    }
+    if (defaulted && column->generated != 0) {
+      continue;
     }
     e = defaulted ? column_default(*column) : coerce_assignment(std::move(e), *column, -1);
     out.push_back({.column = column, .expr = std::move(e)});
+  }
+  refuse_generated(*this, refused, true);
+  if (out.empty()) {  // only generated columns were named: the rows are stored again as they are
+    const auto place = std::ranges::find_if(row->columns, [&](const RangeColumn& column) {
+      return is_stored_by_statement(*table.find_column(column.attribute));
+    });
+    if (place == row->columns.end()) {
+      not_implemented("UPDATE of a table that has only generated columns");
+    }
+    out.push_back({.column = table.find_column(place->attribute),
+                   .expr = column_of(row, static_cast<std::size_t>(place - row->columns.begin()))});
   }
   return out;
 }
@@ -287,7 +319,7 @@ Change Binder::update(const PgQuery__UpdateStmt& stmt) {
   for (const pg::Node* node : BOP_PG_LIST(&stmt, from_clause)) {
     change.from.push_back(from_item(*node, scope, false));
   }
-  change.set = assignments(BOP_PG_LIST(&stmt, target_list), *table, scope);
+  change.set = assignments(BOP_PG_LIST(&stmt, target_list), change.target, scope);
   if (stmt.where_clause != nullptr) {
     change.where = boolean(*stmt.where_clause, scope, Clause::kWhere, "WHERE");
   }
@@ -295,11 +327,7 @@ Change Binder::update(const PgQuery__UpdateStmt& stmt) {
   for (const Assignment& a : change.set) {
     changed.insert(a.column->number);
   }
-  for (const Column& column : table->columns) {
-    if (!column.dropped && column.generated != 0) {
-      not_implemented("writing to a table with generated columns");
-    }
-  }
+  bind_generated(change);
   bind_checks(change, &changed);
   bind_returning(change, BOP_PG_LIST(&stmt, returning_list), scope);
   ask_for_reading(change);
@@ -367,6 +395,11 @@ void Binder::ask_for_reading(const Change& change) {
 
 void Binder::bind_checks(Change& change, const std::set<std::int16_t>* changed) {
   const Relation& table = *change.target->relation;
+  std::set<std::int16_t> computed;
+  if (changed != nullptr && !change.generated.empty()) {
+    computed = with_generated(change, *changed);
+    changed = &computed;
+  }
   const auto touched = [&](std::int16_t number) { return changed == nullptr || changed->contains(number); };
   // A row may violate what was never validated, whatever is changed in it.
   const auto affected = [&](const Constraint& c) {
@@ -382,9 +415,12 @@ void Binder::bind_checks(Change& change, const std::set<std::int16_t>* changed) 
   if (!needed) {
     return;
   }
-  change.new_row = table_entry(change.target->relation, table.name, 1);
-  change.new_row->kind = RangeKind::kExcluded;
-  change.new_row->bare = true;
+  change.new_row = change.generated_from;
+  if (change.new_row == nullptr) {
+    change.new_row = table_entry(change.target->relation, table.name, 1);
+    change.new_row->kind = RangeKind::kExcluded;
+    change.new_row->bare = true;
+  }
   for (const Constraint& constraint : table.constraints) {
     if (constraint.type != 'c' || !affected(constraint)) {
       continue;
@@ -407,6 +443,7 @@ std::string Binder::stored_row_check(const std::shared_ptr<const Relation>& tabl
   Change change;
   change.kind = 'u';
   change.target = table_entry(table, table->name, 1);
+  bind_generated(change);
   bind_checks(change, &columns);
   if (change.new_row == nullptr) {
     return {};
@@ -548,7 +585,7 @@ void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause
   excluded->kind = RangeKind::kExcluded;
   add_to_scope(scope, scope_item(excluded));
   upsert.excluded = std::move(excluded);
-  upsert.set = assignments(BOP_PG_LIST(&clause, target_list), table, scope);
+  upsert.set = assignments(BOP_PG_LIST(&clause, target_list), change.target, scope);
   if (clause.where_clause != nullptr) {
     upsert.where = boolean(*clause.where_clause, scope, Clause::kWhere, "WHERE");
   }

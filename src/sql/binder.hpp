@@ -251,11 +251,12 @@ class Binder {
   void rename_columns(RangeEntry& entry, const PgQuery__Alias* alias, std::string_view what);
   ExprRef column_default(const Column& column);
   void bind_checks(Change& change, const std::set<std::int16_t>* changed);
+  void bind_generated(Change& change);  // bind_generated.cpp
   void bind_returning(Change& change, pg::NodeList list, Scope& scope);
   void bind_upsert(Change& change, const PgQuery__OnConflictClause& clause, Scope& scope);
   bool is_arbiter(const Index& index, const RangeRef& bare, const std::set<std::int16_t>& columns,
                   const std::vector<ExprRef>& expressions, const ExprRef& where, Upsert& upsert);
-  std::vector<Assignment> assignments(pg::NodeList list, const Relation& table, Scope& scope);
+  std::vector<Assignment> assignments(pg::NodeList list, const RangeRef& row, Scope& scope);
   void columns_of_query(RangeEntry& entry, const Query& query) const;
 
   ParsedStatementPtr statement_;
@@ -270,6 +271,11 @@ class Binder {
   const Relation* view_ = nullptr;  // the view whose query is being bound
   bool text_hidden_ = false;
 };
+
+// The columns and the generated ones that are computed from them.
+[[nodiscard]] std::set<std::int16_t> with_generated(const Change& change, std::set<std::int16_t> columns);
+// A value for a column that is generated or an identity ALWAYS, 428C9.
+[[nodiscard]] Error generated_always(const Column& column, bool update);
 
 // "a.b" for messages.
 [[nodiscard]] std::string name_list(pg::NodeList names);

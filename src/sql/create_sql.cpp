@@ -40,6 +40,8 @@ bool is_set_to_default(const Relation& table, const Column& column) {
 Result<std::string> create_table_sql(const Relation& table, const Catalog& catalog) {
   const Column* rowid = table.rowid_column();
   std::string body;
+  bool plain_columns = false;
+  const auto context = [&] { return BindContext{.catalog = std::make_shared<const Catalog>(catalog)}; };
   for (const Column& column : table.columns) {
     if (column.dropped) {
       continue;
@@ -55,18 +57,25 @@ Result<std::string> create_table_sql(const Relation& table, const Catalog& catal
     } else if (!type->collation.empty()) {
       body += fmt::format(" COLLATE {}", type->collation);
     }
+    if (column.generated != 0) {
+      BOP_LET(parsed, parse_expression(*column.default_text));
+      BOP_LET(bound, bind_expression(parsed, &table, ExpressionUse::kGenerated, context(), column.type,
+                                     column.typmod, column.name));
+      body += fmt::format(" AS ({}) STORED", bound.sql);
+      continue;
+    }
+    plain_columns = true;
     // Inserts bring their defaults along; SQLite needs one only for what its own ON DELETE SET DEFAULT
     // stores.
     if (column.default_text && is_set_to_default(table, column)) {
       BOP_LET(parsed, parse_expression(*column.default_text));
-      const BindContext context{.catalog = std::make_shared<const Catalog>(catalog)};
-      BOP_LET(bound, bind_expression(parsed, nullptr, ExpressionUse::kDefault, context, column.type,
+      BOP_LET(bound, bind_expression(parsed, nullptr, ExpressionUse::kDefault, context(), column.type,
                                      column.typmod, column.name));
       body += fmt::format(" DEFAULT ({})", bound.sql);
     }
   }
-  if (body.empty()) {
-    body = "c0";  // SQLite knows no table without columns
+  if (!plain_columns) {
+    body = "c0" + (body.empty() ? body : ", " + body);  // SQLite knows no table without columns
   }
   for (const Constraint& c : table.constraints) {
     if (c.type != 'f') {

@@ -23,7 +23,15 @@ bool may_violate(const Relation& table, const Constraint& key) {
       return true;
     }
   }
+  const auto generated = [&](std::int16_t number) { return table.find_column(number)->generated != 0; };
+  if (std::ranges::any_of(table.columns,
+                          [](const Column& c) { return !c.dropped && c.generated != 0 && c.not_null; })) {
+    return true;
+  }
   return std::ranges::any_of(table.constraints, [&](const Constraint& c) {
+    if (c.type == 'c' && std::ranges::any_of(c.columns, generated)) {
+      return true;
+    }
     return c.type == 'c' && (c.columns.empty() || std::ranges::any_of(c.columns, [&](std::int16_t number) {
                                return std::ranges::find(key.columns, number) != key.columns.end();
                              }));

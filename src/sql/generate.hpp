@@ -68,6 +68,7 @@ class Generator {
   [[nodiscard]] std::string quantified(const Expr& e);
   [[nodiscard]] std::string constant(const Expr& e);
   [[nodiscard]] std::string list(const std::vector<ExprRef>& args);
+  void write_generated(const Change& c);
   [[nodiscard]] std::string insert(Change& c);
   [[nodiscard]] std::string update(Change& c);
   [[nodiscard]] std::string remove(Change& c);

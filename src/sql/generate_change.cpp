@@ -71,13 +71,30 @@ std::string Generator::row_check(Change& c) {
   return out;
 }
 
+// Once the other columns of the row are written as SQL.
+void Generator::write_generated(const Change& c) {
+  for (const Assignment& g : c.generated) {
+    const auto column =
+        std::ranges::find(c.generated_from->columns, g.column->number, &RangeColumn::attribute);
+    column->sql = "(" + expression(*g.expr) + ")";
+  }
+}
+
 std::string Generator::insert(Change& c) {
   const std::string target =
       fmt::format("INSERT INTO {} AS r{}", table_name(c.target->relation->oid), c.target->id);
-  if (c.insert_columns.empty()) {  // a table without columns still has rows
-    return c.source->kind == QueryKind::kValues ? target + " DEFAULT VALUES" + returning(c)
-                                                : fmt::format("{}(c0) SELECT NULL FROM ({}) WHERE 1{}",
-                                                              target, query(*c.source), returning(c));
+  if (c.insert_columns.empty()) {  // a table of which a statement stores no columns still has rows
+    std::string rows;
+    for (std::size_t i = 0; i < c.source->rows.size(); ++i) {
+      rows += i == 0 ? "VALUES (NULL)" : ", (NULL)";
+    }
+    std::string check = "1";
+    if (c.new_row != nullptr) {
+      write_generated(c);
+      check = row_check(c);
+    }
+    return fmt::format("{}(c0) SELECT NULL FROM ({}) WHERE {}{}", target,
+                       c.source->kind == QueryKind::kValues ? rows : query(*c.source), check, returning(c));
   }
   std::string out = fmt::format("{}({}) ", target, column_list(c.insert_columns));
   const std::size_t count = c.insert_columns.size();
@@ -111,6 +128,7 @@ std::string Generator::insert(Change& c) {
         }
       }
     }
+    write_generated(c);
     const std::string check = row_check(c);
     out += fmt::format("SELECT {} FROM ({}) AS n WHERE {}", columns, rows, check);
   }
@@ -169,6 +187,7 @@ std::string Generator::assignments(Change& c, const std::vector<Assignment>& set
       }
     }
   }
+  write_generated(c);
   const std::string check = row_check(c);
   return fmt::format("{} = (SELECT {} FROM (SELECT {}) AS n WHERE {})",
                      set.size() == 1 ? names : "(" + names + ")", outer, inner, check);
@@ -311,6 +330,28 @@ std::string Generator::key_diagnosis(const Change& c, const Relation& table, con
       return {};
     }
     const Column* column = table.find_column(key.column);
+    const auto computed = std::ranges::find(c.generated, column, &Assignment::column);
+    if (computed != c.generated.end()) {
+      for (RangeColumn& source : c.generated_from->columns) {
+        source.sql = c.kind == 'i' ? std::string("NULL")
+                                   : fmt::format("r{}.{}", c.target->id, column_name(source.attribute));
+      }
+      for (std::size_t i = 0; i < c.insert_columns.size(); ++i) {
+        const std::int16_t number = c.insert_columns[i]->number;
+        std::ranges::find(c.generated_from->columns, number, &RangeColumn::attribute)->sql =
+            fmt::format("n.o{}", i + 1);
+        is_key[i] = is_key[i] || reads_columns(*computed->expr, *c.generated_from, {number});
+      }
+      for (const Assignment& a : c.set) {
+        if (is_volatile(*a.expr)) {
+          return {};
+        }
+        std::ranges::find(c.generated_from->columns, a.column->number, &RangeColumn::attribute)->sql =
+            "(" + expression(*a.expr) + ")";
+      }
+      keys.push_back("(" + expression(*computed->expr) + ")");
+      continue;
+    }
     if (c.kind == 'i') {
       const auto it =
           std::ranges::find(c.insert_columns, key.column, [](const Column* k) { return k->number; });

@@ -228,6 +228,9 @@ struct Change {
   bool acts_on_itself = false;  // actions of foreign keys come back to the table
   RangeRef new_row;             // columns n<num>: the row as it will be stored
   std::vector<Check> checks;
+  // The generated columns of the table: SQLite stores them, what looks at a row before that computes them.
+  std::vector<Assignment> generated;  // over `generated_from`
+  RangeRef generated_from;            // `new_row` if there is one
 };
 
 // An INSERT of exactly one row.

@@ -32,6 +32,7 @@ CREATE TABLE orders (
 CREATE VIEW rich AS SELECT id, name FROM customers WHERE score > 100;
 CREATE SCHEMA app;
 CREATE TABLE app.things (a int, b smallint);
+CREATE TABLE app.prices (net int, gross int GENERATED ALWAYS AS (net * 2) STORED);
 CREATE SEQUENCE counter;
 INSERT INTO customers (name, email) VALUES ('Ann', 'ann@example.org'), ('Bob', NULL);
 """
@@ -197,6 +198,10 @@ class Catalog(Psql):
 
     def test_d_in_schema(self):
         self.assertIn('Table "app.things"', self.psql("-c", "\\d app.things"))
+
+    def test_d_generated(self):
+        self.assertIn(" gross  | integer |           |          | generated always as (net * 2) stored\n",
+                      self.psql("-c", "\\d app.prices"))
 
     def test_d_pattern(self):
         shown = self.psql("-c", "\\dt c*")

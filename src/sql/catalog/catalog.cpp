@@ -58,8 +58,10 @@ const Column* Relation::rowid_column() const {
     return nullptr;
   }
   const Column* column = find_column(key->columns[0]);
-  const bool is_integer = column != nullptr && (column->type == types::kInt2 ||
-                                                column->type == types::kInt4 || column->type == types::kInt8);
+  // SQLite has no generated columns in a primary key.
+  const bool is_integer =
+      column != nullptr && column->generated == 0 &&
+      (column->type == types::kInt2 || column->type == types::kInt4 || column->type == types::kInt8);
   return is_integer ? column : nullptr;
 }
 

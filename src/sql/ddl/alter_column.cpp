@@ -50,6 +50,18 @@ Status DdlRun::alter_type(Alteration& alteration, const PgQuery__AlterTableCmd& 
                                   column->name)));
     }
   }
+  BOP_LET(computed, computed_from(table, column->number));
+  if (!computed.empty()) {
+    return std::unexpected(
+        error(ErrorCode::kNotImplemented, "cannot alter type of a column used by a generated column")
+            .detail(fmt::format("Column \"{}\" is used by generated column \"{}\".", column->name,
+                                table.find_column(computed.front())->name)));
+  }
+  if (column->generated != 0 && definition.raw_default != nullptr) {
+    return std::unexpected(error(ErrorCode::kInvalidColumnDefinition,
+                                 "cannot specify USING when altering type of generated column")
+                               .detail(fmt::format("Column \"{}\" is a generated column.", column->name)));
+  }
   if (definition.raw_default != nullptr) {
     // Over the table as it was before the statement, whatever else the statement changes.
     const ParsedStatementPtr expression = inner_statement(statement_, definition.raw_default);
@@ -62,27 +74,33 @@ Status DdlRun::alter_type(Alteration& alteration, const PgQuery__AlterTableCmd& 
     const CastContext context = cast_context(column->type, type.type);
     if (context != CastContext::kImplicit && context != CastContext::kAssignment &&
         column->type != type.type) {
-      return std::unexpected(
-          error(ErrorCode::kDatatypeMismatch, "column \"{}\" cannot be cast automatically to type {}",
-                column->name, format_type(type.type, -1))
-              .hint(fmt::format("You might need to specify \"USING {}::{}\".", quote_name(column->name),
-                                format_type(type.type, type.typmod))));
+      Error why = error(ErrorCode::kDatatypeMismatch, "column \"{}\" cannot be cast automatically to type {}",
+                        column->name, format_type(type.type, -1));
+      if (column->generated == 0) {
+        why.mut().hint = fmt::format("You might need to specify \"USING {}::{}\".", quote_name(column->name),
+                                     format_type(type.type, type.typmod));
+      }
+      return std::unexpected(std::move(why));
     }
-    alteration.expressions[column->number] =
-        cast_sql(column->type, type.type, type.typmod, false, column_name(column->number));
+    if (column->generated == 0)
+      alteration.expressions[column->number] =
+          cast_sql(column->type, type.type, type.typmod, false, column_name(column->number));
   }
   if (column->default_text) {
     // The default goes on to be the value that it was, which is cast.
-    auto pinned = pin_literals(*column->default_text, nullptr, ExpressionUse::kDefault, bind_now(),
-                               column->type, default_typmod(column->type, column->typmod), column->name);
+    const bool generated = column->generated != 0;
+    const Relation* over = generated ? &table : nullptr;
+    const ExpressionUse use = generated ? ExpressionUse::kGenerated : ExpressionUse::kDefault;
+    auto pinned = pin_literals(*column->default_text, over, use, bind_now(), column->type,
+                               default_typmod(column->type, column->typmod), column->name);
     if (!pinned) return std::unexpected(without_position(pinned.error()));
     BOP_LET(parsed, parse_expression(pinned->text));
-    const auto bound = bind_expression(parsed, nullptr, ExpressionUse::kDefault, bind_now(), type.type,
+    const auto bound = bind_expression(parsed, over, use, bind_now(), type.type,
                                        default_typmod(type.type, type.typmod), column->name);
     if (!bound && bound.error().code() == ErrorCode::kDatatypeMismatch) {
       return fail(ErrorCode::kDatatypeMismatch,
-                  "default for column \"{}\" cannot be cast automatically to type {}", column->name,
-                  format_type(type.type, -1));
+                  "{} for column \"{}\" cannot be cast automatically to type {}",
+                  generated ? "generation expression" : "default", column->name, format_type(type.type, -1));
     }
     if (!bound) return std::unexpected(without_position(bound.error()));
     column->default_text = std::move(pinned->text);

@@ -93,6 +93,14 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
                                      table.name)
                                    .hint("Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead."));
       }
+      if (column->generated != 0) {
+        Error why = error(ErrorCode::kSyntaxError, "column \"{}\" of relation \"{}\" is a generated column",
+                          column->name, table.name);
+        if (command.def == nullptr) {
+          why.mut().hint = "Use ALTER TABLE ... ALTER COLUMN ... DROP EXPRESSION instead.";
+        }
+        return std::unexpected(std::move(why));
+      }
       // SQLite's table knows the default of a column that ON DELETE SET DEFAULT can set.
       for (const Constraint& key : table.constraints) {
         const bool sets = key.type == 'f' && (key.on_delete == 'd' || key.on_update == 'd');
@@ -148,6 +156,7 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
       }
       return {};
     }
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DropExpression: return drop_expression(alteration, command);
     case PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint: return drop_constraint(alteration, command);
     case PG_QUERY__ALTER_TABLE_TYPE__AT_ValidateConstraint: {
       const auto constraint = std::ranges::find(table.constraints, pg::text(command.name), &Constraint::name);
@@ -230,6 +239,38 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
   }
 }
 
+Status DdlRun::drop_expression(Alteration& alteration, const PgQuery__AlterTableCmd& command) {
+  Relation& table = alteration.table;
+  BOP_LET(column, column_of(table, pg::text(command.name)));
+  if (column->generated == 0) {
+    if (command.missing_ok == 0) {
+      return fail(ErrorCode::kNotInPrerequisiteState,
+                  "column \"{}\" of relation \"{}\" is not a stored generated column", column->name,
+                  table.name);
+    }
+    notice(error(ErrorCode::kNotice,
+                 "column \"{}\" of relation \"{}\" is not a stored generated column, skipping", column->name,
+                 table.name));
+    return {};
+  }
+  column->generated = 0;
+  column->default_text.reset();
+  alteration.rebuild = true;  // the values stay
+  return {};
+}
+
+Result<std::vector<std::int16_t>> DdlRun::computed_from(const Relation& table, std::int16_t number) const {
+  std::vector<std::int16_t> found;
+  for (const Column& column : table.columns) {
+    if (column.dropped || column.generated == 0 || column.number == number) continue;
+    BOP_LET(parsed, parse_expression(*column.default_text));
+    BOP_LET(bound, bind_expression(parsed, &table, ExpressionUse::kGenerated, bind_now(), column.type,
+                                   column.typmod, column.name));
+    if (std::ranges::find(bound.columns, number) != bound.columns.end()) found.push_back(column.number);
+  }
+  return found;
+}
+
 Status DdlRun::drop_constraint(Alteration& alteration, const PgQuery__AlterTableCmd& command) {
   Relation& table = alteration.table;
   const std::string name(pg::text(command.name));
@@ -279,6 +320,7 @@ Status DdlRun::add_column(Alteration& alteration, const PgQuery__AlterTableCmd& 
   std::vector<PendingConstraint> pending;
   BOP_LET(column, make_column(table, definition, pending));
   table.columns.push_back(column);
+  if (column.generated != 0) alteration.rebuild = true;
   if (column.default_text || column.sequence != 0) {
     edit_.put(table);
     const std::string text = column.default_text.value_or("");
@@ -295,6 +337,12 @@ Status DdlRun::add_column(Alteration& alteration, const PgQuery__AlterTableCmd& 
   if (column.not_null) alteration.not_null.push_back(column.number);
   merge_keys(pending);
   for (const PendingConstraint& constraint : pending) {
+    if (constraint.node->contype == PG_QUERY__CONSTR_TYPE__CONSTR_GENERATED) {
+      BOP_TRY(add_generated(table, constraint));
+    }
+  }
+  for (const PendingConstraint& constraint : pending) {
+    if (constraint.node->contype == PG_QUERY__CONSTR_TYPE__CONSTR_GENERATED) continue;
     const std::size_t at = table.constraints.size();
     BOP_TRY(add_constraint(table, constraint, alteration.new_indexes));
     const Constraint& added = table.constraints[at];
@@ -323,19 +371,31 @@ Status DdlRun::drop_column(Alteration& alteration, const PgQuery__AlterTableCmd&
                 table.name);
   }
   const bool cascade = command.behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE;
-  const std::int16_t number = column->number;
+  std::set<std::int16_t> numbers{column->number};
+  std::vector<Dependent> computed;
+  BOP_LET(generated, computed_from(table, column->number));
+  for (const std::int16_t other : generated) {
+    const std::string of = " of " + description(table.oid);
+    numbers.insert(other);
+    computed.push_back({.object = fmt::format("column {}{}", table.find_column(other)->name, of),
+                        .cause = fmt::format("column {}{}", name, of)});
+  }
+  // SQLite would go on computing it.
+  if (column->generated != 0 || !computed.empty()) alteration.rebuild = true;
   Relation without = table;
-  std::ranges::find(without.columns, number, &Column::number)->dropped = true;
   Dropped dropped;
-  dropped.columns.insert({table.oid, number});
+  for (const std::int16_t number : numbers) {
+    std::ranges::find(without.columns, number, &Column::number)->dropped = true;
+    dropped.columns.insert({table.oid, number});
+  }
   const auto uses = [&](const std::vector<std::int16_t>& columns) {
-    return std::ranges::find(columns, number) != columns.end();
+    return std::ranges::any_of(columns, [&](std::int16_t number) { return numbers.contains(number); });
   };
   const Column* rowid = table.rowid_column();
-  if (rowid != nullptr && rowid->number == number) alteration.rebuild = true;
+  if (rowid != nullptr && numbers.contains(rowid->number)) alteration.rebuild = true;
   for (const auto& index : now().indexes_of(table.oid)) {
     const bool keyed =
-        std::ranges::any_of(index->keys, [&](const IndexKey& key) { return key.column == number; });
+        std::ranges::any_of(index->keys, [&](const IndexKey& key) { return numbers.contains(key.column); });
     bool expressed = uses(index->include);
     for (const IndexKey& key : index->keys) {
       if (key.column != 0) continue;
@@ -356,22 +416,25 @@ Status DdlRun::drop_column(Alteration& alteration, const PgQuery__AlterTableCmd&
     return uses(constraint.columns) || (constraint.type != 'f' && dropped.indexes.contains(constraint.index));
   });
   for (const auto& [oid, sequence] : now().sequences()) {
-    if (sequence->owned_by_table == table.oid && sequence->owned_by_column == number)
+    if (sequence->owned_by_table == table.oid && numbers.contains(sequence->owned_by_column))
       dropped.sequences.insert(oid);
   }
   // The table without its own constraints on the column, but still with its name, for what depends on it.
   edit_.put(table);
-  BOP_TRY(collect(dropped, cascade, fmt::format("column {} of {}", name, description(table.oid))));
+  BOP_TRY(collect(dropped, cascade, fmt::format("column {} of {}", name, description(table.oid)), computed));
   const auto own = [&](const Constraint& c) { return dropped.constraints.contains({table.oid, c.oid}); };
   if (std::erase_if(table.constraints, own) > 0) alteration.rebuild = true;
   std::erase_if(dropped.constraints, [&](const auto& c) { return c.first == table.oid; });
-  column = std::ranges::find(table.columns, number, &Column::number);
-  column->dropped = true;
-  column->not_null = false;
-  column->default_text.reset();
-  column->sequence = 0;
-  column->identity = 0;
-  column->name = fmt::format("........pg.dropped.{}........", number);
+  for (const std::int16_t number : numbers) {
+    column = std::ranges::find(table.columns, number, &Column::number);
+    column->dropped = true;
+    column->not_null = false;
+    column->default_text.reset();
+    column->sequence = 0;
+    column->identity = 0;
+    column->generated = 0;
+    column->name = fmt::format("........pg.dropped.{}........", number);
+  }
   edit_.put(table);
   return remove(dropped);
 }

@@ -35,6 +35,7 @@ Status DdlRun::add_constraint(Relation& table, const PendingConstraint& pending,
     case PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY:
     case PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE: return add_key(table, pending, indexes);
     case PG_QUERY__CONSTR_TYPE__CONSTR_CHECK: return add_check(table, pending);
+    case PG_QUERY__CONSTR_TYPE__CONSTR_GENERATED: return add_generated(table, pending);
     case PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN: return add_foreign_key(table, pending, indexes);
     case PG_QUERY__CONSTR_TYPE__CONSTR_EXCLUSION:
       return fail(ErrorCode::kNotImplemented, "exclusion constraints are not implemented");
@@ -293,6 +294,15 @@ Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending
   }
   if (node.n_fk_del_set_cols > 0) {
     return fail(ErrorCode::kNotImplemented, "ON DELETE SET with a column list is not implemented");
+  }
+  for (const std::int16_t number : constraint.columns) {
+    if (table.find_column(number)->generated == 0) continue;
+    const auto sets = [](char action) { return action == 'n' || action == 'd'; };
+    const bool on_update = sets(constraint.on_update) || constraint.on_update == 'c';
+    if (!on_update && !sets(constraint.on_delete)) continue;
+    return fail(ErrorCode::kSyntaxError,
+                "invalid {} action for foreign key constraint containing generated column",
+                on_update ? "ON UPDATE" : "ON DELETE");
   }
   constraint.deferrable = pending.deferrable;
   constraint.deferred = pending.deferred;

@@ -144,14 +144,15 @@ Status DdlRun::create_table(const PgQuery__CreateStmt& create) {
     return fail(ErrorCode::kTooManyColumns, "tables can have at most {} columns", kMaxColumns);
   }
   merge_keys(pending);
-  // Keys before foreign keys (which may point to the table itself), as PostgreSQL orders them.
-  for (const bool foreign : {false, true}) {
-    for (const PendingConstraint& constraint : pending) {
-      if ((constraint.node->contype == PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN) == foreign) {
-        BOP_TRY(add_constraint(table, constraint, indexes));
-      }
-    }
-  }
+  // What columns are computed from, then keys before foreign keys (which may point to the table itself), as
+  // PostgreSQL orders them.
+  const auto rank = [](const PendingConstraint& constraint) {
+    return constraint.node->contype == PG_QUERY__CONSTR_TYPE__CONSTR_GENERATED ? 0
+           : constraint.node->contype == PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN ? 2
+                                                                               : 1;
+  };
+  std::ranges::stable_sort(pending, {}, rank);
+  for (const PendingConstraint& constraint : pending) BOP_TRY(add_constraint(table, constraint, indexes));
   edit_.put(table);
   BOP_LET(definition, create_table_sql(table, now()));
   BOP_TRY(run(definition));
@@ -264,7 +265,16 @@ Result<Column> DdlRun::make_column(Relation& table, const PgQuery__ColumnDef& de
         break;
       }
       case PG_QUERY__CONSTR_TYPE__CONSTR_GENERATED:
-        return fail(ErrorCode::kNotImplemented, "generated columns are not implemented");
+        if (column.generated != 0) {
+          return std::unexpected(
+              error(ErrorCode::kSyntaxError,
+                    "multiple generation clauses specified for column \"{}\" of table \"{}\"", column.name,
+                    table.name)
+                  .at(position(constraint.location)));
+        }
+        column.generated = 's';
+        pending.push_back({.node = &constraint, .column = column.name});
+        break;
       case PG_QUERY__CONSTR_TYPE__CONSTR_EXCLUSION:
         return fail(ErrorCode::kNotImplemented, "exclusion constraints are not implemented");
       case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRABLE:
@@ -303,6 +313,13 @@ Result<Column> DdlRun::make_column(Relation& table, const PgQuery__ColumnDef& de
             {&constraint, column.name, constraint.deferrable != 0, constraint.initdeferred != 0});
         if (constraint.contype != PG_QUERY__CONSTR_TYPE__CONSTR_CHECK) last = &pending.back();
     }
+    if (column.generated != 0 && (default_said || identity_said)) {
+      return std::unexpected(
+          error(ErrorCode::kSyntaxError,
+                "both {} and generation expression specified for column \"{}\" of table \"{}\"",
+                default_said ? "default" : "identity", column.name, table.name)
+              .at(position(constraint.location)));
+    }
   }
   if (primary_said) column.not_null = true;
   // A serial is a default and NOT NULL that stand behind all else.
@@ -333,6 +350,15 @@ Status DdlRun::add_default(Relation& table, Column& column, const pg::Node* expr
   return {};
 }
 
+Status DdlRun::add_generated(Relation& table, const PendingConstraint& pending) {
+  BOP_LET(column, column_of(table, pending.column));
+  auto stored = store_expression(statement_, pending.node->raw_expr, &table, ExpressionUse::kGenerated,
+                                 bind_now(), column->type, column->typmod, column->name);
+  if (!stored) return std::unexpected(in_expression(stored.error()));
+  column->default_text = std::move(stored->text);
+  return {};
+}
+
 // The sequence behind a serial ('\0') or identity ('a', 'd') column.
 Status DdlRun::add_sequence_column(const Relation& table, Column& column, char identity, Oid type,
                                    std::span<pg::Node* const> options) {
@@ -360,7 +386,7 @@ Status DdlRun::copy_like(Relation& table, const PgQuery__TableLikeClause& like, 
     return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a table or view", like.relation->relname);
   if (held_on(*source, who(), right::kSelect) == 0) return std::unexpected(permission_denied(*source));
   constexpr std::uint32_t kComments = 1u << 0, kConstraints = 1u << 2, kDefaults = 1u << 3,
-                          kIdentity = 1u << 5, kIndexes = 1u << 6;
+                          kGenerated = 1u << 4, kIdentity = 1u << 5, kIndexes = 1u << 6;
   if ((like.options & (kIndexes | kIdentity)) != 0) {
     return fail(ErrorCode::kNotImplemented, "LIKE ... INCLUDING INDEXES or IDENTITY is not implemented");
   }
@@ -376,7 +402,11 @@ Status DdlRun::copy_like(Relation& table, const PgQuery__TableLikeClause& like, 
     column.typmod = original.typmod;
     column.not_null = original.not_null;
     column.collation = original.collation;
-    if ((like.options & kDefaults) != 0) column.default_text = original.default_text;
+    const bool generated = original.generated != 0;
+    if ((like.options & (generated ? kGenerated : kDefaults)) != 0) {
+      column.default_text = original.default_text;
+      column.generated = original.generated;
+    }
     if ((like.options & kComments) != 0) column.comment = original.comment;
     table.columns.push_back(std::move(column));
   }

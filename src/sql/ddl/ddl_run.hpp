@@ -140,6 +140,8 @@ class DdlRun {
   // is stored, but an interval's modifier says what its text means.
   [[nodiscard]] static std::int32_t default_typmod(Oid type, std::int32_t typmod);
   [[nodiscard]] Status add_default(Relation& table, Column& column, const pg::Node* expression);
+  // What a generated column is computed from, once all columns are known.
+  [[nodiscard]] Status add_generated(Relation& table, const PendingConstraint& pending);
   [[nodiscard]] Status add_sequence_column(const Relation& table, Column& column, char identity, Oid type,
                                            std::span<pg::Node* const> options);
   // Storage parameters, for which there is no storage: unknown ones are refused.
@@ -188,6 +190,10 @@ class DdlRun {
   [[nodiscard]] Status add_column(Alteration& alteration, const PgQuery__AlterTableCmd& command);
   [[nodiscard]] Status drop_column(Alteration& alteration, const PgQuery__AlterTableCmd& command);
   [[nodiscard]] Status alter_type(Alteration& alteration, const PgQuery__AlterTableCmd& command);
+  [[nodiscard]] Status drop_expression(Alteration& alteration, const PgQuery__AlterTableCmd& command);
+  // The generated columns that are computed from the column.
+  [[nodiscard]] Result<std::vector<std::int16_t>> computed_from(const Relation& table,
+                                                                std::int16_t column) const;
   [[nodiscard]] Status drop_constraint(Alteration& alteration, const PgQuery__AlterTableCmd& command);
   [[nodiscard]] Result<Column*> column_of(Relation& table, std::string_view name) const;
   [[nodiscard]] Result<std::optional<StoredExpression>> retyped(const std::string& stored,
@@ -205,8 +211,14 @@ class DdlRun {
   [[nodiscard]] Status verify_foreign_key(Oid table, Oid key);
 
   // ---- DROP (drop.cpp)
-  // Collects what depends on what is in `dropped`; on RESTRICT the first dependency is the error.
-  [[nodiscard]] Status collect(Dropped& dropped, bool cascade, std::string_view what);
+  // Collects what depends on what is in `dropped`; on RESTRICT the first dependency is the error. `computed`:
+  // generated columns in `dropped` that go with a column of their table.
+  struct Dependent {
+    std::string object;
+    std::string cause;
+  };
+  [[nodiscard]] Status collect(Dropped& dropped, bool cascade, std::string_view what,
+                               const std::vector<Dependent>& computed = {});
   [[nodiscard]] Status remove(const Dropped& dropped);
   // The sequences that the default names in nextval.
   [[nodiscard]] std::set<Oid> sequences_of_default(const Column& column) const;

@@ -22,9 +22,14 @@ std::set<Oid> DdlRun::sequences_of_default(const Column& column) const {
   return found;
 }
 
-Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what) {
+Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what,
+                       const std::vector<Dependent>& computed) {
   std::vector<std::string> dependents;  // "view v depends on table t"
   std::vector<std::string> taken;       // "view v"
+  for (const Dependent& column : computed) {
+    dependents.push_back(fmt::format("{} depends on {}", column.object, column.cause));
+    taken.push_back(column.object);
+  }
   // "table t", "column c of table t": what a view needs and loses.
   const auto lost = [&](const ViewRead& read) -> std::string {
     if (const auto source = now().relation(read.relation)) {

@@ -60,7 +60,7 @@ Status DdlRun::replace_rows(const Relation& before, const Relation& after,
   std::string values;
   std::string keys;  // the new values of `rowid`
   for (const Column& column : after.columns) {
-    if (column.dropped) continue;
+    if (column.dropped || column.generated != 0) continue;
     const auto given = expressions.find(column.number);
     const bool existed =
         before.find_column(column.number) != nullptr && !before.find_column(column.number)->dropped;

@@ -114,6 +114,11 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
       const std::int16_t number = column->number;
       BOP_TRY(rename_in_views(found.oid, {.schema = now().schema(changed.schema)->name, .name = changed.name},
                               number));
+      for (Column& computed : changed.columns) {
+        if (computed.generated == 0 || computed.dropped) continue;
+        BOP_LET(text, rename_column(*computed.default_text, from, to));
+        computed.default_text = std::move(text);
+      }
       for (Constraint& constraint : changed.constraints) {
         if (constraint.type != 'c') continue;
         BOP_LET(text, rename_column(constraint.check_text, from, to));

@@ -55,14 +55,17 @@ void columns(const CatalogSession& session, RowSet& rows) {
       rows.set("column_name", column.name)
           .set("ordinal_position", position)
           .set("is_nullable", yes_no(!column.not_null));
-      if (column.default_text)
+      if (column.default_text && column.generated == 0)
         rows.set("column_default", shown_expression(*column.default_text, CatalogKernels(session)));
       const bool array = is_true_array(column.type);
       rows.set("data_type", array ? "ARRAY" : format_type(column.type))
           .set("udt_catalog", session.database_name);
       rows.set("udt_schema", "pg_catalog").set("udt_name", type == nullptr ? "" : type->name);
       rows.set("dtd_identifier", std::to_string(position)).set("is_self_referencing", "NO");
-      rows.set("is_identity", yes_no(column.identity != 0)).set("is_generated", "NEVER");
+      rows.set("is_identity", yes_no(column.identity != 0))
+          .set("is_generated", column.generated != 0 ? "ALWAYS" : "NEVER");
+      if (column.generated != 0)
+        rows.set("generation_expression", shown_expression(*column.default_text, CatalogKernels(session)));
       if (column.identity != 0) {
         rows.set("identity_generation", column.identity == 'a' ? "ALWAYS" : "BY DEFAULT");
         if (const auto sequence = session.catalog->sequence(column.sequence)) {
