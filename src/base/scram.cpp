@@ -16,6 +16,7 @@ namespace bop {
 namespace {
 
 constexpr int kMostIterations = 10'000'000;
+constexpr std::string_view kBoundHeader = "p=tls-server-end-point,,";
 
 std::string_view view_of(const ScramKey& key) {
   return {reinterpret_cast<const char*>(key.data()), key.size()};
@@ -236,29 +237,64 @@ std::string scram_nonce(Random& random) {
   return base64_encode(std::string_view(bytes.data(), bytes.size()));
 }
 
-ScramServer::ScramServer(ScramVerifier verifier, bool is_mock, std::string nonce)
-    : verifier_(std::move(verifier)), is_mock_(is_mock), nonce_(std::move(nonce)) {}
+ScramServer::ScramServer(ScramVerifier verifier, bool is_mock, std::string nonce,
+                         std::optional<std::string> end_point)
+    : verifier_(std::move(verifier)),
+      is_mock_(is_mock),
+      end_point_(std::move(end_point)),
+      nonce_(std::move(nonce)) {}
 
-Result<std::string> ScramServer::first(std::string_view client_first) {
-  std::string_view rest = client_first;
+// Takes the flag of the gs2 header, up to its comma, from the front of `rest`.
+Status ScramServer::take_binding_flag(std::string_view& rest) {
   if (rest.empty()) return std::unexpected(malformed("The message is empty."));
   switch (rest[0]) {
     case 'n':
-    case 'y': break;
-    case 'p':
-      return std::unexpected(
-          malformed("The client selected SCRAM-SHA-256 without channel binding, but the SCRAM "
-                    "message includes channel binding data."));
+    case 'y':
+      if (is_bound_) {
+        return std::unexpected(
+            malformed("The client selected SCRAM-SHA-256-PLUS, but the SCRAM message does not include "
+                      "channel binding data."));
+      }
+      if (rest[0] == 'y' && end_point_) {
+        return std::unexpected(
+            Error(ErrorCode::kInvalidAuthorization, "SCRAM channel binding negotiation error")
+                .detail("The client supports SCRAM channel binding but thinks the server does not.  "
+                        "However, this server does support channel binding."));
+      }
+      rest.remove_prefix(1);
+      break;
+    case 'p': {
+      if (!is_bound_) {
+        return std::unexpected(
+            malformed("The client selected SCRAM-SHA-256 without channel binding, but the SCRAM "
+                      "message includes channel binding data."));
+      }
+      BOP_LET(type, take_attribute(rest, 'p'));
+      if (type != "tls-server-end-point") {
+        return fail(ErrorCode::kProtocolViolation, "unsupported SCRAM channel-binding type \"{}\"", type);
+      }
+      return {};
+    }
     default: return std::unexpected(malformed("Unexpected channel-binding flag."));
   }
-  const std::string_view gs2_header = rest.substr(0, 3);
-  if (rest.size() < 3 || rest[1] != ',') return std::unexpected(malformed("Comma expected."));
-  if (rest[2] == 'a') {
+  if (!rest.starts_with(',')) return std::unexpected(malformed("Comma expected."));
+  rest.remove_prefix(1);
+  return {};
+}
+
+Result<std::string> ScramServer::first(std::string_view client_first, std::string_view mechanism) {
+  is_bound_ = mechanism == kScramPlusMechanism;
+  BOP_ASSERT(!is_bound_ || end_point_);
+  std::string_view rest = client_first;
+  BOP_TRY(take_binding_flag(rest));
+  if (rest.starts_with('a')) {
     return fail(ErrorCode::kFeatureNotSupported,
                 "client uses authorization identity, but it is not supported");
   }
-  if (rest[2] != ',') return std::unexpected(malformed("Unexpected attribute in client-first-message."));
-  rest.remove_prefix(3);
+  if (!rest.starts_with(','))
+    return std::unexpected(malformed("Unexpected attribute in client-first-message."));
+  rest.remove_prefix(1);
+  const std::string_view gs2_header = client_first.substr(0, client_first.size() - rest.size());
   if (rest.starts_with("m=")) {
     return fail(ErrorCode::kFeatureNotSupported, "client requires an unsupported SCRAM extension");
   }
@@ -266,7 +302,7 @@ Result<std::string> ScramServer::first(std::string_view client_first) {
   BOP_TRY(take_attribute(rest, 'n'));  // PostgreSQL's user is that of the startup message
   BOP_LET(client_nonce, take_attribute(rest, 'r'));
   if (!is_nonce(client_nonce)) return std::unexpected(malformed("Non-printable characters in SCRAM nonce."));
-  channel_binding_ = base64_encode(gs2_header);
+  channel_binding_ = base64_encode(std::string(gs2_header) + (is_bound_ ? *end_point_ : ""));
   nonce_ = std::string(client_nonce) + nonce_;
   std::string answer =
       fmt::format("r={},s={},i={}", nonce_, base64_encode(verifier_.salt), verifier_.iterations);
@@ -277,8 +313,10 @@ Result<std::string> ScramServer::first(std::string_view client_first) {
 Result<std::string> ScramServer::final(std::string_view client_final) {
   std::string_view rest = client_final;
   BOP_LET(binding, take_attribute(rest, 'c'));
-  if (binding != channel_binding_)
+  if (binding != channel_binding_) {
+    if (is_bound_) return fail(ErrorCode::kInvalidAuthorization, "SCRAM channel binding check failed");
     return std::unexpected(malformed("Unexpected SCRAM channel-binding attribute."));
+  }
   BOP_LET(nonce, take_attribute(rest, 'r'));
   if (nonce != nonce_) return std::unexpected(malformed("Nonce does not match."));
   while (!rest.empty() && !rest.starts_with("p=")) {  // optional extensions
@@ -301,10 +339,12 @@ Result<std::string> ScramServer::final(std::string_view client_final) {
   return answer;
 }
 
-ScramClient::ScramClient(std::string password, std::string nonce)
-    : password_(std::move(password)), nonce_(std::move(nonce)) {}
+ScramClient::ScramClient(std::string password, std::string nonce, std::optional<std::string> end_point)
+    : password_(std::move(password)), nonce_(std::move(nonce)), end_point_(std::move(end_point)) {}
 
-std::string ScramClient::first() const { return fmt::format("n,,n=,r={}", nonce_); }
+std::string_view ScramClient::gs2_header() const { return end_point_ ? kBoundHeader : "n,,"; }
+
+std::string ScramClient::first() const { return fmt::format("{}n=,r={}", gs2_header(), nonce_); }
 
 Result<std::string> ScramClient::final(std::string_view server_first) {
   std::string_view rest = server_first;
@@ -319,7 +359,8 @@ Result<std::string> ScramClient::final(std::string_view server_first) {
   const ScramKey salted = salted_password(password_, salt, iterations);
   const ScramKey client_key = hmac(view_of(salted), "Client Key");
   const ScramKey stored_key = sha256(view_of(client_key));
-  std::string without_proof = fmt::format("c=biws,r={}", nonce);
+  const std::string channel = std::string(gs2_header()) + end_point_.value_or("");
+  std::string without_proof = fmt::format("c={},r={}", base64_encode(channel), nonce);
   const std::string auth_message = fmt::format("n=,r={},{},{}", nonce_, server_first, without_proof);
   const ScramKey proof = exclusive_or(client_key, hmac(view_of(stored_key), auth_message));
   expected_signature_ =

@@ -2,8 +2,9 @@
 // exchange.
 //
 //   client-first   gs2-header client-first-bare        "n,," "n=user,r=CNONCE"
+//                  with channel binding                "p=tls-server-end-point,," ...
 //   server-first   "r=CNONCE SNONCE,s=BASE64(salt),i=ITERATIONS"
-//   client-final   "c=BASE64(gs2-header),r=CNONCE SNONCE" ",p=BASE64(proof)"
+//   client-final   "c=BASE64(gs2-header [end point]),r=CNONCE SNONCE" ",p=BASE64(proof)"
 //   server-final   "v=BASE64(server signature)"
 //
 //   SaltedPassword = PBKDF2-HMAC-SHA-256(normalised password, salt, iterations)
@@ -13,12 +14,17 @@
 //   proof = ClientKey XOR HMAC(StoredKey, AuthMessage), server signature = HMAC(ServerKey, AuthMessage)
 //
 // A verifier's text is PostgreSQL's: "SCRAM-SHA-256$4096:BASE64(salt)$BASE64(StoredKey):BASE64(ServerKey)".
-// Whoever reads one can check a password, but not log in. Channel binding is not offered: the flags "n" and
-// "y" are accepted. An exchange belongs to one thread.
+// Whoever reads one can check a password, but not log in. An exchange belongs to one thread.
+//
+// Channel binding (RFC 5929, tls-server-end-point): under TLS the server also offers SCRAM-SHA-256-PLUS, in
+// which the proof covers the hash of the server's certificate, so that nobody between can pass a login on.
+// The flag "y" says that the client could bind and was not offered it: under TLS somebody has cut the offer
+// out, and the exchange is refused.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,6 +36,7 @@ namespace bop {
 
 inline constexpr int kScramIterations = 4096;
 inline constexpr std::string_view kScramMechanism = "SCRAM-SHA-256";
+inline constexpr std::string_view kScramPlusMechanism = "SCRAM-SHA-256-PLUS";
 using ScramKey = std::array<unsigned char, 32>;
 
 struct ScramVerifier {
@@ -60,17 +67,26 @@ struct ScramVerifier {
 // pass `mock_scram_verifier`; no proof satisfies it.
 class ScramServer {
  public:
-  // `nonce` is our part: printable ASCII without comma.
-  ScramServer(ScramVerifier verifier, bool is_mock, std::string nonce);
+  // `nonce` is our part: printable ASCII without comma. `end_point` is the hash of the certificate with which
+  // the connection is encrypted; without it there is no channel to bind.
+  ScramServer(ScramVerifier verifier, bool is_mock, std::string nonce,
+              std::optional<std::string> end_point = std::nullopt);
 
-  // Takes client-first, answers server-first. Errors: kProtocolViolation, kFeatureNotSupported.
-  [[nodiscard]] Result<std::string> first(std::string_view client_first);
-  // Takes client-final, answers server-final. kInvalidPassword: the proof is wrong.
+  // Takes client-first of the mechanism that the client chose, answers server-first. Errors:
+  // kProtocolViolation, kFeatureNotSupported, kInvalidAuthorization (the offer of channel binding was lost).
+  [[nodiscard]] Result<std::string> first(std::string_view client_first,
+                                          std::string_view mechanism = kScramMechanism);
+  // Takes client-final, answers server-final. kInvalidPassword: the proof is wrong. kInvalidAuthorization: it
+  // is bound to another channel.
   [[nodiscard]] Result<std::string> final(std::string_view client_final);
 
  private:
+  [[nodiscard]] Status take_binding_flag(std::string_view& rest);
+
   ScramVerifier verifier_;
   bool is_mock_;
+  bool is_bound_ = false;
+  std::optional<std::string> end_point_;
   std::string nonce_;            // after `first`: both parts
   std::string channel_binding_;  // what "c=" has to say
   std::string auth_message_;
@@ -84,15 +100,22 @@ class ScramServer {
 // The client's half.
 class ScramClient {
  public:
-  ScramClient(std::string password, std::string nonce);
+  // With `end_point`, the hash of the server's certificate, the exchange is SCRAM-SHA-256-PLUS.
+  ScramClient(std::string password, std::string nonce, std::optional<std::string> end_point = std::nullopt);
+  [[nodiscard]] std::string_view mechanism() const {
+    return end_point_ ? kScramPlusMechanism : kScramMechanism;
+  }
   [[nodiscard]] std::string first() const;  // client-first
   [[nodiscard]] Result<std::string> final(std::string_view server_first);
   // kInvalidPassword: the server does not know the password's verifier and may be an impostor.
   [[nodiscard]] Status verify(std::string_view server_final) const;
 
  private:
+  [[nodiscard]] std::string_view gs2_header() const;
+
   std::string password_;
   std::string nonce_;
+  std::optional<std::string> end_point_;
   std::string expected_signature_;
 };
 

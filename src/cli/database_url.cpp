@@ -1,6 +1,7 @@
 #include "cli/database_url.hpp"
 
 #include <charconv>
+#include <optional>
 
 namespace bop::cli {
 
@@ -24,6 +25,14 @@ Result<std::string> decoded(std::string_view text) {
   return out;
 }
 
+// nullopt: not understood.
+std::optional<DatabaseUrl::Tls> tls_of(std::string_view parameter) {
+  if (parameter == "sslmode=disable") return DatabaseUrl::Tls::kDisable;
+  if (parameter == "sslmode=prefer") return DatabaseUrl::Tls::kPrefer;
+  if (parameter == "sslmode=require") return DatabaseUrl::Tls::kRequire;
+  return std::nullopt;
+}
+
 }  // namespace
 
 Result<DatabaseUrl> parse_url(std::string_view text) {
@@ -41,8 +50,13 @@ Result<DatabaseUrl> parse_url(std::string_view text) {
   } else {
     return wrong("it does not begin with postgresql://");
   }
-  if (text.find('?') != text.npos) return wrong("parameters are not understood");
   DatabaseUrl url;
+  if (const std::size_t question = text.find('?'); question != text.npos) {
+    const auto tls = tls_of(text.substr(question + 1));
+    if (!tls) return wrong("of parameters only sslmode=disable, prefer or require is understood");
+    url.tls = *tls;
+    text = text.substr(0, question);
+  }
   const std::size_t slash = text.find('/');
   if (slash != text.npos) {
     BOP_LET(database, decoded(text.substr(slash + 1)));

@@ -64,7 +64,9 @@ Status Link::open(const DatabaseUrl& url) {
   BOP_LET(fd, connect_socket(url.host, url.port));
   socket_ = fd;
   opening_ = true;
-  client_.start(url.user, url.password, url.database.empty() ? url.user : url.database, "bop sql");
+  BOP_TRY(ask_for_tls(url));
+  client_.start(url.user, url.password, url.database.empty() ? url.user : url.database, "bop sql",
+                tls_ ? tls_->end_point() : std::nullopt);
   const Status opened = exchange();
   opening_ = false;
   return opened;
@@ -75,8 +77,44 @@ Status Link::run(std::string_view text) {
   return exchange();
 }
 
+Status Link::ask_for_tls(const DatabaseUrl& url) {
+  if (url.tls == DatabaseUrl::Tls::kDisable) return {};
+  client_.request_tls();
+  BOP_TRY(send());
+  std::array<char, 1> answer{};
+  BOP_LET(got, receive(answer));
+  if (got == 1 && answer[0] == 'S') {
+    BOP_LET(tls, TlsClient::connect(socket_, url.host));
+    tls_.emplace(std::move(tls));
+    return {};
+  }
+  if (got == 1 && answer[0] == 'N') {
+    if (url.tls == DatabaseUrl::Tls::kPrefer) return {};
+    return fail(ErrorCode::kConnectionFailure, "the server offers no TLS, but sslmode=require asks for it");
+  }
+  if (got == 0) return fail(ErrorCode::kConnectionFailure, "the server closed the connection");
+  // Refused before the request was read; the answer says why.
+  Status refused = client_.feed(std::string_view(answer.data(), got));
+  return refused ? exchange() : refused;
+}
+
+Result<std::size_t> Link::receive(std::span<char> bytes) {
+  if (tls_) return tls_->read(bytes);
+  while (true) {
+    const ssize_t got = ::recv(socket_, bytes.data(), bytes.size(), 0);
+    if (got >= 0) return static_cast<std::size_t>(got);
+    if (errno != EINTR)
+      return fail(ErrorCode::kConnectionFailure, "the connection broke: {}", std::strerror(errno));
+  }
+}
+
 Status Link::send() {
   std::string& out = client_.output();
+  if (tls_ && !out.empty()) {
+    const Status written = tls_->write(out);
+    out.clear();
+    return written;
+  }
   std::size_t sent = 0;
   while (sent < out.size()) {
     const ssize_t count = ::send(socket_, out.data() + sent, out.size() - sent, MSG_NOSIGNAL);
@@ -102,13 +140,13 @@ Status Link::exchange() {
       client_.copy_done();
     }
     BOP_TRY(send());
-    const ssize_t got = ::recv(socket_, buffer.data(), buffer.size(), 0);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) {
+    const auto got = receive(buffer);
+    if (!got || *got == 0) {
       if (refusal_) return std::unexpected(*refusal_);
+      if (!got) return std::unexpected(got.error());
       return fail(ErrorCode::kConnectionFailure, "the server closed the connection");
     }
-    BOP_TRY(client_.feed(std::string_view(buffer.data(), static_cast<std::size_t>(got))));
+    BOP_TRY(client_.feed(std::string_view(buffer.data(), *got)));
   }
   return {};
 }

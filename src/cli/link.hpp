@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "cli/database_url.hpp"
+#include "cli/tls_client.hpp"
 #include "wire/pg/client.hpp"
 
 namespace bop::cli {
@@ -45,6 +46,8 @@ class Link : private wire::pg::ClientEvents {
  private:
   [[nodiscard]] Status exchange();
   [[nodiscard]] Status send();
+  [[nodiscard]] Status ask_for_tls(const DatabaseUrl& url);
+  [[nodiscard]] Result<std::size_t> receive(std::span<char> bytes);
 
   void columns(const std::vector<wire::pg::ClientColumn>& columns) override { sink_.columns(columns); }
   void row(const std::vector<std::optional<std::string_view>>& cells) override { sink_.row(cells); }
@@ -58,6 +61,7 @@ class Link : private wire::pg::ClientEvents {
   Sink& sink_;
   wire::pg::Client client_;
   int socket_ = -1;
+  std::optional<TlsClient> tls_;
   bool opening_ = false;
   bool ready_ = false;
   bool copy_in_ = false;

@@ -151,6 +151,10 @@ Result<std::string> DataDirectory::admin_password(Random& random) {
   return password;
 }
 
+Status DataDirectory::write_file(const std::string& name, std::string_view text) {
+  return write_small(*disk_, path_, name, text);
+}
+
 Status DataDirectory::write_address(const std::string& text) {
   return write_small(*disk_, path_, "address", text);
 }

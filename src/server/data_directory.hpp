@@ -3,6 +3,7 @@
 //   DATA/lock             held by the running process
 //   DATA/format           "bop <version>\n"; a higher version than kDataFormat is refused
 //   DATA/admin.password   the password of the role bop in one line, mode 0600
+//   DATA/tls.crt, tls.key the certificate for TLS and its key, mode 0600 (tls_certificate.hpp)
 //   DATA/address          "<listen address> <PostgreSQL port> <HTTP port>\n" while the node serves
 //   DATA/log/             the commit stream (aof)
 //   DATA/db/              the databases (database)
@@ -41,6 +42,8 @@ class DataDirectory {
 
   // The password of admin.password, made at the first call ever.
   [[nodiscard]] Result<std::string> admin_password(Random& random);
+  // A small file of the folder, mode 0600: whole and durable under its name, or not there.
+  [[nodiscard]] Status write_file(const std::string& name, std::string_view text);
   [[nodiscard]] Status write_address(const std::string& text);
   void remove_address();
 

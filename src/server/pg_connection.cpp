@@ -6,6 +6,7 @@
 #include <array>
 #include <boost/asio/ip/address.hpp>
 #include <cerrno>
+#include <span>
 
 #include "base/log.hpp"
 #include "base/metrics.hpp"
@@ -34,10 +35,11 @@ Error stopping() {
 }  // namespace
 
 PgConnection::PgConnection(Socket socket, AsioExecutor& executor, wire::pg::Services& services,
-                           PgLimits limits, Closed closed)
+                           TlsCertificate* certificate, PgLimits limits, Closed closed)
     : socket_(std::move(socket)),
       executor_(executor),
       services_(services),
+      certificate_(certificate),
       limits_(limits),
       closed_(std::move(closed)) {}
 
@@ -92,10 +94,11 @@ void PgConnection::step() {
   connection_->advance();
   for (int turn = 0;; ++turn) {
     const bool got = turn < kReadsPerTurn && read();
-    const bool gave = write();
+    const bool gave = !is_closed_ && write();
+    const bool shook = !is_closed_ && shake_hands();
     if (is_closed_) return;
     if (gave) connection_->advance();
-    if (!got && !gave) break;
+    if (!got && !gave && !shook) break;
   }
   if (!authenticated_ && connection_->is_authenticated()) {
     authenticated_ = true;
@@ -113,7 +116,9 @@ void PgConnection::step() {
     write();
     if (is_closed_) return;
   }
-  if (connection_->is_closing() && connection_->unsent() == 0) return close();
+  // In the midst of a handshake nothing can be said.
+  const bool is_mute = tls_ && !tls_->is_established();
+  if (connection_->is_closing() && (connection_->unsent() == 0 || is_mute)) return close();
   wait_for_gate();
   wait_for_events();
   if (connection_->is_waiting() && !watching_) {
@@ -133,67 +138,125 @@ void PgConnection::watch_for_hang_up() {
   if (!connection_->is_waiting()) return;
   pollfd socket{.fd = socket_.native_handle(), .events = POLLRDHUP, .revents = 0};
   if (::poll(&socket, 1, 0) <= 0 || (socket.revents & (POLLRDHUP | POLLHUP | POLLERR)) == 0) return;
-  connection_->abort(Error(ErrorCode::kConnectionFailure, "the client closed the connection"));
+  gone("the client closed the connection");
+}
+
+TlsChannel::Transfer PgConnection::receive(std::span<char> bytes) {
+  using Outcome = TlsChannel::Outcome;
+  if (tls_) return tls_->read(bytes);
+  while (true) {
+    const ssize_t got = ::recv(socket_.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+    if (got > 0) return {.bytes = static_cast<std::size_t>(got)};
+    if (got < 0 && errno == EINTR) continue;
+    const bool empty = got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+    return {.outcome = empty ? Outcome::kWantRead : Outcome::kEnded};
+  }
+}
+
+TlsChannel::Transfer PgConnection::transmit(std::string_view bytes) {
+  using Outcome = TlsChannel::Outcome;
+  if (tls_) return tls_->write(bytes);
+  while (true) {
+    const ssize_t sent =
+        ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent > 0) return {.bytes = static_cast<std::size_t>(sent)};
+    if (errno == EINTR) continue;
+    return {.outcome = errno == EAGAIN || errno == EWOULDBLOCK ? Outcome::kWantWrite : Outcome::kEnded};
+  }
+}
+
+void PgConnection::gone(std::string_view why) {
+  connection_->abort(Error(ErrorCode::kConnectionFailure, std::string(why)));
   close();
+}
+
+// True when the client may speak under TLS now.
+bool PgConnection::shake_hands() {
+  if (!shakes_hands()) return false;
+  if (!tls_) {
+    Result<TlsChannel> channel = TlsChannel::accept(certificate_->current(), socket_.native_handle());
+    if (!channel) {
+      gone(channel.error().what());
+      return false;
+    }
+    tls_.emplace(std::move(*channel));
+  }
+  switch (tls_->shake_hands()) {
+    case TlsChannel::Outcome::kDone:
+      metrics().tls_connections_total.add();
+      readable_ = true;  // the first message may lie behind the handshake
+      connection_->tls_started(tls_->encryption(), tls_->end_point());
+      return true;
+    case TlsChannel::Outcome::kWantRead: readable_ = false; break;
+    case TlsChannel::Outcome::kWantWrite: writable_ = false; break;
+    case TlsChannel::Outcome::kEnded:
+      metrics().tls_failures_total.add();
+      log_info("a TLS handshake failed", {{"client", address_}, {"reason", tls_->failure()}});
+      gone("the TLS handshake failed");
+      break;
+  }
+  return false;
 }
 
 // True when the machine got bytes.
 bool PgConnection::read() {
   if (!readable_ || !connection_->wants_input()) return false;
+  if (read_needs_write_ && !writable_) return false;
   thread_local std::array<char, kReadBytes> buffer;
-  const ssize_t got = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-  if (got > 0) {
-    // A short read emptied the socket; the wait that follows tells when there is more.
-    if (static_cast<std::size_t>(got) < buffer.size()) readable_ = false;
-    metrics().received_bytes_total.add(static_cast<std::uint64_t>(got));
-    connection_->feed(std::string_view(buffer.data(), static_cast<std::size_t>(got)));
-    return true;
+  const TlsChannel::Transfer got = receive(buffer);
+  read_needs_write_ = got.outcome == TlsChannel::Outcome::kWantWrite;
+  switch (got.outcome) {
+    case TlsChannel::Outcome::kDone:
+      // A short read emptied the socket, but for records of TLS; the wait that follows tells when there is
+      // more.
+      if (!tls_ && got.bytes < buffer.size()) readable_ = false;
+      metrics().received_bytes_total.add(got.bytes);
+      connection_->feed(std::string_view(buffer.data(), got.bytes));
+      return true;
+    case TlsChannel::Outcome::kWantRead: readable_ = false; break;
+    case TlsChannel::Outcome::kWantWrite: writable_ = false; break;
+    case TlsChannel::Outcome::kEnded: gone("the client closed the connection"); break;
   }
-  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
-    readable_ = errno == EINTR;
-    return false;
-  }
-  connection_->abort(Error(ErrorCode::kConnectionFailure, "the client closed the connection"));
-  close();
   return false;
 }
 
 // True when the client took bytes.
 bool PgConnection::write() {
   bool gave = false;
+  if (tls_ && !tls_->is_established()) return gave;
   while (!is_closed_ && writable_) {
     const std::string_view bytes = connection_->sendable();
     if (bytes.empty()) break;
-    const ssize_t sent =
-        ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent > 0) {
-      connection_->sent(static_cast<std::size_t>(sent));
-      metrics().sent_bytes_total.add(static_cast<std::uint64_t>(sent));
+    const TlsChannel::Transfer sent = transmit(bytes);
+    if (sent.outcome == TlsChannel::Outcome::kDone) {
+      connection_->sent(sent.bytes);
+      metrics().sent_bytes_total.add(sent.bytes);
       gave = true;
       if (write_blocked_) {
         write_blocked_ = false;
         if (timer_) executor_.cancel(*timer_);
         timer_.reset();
       }
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+    } else if (sent.outcome == TlsChannel::Outcome::kEnded) {
+      gone("the connection broke");
+    } else {
       writable_ = false;
       if (!write_blocked_) {
         write_blocked_ = true;
         blocked_since_ = std::chrono::steady_clock::now();
         watch_blocked_write();
       }
-    } else if (errno != EINTR) {
-      connection_->abort(Error(ErrorCode::kConnectionFailure, "the connection broke"));
-      close();
     }
   }
   return gave;
 }
 
 void PgConnection::wait_for_events() {
-  if (connection_->wants_input() && readable_) {  // its turn ended before its input
+  const bool wants_bytes = connection_->wants_input() || shakes_hands();
+  const bool waits_for_room = !writable_ && (read_needs_write_ || shakes_hands());
+  if (wants_bytes && readable_ && !waits_for_room) {  // its turn ended before its input
     executor_.post([self = shared_from_this()] { self->drive(); });
-  } else if (connection_->wants_input() && !read_armed_.exchange(true)) {
+  } else if (wants_bytes && !readable_ && !read_armed_.exchange(true)) {
     socket_.async_wait(Socket::wait_read,
                        [self = shared_from_this()](const boost::system::error_code& failure) {
                          self->read_armed_ = false;
@@ -244,6 +307,7 @@ void PgConnection::arm_timer(std::chrono::milliseconds delay) {
 void PgConnection::on_timer() {
   timer_.reset();
   if (!authenticated_ && !connection_->is_authenticated()) {
+    if (tls_ && !tls_->is_established()) metrics().tls_failures_total.add();
     connection_->abort(Error(ErrorCode::kCannotConnectNow, "canceling authentication due to timeout"));
     write();
     if (!is_closed_) close();
@@ -268,8 +332,7 @@ void PgConnection::watch_blocked_write() {
               {{"pid", connection_->backend_pid()},
                {"client", address_},
                {"blocked_ms", static_cast<std::int64_t>(blocked.count())}});
-  connection_->abort(Error(ErrorCode::kConnectionFailure, "the client does not read"));
-  close();
+  gone("the client does not read");
 }
 
 void PgConnection::close() {
@@ -277,6 +340,7 @@ void PgConnection::close() {
   is_closed_ = true;
   if (timer_) executor_.cancel(*timer_);
   timer_.reset();
+  if (tls_) tls_->close();
   boost::system::error_code failure;
   // The peer reads what was sent before it sees the end; bytes of its own that were not read would turn the
   // end into a reset and could cost it our last words.

@@ -6,6 +6,9 @@
 // inside `drive` in its own thread; a call that comes meanwhile only leaves a mark, and the one inside goes
 // round again.
 //
+// A client that asks for TLS has its handshake here, in the steps that the socket allows, within the time for
+// the login; from then on its bytes go through the channel (tls_channel.hpp).
+//
 // Reads go through a buffer of the thread, not of the connection: an idle one holds none. Owned by
 // shared_ptr: by the listener's list while the socket is open, and by the waits that are armed.
 #pragma once
@@ -20,6 +23,7 @@
 
 #include "base/asio_executor.hpp"
 #include "base/time.hpp"
+#include "server/tls_channel.hpp"
 #include "wire/pg/connection.hpp"
 
 namespace bop::server {
@@ -37,9 +41,10 @@ class PgConnection final : public std::enable_shared_from_this<PgConnection> {
   using Socket = boost::asio::ip::tcp::socket;
   using Closed = std::function<void(const std::shared_ptr<PgConnection>&)>;
 
-  // `closed` is called once, on the executor, when the socket is closed and the session is gone.
-  PgConnection(Socket socket, AsioExecutor& executor, wire::pg::Services& services, PgLimits limits,
-               Closed closed);
+  // `certificate` is null when the services offer no TLS. `closed` is called once, on the executor, when the
+  // socket is closed and the session is gone.
+  PgConnection(Socket socket, AsioExecutor& executor, wire::pg::Services& services,
+               TlsCertificate* certificate, PgLimits limits, Closed closed);
 
   void start();
   // From any thread: the statement in progress ends, then the client hears that the node stops.
@@ -52,6 +57,11 @@ class PgConnection final : public std::enable_shared_from_this<PgConnection> {
   void step();
   bool read();
   bool write();
+  [[nodiscard]] TlsChannel::Transfer receive(std::span<char> bytes);
+  [[nodiscard]] TlsChannel::Transfer transmit(std::string_view bytes);
+  bool shake_hands();
+  void gone(std::string_view why);
+  [[nodiscard]] bool shakes_hands() const { return connection_->wants_tls() && connection_->unsent() == 0; }
   void wait_for_events();
   void wait_for_gate();
   void watch_blocked_write();
@@ -63,10 +73,13 @@ class PgConnection final : public std::enable_shared_from_this<PgConnection> {
   Socket socket_;
   AsioExecutor& executor_;
   wire::pg::Services& services_;
+  TlsCertificate* certificate_;
   const PgLimits limits_;
   Closed closed_;
   std::string address_;  // of the client
   std::optional<wire::pg::Connection> connection_;
+  std::optional<TlsChannel> tls_;
+  bool read_needs_write_ = false;  // TLS has something to say before it reads on
 
   std::atomic<unsigned> marks_ = 0;  // calls of drive() that are not worked off
   std::atomic<bool> stop_asked_ = false;

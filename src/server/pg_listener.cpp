@@ -47,11 +47,13 @@ Result<tcp::acceptor> listen_on(asio::io_context& io, const std::string& address
 }
 
 PgListener::PgListener(tcp::acceptor acceptor, std::vector<AsioExecutor*> reactors,
-                       wire::pg::Services& services, PgLimits limits, Capacity capacity)
+                       wire::pg::Services& services, TlsCertificate* certificate, PgLimits limits,
+                       Capacity capacity)
     : reactors_(std::move(reactors)),
       acceptor_(std::move(acceptor)),
       pause_(acceptor_.get_executor()),
       services_(services),
+      certificate_(certificate),
       limits_(limits),
       capacity_(capacity),
       port_(acceptor_.local_endpoint().port()) {}
@@ -79,12 +81,13 @@ void PgListener::accept() {
           turn_away(std::move(socket));
           return accept();
         }
-        auto connection = std::make_shared<PgConnection>(std::move(socket), reactor, services_, limits_,
-                                                         [this](const std::shared_ptr<PgConnection>& closed) {
-                                                           const std::lock_guard lock(mutex_);
-                                                           connections_.erase(closed);
-                                                           if (connections_.empty()) changed_.notify_all();
-                                                         });
+        auto connection =
+            std::make_shared<PgConnection>(std::move(socket), reactor, services_, certificate_, limits_,
+                                           [this](const std::shared_ptr<PgConnection>& closed) {
+                                             const std::lock_guard lock(mutex_);
+                                             connections_.erase(closed);
+                                             if (connections_.empty()) changed_.notify_all();
+                                           });
         {
           const std::lock_guard lock(mutex_);
           if (stopping_) return;

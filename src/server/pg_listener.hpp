@@ -31,9 +31,9 @@ class PgListener {
     std::size_t sockets = SIZE_MAX;      // open at once, those that have not logged in included
     std::size_t descriptors = SIZE_MAX;  // numbers above are for files
   };
-  // Clients above the capacity are told so (53300).
+  // Clients above the capacity are told so (53300). `certificate`: null when the services offer no TLS.
   PgListener(boost::asio::ip::tcp::acceptor acceptor, std::vector<AsioExecutor*> reactors,
-             wire::pg::Services& services, PgLimits limits, Capacity capacity);
+             wire::pg::Services& services, TlsCertificate* certificate, PgLimits limits, Capacity capacity);
 
   void start();
   // No new clients; open statements end, idle clients go at once.
@@ -54,6 +54,7 @@ class PgListener {
   boost::asio::ip::tcp::acceptor acceptor_;
   boost::asio::steady_timer pause_;  // after accept() failed for want of descriptors
   wire::pg::Services& services_;
+  TlsCertificate* certificate_;
   const PgLimits limits_;
   const Capacity capacity_;
   std::uint16_t port_ = 0;

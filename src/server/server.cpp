@@ -25,6 +25,7 @@
 #include "server/node_metrics.hpp"
 #include "server/pg_listener.hpp"
 #include "server/storage.hpp"
+#include "server/tls_certificate.hpp"
 #include "wire/http/http_listener.hpp"
 #include "wire/pg/connection.hpp"
 
@@ -137,8 +138,10 @@ void drain(PgListener& listener, wire::pg::CancelKeys& cancel_keys, Signals& sig
   ::_exit(code);
 }
 
-// What a reload may change: the log's level and the threshold of slow statements.
-void reload(Settings& settings, const std::function<Result<Settings>()>& read_again) {
+// What a reload may change: the log's level, the threshold of slow statements and the TLS certificate.
+void reload(Settings& settings, const std::function<Result<Settings>()>& read_again,
+            TlsCertificate* certificate) {
+  if (certificate != nullptr) certificate->reload();
   const Result<Settings> newer = read_again();
   if (!newer) return log_error("the settings stay as they are", newer.error());
   const auto changed = settings.reload_from(*newer);
@@ -147,6 +150,29 @@ void reload(Settings& settings, const std::function<Result<Settings>()>& read_ag
   }
   set_slow_statement_threshold(milliseconds(settings.log_slow_statement_ms()));
   log_info("settings read again", {{"changed", static_cast<std::int64_t>(changed.size())}});
+}
+
+// Null when TLS is off.
+Result<std::unique_ptr<TlsCertificate>> open_certificate(const Settings& settings, DataDirectory& directory) {
+  if (settings.tls() == "off") return nullptr;
+  if (settings.tls_cert_file().empty() != settings.tls_key_file().empty()) {
+    return fail(ErrorCode::kConfigInvalid,
+                "tls_cert_file and tls_key_file go together: set both, or neither for the node's own");
+  }
+  TlsOptions options{.certificate_file = settings.tls_cert_file(),
+                     .key_file = settings.tls_key_file(),
+                     .least_is_1_3 = settings.tls_min_version() == "TLSv1.3"};
+  if (options.certificate_file.empty()) {
+    BOP_TRY(make_tls_files(directory, system_clock(), system_random()));
+    options.certificate_file = directory.path() + "/tls.crt";
+    options.key_file = directory.path() + "/tls.key";
+  }
+  return TlsCertificate::open(std::move(options), system_clock());
+}
+
+wire::pg::Services::Tls tls_mode(const Settings& settings) {
+  using Tls = wire::pg::Services::Tls;
+  return settings.tls() == "off" ? Tls::kOff : settings.tls() == "on" ? Tls::kOn : Tls::kRequired;
 }
 
 Status check_connection_limits(const Settings& settings) {
@@ -191,24 +217,30 @@ Status serve(Settings settings, std::function<Result<Settings>()> read_again) {
   const std::string& host = settings.listen_address();
   BOP_LET(pg_socket, listen_on(first.io(), host, settings.pg_port(), "pg-port"));
   BOP_LET(http_socket, listen_on(first.io(), host, settings.http_port(), "http-port"));
-  Signals signals(first, [&settings, read_again] { reload(settings, read_again); });
+  BOP_LET(certificate, open_certificate(settings, directory));
+  Signals signals(first,
+                  [&settings, read_again, raw = certificate.get()] { reload(settings, read_again, raw); });
 
   BOP_LET(password, directory.admin_password(system_random()));
   BOP_LET(storage, Storage::open(settings, *disk, directory.path(), directory.log_path(),
                                  directory.scratch_path(), password, background));
 
   wire::pg::CancelKeys cancel_keys(system_random());
-  wire::pg::Services services{
-      storage->node(),           cancel_keys,
-      system_random(),           "",
-      settings.trust_loopback(), static_cast<std::size_t>(settings.max_message_bytes())};
+  wire::pg::Services services{storage->node(),
+                              cancel_keys,
+                              system_random(),
+                              "",
+                              settings.trust_loopback(),
+                              tls_mode(settings),
+                              static_cast<std::size_t>(settings.max_message_bytes())};
   services.node_secret = "unknown roles of " + password;
   std::vector<AsioExecutor*> executors;
   for (const auto& reactor : reactors) executors.push_back(reactor.get());
   log_info("recovered", {{"log", storage->recovery_verdict()}});
   PgLimits limits;
   limits.write_timeout = milliseconds(settings.slow_client_timeout_ms());
-  PgListener listener(std::move(pg_socket), executors, services, limits, capacity_of(settings, descriptors));
+  PgListener listener(std::move(pg_socket), executors, services, certificate.get(), limits,
+                      capacity_of(settings, descriptors));
   wire::http::Sources sources;
   sources.version = kVersion;
   sources.unavailable = [raw = storage.get()]() -> std::optional<std::string> {

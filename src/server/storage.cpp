@@ -41,6 +41,7 @@ session::NodeOptions node_options(const Settings& settings, Executor& background
   options.max_connections = static_cast<std::uint32_t>(settings.max_connections());
   options.superuser_reserved_connections =
       static_cast<std::uint32_t>(settings.superuser_reserved_connections());
+  options.tls = settings.tls() != "off";
   options.lock_timeout_ms = settings.lock_timeout_ms();
   options.writer_idle_ms = settings.idle_in_transaction_timeout_ms();
   options.statement_timeout_ms = settings.statement_timeout_ms();

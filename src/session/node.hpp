@@ -35,6 +35,7 @@ struct NodeOptions {
   Random* random = nullptr;
   std::uint32_t max_connections = 10000;
   std::uint32_t superuser_reserved_connections = 3;  // of them
+  bool tls = false;                                  // is offered to clients
   std::int64_t lock_timeout_ms = 0;
   std::int64_t statement_timeout_ms = 0;
   std::int64_t writer_idle_ms =

@@ -63,6 +63,11 @@ PgSession::PgSession(Node& node, std::shared_ptr<database::Database> database, D
   activity_.database_name = entry_.name;
   activity_.user_name = role_.name;
   activity_.client_address = client_address_;
+  if (request.encryption) {
+    activity_.tls_version = request.encryption->version;
+    activity_.tls_cipher = request.encryption->cipher;
+    activity_.tls_bits = request.encryption->bits;
+  }
   activity_.state = "idle";
   activity_.wait = kClientRead;
   activity_.backend_start = activity_.state_change = wall_timestamp();
@@ -97,6 +102,7 @@ Status PgSession::apply_start_settings(const ConnectRequest& request) {
   BOP_TRY(variables_.set_default("max_connections", std::to_string(node_.options().max_connections), true));
   BOP_TRY(variables_.set_default("superuser_reserved_connections",
                                  std::to_string(node_.options().superuser_reserved_connections), true));
+  BOP_TRY(variables_.set_default("ssl", node_.options().tls ? "on" : "off", true));
   BOP_TRY(variables_.set_default("lock_timeout", std::to_string(node_.options().lock_timeout_ms)));
   BOP_TRY(variables_.set_default("statement_timeout", std::to_string(node_.options().statement_timeout_ms)));
   for (const auto& [name, value] : role_.settings) BOP_TRY(variables_.set_default(name, value));

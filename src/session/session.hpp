@@ -140,6 +140,12 @@ class Session {
   [[nodiscard]] virtual Csn gate() const { return Csn(); }
 };
 
+// How a connection is encrypted, as pg_stat_ssl shows it.
+struct Encryption {
+  std::string version, cipher;  // "TLSv1.3", "TLS_AES_256_GCM_SHA384"
+  std::int32_t bits = 0;
+};
+
 // Start-up parameters of a connection, after the wire has authenticated nothing yet.
 struct ConnectRequest {
   std::string user;
@@ -148,6 +154,7 @@ struct ConnectRequest {
   std::vector<std::pair<std::string, std::string>>
       settings;  // further start-up settings ("options" expanded)
   std::string client_address;
+  std::optional<Encryption> encryption;  // nullopt: none
 };
 
 // What a wire needs to authenticate a role. Verifier text: "SCRAM-SHA-256$4096:salt$StoredKey:ServerKey".

@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <array>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <thread>
 
 #include "base/asio_executor.hpp"
+#include "base/disk.hpp"
 #include "server/pg_listener.hpp"
 #include "wire/pg/conversation.hpp"
 
@@ -23,11 +25,12 @@ using boost::asio::ip::tcp;
 using std::chrono::milliseconds;
 
 struct Node {
-  explicit Node(PgLimits limits = {}, PgListener::Capacity capacity = {}) {
+  explicit Node(PgLimits limits = {}, PgListener::Capacity capacity = {}, TlsCertificate* tls = nullptr) {
     services.trust_loopback = true;
+    if (tls != nullptr) services.tls = pg::Services::Tls::kOn;
     auto socket = listen_on(reactor.io(), "127.0.0.1", 0, "pg-port");
     listener = std::make_unique<PgListener>(std::move(*socket), std::vector<AsioExecutor*>{&reactor},
-                                            services, limits, capacity);
+                                            services, tls, limits, capacity);
     reactor.start();
     listener->start();
   }
@@ -138,6 +141,38 @@ TEST(PgListener, BigResultWaitsForASlowReader) {
   peer.send(pg::query("ROWS 200000") + pg::query("ROWS 1"));
   EXPECT_EQ(peer.until('Z').size(), 200'003u);
   EXPECT_EQ(peer.until('Z'), "TDCZ");
+}
+
+// A certificate of its own in a folder of its own.
+struct Certificate {
+  Certificate() {
+    std::filesystem::remove_all(folder);
+    disk = std::move(*open_system_disk("pwritev"));
+    DataDirectory directory = std::move(*DataDirectory::open(*disk, folder));
+    EXPECT_TRUE(make_tls_files(directory, system_clock(), system_random()));
+    certificate = std::move(*TlsCertificate::open(
+        {.certificate_file = folder + "/tls.crt", .key_file = folder + "/tls.key"}, system_clock()));
+  }
+  ~Certificate() { std::filesystem::remove_all(folder); }
+  std::string folder =
+      fmt::format("{}/bop-listener-{}", std::filesystem::temp_directory_path().string(), ::getpid());
+  std::unique_ptr<Disk> disk;
+  std::unique_ptr<TlsCertificate> certificate;
+};
+
+TEST(PgListener, HandshakeThatStopsEndsWithTheTimeOfTheLogin) {
+  Certificate own;
+  Node node(PgLimits{.authentication_timeout = milliseconds(50)}, {}, own.certificate.get());
+  for (const std::string_view begun : {std::string_view(), std::string_view("\x16\x03\x01\x00\xf8\x01", 6)}) {
+    Peer peer(node);
+    peer.send(pg::request_code(pg::kSslCode));
+    char answer = 0;
+    boost::asio::read(peer.socket(), boost::asio::buffer(&answer, 1));
+    EXPECT_EQ(answer, 'S');
+    peer.send(begun);
+    EXPECT_EQ(peer.until('Z'), ".");  // not a word in the clear
+  }
+  EXPECT_TRUE(node.listener->wait_until_empty(milliseconds(5000)));
 }
 
 TEST(PgListener, ClientThatDoesNotReadIsCutOff) {

@@ -312,6 +312,12 @@ class Bop(Server):
         self.user, self.password, self.database = address.user, address.password, address.database
         self._wait_until_it_answers(self.process, self.log, 20)
 
+    def stop_keeping(self):
+        """Stops it and keeps its directory for another start."""
+        owned, self.owned = self.owned, False
+        self.stop()
+        self.owned = owned
+
     def stop(self, seconds=30):
         """SIGTERM; answers the exit code, None when it had to be killed."""
         code = None

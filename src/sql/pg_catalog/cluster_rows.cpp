@@ -97,6 +97,18 @@ void activity(const CatalogSession& session, RowSet& rows) {
   }
 }
 
+void encryption(const CatalogSession& session, RowSet& rows) {
+  if (session.cluster == nullptr) return;
+  const bool all = sees_all(session);
+  for (const auto& one : session.cluster->activity()) {
+    rows.row().set("pid", std::int64_t{one.pid});
+    if (!all && !session.who->has_rights_of(one.user)) continue;
+    rows.set("ssl", !one.tls_version.empty());
+    if (one.tls_version.empty()) continue;
+    rows.set("version", one.tls_version).set("cipher", one.tls_cipher).set("bits", one.tls_bits);
+  }
+}
+
 void locks(const CatalogSession& session, RowSet& rows) {
   if (session.cluster == nullptr) return;
   const bool all = sees_all(session);
@@ -141,6 +153,7 @@ void add_cluster_makers(std::map<std::string_view, MakerInfo>& makers) {
   makers["pg_database"] = {databases, false};
   makers["pg_settings"] = {settings, false};
   makers["pg_stat_activity"] = {activity, false};
+  makers["pg_stat_ssl"] = {encryption, false};
   makers["bop_locks"] = {locks, false};
   makers["pg_cursors"] = {cursors, false};
   makers["pg_prepared_statements"] = {prepared_statements, false};

@@ -64,6 +64,8 @@ class ClusterView {
     std::string database_name, user_name, application_name, client_address, state, query;
     std::int64_t backend_start, transaction_start, query_start, state_change;  // 0 = none; as timestamptz
     WaitEvent wait;
+    std::string tls_version, tls_cipher;  // empty: not encrypted
+    std::int32_t tls_bits = 0;
   };
   struct LockRow {  // bop_locks: the writer lanes
     std::string database;

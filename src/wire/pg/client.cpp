@@ -25,9 +25,15 @@ ReportFields read_report(std::string_view body) {
 
 }  // namespace
 
+void Client::request_tls() {
+  append_big_endian<std::uint32_t>(output_, 8);
+  append_big_endian(output_, kSslCode);
+}
+
 void Client::start(std::string_view user, std::string password, std::string_view database,
-                   std::string_view application_name) {
+                   std::string_view application_name, std::optional<std::string> end_point) {
   password_ = std::move(password);
+  end_point_ = std::move(end_point);
   const std::size_t at = output_.size();
   output_.append(4, '\0');
   append_big_endian<std::uint32_t>(output_, kProtocolMajor << 16);
@@ -104,14 +110,21 @@ Status Client::on_authentication(std::string_view body) {
       return {};
     case Authentication::kSasl: {
       bool offered = false;
+      bool offered_binding = false;
       for (std::string_view name = reader.string(); !name.empty(); name = reader.string()) {
         offered = offered || name == kScramMechanism;
+        offered_binding = offered_binding || name == kScramPlusMechanism;
       }
       if (!offered) return fail(ErrorCode::kFeatureNotSupported, "the server does not offer SCRAM-SHA-256");
-      scram_.emplace(std::move(password_), scram_nonce(random_));
+      // Whoever is between could cut the offer out.
+      if (end_point_ && !offered_binding) {
+        return fail(ErrorCode::kProtocolViolation,
+                    "the server does not bind SCRAM-SHA-256 to the TLS connection: somebody may be between");
+      }
+      scram_.emplace(std::move(password_), scram_nonce(random_), end_point_);
       const std::string first = scram_->first();
       MessageWriter(output_, Frontend::kPassword)
-          .string(kScramMechanism)
+          .string(scram_->mechanism())
           .integer(static_cast<std::int32_t>(first.size()))
           .bytes(first);
       return {};

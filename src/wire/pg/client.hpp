@@ -1,6 +1,7 @@
 // The client's side of the protocol without a socket: requests in, messages out, answers as events.
 //
-// Simple protocol and COPY; SCRAM-SHA-256, clear text is refused. Used by `bop sql` and by tests. One thread.
+// Simple protocol and COPY; SCRAM-SHA-256, bound to the channel under TLS; clear text is refused. Used by
+// `bop sql` and by tests. One thread.
 #pragma once
 
 #include <cstdint>
@@ -45,8 +46,11 @@ class Client {
  public:
   Client(ClientEvents& events, Random& random) : events_(events), random_(random) {}
 
+  // Before start: the peer answers with one byte that is not for `feed`, 'S' (shake hands) or 'N'.
+  void request_tls();
+  // `end_point`: under TLS, the hash of the server's certificate.
   void start(std::string_view user, std::string password, std::string_view database,
-             std::string_view application_name);
+             std::string_view application_name, std::optional<std::string> end_point = std::nullopt);
   void query(std::string_view text);
   void copy_data(std::string_view bytes);
   void copy_done();
@@ -73,6 +77,7 @@ class Client {
   std::string input_;
   std::string output_;
   std::string password_;
+  std::optional<std::string> end_point_;
   std::optional<ScramClient> scram_;
   bool server_proved_ = false;
   std::vector<std::optional<std::string_view>> cells_;

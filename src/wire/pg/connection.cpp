@@ -96,7 +96,8 @@ void Connection::settle() {
 }
 
 bool Connection::can_take_message() const {
-  return phase_ != Phase::kClosing && operation_ == Operation::kNone && output_.unsent() <= kOutputFullBytes;
+  return phase_ != Phase::kClosing && phase_ != Phase::kTls && operation_ == Operation::kNone &&
+         output_.unsent() <= kOutputFullBytes;
 }
 
 bool Connection::wants_input() const { return can_take_message(); }

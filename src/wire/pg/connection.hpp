@@ -6,6 +6,9 @@
 // for more input. Nothing behind an unreleased output gate is ever sendable (output_queue.hpp); `held_by`
 // names the commit to wait for. A batch of pipelined messages becomes one run of output.
 //
+// TLS is the socket's: after a request for it that is answered 'S', `wants_tls` is true, no byte is taken and
+// none may be sent in the clear until the owner has shaken hands and says so with `tls_started`.
+//
 // Threads: one at a time. The wake function alone may be called at any moment, also inside a call of ours: it
 // must only schedule `advance`. Memory: an idle connection holds no buffers above kKeptBufferBytes.
 #pragma once
@@ -40,6 +43,8 @@ struct Services {
   Random& random;
   std::string node_secret;  // makes the salts of unknown roles
   bool trust_loopback = false;
+  enum class Tls : std::uint8_t { kOff, kOn, kRequired };
+  Tls tls = Tls::kOff;
   std::size_t max_message_bytes = std::size_t{64} << 20;
 };
 
@@ -60,6 +65,11 @@ class Connection final : private session::ReplySink {
   [[nodiscard]] std::optional<Csn> held_by() const { return output_.held_by(); }
   // The log will not commit what held bytes wait for: they are dropped and the client hears why.
   void gate_failed(const Error& e);
+
+  // Once the output is empty, the next bytes of the socket belong to a handshake.
+  [[nodiscard]] bool wants_tls() const noexcept { return phase_ == Phase::kTls; }
+  // `end_point`: what SCRAM can bind to, the hash of our certificate (RFC 5929); none if it has no such hash.
+  void tls_started(session::Encryption encryption, std::optional<std::string> end_point);
 
   // False while an operation waits or the client reads too slowly: then leave bytes in the socket.
   [[nodiscard]] bool wants_input() const;
@@ -82,7 +92,7 @@ class Connection final : private session::ReplySink {
   void abort(const Error& reason);
 
  private:
-  enum class Phase : std::uint8_t { kStartup, kSaslInitial, kSaslFinal, kReady, kCopyIn, kClosing };
+  enum class Phase : std::uint8_t { kStartup, kTls, kSaslInitial, kSaslFinal, kReady, kCopyIn, kClosing };
   // What the session does for us; decides what follows its end.
   enum class Operation : std::uint8_t { kNone, kQuery, kExecute, kSync, kCopyData, kCopyEnd };
 
@@ -175,8 +185,10 @@ class Connection final : private session::ReplySink {
   struct Login {
     session::ConnectRequest request;
     std::optional<ScramServer> scram;
-    bool ssl_refused = false;
-    bool gss_refused = false;
+    std::optional<session::Encryption> encryption;
+    std::optional<std::string> end_point;
+    bool ssl_requested = false;
+    bool gss_requested = false;
   };
   std::unique_ptr<Login> login_;
   std::string client_address_;

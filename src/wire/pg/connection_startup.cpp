@@ -10,16 +10,18 @@ void Connection::on_startup(std::string_view body, bool bytes_follow) {
     case StartupMessage::Kind::kSsl:
     case StartupMessage::Kind::kGss: {
       const bool ssl = message->kind == StartupMessage::Kind::kSsl;
-      bool& refused = ssl ? login_->ssl_refused : login_->gss_refused;
-      if (refused) return violation("encryption was requested twice");
-      refused = true;
+      bool& requested = ssl ? login_->ssl_requested : login_->gss_requested;
+      if (requested || login_->encryption) return violation("encryption was requested twice");
+      requested = true;
       // Bytes behind the request came before an answer: sent by a careless client, or slipped in by somebody
       // between.
       if (bytes_follow) {
         return violation(
             fmt::format("received unencrypted data after {} request", ssl ? "SSL" : "GSSAPI encryption"));
       }
-      out().push_back('N');
+      const bool accepted = ssl && services_.tls != Services::Tls::kOff;
+      out().push_back(accepted ? 'S' : 'N');
+      if (accepted) phase_ = Phase::kTls;
       return;
     }
     case StartupMessage::Kind::kCancel:
@@ -32,6 +34,13 @@ void Connection::on_startup(std::string_view body, bool bytes_follow) {
   }
   login_->request = std::move(message->request);
   login_->request.client_address = client_address_;
+  login_->request.encryption = login_->encryption;
+  if (services_.tls == Services::Tls::kRequired && !login_->encryption) {
+    return fatal(bop::error(ErrorCode::kInvalidAuthorization,
+                            "connections without TLS are refused for user \"{}\", database \"{}\"",
+                            login_->request.user, login_->request.database)
+                     .hint("Connect with sslmode=require; the setting tls of the node asks for it."));
+  }
   if (services_.trust_loopback && is_loopback_) return open_session();
 
   const std::string& user = login_->request.user;
@@ -42,18 +51,26 @@ void Connection::on_startup(std::string_view body, bool bytes_follow) {
   const bool is_mock = !verifier;
   ScramVerifier mock = mock_scram_verifier(user, services_.node_secret);
   login_->scram.emplace(is_mock ? std::move(mock) : std::move(*verifier), is_mock,
-                        scram_nonce(services_.random));
-  std::string mechanisms(kScramMechanism);
-  mechanisms.append(2, '\0');
+                        scram_nonce(services_.random), login_->end_point);
+  std::string mechanisms;
+  if (login_->end_point) mechanisms.append(kScramPlusMechanism).push_back('\0');
+  mechanisms.append(kScramMechanism).append(2, '\0');
   write_authentication(out(), Authentication::kSasl, mechanisms);
   phase_ = Phase::kSaslInitial;
+}
+
+void Connection::tls_started(session::Encryption encryption, std::optional<std::string> end_point) {
+  if (phase_ != Phase::kTls) return;
+  login_->encryption = std::move(encryption);
+  login_->end_point = std::move(end_point);
+  phase_ = Phase::kStartup;
 }
 
 void Connection::on_sasl_initial(MessageReader& reader) {
   const std::string_view mechanism = reader.string();
   const auto length = reader.integer<std::int32_t>();
   if (reader.failed()) return violation("invalid SASL response");
-  if (mechanism != kScramMechanism)
+  if (mechanism != kScramMechanism && (mechanism != kScramPlusMechanism || !login_->end_point))
     return violation("client selected an invalid SASL authentication mechanism");
   // -1: no initial response; the server asks for it with an empty challenge.
   if (length == -1 && reader.rest().empty()) {
@@ -63,7 +80,7 @@ void Connection::on_sasl_initial(MessageReader& reader) {
   if (length < 0) return violation("invalid SASL response");
   const std::string_view data = reader.bytes(static_cast<std::size_t>(length));
   if (!reader.complete()) return violation("invalid SASL response");
-  Result<std::string> answer = login_->scram->first(data);
+  Result<std::string> answer = login_->scram->first(data, mechanism);
   if (!answer) return fatal(answer.error());
   write_authentication(out(), Authentication::kSaslContinue, *answer);
   phase_ = Phase::kSaslFinal;

@@ -5,8 +5,8 @@
 // byte:
 //
 //   startup         length, 0x00030000 | minor, { name "\0" value "\0" }*, "\0"
-//   SSLRequest      length 8, 80877103; answered by one byte, here 'N'
-//   GSSENCRequest   length 8, 80877104; the same
+//   SSLRequest      length 8, 80877103; answered by one byte, 'N' or 'S': then a TLS handshake follows
+//   GSSENCRequest   length 8, 80877104; the same, here 'N'
 //   CancelRequest   length 16, 80877102, process id, secret key; no answer, the connection closes
 //
 // Strings end in a zero byte; integers are big-endian; a value is a length of 4 bytes (-1: NULL) and its

@@ -57,6 +57,39 @@ TEST(Startup, AskingTwiceForEncryptionIsRefused) {
   EXPECT_EQ(c.types(request_code(kSslCode)), "E");
 }
 
+TEST(Startup, TlsBeginsWhereTheRequestEnds) {
+  Conversation c(false);
+  c.services.tls = Services::Tls::kOn;
+  EXPECT_EQ(c.say(request_code(kSslCode)), "S");
+  EXPECT_TRUE(c.connection->wants_tls());
+  EXPECT_FALSE(c.connection->wants_input());
+  c.connection->tls_started({.version = "TLSv1.3", .cipher = "x", .bits = 256}, "hash");
+  EXPECT_FALSE(c.connection->wants_tls());
+  const auto answers = c.answers(startup({{"user", "bop"}}));
+  ASSERT_EQ(types_of(answers), "R");
+  EXPECT_EQ(answers[0].body.substr(4), std::string("SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0", 34));
+}
+
+TEST(Startup, TlsIsAskedForOnce) {
+  for (const std::uint32_t code : {kSslCode, kGssCode}) {
+    Conversation c;
+    c.services.tls = Services::Tls::kOn;
+    EXPECT_EQ(c.say(request_code(kGssCode)), "N");
+    c.say(request_code(kSslCode));
+    c.connection->tls_started({}, std::nullopt);
+    EXPECT_EQ(c.types(request_code(code)), "E");
+  }
+}
+
+TEST(Startup, WithoutTlsNobodyGetsInWhereItIsRequired) {
+  Conversation c;
+  c.services.tls = Services::Tls::kRequired;
+  const auto answers = c.answers(startup({{"user", "bop"}}));
+  ASSERT_EQ(types_of(answers), "E");
+  EXPECT_EQ(answers[0].field('C'), "28000");
+  EXPECT_EQ(c.factory.alive, 0);
+}
+
 TEST(Startup, WrongVersionsAreRefused) {
   for (const std::uint32_t version : {2u << 16, 4u << 16, 0u, 1u << 16 | 7}) {
     Conversation c;

@@ -56,6 +56,35 @@ TEST(Scram, ChannelBindingFlagIsBoundToTheProof) {
   EXPECT_EQ(end.error().code(), ErrorCode::kProtocolViolation);
 }
 
+// Of both sides over a channel with this certificate's hash.
+Result<std::string> bound_exchange(std::string_view of_server, std::string_view of_client) {
+  ScramServer server(make_scram_verifier("pencil", "salt", 4096), false, "s", std::string(of_server));
+  ScramClient client("pencil", "c", std::string(of_client));
+  EXPECT_EQ(client.mechanism(), kScramPlusMechanism);
+  return server.final(client.final(server.first(client.first(), client.mechanism()).value()).value());
+}
+
+TEST(Scram, BoundToTheChannel) {
+  const std::string end_point(32, '\x7f');
+  EXPECT_TRUE(bound_exchange(end_point, end_point));
+  const auto other = bound_exchange(end_point, std::string(32, 'x'));
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code(), ErrorCode::kInvalidAuthorization);
+}
+
+TEST(Scram, LostOfferOfChannelBindingIsNoticed) {
+  const ScramVerifier verifier = make_scram_verifier("pencil", "salt", 4096);
+  const auto lost = ScramServer(verifier, false, "s", "hash").first("y,,n=,r=c");
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().code(), ErrorCode::kInvalidAuthorization);
+  EXPECT_TRUE(ScramServer(verifier, false, "s", "hash").first("n,,n=,r=c"));
+  for (const std::string_view text :
+       {"n,,n=,r=c", "y,,n=,r=c", "p=tls-unique,,n=,r=c", "p=,,n=,r=c", "p=tls-server-end-point",
+        "p=tls-server-end-point,a=x,n=,r=c", "p", ""}) {
+    EXPECT_FALSE(ScramServer(verifier, false, "s", "hash").first(text, kScramPlusMechanism)) << text;
+  }
+}
+
 TEST(Scram, MockNeverAcceptsAndShowsTheSameSaltTwice) {
   const ScramVerifier mock = mock_scram_verifier("ghost", "node secret");
   EXPECT_EQ(mock.salt, mock_scram_verifier("ghost", "node secret").salt);
