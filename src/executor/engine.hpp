@@ -103,7 +103,8 @@ class Engine {
  public:
   virtual ~Engine() = default;
   [[nodiscard]] virtual Result<std::unique_ptr<Running>> start(Statement statement) = 0;
-  // The plan in words.
+  // The plan as the engine's JSON: an array of nodes with `name`, `children` and `extra_info`, which of a
+  // scan names the index of its `Table` in the statement.
   [[nodiscard]] virtual Result<std::string> explain(Statement statement) = 0;
 
   struct Numbers {

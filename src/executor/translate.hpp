@@ -39,11 +39,13 @@ struct Term {
   std::string sql;
   ColumnType type;
   bool mixed = false;
+  bool absent = false;  // a column whose type does not travel
 };
 
 struct Translated {
   Statement statement;               // tables without their pages
   std::vector<Oid> relations;        // of statement.tables
+  std::vector<std::string> names;    // and what SQLite's text calls them: r<id>
   std::vector<std::string> reasons;  // what only this executor can do; empty: SQLite can, too
 };
 
@@ -102,6 +104,9 @@ class Translator {
   [[nodiscard]] Term quantified(const Expr& e);
   [[nodiscard]] Term branches(const std::vector<const Expr*>& values, std::vector<std::string>& texts);
   [[nodiscard]] std::string condition(const Expr& e);
+  // AND and OR: what may fail is not computed where what stands before it decides. `tested`: only whether it
+  // is true counts.
+  [[nodiscard]] std::string logic(const Expr& e, bool tested);
   // What stands for the value in comparisons, orders and groups.
   [[nodiscard]] std::string key(const Expr& e);
   [[nodiscard]] std::string key(Oid type, const Term& term);

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "executor/sort_key.hpp"
@@ -61,6 +62,36 @@ std::optional<ColumnType> decimal_of(std::string_view text) {
   return ColumnType{.physical = Physical::kDecimal,
                     .precision = static_cast<std::uint8_t>(digits),
                     .scale = static_cast<std::uint8_t>(scale)};
+}
+
+bool varies(const sql::Expr& e) { return sql::reads_columns(e) || sql::has_aggregate(e); }
+
+// Whether a row may have values for which it fails, so that what stands before it in AND and OR has to keep
+// it from them. What can only overflow is not among them: PostgreSQL promises no order, and a join condition
+// inside a CASE would be no join condition any more. Without columns it fails for all rows or for none.
+bool fails_for_some(const sql::Expr& e) {
+  const auto any_argument = [&] {
+    return std::ranges::any_of(e.args,
+                               [](const sql::ExprRef& a) { return a != nullptr && fails_for_some(*a); });
+  };
+  switch (e.kind) {
+    case ExprKind::kCall: {
+      using namespace std::string_view_literals;
+      constexpr std::array kSafe{"="sv, "<>"sv, "<"sv, "<="sv, ">"sv,  ">="sv,
+                                 "+"sv, "-"sv,  "*"sv, "||"sv, "~~"sv, "!~~"sv};
+      const bool safe = e.kernel->is_operator && std::ranges::find(kSafe, e.kernel->name) != kSafe.end();
+      return (!safe && varies(e)) || any_argument();
+    }
+    case ExprKind::kCast: {
+      const TypeInfo* from = find_type(e.cast_from);
+      const bool parses = from == nullptr || from->category == 'S' || from->category == 'A' || e.typmod != -1;
+      return (parses && varies(e)) || any_argument();
+    }
+    case ExprKind::kScalarSubquery:
+    case ExprKind::kExists:
+    case ExprKind::kQuantifiedSubquery: return false;
+    default: return any_argument();
+  }
 }
 
 }  // namespace
@@ -126,11 +157,7 @@ std::string Translator::key(Oid type, const Term& term) {
       .sql;
 }
 
-std::string Translator::key(const Expr& e) {
-  const Term term = expression(e);
-  if (is_keyed(e.type, term.type) || grouped_ == nullptr) return key(e.type, term);
-  return term.sql;
-}
+std::string Translator::key(const Expr& e) { return key(e.type, expression(e)); }
 
 Term Translator::literal(Oid type, std::int32_t typmod, const Value& value) {
   auto physical = column_type(type, typmod);
@@ -163,6 +190,7 @@ Term Translator::column(const Expr& e) {
   const auto known = entries_.find(e.entry.get());
   if (known == entries_.end()) not_proven("a column of another place");
   const Term& term = known->second.at(static_cast<std::size_t>(e.number));
+  if (term.absent) not_proven(fmt::format("values of type {}", format_type(e.type)));
   const std::string name =
       fmt::format("r{}.{}", e.entry->id, e.entry->columns[static_cast<std::size_t>(e.number)].sql);
   Term out{.sql = name, .type = term.type, .mixed = term.mixed};
@@ -185,7 +213,29 @@ Term Translator::expression(const Expr& e) {
   return open_expression(e);
 }
 
+std::string Translator::logic(const Expr& e, bool tested) {
+  const bool is_and = e.kind == ExprKind::kAnd;
+  const std::string_view word = is_and ? " AND " : " OR ";
+  std::string out;
+  for (const ExprRef& arg : e.args) {
+    std::string next = tested ? condition(*arg) : expression(*arg).sql;
+    if (out.empty()) {
+      out = std::move(next);
+    } else if (!fails_for_some(*arg)) {
+      out += std::string(word) + next;
+    } else if (tested && is_and) {
+      // The plain conditions stay where a scan finds them.
+      out = fmt::format("{0} AND CASE WHEN {0} THEN {1} ELSE false END", out, next);
+    } else {
+      const std::string_view decided = is_and ? "false" : "true";
+      out = fmt::format("CASE WHEN ({0}) IS {1} THEN {1} ELSE (({0}){2}({3})) END", out, decided, word, next);
+    }
+  }
+  return "(" + out + ")";
+}
+
 std::string Translator::condition(const Expr& e) {
+  if (e.kind == ExprKind::kAnd || e.kind == ExprKind::kOr) return logic(e, true);
   const Term term = expression(e);
   if (term.type != kBool) not_proven("a condition that is no boolean");
   return term.sql;
@@ -337,12 +387,6 @@ Term Translator::open_expression(const Expr& e) {
   const auto test = [&](std::string_view words) {
     return Term{.sql = fmt::format("({} {})", expression(*e.args[0]).sql, words), .type = kBool};
   };
-  const auto logic = [&](std::string_view word) {
-    std::string out = "(";
-    for (std::size_t i = 0; i < e.args.size(); ++i)
-      out += fmt::format("{}{}", i == 0 ? "" : word, condition(*e.args[i]));
-    return Term{.sql = out + ")", .type = kBool};
-  };
   const auto own_type = [&] {
     const auto physical = column_type(e.type, -1);
     if (!physical) not_proven(fmt::format("values of type {}", format_type(e.type)));
@@ -373,8 +417,8 @@ Term Translator::open_expression(const Expr& e) {
       return helper_call("bop_padded", {}, all_args(),
                          {OwnedValue::of_int(e.args[0]->type), OwnedValue::of_int(e.number)}, own_type(),
                          true);
-    case ExprKind::kAnd: return logic(" AND ");
-    case ExprKind::kOr: return logic(" OR ");
+    case ExprKind::kAnd:
+    case ExprKind::kOr: return {.sql = logic(e, false), .type = kBool};
     case ExprKind::kNot: return {.sql = "(NOT " + condition(*e.args[0]) + ")", .type = kBool};
     case ExprKind::kIsNull: return test("IS NULL");
     case ExprKind::kIsNotNull: return test("IS NOT NULL");

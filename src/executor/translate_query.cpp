@@ -191,6 +191,12 @@ Translator::Text Translator::select(const Query& q) {
   if (const std::string groups = group_list(q); !groups.empty()) grouping = " GROUP BY " + groups;
   if (!q.group_by.empty() && grouping.empty()) not_proven("GROUP BY of a constant");
   if (q.grouped) grouped_ = &q;
+  if (q.grouped && q.group_by.empty()) {
+    // To DuckDB, too, it is one group only if an aggregate says so.
+    bool counted = false;
+    for (const sql::Target& target : q.targets) counted = counted || sql::has_aggregate(*target.expr);
+    if (!counted) not_proven("one group without an aggregate");
+  }
   if (q.having != nullptr) grouping += " HAVING " + condition(*q.having);
 
   Text text;
@@ -231,6 +237,7 @@ std::string Translator::table(const sql::RangeEntry& e) {
   const std::size_t index = out_.statement.tables.size();
   out_.statement.tables.push_back(std::move(table));
   out_.relations.push_back(e.relation->oid);
+  out_.names.push_back(fmt::format("r{}", e.id));
   return names.empty() ? fmt::format("bop_scan({}) AS r{}", index, e.id)
                        : fmt::format("bop_scan({}) AS r{}({})", index, e.id, names);
 }
@@ -242,7 +249,7 @@ std::string Translator::entry(const sql::RangeRef& e) {
       columns.clear();
       for (const sql::RangeColumn& column : e->columns) {
         const auto type = column_type(column.type, column.typmod);
-        columns.push_back({.type = type.value_or(ColumnType{})});
+        columns.push_back({.type = type.value_or(ColumnType{}), .absent = !type});
       }
       return table(*e);
     case RangeKind::kSubquery: {

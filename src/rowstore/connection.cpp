@@ -279,11 +279,13 @@ int Connection::progress(void* connection) {
 
 void Connection::set_progress(int instructions, std::function<std::optional<Error>()> ask) {
   progress_ = std::move(ask);
-  if (progress_) {
-    sqlite3_progress_handler(sqlite_, instructions, &Connection::progress, this);
-  } else {
-    sqlite3_progress_handler(sqlite_, 0, nullptr, nullptr);
-  }
+  progress_instructions_ = progress_ ? instructions : 0;
+  pause_progress(false);
+}
+
+void Connection::pause_progress(bool paused) noexcept {
+  const int instructions = paused ? 0 : progress_instructions_;
+  sqlite3_progress_handler(sqlite_, instructions, instructions == 0 ? nullptr : &Connection::progress, this);
 }
 
 }  // namespace bop::rowstore

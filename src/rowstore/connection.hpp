@@ -85,6 +85,8 @@ class Connection {
   // Runs statements without results, for set-up and tests.
   [[nodiscard]] Status execute(std::string_view sql);
 
+  // About how many pages the database has.
+  [[nodiscard]] std::uint32_t database_pages() const noexcept;
   // The pages that the running transaction sees.
   [[nodiscard]] Result<std::shared_ptr<const PageSource>> page_source();
 
@@ -102,6 +104,8 @@ class Connection {
   // Asked every `instructions` virtual machine steps while a statement runs; an error interrupts it and is
   // what take_error answers. Empty removes it.
   void set_progress(int instructions, std::function<std::optional<Error>()> ask);
+  // While something else than a statement runs on the connection, maybe in another thread: nobody is asked.
+  void pause_progress(bool paused) noexcept;
 
   // From the VFS.
   void set_error(Error error) { error_ = std::move(error); }
@@ -145,6 +149,7 @@ class Connection {
   std::optional<Error> error_;
   std::move_only_function<void(Csn)> on_commit_;
   std::function<std::optional<Error>()> progress_;
+  int progress_instructions_ = 0;
 };
 
 }  // namespace bop::rowstore

@@ -3,6 +3,7 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <cstring>
 #include <mutex>
 #include <unordered_map>
@@ -69,13 +70,16 @@ class SnapshotPages final : public PageSource {
 
 class ConnectionPages final : public PageSource {
  public:
-  explicit ConnectionPages(CachedStatement read) : read_(std::move(read)) {}
+  ConnectionPages(Connection& connection, CachedStatement read)
+      : connection_(connection), read_(std::move(read)) {}
 
   Result<const std::byte*> page(PageNo page, std::span<std::byte, kPageBytes> buffer) const override {
     const std::lock_guard lock(mutex_);
     sqlite3_stmt* statement = read_.get();
     sqlite3_bind_int64(statement, 1, page.value);
+    connection_.pause_progress(true);
     const int code = sqlite3_step(statement);
+    connection_.pause_progress(false);
     const bool whole =
         code == SQLITE_ROW && sqlite3_column_bytes(statement, 0) == static_cast<int>(kPageBytes);
     if (whole) std::memcpy(buffer.data(), sqlite3_column_blob(statement, 0), kPageBytes);
@@ -90,6 +94,7 @@ class ConnectionPages final : public PageSource {
 
  private:
   mutable std::mutex mutex_;
+  Connection& connection_;
   CachedStatement read_;
 };
 
@@ -99,7 +104,7 @@ Result<std::shared_ptr<const PageSource>> Connection::page_source() {
   BOP_ASSERT(in_transaction_);
   if (role_ == Role::kWriter) {
     BOP_LET(read, prepare("SELECT data FROM sqlite_dbpage WHERE pgno = ?1"));
-    return std::make_shared<ConnectionPages>(std::move(read));
+    return std::make_shared<ConnectionPages>(*this, std::move(read));
   }
   std::uint32_t last_frame = 0;
   if (!reads_file_only(sqlite_)) {
@@ -107,6 +112,10 @@ Result<std::shared_ptr<const PageSource>> Connection::page_source() {
     if (snapshot) last_frame = snapshot->last_frame;
   }
   return std::make_shared<SnapshotPages>(instance_, last_frame);
+}
+
+std::uint32_t Connection::database_pages() const noexcept {
+  return std::max(instance_->capture().database_pages(), instance_->file().pages());
 }
 
 }  // namespace bop::rowstore

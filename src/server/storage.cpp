@@ -1,7 +1,10 @@
 #include "server/storage.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <future>
+#include <thread>
 
 #include "aof/commit_stream.hpp"
 #include "base/log.hpp"
@@ -33,9 +36,25 @@ rowstore::RowStoreOptions row_store_options(const Settings& settings, Disk& disk
   return options;
 }
 
-session::NodeOptions node_options(const Settings& settings, Executor& background) {
+executor::EngineOptions engine_options(const Settings& settings, const std::string& scratch_dir) {
+  executor::EngineOptions options;
+  options.memory_limit = static_cast<std::uint64_t>(settings.engine_memory());
+  if (options.memory_limit == 0) {
+    options.memory_limit = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                           static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) / 4;
+  }
+  options.threads = static_cast<std::size_t>(settings.engine_threads());
+  if (options.threads == 0) options.threads = std::max(1U, std::thread::hardware_concurrency());
+  options.temp_limit = static_cast<std::uint64_t>(settings.engine_temp_limit());
+  if (options.temp_limit > 0) options.temp_directory = scratch_dir + "/engine";
+  return options;
+}
+
+session::NodeOptions node_options(const Settings& settings, Executor& background,
+                                  const std::string& scratch_dir) {
   session::NodeOptions options;
   options.background = &background;
+  options.engine = engine_options(settings, scratch_dir);
   options.clock = &system_clock();
   options.random = &system_random();
   options.max_connections = static_cast<std::uint32_t>(settings.max_connections());
@@ -106,7 +125,7 @@ Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& d
   storage->databases_ = std::move(set);
   storage->open_databases_ = storage->databases_.get();
 
-  BOP_LET(node, session::Node::open(node_options(settings, background), *storage->databases_,
+  BOP_LET(node, session::Node::open(node_options(settings, background, scratch_dir), *storage->databases_,
                                     *storage->group_, admin_password));
   storage->node_ = std::move(node);
   storage->group_->on_failure([raw = storage.get()](const Error& why) {

@@ -165,7 +165,7 @@ Result<bool> PgSession::next_row(Portal& portal) {
   const int code = sqlite3_step(inner.sqlite.get());
   if (code == SQLITE_DONE) {
     inner.exhausted = true;
-    inner.sqlite = {};
+    inner.stop_reading();
     return false;
   }
   if (code != SQLITE_ROW) {
@@ -316,7 +316,7 @@ Result<Progress> PgSession::step_fetch(Run& run, Fetch& fetch) {
 void PgSession::close_all_cursors() {
   std::erase_if(portals_, [&](const auto& entry) {
     if (entry.second == executing_) return false;
-    if (entry.second->run) entry.second->run->sqlite = {};
+    if (entry.second->run) entry.second->run->stop_reading();
     return true;
   });
 }
@@ -343,7 +343,7 @@ Status PgSession::hold_cursors() {
       BOP_LET(pulled, pull_row(*portal, portal->cursor->position()));
       more = pulled;
     }
-    portal->run->sqlite = {};
+    portal->run->stop_reading();
     portal->run->connection = nullptr;
     portal->is_held = true;
   }

@@ -31,7 +31,7 @@ Status PgSession::prepare_change(Run& run) {
   return {};
 }
 
-Result<sql::ExplainNode> PgSession::measure(Run& run, sql::ExplainTimes& times) {
+Result<sql::ExplainNode> PgSession::measure(Run& run, sql::ExplainSummary& summary) {
   Clock& clock = *node_.options().clock;
   Run inner;
   inner.statement = run.plan->inner->statement;
@@ -42,19 +42,19 @@ Result<sql::ExplainNode> PgSession::measure(Run& run, sql::ExplainTimes& times) 
   inner.measured.emplace();
   std::int64_t begin = clock.steady_ns();
   BOP_TRY(prepare_change(inner));
-  times.planning_ns = clock.steady_ns() - begin;
-  begin += times.planning_ns;
+  summary.planning_ns = clock.steady_ns() - begin;
+  begin += summary.planning_ns;
   if (inner.plan->kind != sql::PlanKind::kSelect) {
     inner.sqlite = {};  // guards come first; it is in the cache
     BOP_TRY(step_change(inner));
-    times.execution_ns = clock.steady_ns() - begin;
+    summary.execution_ns = clock.steady_ns() - begin;
     return std::move(*inner.measured);
   }
   BOP_TRY(bind_values(inner, inner.sqlite.get()));
   int code = SQLITE_ROW;
   while ((code = sqlite3_step(inner.sqlite.get())) == SQLITE_ROW) ++inner.rows;
   if (code != SQLITE_DONE) return std::unexpected(step_error(inner));
-  times.execution_ns = clock.steady_ns() - begin;
+  summary.execution_ns = clock.steady_ns() - begin;
   return sql::explain_run(*inner.plan, inner.sqlite.get(), inner.rows);
 }
 
@@ -64,21 +64,25 @@ Result<Progress> PgSession::step_explain(Run& run) {
     notice(Severity::kNotice,
            error(ErrorCode::kNotImplemented, "EXPLAIN option \"{}\" is accepted and has no effect", option));
   }
-  sql::ExplainTimes times;
+  sql::ExplainSummary summary;
+  summary.shown = plan.explain_summary.value_or(plan.explain_analyze);
+  const std::int64_t begin = node_.options().clock->steady_ns();
+  Route chosen = route(run, *plan.inner);
+  summary.executor = fmt::format("{} ({})", chosen.statement ? "DuckDB" : "SQLite", chosen.why);
   sql::ExplainNode root;
-  if (plan.explain_analyze) {
-    BOP_LET(measured, measure(run, times));
+  if (chosen.statement) {
+    BOP_LET(explained, explain_engine(run, std::move(*chosen.statement), summary));
+    root = std::move(explained);
+  } else if (plan.explain_analyze) {
+    BOP_LET(measured, measure(run, summary));
     root = std::move(measured);
   } else {
-    const std::int64_t begin = node_.options().clock->steady_ns();
     BOP_LET(planned, sql::explain(*plan.inner, run.connection->handle()));
     root = std::move(planned);
-    times.planning_ns = node_.options().clock->steady_ns() - begin;
+    summary.planning_ns = node_.options().clock->steady_ns() - begin;
   }
-  const bool summary = plan.explain_summary.value_or(plan.explain_analyze);
-  const std::optional<sql::ExplainTimes> shown = summary ? std::optional(times) : std::nullopt;
   const std::vector<std::string> lines =
-      plan.explain_json ? std::vector{sql::explain_json(root, shown)} : sql::explain_text(root, shown);
+      plan.explain_json ? std::vector{sql::explain_json(root, summary)} : sql::explain_text(root, summary);
   answer_text(run, "QUERY PLAN", lines, plan.columns.front().type);
   run.tag = "EXPLAIN";
   return Progress::kDone;

@@ -4,6 +4,7 @@
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
+#include "executor/loader.hpp"
 #include "raft/group.hpp"
 #include "session/pg_session.hpp"
 #include "sql/catalog/catalog.hpp"
@@ -315,6 +316,19 @@ bool Node::cancel(std::int32_t backend_pid) {
   if (found == sessions_.end()) return false;
   found->second->cancel();
   return true;
+}
+
+Result<executor::Engine*> Node::engine() {
+  const std::lock_guard lock(engine_mutex_);
+  if (!engine_) engine_ = executor::load_engine(options_.engine);
+  if (!*engine_) return std::unexpected(engine_->error());
+  return (*engine_)->get();
+}
+
+std::optional<executor::Engine::Numbers> Node::engine_numbers() {
+  const std::lock_guard lock(engine_mutex_);
+  if (!engine_ || !*engine_) return std::nullopt;
+  return (**engine_)->numbers();
 }
 
 }  // namespace bop::session

@@ -18,6 +18,7 @@
 #include "base/error.hpp"
 #include "base/time.hpp"
 #include "database/database_set.hpp"
+#include "executor/engine.hpp"
 #include "rowstore/row_store.hpp"
 #include "session/literal_plans.hpp"
 #include "session/parse_cache.hpp"
@@ -42,6 +43,7 @@ struct NodeOptions {
       10'000;                      // a writing transaction idle for longer ends when others wait; 0 never
   Executor* background = nullptr;  // for checkpoints that a client asks for; null: the session's
   std::int64_t statement_budget_ms = 5;  // a statement that runs longer hands its reactor to another thread
+  executor::EngineOptions engine;
   // Verifier of a new password ("SCRAM-SHA-256$..."), of the layer that knows passwords.
   std::function<Result<std::string>(std::string_view password)> make_verifier;
 };
@@ -88,6 +90,10 @@ class Node final : public SessionFactory {
   [[nodiscard]] std::size_t session_count() const;
   [[nodiscard]] ParseCache& parse_cache() noexcept { return parse_cache_; }
   [[nodiscard]] LiteralPlans& literal_plans() noexcept { return literal_plans_; }
+  // The second executor, loaded by the first call; the error stays what it was.
+  [[nodiscard]] Result<executor::Engine*> engine();
+  // None: it was never needed.
+  [[nodiscard]] std::optional<executor::Engine::Numbers> engine_numbers();
 
   // One change of the system database, with what goes with it outside of that. It goes to its end whatever
   // becomes of the session that asked: nothing in it may hold on to a session.
@@ -132,6 +138,8 @@ class Node final : public SessionFactory {
   std::atomic<bool> accepting_{true};
   ParseCache parse_cache_;
   LiteralPlans literal_plans_;
+  std::mutex engine_mutex_;
+  std::optional<Result<std::unique_ptr<executor::Engine>>> engine_;
   mutable std::mutex mutex_;
   std::shared_ptr<const SharedCatalog> shared_;
   Csn shared_csn_;  // of shared_

@@ -311,7 +311,7 @@ Progress PgSession::drive_execute() {
   const auto portal = executing_;
   auto progress = step(*portal->run);
   if (!progress) {
-    portal->run->sqlite = {};
+    portal->run->stop_reading();
     statement_failed(std::move(progress).error());
   } else if (*progress == Progress::kSuspended && in_copy()) {
     return Progress::kSuspended;
@@ -331,7 +331,7 @@ Progress PgSession::drive_execute() {
       const bool counts = run.plan->kind != sql::PlanKind::kExplain;
       portal->complete_tag = counts ? run.plan->tag + " 0" : run.tag;
     }
-    run.sqlite = {};
+    run.stop_reading();
   }
   finish_operation();
   return Progress::kDone;
@@ -387,7 +387,7 @@ Progress PgSession::resume() {
 
 void PgSession::statement_failed(Error why) {
   if (Run* run = current_run()) {
-    run->sqlite = {};
+    run->stop_reading();
     run->copy_in.reset();
     run->stage = Run::Stage::kDone;
   }
@@ -572,7 +572,7 @@ void PgSession::close_statement(const std::string& name) {
 void PgSession::close_portal(const std::string& name) {
   const auto found = portals_.find(name);
   if (found == portals_.end()) return;
-  if (found->second->run) found->second->run->sqlite = {};
+  if (found->second->run) found->second->run->stop_reading();
   portals_.erase(found);
 }
 

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "executor/translate.hpp"
 #include "rowstore/connection.hpp"
 #include "session/copy_run.hpp"
 #include "session/cursor.hpp"
@@ -76,7 +77,15 @@ struct Run {
   Stage stage = Stage::kStart;
   std::vector<OwnedValue> prior_values;  // bound to `sqlite`, so they outlive it
   rowstore::CachedStatement sqlite;
+  std::unique_ptr<executor::Running> engine;  // instead of it; reads pages of the connection's transaction
+  bool only_sqlite = false;                   // the engine could not answer it
   rowstore::Connection* connection = nullptr;
+  [[nodiscard]] bool reads() const noexcept { return sqlite || engine; }
+  // Before the connection's transaction ends.
+  void stop_reading() {
+    engine.reset();
+    sqlite = {};
+  }
   // What the client was told, or PREPARE found, that the rows look like; null if nobody has been told.
   sql::PlanPtr promised;
   bool described = false;
@@ -235,9 +244,26 @@ class PgSession final : public Session,
   [[nodiscard]] Result<bool> get_connection(Run& run);
   [[nodiscard]] Result<Progress> step_plan(Run& run);
   [[nodiscard]] Result<Progress> step_select(Run& run);
+  Progress end_of_rows(Run& run);
+  // engine_run.cpp. Which executor the plan is for, and why; its SELECT is started if it is the engine's.
+  struct Route {
+    std::optional<executor::Translated> statement;  // of the engine
+    std::string why;
+  };
+  [[nodiscard]] Route route(const Run& run, const sql::Plan& plan);
+  [[nodiscard]] Status start_engine(Run& run);
+  // Its plan as a tree; with ANALYZE it is run, its rows are counted and not sent.
+  [[nodiscard]] Result<sql::ExplainNode> explain_engine(Run& run, executor::Translated statement,
+                                                        sql::ExplainSummary& summary);
+  [[nodiscard]] Status attach_tables(rowstore::Connection& connection, executor::Translated& statement,
+                                     const sql::Catalog& catalog) const;
+  // None: SQLite has to do it.
+  [[nodiscard]] Result<std::optional<Progress>> step_engine(Run& run);
+  [[nodiscard]] Status checked_interrupt();
+  [[nodiscard]] bool drain_engine(Run& run, std::size_t& bytes);
   [[nodiscard]] Result<Progress> step_change(Run& run);
   [[nodiscard]] Result<Progress> step_explain(Run& run);
-  [[nodiscard]] Result<sql::ExplainNode> measure(Run& run, sql::ExplainTimes& times);
+  [[nodiscard]] Result<sql::ExplainNode> measure(Run& run, sql::ExplainSummary& times);
   [[nodiscard]] Status prepare_change(Run& run);
   [[nodiscard]] Result<rowstore::CachedStatement> prepare(Run& run, std::string_view sql);
   [[nodiscard]] Status bind_values(const Run& run, sqlite3_stmt* statement) const;

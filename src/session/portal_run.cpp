@@ -26,7 +26,7 @@ std::unexpected<Error> in_use(std::string_view command, std::string_view table) 
 
 bool PgSession::portals_read() const {
   return std::ranges::any_of(
-      portals_, [](const auto& entry) { return entry.second->run && entry.second->run->sqlite; });
+      portals_, [](const auto& entry) { return entry.second->run && entry.second->run->reads(); });
 }
 
 // Portals hold statements of the transaction's connections: they go before it does.
@@ -34,7 +34,7 @@ void PgSession::drop_portals_after(std::uint64_t number) {
   std::erase_if(portals_, [&](const auto& entry) {
     const auto& portal = entry.second;
     if (portal->number <= number || portal->is_held) return false;
-    if (portal->run && portal != executing_) portal->run->sqlite = {};
+    if (portal->run && portal != executing_) portal->run->stop_reading();
     return true;
   });
 }
@@ -50,7 +50,7 @@ Status PgSession::settle_portals() {
     if (portal == executing_ || portal->complete || !portal->run || !reads(*portal)) continue;
     Run& run = *portal->run;
     if (run.exhausted) continue;
-    if (run.drained || (run.sqlite && run.connection != &transaction_.connection())) continue;
+    if (run.drained || (run.reads() && run.connection != &transaction_.connection())) continue;
     BOP_TRY(drain(run, bytes));
   }
   return {};
@@ -67,9 +67,10 @@ Status PgSession::drain(Run& run, std::size_t& bytes) {
   // whole.
   const auto fail_both = [&](Error why) {
     run.drain_error = why;
-    run.sqlite = {};
+    run.stop_reading();
     return std::unexpected(std::move(why));
   };
+  if (run.engine) return drain_engine(run, bytes) ? Status{} : fail_both(*run.drain_error);
   if (!run.sqlite) {
     if (!keep(check_privileges(*run.plan))) return {};
     if (drop_stale_plan(run) && !keep(plan(run))) return {};
@@ -105,7 +106,7 @@ Status PgSession::drain(Run& run, std::size_t& bytes) {
     }
     append_row(run, run.sqlite.get(), run.held.back());
   }
-  run.sqlite = {};
+  run.stop_reading();
   return {};
 }
 

@@ -135,7 +135,7 @@ Result<bool> PgSession::get_connection(Run& run) {
 
 Result<Progress> PgSession::step_plan(Run& run) {
   // A portal goes on where it began, even if the transaction has become a writer since.
-  if (!run.sqlite) run.connection = &transaction_.connection();
+  if (!run.reads()) run.connection = &transaction_.connection();
   catalog_session_.catalog = run.plan->catalog;
   catalog_session_.connection = run.connection->handle();
   catalog_session_.snapshot = run.connection->snapshot();
@@ -199,7 +199,7 @@ Error PgSession::step_error(Run& run) {
   sqlite3* handle = run.connection->handle();
   const int code = sqlite3_extended_errcode(handle);
   const std::string message = sqlite3_errmsg(handle);
-  run.sqlite = {};
+  run.stop_reading();
   if (auto below = run.connection->take_error()) return *below;
   return without_rows(*run.plan,
                       sql::translate_error(*run.plan, handle, code, message, &functions_, run.parameters));
@@ -269,6 +269,11 @@ Result<Progress> PgSession::step_select(Run& run) {
     run.tag = fmt::format("SELECT {}", run.rows_this_call);
     return Progress::kDone;
   }
+  if (!run.reads() && !run.only_sqlite && run.plan->query != nullptr) BOP_TRY(start_engine(run));
+  if (run.engine) {
+    BOP_LET(progress, step_engine(run));
+    if (progress) return *progress;
+  }
   if (!run.sqlite) {
     BOP_LET(prepared, prepare(run, run.plan->sql));
     run.sqlite = std::move(prepared);
@@ -303,6 +308,10 @@ Result<Progress> PgSession::step_select(Run& run) {
   describe_rows(run);
   sink_->gate(transaction_.gate());
   send(run, batch);
+  return end_of_rows(run);
+}
+
+Progress PgSession::end_of_rows(Run& run) {
   run.exhausted = true;
   if (run.copy_out) {
     sink_->copy_done();
@@ -362,7 +371,7 @@ Result<Progress> PgSession::step_change(Run& run) {
   if (run.plan->prior_rows.empty())
     run.changed = static_cast<std::uint64_t>(sqlite3_changes64(run.connection->handle()));
   if (run.measured) *run.measured = sql::explain_run(*run.plan, run.sqlite.get(), run.rows);
-  run.sqlite = {};
+  run.stop_reading();
   for (const sql::Guard& guard : run.plan->guards) {
     BOP_TRY(run.connection->execute(fmt::format("DROP TRIGGER temp.{}", guard.name)));
   }
@@ -392,7 +401,7 @@ void PgSession::answer_text(Run& run, std::string column, std::span<const std::s
 Status PgSession::commit_now(Run& run) {
   BOP_TRY(hold_cursors());
   drop_portals();
-  run.sqlite = {};
+  run.stop_reading();
   if (!transaction_.active()) {  // SHOW, roles, maintenance: nothing was begun
     variables_.commit();
     return {};
@@ -418,7 +427,7 @@ Result<Csn> PgSession::commit_transaction() {
 Result<Progress> PgSession::end_statement(Run& run) {
   if (!run.ended) {
     run.ended = true;
-    run.sqlite = {};
+    run.stop_reading();
     if (stands_alone()) {
       BOP_TRY(commit_now(run));
     } else {

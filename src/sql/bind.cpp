@@ -91,6 +91,7 @@ void plan_select(Binder& binder, const PgQuery__SelectStmt& stmt, Plan& plan) {
   plan.sql = generator.query(*query);
   plan.constants = generator.take_constants();
   plan.needs_writer = binder.needs_writer;
+  if (!plan.needs_writer && combines_rows(*query)) plan.query = query;
   plan.lock_nowait = binder.lock_nowait;
 }
 

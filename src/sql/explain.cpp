@@ -255,25 +255,28 @@ ExplainNode explain_run(const Plan& plan, sqlite3_stmt* statement, std::uint64_t
   return root;
 }
 
-std::vector<std::string> explain_text(const ExplainNode& root, const std::optional<ExplainTimes>& times) {
+std::vector<std::string> explain_text(const ExplainNode& root, const ExplainSummary& summary) {
   std::vector<std::string> lines;
   write_text(root, 0, lines);
-  if (times) {
-    lines.push_back(fmt::format("Planning Time: {} ms", milliseconds(times->planning_ns)));
-    if (times->execution_ns) {
-      lines.push_back(fmt::format("Execution Time: {} ms", milliseconds(*times->execution_ns)));
+  lines.push_back("Executor: " + summary.executor);
+  if (summary.shown) {
+    lines.push_back(fmt::format("Planning Time: {} ms", milliseconds(summary.planning_ns)));
+    if (summary.execution_ns) {
+      lines.push_back(fmt::format("Execution Time: {} ms", milliseconds(*summary.execution_ns)));
     }
   }
   return lines;
 }
 
-std::string explain_json(const ExplainNode& root, const std::optional<ExplainTimes>& times) {
+std::string explain_json(const ExplainNode& root, const ExplainSummary& summary) {
   std::string out = "[\n  {\n    \"Plan\": ";
   write_json(root, 4, out);
-  if (times) {
-    out += fmt::format(",\n    \"Planning Time\": {}", milliseconds(times->planning_ns));
-    if (times->execution_ns) {
-      out += fmt::format(",\n    \"Execution Time\": {}", milliseconds(*times->execution_ns));
+  out += ",\n    \"Executor\": ";
+  append_json_string(summary.executor, out);
+  if (summary.shown) {
+    out += fmt::format(",\n    \"Planning Time\": {}", milliseconds(summary.planning_ns));
+    if (summary.execution_ns) {
+      out += fmt::format(",\n    \"Execution Time\": {}", milliseconds(*summary.execution_ns));
     }
   }
   return out + "\n  }\n]";

@@ -23,9 +23,11 @@ struct ExplainNode {
   std::vector<ExplainNode> inputs;
 };
 
-struct ExplainTimes {
+struct ExplainSummary {
+  std::string executor;  // which, and why
   std::int64_t planning_ns = 0;
   std::optional<std::int64_t> execution_ns;  // with ANALYZE
+  bool shown = false;                        // the times
 };
 
 // The plan by EXPLAIN QUERY PLAN.
@@ -34,8 +36,7 @@ struct ExplainTimes {
 // SQLITE_DBCONFIG_STMT_SCANSTATUS. `rows`: that it has answered or changed.
 [[nodiscard]] ExplainNode explain_run(const Plan& plan, sqlite3_stmt* statement, std::uint64_t rows);
 
-[[nodiscard]] std::vector<std::string> explain_text(const ExplainNode& root,
-                                                    const std::optional<ExplainTimes>& times);
-[[nodiscard]] std::string explain_json(const ExplainNode& root, const std::optional<ExplainTimes>& times);
+[[nodiscard]] std::vector<std::string> explain_text(const ExplainNode& root, const ExplainSummary& summary);
+[[nodiscard]] std::string explain_json(const ExplainNode& root, const ExplainSummary& summary);
 
 }  // namespace bop::sql

@@ -27,6 +27,8 @@ struct FunctionContext;
 
 namespace bop::sql {
 
+struct Query;
+
 using bop::CodecContext;
 using bop::OwnedValue;
 using bop::ResultBatch;
@@ -92,6 +94,9 @@ struct Plan {
   // `constants`. For kInsert, kUpdate, kDelete the count of rows is sqlite3_changes64.
   std::string sql;
   std::vector<OwnedValue> constants;
+
+  // Of a SELECT that does more than look rows up: what another executor may answer it from.
+  std::shared_ptr<const Query> query;
 
   bool needs_writer =
       false;  // changes rows, takes row locks or calls a function that writes (nextval, setval)

@@ -153,4 +153,38 @@ bool reads_rows(const Expr& e, const std::set<const RangeEntry*>& entries) {
 bool may_fail(const Expr& e) { return Search(node_may_fail).in(e); }
 bool has_aggregate(const Expr& e) { return Search(is_aggregate, {}, false).in(e); }
 
+namespace {
+
+bool reads_tables(const FromNode& node) {
+  if (node.entry == nullptr) return reads_tables(*node.left) || reads_tables(*node.right);
+  const RangeEntry& entry = *node.entry;
+  if (entry.kind == RangeKind::kSubquery) return combines_rows(*entry.query);
+  return entry.kind == RangeKind::kTable || entry.kind == RangeKind::kCte;
+}
+
+}  // namespace
+
+bool combines_rows(const Query& q) {
+  if (q.kind == QueryKind::kSetOperation) return true;
+  for (const auto& cte : q.ctes) {
+    if (combines_rows(*cte->query)) return true;
+  }
+  if (q.kind != QueryKind::kSelect ||
+      std::ranges::none_of(q.from, [](const auto& f) { return reads_tables(*f); })) {
+    return false;
+  }
+  if (q.grouped || q.distinct || !q.distinct_on.empty() || !q.order_by.empty() || q.from.size() > 1 ||
+      q.from.front()->entry == nullptr || q.from.front()->entry->kind == RangeKind::kSubquery) {
+    return true;
+  }
+  bool found = false;
+  const auto look = [&](const Expr& e) {
+    found = found || e.window != nullptr || e.query != nullptr;
+    return !found;
+  };
+  for (const Target& target : q.targets) visit(*target.expr, look);
+  if (q.where != nullptr) visit(*q.where, look);
+  return found;
+}
+
 }  // namespace bop::sql

@@ -29,6 +29,9 @@ namespace bop::sql {
 // Whether computing it may fail, so that it must not be computed where PostgreSQL does not. Comparisons,
 // tests and logic over columns, constants and parameters cannot.
 [[nodiscard]] bool may_fail(const Expr& e);
+// Whether the query does more than look rows of a table up one by one: it joins, groups, sorts or removes
+// duplicates somewhere.
+[[nodiscard]] bool combines_rows(const Query& q);
 // Aggregates and window functions of the query that the expression itself belongs to.
 [[nodiscard]] bool has_aggregate(const Expr& e);
 

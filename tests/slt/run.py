@@ -33,8 +33,8 @@ class Session:
             connection = self.connections.get(test.connection)
             if connection is None:
                 connection = self.server.connect(self.database, timeout=self.timeout)
-                if protocol == "literals":
-                    connection.simple("SET bop.literal_plans = always")
+                for setting in MODES.get(protocol, ()):
+                    connection.simple(f"SET {setting}")
                 if self.schema:
                     connection.simple(f"SET search_path TO {self.schema}")
                 self.connections[test.connection] = connection
@@ -70,9 +70,13 @@ def make_room(server, name, isolate):
     return (server.database, name) if isolate == "schema" else (name, None)
 
 
+# The simple protocol under settings that must change no answer: a shared plan for each statement that differs from
+# another in literals only; DuckDB for each query that is proven there.
+MODES = {"literals": ["bop.literal_plans = always"], "engine": ["bop.route = duckdb"]}
+
+
 def wire_protocol(protocol):
-    """`literals` is the simple protocol with a shared plan for each statement that differs from another in literals."""
-    return "simple" if protocol == "literals" else protocol
+    return "simple" if protocol in MODES else protocol
 
 
 def run_file(server, path, tests, options):
@@ -187,7 +191,7 @@ def parse_options():
     parser.add_argument("--bop", default=os.environ.get("BOP_BINARY", ""), help="the bop program to test")
     parser.add_argument("--url", default="", help="test the running server at this URL")
     parser.add_argument("--protocols", default="simple,extended", type=lambda text: text.split(","),
-                        help="of simple, extended, literals (BOP only)")
+                        help="of simple, extended; of BOP alone also literals, engine")
     parser.add_argument("--isolate", choices=["database", "schema"], default="database")
     parser.add_argument("--timeout", type=float, default=15.0, help="seconds for one statement")
     parser.add_argument("--show", type=int, default=1000, help="how many failures to print")

@@ -126,9 +126,9 @@ class DuckRunning final : public Running {
   Result<std::string> explain() {
     std::string out;
     BOP_TRY(guarded([&]() -> Status {
-      auto result = connection_->Query("EXPLAIN " + state_->statement.sql);
+      auto result = connection_->Query("EXPLAIN (FORMAT json) " + state_->statement.sql);
       if (result->HasError()) return failed(result->GetErrorObject());
-      for (duckdb::idx_t row = 0; row < result->RowCount(); ++row) out += result->GetValue(1, row).ToString();
+      out = result->GetValue(1, 0).ToString();
       return {};
     }));
     return out;

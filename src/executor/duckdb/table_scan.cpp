@@ -411,6 +411,12 @@ double progress(ClientContext&, const duckdb::FunctionData*, const duckdb::Globa
   return global->Cast<ScanGlobal>().tree->progress() * 100;
 }
 
+duckdb::InsertionOrderPreservingMap<duckdb::string> to_string(duckdb::TableFunctionToStringInput& input) {
+  duckdb::InsertionOrderPreservingMap<duckdb::string> out;
+  out["Table"] = std::to_string(input.bind_data->Cast<ScanData>().index);
+  return out;
+}
+
 }  // namespace
 
 void register_scan(duckdb::DatabaseInstance& database) {
@@ -419,6 +425,7 @@ void register_scan(duckdb::DatabaseInstance& database) {
   function.cardinality = cardinality;
   function.statistics = statistics;
   function.table_scan_progress = progress;
+  function.to_string = to_string;
   function.projection_pushdown = true;
   function.filter_pushdown = true;
   function.filter_prune = true;

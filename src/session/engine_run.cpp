@@ -1,0 +1,284 @@
+// Which executor answers a query, and how the second one does.
+//
+// By itself (`bop.route = auto`) a statement goes to DuckDB only if it joins, groups, sorts or removes
+// duplicates, every part of it is proven there, and SQLite would read through a table of at least
+// `bop.engine_min_rows` rows: by its own plan, not by what the statement says. So lookups by a key stay where
+// they take microseconds.
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <array>
+
+#include "rowstore/btree_scan.hpp"
+#include "session/pg_session.hpp"
+#include "sql/types/json.hpp"
+
+namespace bop::session {
+
+namespace {
+
+constexpr std::size_t kUsualRowsAPage = 20;  // at least, of tables that are worth the other executor
+
+// What SQLite would read through, by the names that range entries have in its SQL, and whether it could stop
+// early.
+struct Scans {
+  std::vector<std::string> names;
+  bool sorts = false;
+};
+
+Scans scans_of(const sql::Plan& plan, sqlite3* connection) {
+  Scans out;
+  sqlite3_stmt* statement = nullptr;
+  const std::string text = "EXPLAIN QUERY PLAN " + plan.sql;
+  if (sqlite3_prepare_v2(connection, text.c_str(), -1, &statement, nullptr) != SQLITE_OK) {
+    sqlite3_finalize(statement);
+    return out;
+  }
+  while (sqlite3_step(statement) == SQLITE_ROW) {
+    const std::string_view detail(reinterpret_cast<const char*>(sqlite3_column_text(statement, 3)));
+    const bool scans = detail.starts_with("SCAN ");
+    const bool ranges = detail.starts_with("SEARCH ") &&
+                        (detail.find("<?") != detail.npos || detail.find(">?") != detail.npos ||
+                         detail.find("AUTOMATIC") != detail.npos);
+    if (scans || ranges) {
+      const std::string_view rest = detail.substr(scans ? 5 : 7);
+      out.names.emplace_back(rest.substr(0, rest.find(' ')));
+    }
+    out.sorts = out.sorts || detail.find("TEMP B-TREE") != detail.npos;
+  }
+  sqlite3_finalize(statement);
+  return out;
+}
+
+struct TableShape {
+  PageNo root;
+  std::vector<std::pair<std::string, int>> fields;  // name in SQLite; -1: the rowid
+};
+
+Result<TableShape> shape_of(rowstore::Connection& connection, Oid relation) {
+  TableShape shape;
+  const std::string name = fmt::format("t{}", relation);
+  BOP_LET(root, connection.prepare("SELECT rootpage FROM sqlite_schema WHERE type = 'table' AND name = ?1"));
+  sqlite3_bind_text(root.get(), 1, name.c_str(), -1, SQLITE_TRANSIENT);
+  if (sqlite3_step(root.get()) != SQLITE_ROW)
+    return fail(ErrorCode::kInternal, "relation {} has no table in the store", relation);
+  shape.root = PageNo(static_cast<std::uint32_t>(sqlite3_column_int64(root.get(), 0)));
+  BOP_LET(columns,
+          connection.prepare("SELECT name, type, pk, hidden FROM pragma_table_xinfo(?1) ORDER BY cid"));
+  sqlite3_bind_text(columns.get(), 1, name.c_str(), -1, SQLITE_TRANSIENT);
+  constexpr int kVirtual = 2;  // generated when read: not in the record
+  int field = 0;
+  while (sqlite3_step(columns.get()) == SQLITE_ROW) {
+    const bool is_rowid =
+        sqlite3_column_int(columns.get(), 2) == 1 &&
+        std::string_view(reinterpret_cast<const char*>(sqlite3_column_text(columns.get(), 1))) == "INTEGER";
+    const bool stored = sqlite3_column_int(columns.get(), 3) != kVirtual;
+    std::string column(reinterpret_cast<const char*>(sqlite3_column_text(columns.get(), 0)));
+    if (stored) shape.fields.emplace_back(std::move(column), is_rowid ? -1 : field);
+    field += stored ? 1 : 0;
+  }
+  return shape;
+}
+
+}  // namespace
+
+Status PgSession::attach_tables(rowstore::Connection& connection, executor::Translated& translated,
+                                const sql::Catalog& catalog) const {
+  BOP_LET(source, connection.page_source());
+  for (std::size_t i = 0; i < translated.relations.size(); ++i) {
+    const Oid relation = translated.relations[i];
+    executor::Table& table = translated.statement.tables[i];
+    BOP_LET(shape, shape_of(connection, relation));
+    BOP_LET(size, rowstore::TableTree::estimate(*source, shape.root));
+    table.source = source;
+    table.root = shape.root;
+    table.rows = size.rows;
+    for (executor::TableColumn& column : table.columns) {
+      const auto found = std::ranges::find(shape.fields, column.name, &std::pair<std::string, int>::first);
+      if (found == shape.fields.end())
+        return fail(ErrorCode::kNotImplemented, "column {} is not stored", column.name);
+      column.field = found->second;
+      column.unique = column.field < 0;
+    }
+    for (const auto& index : catalog.indexes_of(relation)) {
+      if (!index->unique || index->keys.size() != 1 || index->keys.front().column == 0 ||
+          !index->predicate.empty())
+        continue;
+      const std::string name = fmt::format("c{}", index->keys.front().column);
+      for (executor::TableColumn& column : table.columns)
+        column.unique = column.unique || column.name == name;
+    }
+  }
+  return {};
+}
+
+PgSession::Route PgSession::route(const Run& run, const sql::Plan& plan) {
+  const std::string& mode = variables_.get("bop.route");
+  if (mode == "sqlite") return {.why = "bop.route is sqlite"};
+  if (plan.kind != sql::PlanKind::kSelect) return {.why = "only queries are DuckDB's"};
+  if (plan.query == nullptr) return {.why = "it looks rows up"};
+  rowstore::Connection& connection = *run.connection;
+  const auto least = std::stoull(variables_.get("bop.engine_min_rows"));
+  Scans scans;
+  if (mode == "auto") {
+    if (connection.database_pages() * kUsualRowsAPage < least && least > 0)
+      return {.why = fmt::format("the database is smaller than bop.engine_min_rows ({})", least)};
+    scans = scans_of(plan, connection.handle());
+    if (scans.names.empty()) return {.why = "it reads by keys"};
+    const bool stops_early = plan.query->limit != nullptr && !scans.sorts && !plan.query->grouped;
+    if (stops_early) return {.why = "its LIMIT ends it early"};
+  }
+  auto translated = executor::translate(*plan.query, {.parameters = run.parameters,
+                                                      .parameter_types = plan.parameters,
+                                                      .codec = functions_.codec,
+                                                      .catalog = plan.catalog.get()});
+  if (!translated) return {.why = fmt::format("not proven on DuckDB: {}", translated.error().what())};
+  if (auto attached = attach_tables(connection, *translated, *plan.catalog); !attached)
+    return {.why = attached.error().what()};
+  if (mode == "auto") {
+    std::uint64_t most = 0;
+    for (std::size_t i = 0; i < translated->statement.tables.size(); ++i) {
+      if (std::ranges::find(scans.names, translated->names[i]) != scans.names.end())
+        most = std::max(most, translated->statement.tables[i].rows);
+    }
+    if (most < least) {
+      return {.why = fmt::format("it reads through about {} rows, less than bop.engine_min_rows ({})", most,
+                                 least)};
+    }
+    return {.statement = std::move(*translated), .why = fmt::format("it reads through about {} rows", most)};
+  }
+  return {.statement = std::move(*translated), .why = "bop.route is duckdb"};
+}
+
+Status PgSession::checked_interrupt() {
+  if (auto why = interrupt()) return std::unexpected(std::move(*why));
+  return {};
+}
+
+Status PgSession::start_engine(Run& run) {
+  run.only_sqlite = true;  // asked once
+  Route chosen = route(run, *run.plan);
+  if (!chosen.statement) return {};
+  auto engine = node_.engine();
+  if (!engine) {
+    if (variables_.get("bop.route") == "auto") return {};
+    return std::unexpected(std::move(engine).error());
+  }
+  auto started = (*engine)->start(std::move(chosen.statement->statement));
+  if (started) {
+    run.engine = std::move(*started);
+    return {};
+  }
+  if (started.error().code() == ErrorCode::kNotImplemented) return {};
+  return std::unexpected(std::move(started).error());
+}
+
+namespace {
+
+// A node of DuckDB's plan. Its details name our functions and columns by number: only what needs no names is
+// shown.
+sql::ExplainNode explain_node(const Json& node, const executor::Translated& statement,
+                              const sql::Catalog& catalog) {
+  sql::ExplainNode out;
+  if (const Json* name = node.find("name")) out.type = name->text;
+  while (out.type.ends_with(' ')) out.type.pop_back();
+  std::ranges::replace(out.type, '_', ' ');
+  const Json* info = node.find("extra_info");
+  const auto detail = [&](std::string_view key) {
+    const Json* value = info == nullptr ? nullptr : info->find(key);
+    return value != nullptr && value->type == Json::Type::kString ? value->text : std::string();
+  };
+  if (const std::string table = detail("Table"); !table.empty()) {
+    const auto relation = catalog.relation(statement.relations.at(std::stoul(table)));
+    out.type = "PAGE SCAN";
+    if (relation) out.relation = relation->name;
+  }
+  if (const std::string rows = detail("Estimated Cardinality"); !rows.empty())
+    out.how = "about " + rows + " rows";
+  if (const std::string join = detail("Join Type"); !join.empty()) out.type += " " + join;
+  if (const Json* children = node.find("children")) {
+    for (const Json& child : children->items) out.inputs.push_back(explain_node(child, statement, catalog));
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<sql::ExplainNode> PgSession::explain_engine(Run& run, executor::Translated translated,
+                                                   sql::ExplainSummary& summary) {
+  Clock& clock = *node_.options().clock;
+  BOP_LET(engine, node_.engine());
+  std::int64_t begin = clock.steady_ns();
+  BOP_LET(planned, engine->explain(translated.statement));
+  BOP_LET(tree, parse_json(planned, false));
+  sql::ExplainNode root;
+  if (tree.type == Json::Type::kArray && !tree.items.empty())
+    root = explain_node(tree.items.front(), translated, *run.plan->catalog);
+  summary.planning_ns = clock.steady_ns() - begin;
+  if (!run.plan->explain_analyze) return root;
+  begin = clock.steady_ns();
+  BOP_LET(running, engine->start(std::move(translated.statement)));
+  std::uint64_t rows = 0;
+  for (bool more = true; more;) {
+    ResultBatch batch(run.plan->inner->columns.size());
+    BOP_LET(fetched, running->fetch(batch, [this] { return checked_interrupt(); }));
+    rows += batch.rows();
+    more = fetched;
+  }
+  summary.execution_ns = clock.steady_ns() - begin;
+  root.rows = rows;
+  root.loops = 1;
+  return root;
+}
+
+Result<std::optional<Progress>> PgSession::step_engine(Run& run) {
+  for (;;) {
+    if (const Progress progress = send_held(run); progress != Progress::kDone) return progress;
+    run.held.clear();
+    run.held_batch = run.held_row = 0;
+    ResultBatch batch(run.plan->columns.size());
+    auto more = run.engine->fetch(batch, [this] { return checked_interrupt(); });
+    if (!more) {
+      run.engine.reset();
+      // What it turns out to have no form for, SQLite does, unless something has been told.
+      if (more.error().code() == ErrorCode::kNotImplemented && !run.described) return std::nullopt;
+      return std::unexpected(without_rows(*run.plan, std::move(more).error()));
+    }
+    describe_rows(run);
+    sink_->gate(transaction_.gate());
+    if (!*more) break;
+    run.rows += batch.rows();
+    run.held.push_back(std::move(batch));
+  }
+  run.engine.reset();
+  return end_of_rows(run);
+}
+
+bool PgSession::drain_engine(Run& run, std::size_t& bytes) {
+  for (;;) {
+    ResultBatch batch(run.plan->columns.size());
+    auto more = run.engine->fetch(batch, [this] { return checked_interrupt(); });
+    if (!more) {
+      const bool ours = more.error().code() == ErrorCode::kCancelled;
+      run.drain_error = std::move(more).error();
+      run.engine.reset();
+      return !ours;
+    }
+    if (!*more) break;
+    bytes += batch.bytes_used();
+    run.held.push_back(std::move(batch));
+    if (bytes > kMaxPortalBytes) {
+      run.drain_error =
+          error(ErrorCode::kProgramLimitExceeded,
+                "rows that open cursors have still to fetch exceed {} bytes, and the transaction "
+                "changes rows",
+                kMaxPortalBytes);
+      run.engine.reset();
+      return false;
+    }
+  }
+  run.engine.reset();
+  return true;
+}
+
+}  // namespace bop::session
