@@ -45,6 +45,7 @@ namespace bop::session {
 
 inline constexpr Oid kTextType = 25;
 inline constexpr std::size_t kBatchBytes = 64 * 1024;
+inline constexpr std::size_t kMaxHeldBytes = std::size_t{1} << 30;  // of RETURNING, in memory
 inline constexpr std::size_t kMaxPreparedStatements = 10'000;
 inline constexpr std::size_t kMaxPortals = 1'000;
 inline constexpr std::size_t kMaxPortalBytes = std::size_t{256} << 20;  // of rows that open portals hold
@@ -261,6 +262,10 @@ class PgSession final : public Session,
   [[nodiscard]] Result<std::optional<Progress>> step_engine(Run& run);
   [[nodiscard]] Status checked_interrupt();
   [[nodiscard]] bool drain_engine(Run& run, std::size_t& bytes);
+  [[nodiscard]] Status run_change(Run& run);
+  // Of a plan of several statements of SQLite (change_steps.cpp).
+  [[nodiscard]] Status run_steps(Run& run);
+  [[nodiscard]] Status try_step(Run& run, const sql::PlanStep& step);
   [[nodiscard]] Result<Progress> step_change(Run& run);
   [[nodiscard]] Result<Progress> step_explain(Run& run);
   [[nodiscard]] Result<sql::ExplainNode> measure(Run& run, sql::ExplainSummary& times);

@@ -143,7 +143,8 @@ Result<Progress> PgSession::step_plan(Run& run) {
     case sql::PlanKind::kSelect: return step_select(run);
     case sql::PlanKind::kInsert:
     case sql::PlanKind::kUpdate:
-    case sql::PlanKind::kDelete: return step_change(run);
+    case sql::PlanKind::kDelete:
+    case sql::PlanKind::kChangingSelect: return step_change(run);
     case sql::PlanKind::kExplain: return step_explain(run);
     case sql::PlanKind::kUtility: break;
   }
@@ -327,7 +328,7 @@ Status PgSession::hold_row(Run& run, sqlite3_stmt* statement) {
   if (!run.plan->returns_rows) return {};
   if (run.held.empty() || run.held.back().bytes_used() >= kBatchBytes) {
     if (!run.held.empty()) run.held_bytes += run.held.back().bytes_used();
-    if (run.held_bytes > (std::size_t{1} << 30)) {
+    if (run.held_bytes > kMaxHeldBytes) {
       return fail(ErrorCode::kProgramLimitExceeded, "RETURNING answers more than 1 GB in one statement");
     }
     run.held.emplace_back(run.plan->columns.size());
@@ -351,11 +352,8 @@ Status PgSession::hold_prior_rows(Run& run) {
   }
 }
 
-Result<Progress> PgSession::step_change(Run& run) {
+Status PgSession::run_change(Run& run) {
   if (!run.sqlite) {
-    functions_.stored_rows.clear();
-    // A failure takes them away with the transaction, or back to its savepoint.
-    for (const sql::Guard& guard : run.plan->guards) BOP_TRY(run.connection->execute(guard.sql));
     BOP_TRY(prepare_change(run));
     BOP_TRY(bind_values(run, run.sqlite.get()));
     BOP_TRY(compute_prior_values(run));
@@ -370,6 +368,20 @@ Result<Progress> PgSession::step_change(Run& run) {
   }
   if (run.plan->prior_rows.empty())
     run.changed = static_cast<std::uint64_t>(sqlite3_changes64(run.connection->handle()));
+  return {};
+}
+
+Result<Progress> PgSession::step_change(Run& run) {
+  if (!run.sqlite) {
+    functions_.stored_rows.clear();
+    // A failure takes them away with the transaction, or back to its savepoint.
+    for (const sql::Guard& guard : run.plan->guards) BOP_TRY(run.connection->execute(guard.sql));
+  }
+  if (!run.plan->steps.empty()) {
+    BOP_TRY(run_steps(run));
+  } else {
+    BOP_TRY(run_change(run));
+  }
   if (run.measured) *run.measured = sql::explain_run(*run.plan, run.sqlite.get(), run.rows);
   run.stop_reading();
   for (const sql::Guard& guard : run.plan->guards) {
@@ -378,14 +390,16 @@ Result<Progress> PgSession::step_change(Run& run) {
   if (run.plan->check_foreign_keys) {
     for (const Oid table : run.plan->changed_tables) transaction_.table_changed(table);
     if (deferred_violations(run.connection->handle()) > 0) {
-      if (Status hold = sql::check_foreign_keys(*run.plan->catalog, run.connection->handle(),
-                                                run.plan->changed_tables, false, run.plan->acting_keys);
+      if (Status hold =
+              sql::check_foreign_keys(*run.plan->catalog, run.connection->handle(), run.plan->changed_tables,
+                                      false, run.plan->acting_keys, run.plan->only_inserted);
           !hold) {
         return std::unexpected(without_rows(*run.plan, hold.error()));
       }
     }
   }
-  run.tag = fmt::format("{} {}", run.plan->tag, run.changed);
+  run.tag = fmt::format("{} {}", run.plan->tag,
+                        run.plan->kind == sql::PlanKind::kChangingSelect ? run.rows : run.changed);
   return Progress::kDone;
 }
 

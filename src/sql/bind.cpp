@@ -5,11 +5,10 @@
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
-#include "sql/char_length.hpp"
-#include "sql/foreign_key_actions.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/generate.hpp"
-#include "sql/prior_values.hpp"
+#include "sql/plan_change.hpp"
+#include "sql/staged.hpp"
 #include "sql/tree_search.hpp"
 
 namespace bop::sql {
@@ -48,34 +47,6 @@ namespace {
 
 constexpr std::size_t kMaxTargets = 1664;  // as in PostgreSQL
 
-// Types of parameters that nothing decided.
-void finish_parameters(Binder& binder) {
-  for (std::size_t i = 0; i < binder.parameters().size(); ++i) {
-    if (binder.parameters()[i] == 0) {
-      binder.raise(
-          error(ErrorCode::kIndeterminateDatatype, "could not determine data type of parameter ${}", i + 1));
-    }
-  }
-}
-
-std::vector<OutputColumn> output_columns(const Binder& binder, const std::vector<Target>& targets) {
-  std::vector<OutputColumn> out;
-  for (const Target& target : targets) {
-    const Oid type = binder.type_of(*target.expr);
-    if (type == types::kRecord) {
-      binder.raise(error(ErrorCode::kNotImplemented, "values of composite types are not implemented"),
-                   target.expr->location);
-    }
-    out.push_back({.name = target.name,
-                   .type = type,
-                   .typmod = target.expr->typmod,
-                   .table = target.table,
-                   .attribute = target.attribute,
-                   .value_typmod = char_value_typmod(*target.expr)});
-  }
-  return out;
-}
-
 void plan_select(Binder& binder, const PgQuery__SelectStmt& stmt, Plan& plan) {
   plan.kind = PlanKind::kSelect;
   plan.tag = "SELECT";
@@ -88,96 +59,22 @@ void plan_select(Binder& binder, const PgQuery__SelectStmt& stmt, Plan& plan) {
   finish_parameters(binder);
   plan.columns = output_columns(binder, query->targets);
   Generator generator(binder.parameters().size());
-  plan.sql = generator.query(*query);
+  if (changes_rows(query->ctes)) {
+    plan.kind = PlanKind::kChangingSelect;
+    plan_changes(binder, query->ctes, plan);
+    StagedPlan staged(binder, generator, plan);
+    staged.compute_read(query->ctes);
+    staged.answer(*query);
+    staged.finish();
+    plan_diagnoses(binder, query->ctes, generator, plan);
+    binder.needs_writer = true;
+  } else {
+    plan.sql = generator.query(*query);
+  }
   plan.constants = generator.take_constants();
   plan.needs_writer = binder.needs_writer;
   if (!plan.needs_writer && combines_rows(*query)) plan.query = query;
   plan.lock_nowait = binder.lock_nowait;
-}
-
-// What the actions of foreign keys will change, and the guards for it.
-void plan_actions(Binder& binder, Change& change, Plan& plan) {
-  const Oid target = change.target->relation->oid;
-  std::set<std::int16_t> columns;
-  for (const Assignment& a : change.kind == 'u' ? change.set : change.upsert.set) {
-    columns.insert(a.column->number);
-  }
-  columns = with_generated(change, std::move(columns));
-  const auto acted = foreign_key_actions(*binder.context().catalog, target, change.kind == 'd', columns);
-  change.changed_tables.insert(target);
-  change.acts_on_itself = acted.contains(target);
-  for (const auto& [table, what] : acted) {
-    change.changed_tables.insert(table);
-    plan.acting_keys.insert(plan.acting_keys.end(), what.keys.begin(), what.keys.end());
-  }
-  plan.changed_tables.assign(change.changed_tables.begin(), change.changed_tables.end());
-  plan.guards = action_guards(binder, acted);
-  if (!change.acts_on_itself) {
-    return;
-  }
-  const auto& own = acted.at(target).columns;
-  for (const Target& t : change.returning) {
-    if (change.kind != 'd' && reads_columns(*t.expr, *change.target, own)) {
-      binder.not_implemented("RETURNING of a column that a foreign key of the same table updates",
-                             t.expr->location);
-    }
-  }
-}
-
-// The rows of a DELETE are found twice when its own cascades may be faster.
-void plan_prior_rows(const Binder& binder, Change& change, Generator& generator, Plan& plan) {
-  if (change.kind != 'd' || !change.acts_on_itself) {
-    return;
-  }
-  if (binder.is_volatile) {
-    binder.not_implemented("a volatile function in a DELETE that cascades to its own table");
-  }
-  plan.prior_rows = generator.deleted_rows(change);
-}
-
-void plan_change(Binder& binder, Change change, Plan& plan) {
-  finish_parameters(binder);
-  const Relation& table = *change.target->relation;
-  plan.kind = change.kind == 'i'   ? PlanKind::kInsert
-              : change.kind == 'u' ? PlanKind::kUpdate
-                                   : PlanKind::kDelete;
-  plan.tag = change.kind == 'i' ? "INSERT 0" : change.kind == 'u' ? "UPDATE" : "DELETE";
-  plan.returns_rows = change.has_returning;
-  plan.columns = output_columns(binder, change.returning);
-  plan.needs_writer = true;
-  plan.target = table.oid;
-  const Catalog& catalog = *binder.context().catalog;
-  const bool references =
-      std::ranges::any_of(table.constraints, [](const Constraint& c) { return c.type == 'f'; });
-  plan.check_foreign_keys =
-      (change.kind != 'd' && references) || (change.kind != 'i' && !catalog.references_to(table.oid).empty());
-  // SQLite answers columns of the changed table only.
-  const std::set<const RangeEntry*> others = entries_of(change.from);
-  for (const Target& target : change.returning) {
-    if (reads_rows(*target.expr, others)) {
-      binder.not_implemented("RETURNING of columns of other tables", target.expr->location);
-    }
-  }
-  plan_actions(binder, change, plan);
-  Generator generator(binder.parameters().size());
-  compute_prior_values(binder, change, generator, plan);
-  plan.sql = generator.change(change);
-  plan_prior_rows(binder, change, generator, plan);
-  if (change.kind != 'd') {
-    for (const auto& index : catalog.indexes_of(table.oid)) {
-      // A key that DO UPDATE has made is not among those that were proposed.
-      const bool set_on_conflict = std::ranges::any_of(change.upsert.set, [&](const Assignment& a) {
-        return std::ranges::find(index->keys, a.column->number, &IndexKey::column) != index->keys.end();
-      });
-      if (!index->unique || set_on_conflict) {
-        continue;
-      }
-      if (std::string sql = generator.key_diagnosis(change, table, *index); !sql.empty()) {
-        plan.unique_diagnoses.push_back({.index = index->oid, .sql = std::move(sql)});
-      }
-    }
-  }
-  plan.constants = generator.take_constants();
 }
 
 void plan_explain(const PgQuery__ExplainStmt& stmt, const ParsedStatementPtr& statement,
@@ -246,6 +143,10 @@ void plan_explain(const PgQuery__ExplainStmt& stmt, const ParsedStatementPtr& st
   if ((*bound)->kind == PlanKind::kUtility) {
     throw BindFailure{error(ErrorCode::kNotImplemented, "EXPLAIN of this statement is not implemented")};
   }
+  if (!(*bound)->steps.empty()) {
+    throw BindFailure{error(ErrorCode::kNotImplemented,
+                            "EXPLAIN of a change that is run in several steps is not implemented")};
+  }
   plan.inner = std::move(*bound);
   plan.parameters = plan.inner->parameters;
   plan.relations = plan.inner->relations;
@@ -285,12 +186,17 @@ Result<PlanPtr> bind_telling(const ParsedStatementPtr& statement, const BindCont
       case PG_QUERY__NODE__NODE_DELETE_STMT:
         plan_change(binder, binder.remove(*node.delete_stmt), *plan);
         break;
+      case PG_QUERY__NODE__NODE_MERGE_STMT: plan_merge(binder, binder.merge(*node.merge_stmt), *plan); break;
       case PG_QUERY__NODE__NODE_EXPLAIN_STMT:
         plan_explain(*node.explain_stmt, statement, context, parameter_types, *plan);
         return plan;
       case PG_QUERY__NODE__NODE_DECLARE_CURSOR_STMT: {
         const ParsedStatementPtr query = inner_statement(statement, node.declare_cursor_stmt->query);
         BOP_LET(inner, bind_telling(query, context, parameter_types, found));
+        if (inner->kind == PlanKind::kChangingSelect) {
+          return fail(ErrorCode::kNotImplemented,
+                      "DECLARE CURSOR must not contain data-modifying statements in WITH");
+        }
         if (inner->kind != PlanKind::kSelect) {
           return fail(ErrorCode::kNotImplemented, "DECLARE CURSOR over this query is not implemented");
         }
@@ -338,6 +244,7 @@ Clause clause_of(ExpressionUse use) {
     case ExpressionUse::kIndexPredicate: return Clause::kIndexPredicate;
     case ExpressionUse::kGenerated: return Clause::kGenerated;
     case ExpressionUse::kTransform: return Clause::kTransform;
+    case ExpressionUse::kCopyWhere: return Clause::kCopyWhere;
   }
   return Clause::kCheck;
 }
@@ -410,7 +317,8 @@ Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression, co
     }
     const Clause clause = clause_of(use);
     ExprRef e;
-    if (use == ExpressionUse::kCheck || use == ExpressionUse::kIndexPredicate) {
+    if (use == ExpressionUse::kCheck || use == ExpressionUse::kIndexPredicate ||
+        use == ExpressionUse::kCopyWhere) {
       e = binder.boolean(*expression->node, scope, clause, use == ExpressionUse::kCheck ? "CHECK" : "WHERE");
     } else {
       e = binder.expression(*expression->node, scope, clause);
@@ -472,7 +380,8 @@ Result<BoundExpression> bind_expression(const ParsedStatementPtr& expression, co
       refuse_generated_columns(binder, *e);
     }
     Generator generator(0, true);
-    const bool tested = use == ExpressionUse::kCheck || use == ExpressionUse::kIndexPredicate;
+    const bool tested = use == ExpressionUse::kCheck || use == ExpressionUse::kIndexPredicate ||
+                        use == ExpressionUse::kCopyWhere;
     out.sql = tested                         ? generator.condition(*e)
               : use == ExpressionUse::kIndex ? generator.index_key(*e)
                                              : generator.expression(*e);

@@ -54,7 +54,15 @@ struct BoundExpression {
   bool nullable = true;
   std::vector<std::int16_t> columns;  // of `relation` that are used
 };
-enum class ExpressionUse : std::uint8_t { kCheck, kDefault, kIndex, kIndexPredicate, kGenerated, kTransform };
+enum class ExpressionUse : std::uint8_t {
+  kCheck,
+  kDefault,
+  kIndex,
+  kIndexPredicate,
+  kGenerated,
+  kTransform,
+  kCopyWhere
+};
 // Binds an expression over the columns of one relation (nullptr: none), for CHECK, DEFAULT and index
 // definitions. Refuses what the use forbids with PostgreSQL's message (subqueries, aggregates, volatile
 // functions in indexes). `coerce_to` not 0: assignment cast to that type and modifier (42804 as PostgreSQL

@@ -59,10 +59,10 @@ ExprRef Binder::column_default(const Column& column) {
   });
 }
 
-Change Binder::insert(const PgQuery__InsertStmt& stmt) {
+Change Binder::insert(const PgQuery__InsertStmt& stmt, Scope* outer) {
   Change change;
   change.kind = 'i';
-  Scope scope{.depth = 0};
+  Scope scope{.parent = outer, .depth = 0};
   bind_ctes(stmt.with_clause, scope, change.ctes);
   const std::shared_ptr<const Relation> table = find_relation(*stmt.relation, true);
   refuse_unwritable(*this, *table, "insert into");
@@ -218,7 +218,7 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt) {
     change.source = std::move(rows);
   } else {
     // SELECT over the source: casts, and defaults computed once a row.
-    auto outer = std::make_shared<Query>();
+    auto rows_out = std::make_shared<Query>();
     auto leaf = std::make_unique<FromNode>();
     leaf->entry = new_entry(RangeKind::kSubquery, "", 1);
     columns_of_query(*leaf->entry, *selected);
@@ -227,13 +227,13 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt) {
       const bool overridden = named[i]->identity != 0 && user_value;
       ExprRef e = overridden ? column_default(*named[i])
                              : coerce_assignment(column_of(leaf->entry, i), *named[i], -1);
-      outer->targets.push_back({.name = named[i]->name, .expr = std::move(e)});
+      rows_out->targets.push_back({.name = named[i]->name, .expr = std::move(e)});
     }
     for (const Column* column : missing) {
-      outer->targets.push_back({.name = column->name, .expr = column_default(*column)});
+      rows_out->targets.push_back({.name = column->name, .expr = column_default(*column)});
     }
-    outer->from.push_back(std::move(leaf));
-    change.source = std::move(outer);
+    rows_out->from.push_back(std::move(leaf));
+    change.source = std::move(rows_out);
   }
   if (stmt.on_conflict_clause != nullptr) {
     bind_upsert(change, *stmt.on_conflict_clause, scope);
@@ -250,6 +250,7 @@ std::vector<Assignment> Binder::assignments(pg::NodeList list, const RangeRef& r
   std::vector<Assignment> out;
   std::set<const Column*> named;
   const Column* refused = nullptr;
+  QueryRef rows;  // of the subquery whose row is being assigned
   for (const pg::Node* node : list) {
     const PgQuery__ResTarget& target = *node->res_target;
     const std::string_view name = pg::text(target.name);
@@ -266,19 +267,21 @@ std::vector<Assignment> Binder::assignments(pg::NodeList list, const RangeRef& r
       raise(error(ErrorCode::kSyntaxError, "multiple assignments to same column \"{}\"", name));
     }
     const pg::Node* value = target.val;
+    ExprRef assigned;
     if (value->node_case == PG_QUERY__NODE__NODE_MULTI_ASSIGN_REF) {
       const PgQuery__MultiAssignRef& multi = *value->multi_assign_ref;
-      if (multi.source->node_case != PG_QUERY__NODE__NODE_ROW_EXPR) {
-        not_implemented("assignment of a subquery's row to several columns", target.location);
+      if (multi.source->node_case == PG_QUERY__NODE__NODE_ROW_EXPR) {
+        const PgQuery__RowExpr& values = *multi.source->row_expr;
+        if (values.n_args != static_cast<std::size_t>(multi.ncolumns)) {
+          raise(error(ErrorCode::kSyntaxError, "number of columns does not match number of values"),
+                values.location);
+        }
+        value = values.args[multi.colno - 1];
+      } else {
+        assigned = row_column(multi, scope, rows);
       }
-      const PgQuery__RowExpr& values = *multi.source->row_expr;
-      if (values.n_args != static_cast<std::size_t>(multi.ncolumns)) {
-        raise(error(ErrorCode::kSyntaxError, "number of columns does not match number of values"),
-              values.location);
-      }
-      value = values.args[multi.colno - 1];
     }
-    ExprRef e = expression(*value, scope, Clause::kUpdateSet);
+    ExprRef e = assigned != nullptr ? std::move(assigned) : expression(*value, scope, Clause::kUpdateSet);
     const bool defaulted = e->kind == ExprKind::kSetToDefault;
     const bool refuses = column->generated != 0 || column->identity == 'a';
     if (!defaulted && refuses && (refused == nullptr || column->number < refused->number)) {
@@ -304,10 +307,10 @@ std::vector<Assignment> Binder::assignments(pg::NodeList list, const RangeRef& r
   return out;
 }
 
-Change Binder::update(const PgQuery__UpdateStmt& stmt) {
+Change Binder::update(const PgQuery__UpdateStmt& stmt, Scope* outer) {
   Change change;
   change.kind = 'u';
-  Scope scope{.depth = 1};
+  Scope scope{.parent = outer, .depth = 1};
   bind_ctes(stmt.with_clause, scope, change.ctes);
   const std::shared_ptr<const Relation> table = find_relation(*stmt.relation, true);
   refuse_unwritable(*this, *table, "update");
@@ -316,6 +319,7 @@ Change Binder::update(const PgQuery__UpdateStmt& stmt) {
   change.target = table_entry(
       table, std::string(alias == nullptr ? std::string_view(table->name) : pg::text(alias->aliasname)), 1);
   add_to_scope(scope, scope_item(change.target));
+  add_merge_source(scope, outer);
   for (const pg::Node* node : BOP_PG_LIST(&stmt, from_clause)) {
     change.from.push_back(from_item(*node, scope, false));
   }
@@ -334,10 +338,10 @@ Change Binder::update(const PgQuery__UpdateStmt& stmt) {
   return change;
 }
 
-Change Binder::remove(const PgQuery__DeleteStmt& stmt) {
+Change Binder::remove(const PgQuery__DeleteStmt& stmt, Scope* outer) {
   Change change;
   change.kind = 'd';
-  Scope scope{.depth = 1};
+  Scope scope{.parent = outer, .depth = 1};
   bind_ctes(stmt.with_clause, scope, change.ctes);
   const std::shared_ptr<const Relation> table = find_relation(*stmt.relation, true);
   refuse_unwritable(*this, *table, "delete from");
@@ -362,7 +366,7 @@ void Binder::bind_returning(Change& change, pg::NodeList list, Scope& outer) {
   if (!change.has_returning) {
     return;
   }
-  Scope scope{.parent = nullptr, .depth = 1, .ctes = outer.ctes};
+  Scope scope{.parent = outer.parent, .depth = 1, .ctes = outer.ctes};
   add_to_scope(scope, scope_item(change.target));
   if (!change.from.empty()) {
     // SQLite answers only columns of the changed table.
@@ -452,143 +456,6 @@ std::string Binder::stored_row_check(const std::shared_ptr<const Relation>& tabl
     column.sql = fmt::format("{}.{}", alias, column_name(column.attribute));
   }
   return Generator(0, true).row_check(change);
-}
-
-// Whether ON CONFLICT means this index: its keys are exactly those that are named, and each term of its
-// predicate stands in the WHERE. Then the target of `upsert` is what the index is made of.
-bool Binder::is_arbiter(const Index& index, const RangeRef& bare, const std::set<std::int16_t>& columns,
-                        const std::vector<ExprRef>& expressions, const ExprRef& where, Upsert& upsert) {
-  if (!index.unique) {
-    return false;
-  }
-  const auto bound = [&](const std::string& text, bool predicate) {
-    Result<ParsedStatementPtr> parsed = parse_expression(text);
-    if (!parsed) {
-      raise(std::move(parsed).error());
-    }
-    return with_text(*parsed, [&] {
-      Scope scope{.depth = 1};
-      scope.items.push_back(scope_item(bare));
-      const pg::Node& node = *(*parsed)->node;
-      return predicate ? boolean(node, scope, Clause::kIndexPredicate, "WHERE")
-                       : expression(node, scope, Clause::kIndex);
-    });
-  };
-  const auto among = [](const std::vector<ExprRef>& list, const Expr& e) {
-    return std::ranges::any_of(list, [&](const ExprRef& other) { return same_expr(*other, e); });
-  };
-  std::vector<ExprRef> target;
-  std::set<std::int16_t> key_columns;
-  std::vector<ExprRef> key_expressions;
-  for (const IndexKey& key : index.keys) {
-    if (key.column == 0) {
-      key_expressions.push_back(bound(key.expression, false));
-      target.push_back(key_expressions.back());
-      continue;
-    }
-    key_columns.insert(key.column);
-    const auto place = std::ranges::find(bare->columns, key.column, &RangeColumn::attribute);
-    target.push_back(column_of(bare, static_cast<std::size_t>(place - bare->columns.begin())));
-  }
-  const auto all_among = [&](const std::vector<ExprRef>& some, const std::vector<ExprRef>& list) {
-    return std::ranges::all_of(some, [&](const ExprRef& e) { return among(list, *e); });
-  };
-  if (key_columns != columns || !all_among(key_expressions, expressions) ||
-      !all_among(expressions, key_expressions)) {
-    return false;
-  }
-  if (!index.predicate.empty()) {
-    const auto terms = [](const ExprRef& e) {
-      return e == nullptr ? std::vector<ExprRef>{} : e->kind == ExprKind::kAnd ? e->args : std::vector{e};
-    };
-    ExprRef predicate = bound(index.predicate, true);
-    if (!all_among(terms(predicate), terms(where))) {
-      return false;
-    }
-    upsert.target_where = std::move(predicate);
-  }
-  upsert.target = std::move(target);
-  return true;
-}
-
-void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause, Scope& outer) {
-  change.has_upsert = true;
-  Upsert& upsert = change.upsert;
-  const Relation& table = *change.target->relation;
-  upsert.nothing = clause.action == PG_QUERY__ON_CONFLICT_ACTION__ONCONFLICT_NOTHING;
-  if (clause.infer == nullptr) {
-    if (!upsert.nothing) {
-      raise(error(ErrorCode::kSyntaxError,
-                  "ON CONFLICT DO UPDATE requires inference specification or constraint name")
-                .hint("For example, ON CONFLICT (column_name)."),
-            clause.location);
-    }
-  } else {
-    upsert.any_target = false;
-    RangeRef bare = table_entry(change.target->relation, table.name, 1);
-    bare->bare = true;
-    Scope scope{.depth = 1};
-    scope.items.push_back(scope_item(bare));
-    std::set<std::int16_t> columns;
-    std::vector<ExprRef> expressions;
-    if (const std::string_view name = pg::text(clause.infer->conname); !name.empty()) {
-      const Constraint* constraint = table.find_constraint(name);
-      if (constraint == nullptr || (constraint->type != 'p' && constraint->type != 'u')) {
-        raise(error(ErrorCode::kUndefinedObject, "constraint \"{}\" for table \"{}\" does not exist", name,
-                    table.name));
-      }
-      columns.insert(constraint->columns.begin(), constraint->columns.end());
-    }
-    for (const pg::Node* node : BOP_PG_LIST(clause.infer, index_elems)) {
-      const PgQuery__IndexElem& element = *node->index_elem;
-      if (element.n_collation > 0 || element.n_opclass > 0) {
-        not_implemented("a collation or operator class in ON CONFLICT", clause.location);
-      }
-      if (element.expr != nullptr) {
-        ExprRef e = expression(*element.expr, scope, Clause::kConflict);
-        if (e->kind == ExprKind::kColumn && e->entry == bare) {
-          columns.insert(bare->columns[static_cast<std::size_t>(e->number)].attribute);
-        } else {
-          expressions.push_back(std::move(e));
-        }
-        continue;
-      }
-      const Column* column = table.find_column(pg::text(element.name));
-      if (column == nullptr) {
-        raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" does not exist", pg::text(element.name)),
-              clause.infer->location);
-      }
-      columns.insert(column->number);
-    }
-    ExprRef where;
-    if (clause.infer->where_clause != nullptr) {
-      where = boolean(*clause.infer->where_clause, scope, Clause::kConflict, "WHERE");
-    }
-    const auto indexes = context_.catalog->indexes_of(table.oid);
-    if (std::ranges::none_of(indexes, [&](const auto& index) {
-          return is_arbiter(*index, bare, columns, expressions, where, upsert);
-        })) {
-      raise(error(ErrorCode::kInvalidColumnReference,
-                  "there is no unique or exclusion constraint matching the ON CONFLICT specification"));
-    }
-  }
-  if (clause.infer != nullptr) {
-    ask_for(table, right::kSelect);  // it is told whether the key is there
-  }
-  if (upsert.nothing) {
-    return;
-  }
-  ask_for(table, right::kUpdate);
-  Scope scope{.depth = 1, .ctes = outer.ctes};
-  add_to_scope(scope, scope_item(change.target));
-  RangeRef excluded = table_entry(change.target->relation, "excluded", 1);
-  excluded->kind = RangeKind::kExcluded;
-  add_to_scope(scope, scope_item(excluded));
-  upsert.excluded = std::move(excluded);
-  upsert.set = assignments(BOP_PG_LIST(&clause, target_list), change.target, scope);
-  if (clause.where_clause != nullptr) {
-    upsert.where = boolean(*clause.where_clause, scope, Clause::kWhere, "WHERE");
-  }
 }
 
 }  // namespace bop::sql

@@ -306,6 +306,11 @@ std::unique_ptr<FromNode> Binder::from_item(const pg::Node& node, Scope& scope, 
             if (cte->name != name) {
               continue;
             }
+            if (cte->change != nullptr && !cte->change->has_returning) {
+              raise(error(ErrorCode::kNotImplemented, "WITH query \"{}\" does not have a RETURNING clause",
+                          name),
+                    range.location);
+            }
             ++cte->references;
             leaf->entry = new_entry(RangeKind::kCte, std::move(alias), scope.depth);
             leaf->entry->cte = cte;

@@ -291,6 +291,9 @@ ExprRef Binder::sub_link(const PgQuery__SubLink& link, Scope& scope) {
             link.location);
     case Clause::kTransform:
       raise(error(ErrorCode::kNotImplemented, "cannot use subquery in transform expression"), link.location);
+    case Clause::kCopyWhere:
+      raise(error(ErrorCode::kNotImplemented, "cannot use subquery in COPY FROM WHERE condition"),
+            link.location);
     default: break;
   }
   has_subquery = true;

@@ -33,6 +33,8 @@ std::string_view clause_name(Clause clause) {
     case Clause::kGenerated: return "column generation expressions";
     case Clause::kTransform: return "transform expressions";
     case Clause::kConflict: return "ON CONFLICT";
+    case Clause::kMergeWhen: return "MERGE WHEN conditions";
+    case Clause::kCopyWhere: return "COPY FROM WHERE conditions";
   }
   return "";
 }

@@ -196,8 +196,10 @@ void Binder::bind_ctes(const PgQuery__WithClause* with, Scope& scope,
     if (def.search_clause != nullptr || def.cycle_clause != nullptr) {
       not_implemented("SEARCH and CYCLE", def.location);
     }
-    if (def.ctequery->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) {
-      not_implemented("data-modifying statements in WITH", def.location);
+    if (def.ctequery->node_case != PG_QUERY__NODE__NODE_SELECT_STMT && scope.parent != nullptr) {
+      raise(error(ErrorCode::kNotImplemented,
+                  "WITH clause containing a data-modifying statement must be at the top level"),
+            def.location);
     }
     scope.later_ctes.emplace_back(pg::text(def.ctename));
   }
@@ -229,6 +231,10 @@ std::shared_ptr<Cte> Binder::bind_cte(const PgQuery__CommonTableExpr& def, bool 
                       : def.ctematerialized == PG_QUERY__CTEMATERIALIZE__CTEMaterializeNever ? -1
                                                                                              : 0;
   const std::string& name = cte->name;
+  if (def.ctequery->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) {
+    bind_changing_cte(def, recursive, *cte, scope);
+    return cte;
+  }
   const PgQuery__SelectStmt& stmt = *def.ctequery->select_stmt;
   const auto take_columns = [&](const Query& query) {
     RangeEntry shape;

@@ -49,6 +49,8 @@ enum class Clause : std::uint8_t {
   kGenerated,
   kTransform,  // ALTER COLUMN TYPE ... USING
   kConflict,
+  kMergeWhen,
+  kCopyWhere,
 };
 [[nodiscard]] std::string_view clause_name(Clause clause);
 
@@ -77,7 +79,8 @@ struct Scope {
   std::vector<std::pair<std::string, std::shared_ptr<Window>>> windows;
   // Set-returning calls of the select list, to be joined to FROM.
   std::vector<RangeRef> expanded;
-  bool may_expand = false;  // binding the select list's own expressions
+  bool may_expand = false;    // binding the select list's own expressions
+  bool merge_source = false;  // its items are seen beside the target of an action of MERGE
 };
 
 class Binder {
@@ -98,9 +101,10 @@ class Binder {
   ScopeItem scope_item(const RangeRef& entry) const;
 
   // ---- bind_dml.cpp
-  Change insert(const PgQuery__InsertStmt& stmt);
-  Change update(const PgQuery__UpdateStmt& stmt);
-  Change remove(const PgQuery__DeleteStmt& stmt);
+  Change insert(const PgQuery__InsertStmt& stmt, Scope* outer = nullptr);
+  Change update(const PgQuery__UpdateStmt& stmt, Scope* outer = nullptr);
+  Change remove(const PgQuery__DeleteStmt& stmt, Scope* outer = nullptr);
+  Merge merge(const PgQuery__MergeStmt& stmt);  // bind_merge.cpp
   // SQL that looks at the stored row `alias` of a table, in whose `columns` something was changed; empty if
   // nothing has to hold.
   std::string stored_row_check(const std::shared_ptr<const Relation>& table,
@@ -241,6 +245,7 @@ class Binder {
   QueryRef set_operation(const PgQuery__SelectStmt& stmt, Scope& scope, bool resolve_unknown);
   QueryRef values(const PgQuery__SelectStmt& stmt, Scope& scope, bool resolve_unknown);
   QueryRef plain_select(const PgQuery__SelectStmt& stmt, Scope& scope, bool resolve_unknown);
+  void bind_changing_cte(const PgQuery__CommonTableExpr& def, bool recursive, Cte& cte, Scope& scope);
   std::shared_ptr<Cte> bind_cte(const PgQuery__CommonTableExpr& def, bool recursive, Scope& scope);
   void coerce_column(Query& query, std::size_t column, Oid type, std::int32_t typmod, CastContext context);
   void name_output(Query& query);
@@ -256,6 +261,12 @@ class Binder {
   void bind_upsert(Change& change, const PgQuery__OnConflictClause& clause, Scope& scope);
   bool is_arbiter(const Index& index, const RangeRef& bare, const std::set<std::int16_t>& columns,
                   const std::vector<ExprRef>& expressions, const ExprRef& where, Upsert& upsert);
+  void add_merge_source(Scope& scope, const Scope* outer);
+  // What an INSERT, UPDATE or DELETE names (view_target.cpp): the table, or the one behind a view.
+  void bind_target(Change& change, const PgQuery__RangeVar& name, Scope& scope, Rights rights);
+  void bind_view_checks(Change& change);
+  ScopeItem target_item(const Change& change) const;
+  ExprRef row_column(const PgQuery__MultiAssignRef& multi, Scope& scope, QueryRef& rows);
   std::vector<Assignment> assignments(pg::NodeList list, const RangeRef& row, Scope& scope);
   void columns_of_query(RangeEntry& entry, const Query& query) const;
 

@@ -261,7 +261,8 @@ Status check_foreign_key(const Catalog& catalog, sqlite3* connection, const Rela
 }
 
 Status check_foreign_keys(const Catalog& catalog, sqlite3* connection, std::span<const Oid> tables,
-                          bool at_commit, std::span<const Oid> acting_keys) {
+                          bool at_commit, std::span<const Oid> acting_keys,
+                          std::span<const Oid> only_inserted) {
   for (const Oid oid : tables) {
     const auto table = catalog.relation(oid);
     for (std::size_t i = 0; table != nullptr && i < table->constraints.size(); ++i) {
@@ -284,6 +285,9 @@ Status check_foreign_keys(const Catalog& catalog, sqlite3* connection, std::span
           return std::unexpected(std::move(*found));
         }
       }
+    }
+    if (std::ranges::find(only_inserted, oid) != only_inserted.end()) {
+      continue;
     }
     for (const Catalog::Reference& reference : catalog.references_to(oid)) {
       if (at_commit || !reference.constraint->deferred) {

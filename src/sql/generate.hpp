@@ -36,6 +36,9 @@ class Generator {
   // both sides.)
   [[nodiscard]] std::string condition(const Expr& e);
   [[nodiscard]] std::string row_check(Change& c);
+  // What an INSERT stores, without its WITH.
+  [[nodiscard]] std::string inserted_rows(const Change& c);
+  [[nodiscard]] std::string from_list(const std::vector<std::unique_ptr<FromNode>>& from);
   [[nodiscard]] std::string bind_constant(OwnedValue value);
   // The number of a parameter that the session binds.
   [[nodiscard]] int reserve_parameter();
@@ -54,7 +57,6 @@ class Generator {
   [[nodiscard]] std::string values(const Query& q, bool named);
   [[nodiscard]] std::string set_operation(const Query& q);
   [[nodiscard]] std::string leg(const Query& q, bool left);
-  [[nodiscard]] std::string from_list(const std::vector<std::unique_ptr<FromNode>>& from);
   [[nodiscard]] std::string from_node(const FromNode& node);
   [[nodiscard]] std::string entry(const RangeEntry& e);
   [[nodiscard]] std::string order(const std::vector<SortKey>& keys, const std::vector<Target>* targets);

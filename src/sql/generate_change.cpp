@@ -80,21 +80,31 @@ void Generator::write_generated(const Change& c) {
   }
 }
 
+std::string Generator::inserted_rows(const Change& c) {
+  if (!c.insert_columns.empty()) {
+    return c.source->kind == QueryKind::kValues ? values(*c.source, false) : query(*c.source);
+  }
+  if (c.source->kind != QueryKind::kValues) {
+    return "SELECT NULL FROM (" + query(*c.source) + ")";
+  }
+  std::string rows;
+  for (std::size_t i = 0; i < c.source->rows.size(); ++i) {
+    rows += i == 0 ? "VALUES (NULL)" : ", (NULL)";
+  }
+  return rows;
+}
+
 std::string Generator::insert(Change& c) {
   const std::string target =
       fmt::format("INSERT INTO {} AS r{}", table_name(c.target->relation->oid), c.target->id);
   if (c.insert_columns.empty()) {  // a table of which a statement stores no columns still has rows
-    std::string rows;
-    for (std::size_t i = 0; i < c.source->rows.size(); ++i) {
-      rows += i == 0 ? "VALUES (NULL)" : ", (NULL)";
-    }
     std::string check = "1";
     if (c.new_row != nullptr) {
       write_generated(c);
       check = row_check(c);
     }
-    return fmt::format("{}(c0) SELECT NULL FROM ({}) WHERE {}{}", target,
-                       c.source->kind == QueryKind::kValues ? rows : query(*c.source), check, returning(c));
+    return fmt::format("{}(c0) SELECT NULL FROM ({}) WHERE {}{}", target, inserted_rows(c), check,
+                       returning(c));
   }
   std::string out = fmt::format("{}({}) ", target, column_list(c.insert_columns));
   const std::size_t count = c.insert_columns.size();

@@ -35,8 +35,22 @@ bool never_null(const Expr& e) {
 std::string Generator::with(const std::vector<std::shared_ptr<Cte>>& ctes) {
   std::string out;
   for (const auto& cte : ctes) {
+    if (cte->change != nullptr && cte->stored.empty()) {
+      continue;  // nobody reads it, or not here
+    }
     out += out.empty() ? "WITH " : ", ";
     out += fmt::format("w{}({}) AS ", cte->id, outputs(cte->columns.size()));
+    if (cte->change != nullptr || !cte->stored.empty()) {
+      std::string columns;
+      for (std::size_t i = 0; i < cte->columns.size(); ++i) {
+        const TypeInfo* type = find_type(cte->columns[i].type);
+        columns += fmt::format("{}o{}", i == 0 ? "" : ", ", i + 1);
+        columns +=
+            type == nullptr || type->collation.empty() ? "" : fmt::format(" COLLATE {}", type->collation);
+      }
+      out += fmt::format("(SELECT {} FROM temp.{})", columns.empty() ? "NULL" : columns, cte->stored);
+      continue;
+    }
     const bool is_volatile_cte = is_volatile(*cte->query);
     const int own_references = cte->recursive ? 1 : 0;
     const bool shared = is_volatile_cte && cte->references - own_references > 1;
@@ -293,6 +307,7 @@ std::string Generator::entry(const RangeEntry& e) {
       }
       return fmt::format("{}({}) AS r{}", f.kernel->sqlite_name, args, e.id);
     }
+    case RangeKind::kStored: return fmt::format("temp.{} AS r{}", e.alias, e.id);
     case RangeKind::kExcluded: break;
   }
   return {};

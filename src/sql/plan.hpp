@@ -51,8 +51,9 @@ enum class PlanKind : std::uint8_t {
   kInsert,
   kUpdate,
   kDelete,
-  kExplain,  // `inner` is the plan to explain; columns: one, "QUERY PLAN" text
-  kUtility,  // the session or the DDL engine works from `statement`
+  kExplain,         // `inner` is the plan to explain; columns: one, "QUERY PLAN" text
+  kChangingSelect,  // with data-modifying statements in WITH
+  kUtility,         // the session or the DDL engine works from `statement`
 };
 
 // A query that finds what a violated unique key held, for the DETAIL of 23505.
@@ -65,6 +66,21 @@ struct UniqueDiagnosis {
 struct PriorValue {
   int parameter = 0;  // counted like `constants`, where NULL stands in its place
   std::string sql;    // same parameters and constants as the plan; answers one row of one column
+};
+
+// One of several statements of SQLite (staged.hpp), each with the parameters and constants of the plan.
+struct PlanStep {
+  enum class Kind : std::uint8_t {
+    kCommand,  // without parameters
+    kChange,
+    kAnswer,  // its rows are those of the statement
+    kTrial,   // is taken back; its rows are stored with `into`, whose parameters are their columns
+  };
+  std::string sql;
+  std::string into = {};
+  std::size_t into_columns = 0;
+  Kind kind = Kind::kChange;
+  bool counts = false;  // the rows that it changes are those that the tag tells
 };
 
 // A temporary trigger that stands while the plan runs (foreign_key_actions.hpp).
@@ -94,6 +110,7 @@ struct Plan {
   // `constants`. For kInsert, kUpdate, kDelete the count of rows is sqlite3_changes64.
   std::string sql;
   std::vector<OwnedValue> constants;
+  std::vector<PlanStep> steps;  // not empty: run in this order in place of `sql`
 
   // Of a SELECT that does more than look rows up: what another executor may answer it from.
   std::shared_ptr<const Query> query;
@@ -104,6 +121,7 @@ struct Plan {
       false;                 // after the statement: SQLITE_DBSTATUS_DEFERRED_FKS > 0 -> foreign_key_violation
   bool lock_nowait = false;  // FOR UPDATE NOWAIT: fails instead of queueing for the writer lane
   std::vector<Oid> changed_tables;  // `target` and the tables that actions of foreign keys reach
+  std::vector<Oid> only_inserted;   // those of them that rows are only added to
   std::vector<Oid> acting_keys;     // the foreign keys whose actions may update rows
   std::vector<Guard> guards;
   std::vector<PriorValue> prior_values;
@@ -146,9 +164,11 @@ using PlanPtr = std::shared_ptr<const Plan>;
 // success if only INITIALLY DEFERRED constraints (by `deferred`, or those of SET CONSTRAINTS) are violated,
 // else 23503 with its DETAIL. At COMMIT: `at_commit` true looks at all constraints of `tables` (those changed
 // by the transaction). `acting_keys`: what their actions have stored is told from the referencing side.
+// `only_inserted`: who refers to these cannot have lost its row.
 [[nodiscard]] Status check_foreign_keys(const Catalog& catalog, sqlite3* connection,
                                         std::span<const Oid> tables, bool at_commit,
-                                        std::span<const Oid> acting_keys = {});
+                                        std::span<const Oid> acting_keys = {},
+                                        std::span<const Oid> only_inserted = {});
 // One key of `table`, deferred or not, over all of its rows.
 [[nodiscard]] Status check_foreign_key(const Catalog& catalog, sqlite3* connection, const Relation& table,
                                        const Constraint& key);

@@ -1,7 +1,7 @@
 // The functions of SQLite that plans call besides the kernels: bop_check_row, bop_go_on,
-// bop_meet_row, bop_store_row, bop_single, bop_limit, bop_offset, bop_greatest, bop_least. Their
-// FunctionContext is client data of the connection, so that a pooled connection changes sessions without
-// registering (and so without re-preparing) anything.
+// bop_meet_row, bop_store_row, bop_merge_once, bop_single, bop_limit, bop_offset, bop_greatest, bop_least.
+// Their FunctionContext is client data of the connection, so that a pooled connection changes sessions
+// without registering (and so without re-preparing) anything.
 #include <memory>
 #include <new>
 
@@ -183,6 +183,11 @@ void meet_row(sqlite3_context* c, int, sqlite3_value** argv) {
   sqlite3_result_int(c, 1);
 }
 
+void merge_once(sqlite3_context* c, int, sqlite3_value**) {
+  fail_with(c, Error(ErrorCode::kCardinalityViolation, "MERGE command cannot affect row a second time")
+                   .hint("Ensure that not more than one source row matches any one target row."));
+}
+
 void store_row(sqlite3_context* c, int, sqlite3_value** argv) {
   if (FunctionContext* context = context_of(c); context != nullptr) {
     context->stored_rows.insert(sqlite3_value_int64(argv[0]));
@@ -252,6 +257,7 @@ Status register_plan_functions(sqlite3* connection, FunctionContext* context) {
   scalar("bop_check_row", -1, SQLITE_UTF8, nullptr, check_row);
   scalar("bop_meet_row", 1, SQLITE_UTF8, nullptr, meet_row);
   scalar("bop_store_row", 1, SQLITE_UTF8, nullptr, store_row);
+  scalar("bop_merge_once", 0, SQLITE_UTF8, nullptr, merge_once);
   scalar("bop_go_on", 0, SQLITE_UTF8, nullptr, go_on);
   scalar("bop_limit", 1, kFlags, nullptr, limit);
   scalar("bop_offset", 1, kFlags, &second, limit);

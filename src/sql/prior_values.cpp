@@ -75,6 +75,22 @@ class PriorValues {
 
 }  // namespace
 
+void refuse_prior_values(const Binder& binder, const Change& change, const std::set<Oid>& changed) {
+  const auto refuse = [&](const ExprRef& e, std::string_view clause) {
+    if (e != nullptr && reads_any(*e, changed)) {
+      binder.not_implemented(fmt::format("a subquery of {} over a table that the statement changes", clause),
+                             e->location);
+    }
+  };
+  for (const Target& target : change.returning) {
+    refuse(target.expr, "RETURNING");
+  }
+  for (const Assignment& a : change.upsert.set) {
+    refuse(a.expr, "ON CONFLICT DO UPDATE");
+  }
+  refuse(change.upsert.where, "ON CONFLICT DO UPDATE");
+}
+
 void compute_prior_values(const Binder& binder, Change& change, Generator& generator, Plan& plan) {
   PriorValues values(binder, change, generator, plan);
   for (const Target& target : change.returning) {

@@ -121,6 +121,8 @@ struct RangeColumn {
   std::string sql;  // its name in SQLite
 };
 
+struct Change;
+
 struct Cte {
   std::string name;
   int id = 0;  // w<id> in SQLite
@@ -129,9 +131,12 @@ struct Cte {
   bool recursive = false;
   int materialized = 0;  // 1 yes, -1 no
   int references = 0;    // its own recursive one included
+  // A data-modifying statement; `query` has the types of its RETURNING then.
+  std::shared_ptr<Change> change;
+  std::string stored;  // the temporary table that has its rows (staged.hpp)
 };
 
-enum class RangeKind : std::uint8_t { kTable, kSubquery, kCte, kFunction, kExcluded };
+enum class RangeKind : std::uint8_t { kTable, kSubquery, kCte, kFunction, kExcluded, kStored };
 
 struct RangeEntry {
   RangeKind kind = RangeKind::kTable;
@@ -183,6 +188,7 @@ struct Query {
   std::vector<ExprRef> distinct_on;
   std::vector<SortKey> order_by;
   ExprRef limit, offset;
+  bool with_ties = false;
   std::vector<std::vector<ExprRef>> rows;  // kValues
   SetOperation operation = SetOperation::kUnion;
   bool all = false;
@@ -205,6 +211,8 @@ struct Upsert {
   RangeRef excluded;
 };
 
+struct ViewTarget;  // view_target.hpp
+
 // INSERT, UPDATE, DELETE.
 struct Change {
   char kind = 'i';  // i u d
@@ -222,6 +230,9 @@ struct Change {
   struct Check {
     std::string name;
     ExprRef expr;  // over `new_row`
+    // WITH CHECK OPTION of the view `name`: NULL is not enough, and a constraint that is violated is told
+    // first.
+    bool option = false;
   };
   // The tables whose rows the statement changes: its own and those that actions of foreign keys reach.
   std::set<Oid> changed_tables;
@@ -231,6 +242,26 @@ struct Change {
   // The generated columns of the table: SQLite stores them, what looks at a row before that computes them.
   std::vector<Assignment> generated;  // over `generated_from`
   RangeRef generated_from;            // `new_row` if there is one
+  // Of a statement of several steps (staged.hpp): the temporary table of its rows, and the columns of FROM
+  // that are kept there for RETURNING.
+  RangeRef stage;
+  std::vector<ExprRef> shown;
+  std::shared_ptr<ViewTarget> view;  // by which the table is changed
+};
+
+struct MergeAction {
+  bool matched = false;
+  char kind = 'n';  // i u d, n nothing
+  ExprRef condition;
+  std::unique_ptr<Change> change;
+};
+
+struct Merge {
+  std::vector<std::shared_ptr<Cte>> ctes;
+  RangeRef target;
+  std::vector<std::unique_ptr<FromNode>> source;  // one
+  ExprRef on;
+  std::vector<MergeAction> actions;
 };
 
 // An INSERT of exactly one row.

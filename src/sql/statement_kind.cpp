@@ -23,7 +23,7 @@ constexpr std::array kRows{
     Row{BOP_NODE(INSERT_STMT), StatementKind::kInsert, "INSERT"},
     Row{BOP_NODE(UPDATE_STMT), StatementKind::kUpdate, "UPDATE"},
     Row{BOP_NODE(DELETE_STMT), StatementKind::kDelete, "DELETE"},
-    Row{BOP_NODE(MERGE_STMT), StatementKind::kOther, "MERGE"},
+    Row{BOP_NODE(MERGE_STMT), StatementKind::kUpdate, "MERGE"},
     Row{BOP_NODE(EXPLAIN_STMT), StatementKind::kExplain, "EXPLAIN"},
     Row{BOP_NODE(VARIABLE_SHOW_STMT), StatementKind::kShow, "SHOW"},
     Row{BOP_NODE(PREPARE_STMT), StatementKind::kPrepare, "PREPARE"},

@@ -22,6 +22,9 @@ Status DdlRun::create_view(const PgQuery__ViewStmt& create) {
   if (!plan->parameters.empty()) {
     return fail(ErrorCode::kUndefinedParameter, "there is no parameter $1");
   }
+  if (plan->kind == PlanKind::kChangingSelect) {
+    return fail(ErrorCode::kNotImplemented, "views must not contain data-modifying statements in WITH");
+  }
   BOP_LET(stored, store_query(create.query, context_.bind));
   Relation view;
   view.kind = 'v';

@@ -1,0 +1,147 @@
+// INSERT ... ON CONFLICT: which index is meant, and what is done to the row that is there.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "sql/binder.hpp"
+
+namespace bop::sql {
+
+// Whether ON CONFLICT means this index: its keys are exactly those that are named, and each term of its
+// predicate stands in the WHERE. Then the target of `upsert` is what the index is made of.
+bool Binder::is_arbiter(const Index& index, const RangeRef& bare, const std::set<std::int16_t>& columns,
+                        const std::vector<ExprRef>& expressions, const ExprRef& where, Upsert& upsert) {
+  if (!index.unique) {
+    return false;
+  }
+  const auto bound = [&](const std::string& text, bool predicate) {
+    Result<ParsedStatementPtr> parsed = parse_expression(text);
+    if (!parsed) {
+      raise(std::move(parsed).error());
+    }
+    return with_text(*parsed, [&] {
+      Scope scope{.depth = 1};
+      scope.items.push_back(scope_item(bare));
+      const pg::Node& node = *(*parsed)->node;
+      return predicate ? boolean(node, scope, Clause::kIndexPredicate, "WHERE")
+                       : expression(node, scope, Clause::kIndex);
+    });
+  };
+  const auto among = [](const std::vector<ExprRef>& list, const Expr& e) {
+    return std::ranges::any_of(list, [&](const ExprRef& other) { return same_expr(*other, e); });
+  };
+  std::vector<ExprRef> target;
+  std::set<std::int16_t> key_columns;
+  std::vector<ExprRef> key_expressions;
+  for (const IndexKey& key : index.keys) {
+    if (key.column == 0) {
+      key_expressions.push_back(bound(key.expression, false));
+      target.push_back(key_expressions.back());
+      continue;
+    }
+    key_columns.insert(key.column);
+    const auto place = std::ranges::find(bare->columns, key.column, &RangeColumn::attribute);
+    target.push_back(column_of(bare, static_cast<std::size_t>(place - bare->columns.begin())));
+  }
+  const auto all_among = [&](const std::vector<ExprRef>& some, const std::vector<ExprRef>& list) {
+    return std::ranges::all_of(some, [&](const ExprRef& e) { return among(list, *e); });
+  };
+  if (key_columns != columns || !all_among(key_expressions, expressions) ||
+      !all_among(expressions, key_expressions)) {
+    return false;
+  }
+  if (!index.predicate.empty()) {
+    const auto terms = [](const ExprRef& e) {
+      return e == nullptr ? std::vector<ExprRef>{} : e->kind == ExprKind::kAnd ? e->args : std::vector{e};
+    };
+    ExprRef predicate = bound(index.predicate, true);
+    if (!all_among(terms(predicate), terms(where))) {
+      return false;
+    }
+    upsert.target_where = std::move(predicate);
+  }
+  upsert.target = std::move(target);
+  return true;
+}
+
+void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause, Scope& outer) {
+  change.has_upsert = true;
+  Upsert& upsert = change.upsert;
+  const Relation& table = *change.target->relation;
+  upsert.nothing = clause.action == PG_QUERY__ON_CONFLICT_ACTION__ONCONFLICT_NOTHING;
+  if (clause.infer == nullptr) {
+    if (!upsert.nothing) {
+      raise(error(ErrorCode::kSyntaxError,
+                  "ON CONFLICT DO UPDATE requires inference specification or constraint name")
+                .hint("For example, ON CONFLICT (column_name)."),
+            clause.location);
+    }
+  } else {
+    upsert.any_target = false;
+    RangeRef bare = table_entry(change.target->relation, table.name, 1);
+    bare->bare = true;
+    Scope scope{.depth = 1};
+    scope.items.push_back(scope_item(bare));
+    std::set<std::int16_t> columns;
+    std::vector<ExprRef> expressions;
+    if (const std::string_view name = pg::text(clause.infer->conname); !name.empty()) {
+      const Constraint* constraint = table.find_constraint(name);
+      if (constraint == nullptr || (constraint->type != 'p' && constraint->type != 'u')) {
+        raise(error(ErrorCode::kUndefinedObject, "constraint \"{}\" for table \"{}\" does not exist", name,
+                    table.name));
+      }
+      columns.insert(constraint->columns.begin(), constraint->columns.end());
+    }
+    for (const pg::Node* node : BOP_PG_LIST(clause.infer, index_elems)) {
+      const PgQuery__IndexElem& element = *node->index_elem;
+      if (element.n_collation > 0 || element.n_opclass > 0) {
+        not_implemented("a collation or operator class in ON CONFLICT", clause.location);
+      }
+      if (element.expr != nullptr) {
+        ExprRef e = expression(*element.expr, scope, Clause::kConflict);
+        if (e->kind == ExprKind::kColumn && e->entry == bare) {
+          columns.insert(bare->columns[static_cast<std::size_t>(e->number)].attribute);
+        } else {
+          expressions.push_back(std::move(e));
+        }
+        continue;
+      }
+      const Column* column = table.find_column(pg::text(element.name));
+      if (column == nullptr) {
+        raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" does not exist", pg::text(element.name)),
+              clause.infer->location);
+      }
+      columns.insert(column->number);
+    }
+    ExprRef where;
+    if (clause.infer->where_clause != nullptr) {
+      where = boolean(*clause.infer->where_clause, scope, Clause::kConflict, "WHERE");
+    }
+    const auto indexes = context_.catalog->indexes_of(table.oid);
+    if (std::ranges::none_of(indexes, [&](const auto& index) {
+          return is_arbiter(*index, bare, columns, expressions, where, upsert);
+        })) {
+      raise(error(ErrorCode::kInvalidColumnReference,
+                  "there is no unique or exclusion constraint matching the ON CONFLICT specification"));
+    }
+  }
+  if (clause.infer != nullptr) {
+    ask_for(table, right::kSelect);  // it is told whether the key is there
+  }
+  if (upsert.nothing) {
+    return;
+  }
+  ask_for(table, right::kUpdate);
+  Scope scope{.parent = outer.parent, .depth = 1, .ctes = outer.ctes};
+  add_to_scope(scope, scope_item(change.target));
+  RangeRef excluded = table_entry(change.target->relation, "excluded", 1);
+  excluded->kind = RangeKind::kExcluded;
+  add_to_scope(scope, scope_item(excluded));
+  upsert.excluded = std::move(excluded);
+  upsert.set = assignments(BOP_PG_LIST(&clause, target_list), change.target, scope);
+  if (clause.where_clause != nullptr) {
+    upsert.where = boolean(*clause.where_clause, scope, Clause::kWhere, "WHERE");
+  }
+}
+
+}  // namespace bop::sql
