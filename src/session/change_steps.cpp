@@ -62,7 +62,7 @@ Status PgSession::try_step(Run& run, const sql::PlanStep& step) {
         return fail(ErrorCode::kProgramLimitExceeded, "RETURNING answers more than 1 GB in one statement");
       }
     }
-    run.sqlite = {};
+    run.stop_reading();
   }
   BOP_TRY(run.connection->execute(fmt::format("ROLLBACK TO {}", kTrial)));
   BOP_TRY(run.connection->execute(fmt::format("RELEASE {}", kTrial)));
@@ -74,7 +74,7 @@ Status PgSession::try_step(Run& run, const sql::PlanStep& step) {
     if (sqlite3_step(run.sqlite.get()) != SQLITE_DONE) return std::unexpected(step_error(run));
     sqlite3_reset(run.sqlite.get());
   }
-  run.sqlite = {};
+  run.stop_reading();
   return {};
 }
 
