@@ -61,6 +61,7 @@ session::NodeOptions node_options(const Settings& settings, Executor& background
   options.superuser_reserved_connections =
       static_cast<std::uint32_t>(settings.superuser_reserved_connections());
   options.tls = settings.tls() != "off";
+  options.notify_queue_bytes = static_cast<std::size_t>(settings.notify_queue());
   options.lock_timeout_ms = settings.lock_timeout_ms();
   options.writer_idle_ms = settings.idle_in_transaction_timeout_ms();
   options.statement_timeout_ms = settings.statement_timeout_ms();

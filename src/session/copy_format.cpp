@@ -182,7 +182,7 @@ Status CopyReader::finish() {
 
 Status CopyReader::take_line(std::string_view raw) {
   ++line_;
-  line_text_.assign(raw.substr(0, 100));
+  line_text_.assign(raw.substr(0, kCopyTextShown + 1));
   if (raw == "\\.") {
     ended_ = true;
     return {};

@@ -21,7 +21,11 @@ namespace bop::session {
 
 inline constexpr std::size_t kMaxCopyLineBytes = std::size_t{256} << 20;
 
+// Characters of the data that an error quotes.
+inline constexpr std::size_t kCopyTextShown = 100;
+
 struct CopyOptions {
+  bool binary = false;  // copy_binary.hpp; nothing else of this matters then
   bool csv = false;
   char delimiter = '\t';
   std::string null_text = "\\N";
@@ -36,18 +40,28 @@ struct CopyOptions {
 
 using CopyField = std::optional<std::string_view>;
 
-// Cuts incoming bytes, split anywhere, into rows. Memory: the unfinished line.
-class CopyReader {
+// Takes the bytes of COPY FROM STDIN, split anywhere.
+class CopySource {
+ public:
+  virtual ~CopySource() = default;
+  [[nodiscard]] virtual Status feed(std::string_view bytes) = 0;
+  [[nodiscard]] virtual Status finish() = 0;
+  // The row that is being read, from 1.
+  [[nodiscard]] virtual std::uint64_t line() const noexcept = 0;
+};
+
+// Cuts the text formats into rows. Memory: the unfinished line.
+class CopyReader final : public CopySource {
  public:
   // Receives each row's fields, valid during the call; its error ends the reading.
   using RowSink = std::function<Status(std::span<const CopyField>)>;
 
   CopyReader(CopyOptions options, std::size_t columns, RowSink sink);
 
-  [[nodiscard]] Status feed(std::string_view bytes);
-  [[nodiscard]] Status finish();  // the last line may lack its end
+  [[nodiscard]] Status feed(std::string_view bytes) override;
+  [[nodiscard]] Status finish() override;  // the last line may lack its end
 
-  [[nodiscard]] std::uint64_t line() const noexcept { return line_; }
+  [[nodiscard]] std::uint64_t line() const noexcept override { return line_; }
   [[nodiscard]] const std::string& current_line() const noexcept { return line_text_; }
   // The names that a HEADER MATCH line must carry.
   void expect_header(std::vector<std::string> names) { header_names_ = std::move(names); }

@@ -99,6 +99,10 @@ struct WrittenOptions {
 
 // In PostgreSQL's order: the first that is not met is the answer.
 Status check_options(WrittenOptions& written, CopyOptions& options, bool is_from) {
+  if (options.binary && written.delimiter)
+    return fail(ErrorCode::kSyntaxError, "cannot specify DELIMITER in BINARY mode");
+  if (options.binary && written.null_text)
+    return fail(ErrorCode::kSyntaxError, "cannot specify NULL in BINARY mode");
   const std::string delimiter = written.delimiter.value_or(options.csv ? "," : "\t");
   const std::string quote = written.quote.value_or("\"");
   const std::string escape = written.escape.value_or(quote);
@@ -116,6 +120,8 @@ Status check_options(WrittenOptions& written, CopyOptions& options, bool is_from
                           std::string_view::npos) {
     return fail(ErrorCode::kInvalidArgument, "COPY delimiter cannot be \"{}\"", options.delimiter);
   }
+  if (options.binary && options.header)
+    return fail(ErrorCode::kNotImplemented, "cannot specify HEADER in BINARY mode");
   const auto of_csv = [&](bool given, std::string_view what) -> Status {
     if (!given || options.csv) return {};
     return fail(ErrorCode::kNotImplemented, "COPY {} available only in CSV mode", what);
@@ -166,7 +172,7 @@ Result<ParsedOptions> copy_options(const sql::ParsedStatement& statement, const 
       if (format == "csv") {
         options.csv = true;
       } else if (format == "binary") {
-        return fail(ErrorCode::kNotImplemented, "COPY in binary format is not implemented");
+        options.binary = true;
       } else if (format != "text") {
         return std::unexpected(
             error(ErrorCode::kInvalidArgument, "COPY format \"{}\" not recognized", format).at(place));
@@ -308,6 +314,20 @@ std::string column_list(const std::vector<std::string>& columns) {
 
 }  // namespace
 
+// Fields of binary COPY on their way into the row.
+class PgSession::BinaryRows final : public CopyBinaryReader::Sink {
+ public:
+  BinaryRows(PgSession& session, Run& run) : session_(session), run_(run) {}
+  Status field(std::size_t column, CopyField value) override {
+    return session_.copy_field(run_, column, value);
+  }
+  Status row() override { return session_.store_copied(run_); }
+
+ private:
+  PgSession& session_;
+  Run& run_;
+};
+
 bool PgSession::in_copy() const {
   const Run* run = current_run();
   return run != nullptr && run->copy_in && run->stage == Run::Stage::kCopyIn;
@@ -353,6 +373,14 @@ Result<Progress> PgSession::step_copy(Run& run) {
     run.plan = plan;
     run.copy_out = std::make_unique<CopyOut>();
     run.copy_out->options = std::move(parsed.options);
+    if (run.copy_out->options.binary) {
+      for (const OutputColumn& column : plan->columns) {
+        const TypeInfo* type = find_type(column.type);
+        if (type != nullptr && type->send != "-") continue;
+        return fail(ErrorCode::kUndefinedFunction, "no binary output function available for type {}",
+                    format_type(column.type));
+      }
+    }
     return step_copy(run);
   }
   if (transaction_.read_only()) {
@@ -391,15 +419,22 @@ Result<Progress> PgSession::step_copy(Run& run) {
   catalog_session_.connection = run.connection->handle();
   BOP_LET(prepared, run.connection->prepare(in->insert->sql));
   in->statement = std::move(prepared);
-  const bool match = parsed.options.header_match;
-  in->reader = std::make_unique<CopyReader>(
-      std::move(parsed.options), in->columns.size(),
-      [this, &run](std::span<const CopyField> fields) { return copy_row(run, fields); });
-  if (match) in->reader->expect_header(in->columns);
+  const bool binary = parsed.options.binary;
+  if (binary) {
+    in->binary_sink = std::make_unique<BinaryRows>(*this, run);
+    in->source = std::make_unique<CopyBinaryReader>(in->columns.size(), *in->binary_sink);
+  } else {
+    const bool match = parsed.options.header_match;
+    auto reader = std::make_unique<CopyReader>(
+        std::move(parsed.options), in->columns.size(),
+        [this, &run](std::span<const CopyField> fields) { return copy_row(run, fields); });
+    if (match) reader->expect_header(in->columns);
+    in->source = std::move(reader);
+  }
   run.copy_in = std::move(in);
   run.stage = Run::Stage::kCopyIn;
   sink_->gate(transaction_.gate());
-  sink_->copy_in({.binary = false, .columns = static_cast<std::uint16_t>(run.copy_in->columns.size())});
+  sink_->copy_in({.binary = binary, .columns = static_cast<std::uint16_t>(run.copy_in->columns.size())});
   transaction_.set_idle(true);
   return Progress::kSuspended;
 }
@@ -410,18 +445,32 @@ Status PgSession::copy_row(Run& run, std::span<const CopyField> fields) {
   if (fields.size() < in.columns.size()) {
     return fail(ErrorCode::kBadCopyFormat, "missing data for column \"{}\"", in.columns[fields.size()]);
   }
-  for (in.column = 0; in.column < fields.size(); ++in.column) {
-    if (!fields[in.column]) {
-      in.values[in.column] = OwnedValue();
-      continue;
-    }
-    in.in_column = true;
-    BOP_LET(value,
-            parse_text(in.types[in.column], in.typmods[in.column], *fields[in.column], functions_.codec));
-    BOP_LET(fitted, apply_typmod(in.types[in.column], in.typmods[in.column], std::move(value), false));
-    in.values[in.column] = std::move(fitted);
-    in.in_column = false;
+  for (std::size_t column = 0; column < fields.size(); ++column)
+    BOP_TRY(copy_field(run, column, fields[column]));
+  return store_copied(run);
+}
+
+Status PgSession::copy_field(Run& run, std::size_t column, CopyField field) {
+  CopyIn& in = *run.copy_in;
+  if (!field) {
+    in.values[column] = OwnedValue();
+    return {};
   }
+  in.column = column;
+  in.field = field;
+  in.in_column = true;
+  const Oid type = in.types[column];
+  const std::int32_t typmod = in.typmods[column];
+  BOP_LET(value, in.binary_sink ? parse_binary(type, typmod, *field, functions_.codec)
+                                : parse_text(type, typmod, *field, functions_.codec));
+  BOP_LET(fitted, apply_typmod(type, typmod, std::move(value), false));
+  in.values[column] = std::move(fitted);
+  in.in_column = false;
+  return {};
+}
+
+Status PgSession::store_copied(Run& run) {
+  CopyIn& in = *run.copy_in;
   sqlite3_stmt* statement = in.statement.get();
   int index = 0;
   for (const OwnedValue& value : in.values) sql::bind_value(statement, ++index, value);
@@ -432,6 +481,7 @@ Status PgSession::copy_row(Run& run, std::span<const CopyField> fields) {
     const int extended = sqlite3_extended_errcode(handle);
     const std::string message = sqlite3_errmsg(handle);
     sqlite3_reset(statement);
+    in.is_stored = extended == SQLITE_CONSTRAINT_UNIQUE || extended == SQLITE_CONSTRAINT_PRIMARYKEY;
     if (auto below = run.connection->take_error()) return std::unexpected(std::move(*below));
     return std::unexpected(
         sql::translate_error(*in.insert, handle, extended, message, &functions_, in.values));
@@ -443,15 +493,28 @@ Status PgSession::copy_row(Run& run, std::span<const CopyField> fields) {
 
 namespace {
 
-// Where in the data an error of COPY came up, as PostgreSQL says it.
+// At most kCopyTextShown bytes, whole characters.
+std::string shown(std::string_view text) {
+  if (text.size() <= kCopyTextShown) return std::string(text);
+  std::size_t end = kCopyTextShown;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return std::string(text.substr(0, end)) + "...";
+}
+
+// Where in the data an error of COPY came up, as PostgreSQL says it: binary data is not shown, nor the line
+// of a row that was complete and met another one in a unique key.
 void add_copy_context(const CopyIn& in, Error& why) {
-  if (!why.fields().context.empty()) return;
-  if (in.in_column) {
-    why.mut().context = fmt::format("COPY {}, line {}, column {}: \"{}\"", in.table, in.reader->line(),
-                                    in.columns[in.column], in.reader->current_line());
-  } else {
-    why.mut().context =
-        fmt::format("COPY {}, line {}: \"{}\"", in.table, in.reader->line(), in.reader->current_line());
+  const std::uint64_t line = in.source->line();
+  if (!why.fields().context.empty() || line == 0) return;
+  std::string& context = why.mut().context;
+  context = fmt::format("COPY {}, line {}", in.table, line);
+  if (in.binary_sink) {
+    const auto column = static_cast<const CopyBinaryReader&>(*in.source).column();
+    if (column) context += fmt::format(", column {}", in.columns[*column]);
+  } else if (in.in_column) {
+    context += fmt::format(", column {}: \"{}\"", in.columns[in.column], shown(in.field.value_or("")));
+  } else if (!in.is_stored) {
+    context += fmt::format(": \"{}\"", shown(static_cast<const CopyReader&>(*in.source).current_line()));
   }
 }
 
@@ -471,7 +534,7 @@ Progress PgSession::copy_input(std::string_view bytes) {
   if (evicted_) return copy_failed(*std::exchange(evicted_, std::nullopt));
   transaction_.set_idle(false);
   Run& run = *current_run();
-  if (Status fed = run.copy_in->reader->feed(bytes); !fed) return copy_failed(fed.error());
+  if (Status fed = run.copy_in->source->feed(bytes); !fed) return copy_failed(fed.error());
   if (auto why = interrupt()) return copy_failed(std::move(*why));
   transaction_.set_idle(true);
   return Progress::kDone;
@@ -483,7 +546,7 @@ Progress PgSession::copy_input_done() {
   transaction_.set_idle(false);
   Run& run = *current_run();
   CopyIn& in = *run.copy_in;
-  if (Status finished = in.reader->finish(); !finished) return copy_failed(finished.error());
+  if (Status finished = in.source->finish(); !finished) return copy_failed(finished.error());
   in.statement = {};
   if (in.insert->check_foreign_keys) {
     transaction_.table_changed(in.insert->target);

@@ -1,7 +1,7 @@
 // COPY in progress: a statement's table side of the COPY formats.
 //
-// COPY FROM is the INSERT of the same columns, bound once and stepped for each line, in the statement's
-// transaction. COPY TO is a SELECT whose rows are encoded as lines.
+// COPY FROM is the INSERT of the same columns, bound once and stepped for each row, in the statement's
+// transaction. COPY TO is a SELECT whose rows are encoded in the format.
 #pragma once
 
 #include <memory>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "rowstore/connection.hpp"
+#include "session/copy_binary.hpp"
 #include "session/copy_format.hpp"
 #include "sql/plan.hpp"
 
@@ -20,17 +21,21 @@ struct CopyIn {
   std::vector<std::string> columns;
   std::vector<Oid> types;
   std::vector<std::int32_t> typmods;
-  std::unique_ptr<CopyReader> reader;
+  std::unique_ptr<CopyBinaryReader::Sink> binary_sink;  // null: a text format
+  std::unique_ptr<CopySource> source;
   rowstore::CachedStatement statement;
   std::vector<OwnedValue> values;
-  std::size_t column = 0;  // being converted, for the error's context
+  // Being converted, for the error's context.
+  std::size_t column = 0;
   bool in_column = false;
+  CopyField field;
+  bool is_stored = false;  // the row's values hold, the table refused it
   std::uint64_t rows = 0;
 };
 
 struct CopyOut {
   CopyOptions options;
-  bool started = false;
+  bool header_due = false;  // goes out with what comes first
   std::string line;
   std::string scratch;
 };

@@ -34,7 +34,10 @@ void Node::on_close(rowstore::Connection& connection) {
 }
 
 Node::Node(NodeOptions options, database::DatabaseSet& databases, raft::Group& group)
-    : options_(std::move(options)), databases_(databases), group_(group) {}
+    : options_(std::move(options)),
+      databases_(databases),
+      group_(group),
+      notifications_(options_.notify_queue_bytes) {}
 
 Node::~Node() { BOP_ASSERT(sessions_.empty() && shared_changes_ == 0); }
 

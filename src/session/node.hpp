@@ -21,6 +21,7 @@
 #include "executor/engine.hpp"
 #include "rowstore/row_store.hpp"
 #include "session/literal_plans.hpp"
+#include "session/notification.hpp"
 #include "session/parse_cache.hpp"
 #include "session/session.hpp"
 #include "session/shared_catalog.hpp"
@@ -44,6 +45,7 @@ struct NodeOptions {
   Executor* background = nullptr;  // for checkpoints that a client asks for; null: the session's
   std::int64_t statement_budget_ms = 5;  // a statement that runs longer hands its reactor to another thread
   executor::EngineOptions engine;
+  std::size_t notify_queue_bytes = std::size_t{16} << 20;  // notifications that may wait for one listener
   // Verifier of a new password ("SCRAM-SHA-256$..."), of the layer that knows passwords.
   std::function<Result<std::string>(std::string_view password)> make_verifier;
 };
@@ -94,6 +96,8 @@ class Node final : public SessionFactory {
   [[nodiscard]] Result<executor::Engine*> engine();
   // None: it was never needed.
   [[nodiscard]] std::optional<executor::Engine::Numbers> engine_numbers();
+  [[nodiscard]] NotificationHub& notifications() noexcept { return notifications_; }
+  [[nodiscard]] const NotificationHub& notifications() const noexcept { return notifications_; }
 
   // One change of the system database, with what goes with it outside of that. It goes to its end whatever
   // becomes of the session that asked: nothing in it may hold on to a session.
@@ -140,6 +144,7 @@ class Node final : public SessionFactory {
   LiteralPlans literal_plans_;
   std::mutex engine_mutex_;
   std::optional<Result<std::unique_ptr<executor::Engine>>> engine_;
+  NotificationHub notifications_;
   mutable std::mutex mutex_;
   std::shared_ptr<const SharedCatalog> shared_;
   Csn shared_csn_;  // of shared_

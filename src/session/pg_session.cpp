@@ -93,6 +93,7 @@ PgSession::~PgSession() {
   executing_.reset();
   portals_.clear();
   transaction_.rollback();
+  if (mailbox_) node_.notifications().leave(mailbox_);
   node_.leave(*this);  // last: its database may be dropped from here on
 }
 
@@ -375,6 +376,7 @@ void PgSession::fail_extended() {
   } else if (transaction_.active()) {
     drop_portals();
     transaction_.rollback();
+    notify_changes_.clear();
     variables_.rollback();
     refresh_settings();
   }
@@ -399,6 +401,7 @@ void PgSession::statement_failed(Error why) {
   } else {
     drop_portals();
     transaction_.rollback();
+    notify_changes_.clear();
     variables_.rollback();
     refresh_settings();
   }

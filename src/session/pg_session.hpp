@@ -20,6 +20,7 @@
 #include "session/copy_run.hpp"
 #include "session/cursor.hpp"
 #include "session/node.hpp"
+#include "session/notification.hpp"
 #include "session/session.hpp"
 #include "session/shared_change.hpp"
 #include "session/transaction.hpp"
@@ -181,6 +182,8 @@ class PgSession final : public Session,
   [[nodiscard]] std::int32_t backend_pid() const override { return pid_; }
   void when_ended(std::function<void(Error)> end) override;
   [[nodiscard]] Csn gate() const override { return transaction_.gate(); }
+  void when_notified(std::function<void()> wake) override;
+  void deliver_notifications(ReplySink& sink) override;
 
   // From any thread.
   [[nodiscard]] sql::ClusterView::ActivityRow activity_row() const;
@@ -325,8 +328,16 @@ class PgSession final : public Session,
 
   // ---- COPY (copy_run.cpp)
   [[nodiscard]] Result<Progress> step_copy(Run& run);
+  class BinaryRows;
   [[nodiscard]] Status copy_row(Run& run, std::span<const CopyField> fields);
+  [[nodiscard]] Status copy_field(Run& run, std::size_t column, CopyField field);
+  [[nodiscard]] Status store_copied(Run& run);
+  void write_copy_binary_row(Run& run, const ResultBatch& batch, std::size_t row) const;
   [[nodiscard]] Progress copy_failed(Error why);
+
+  // ---- LISTEN and NOTIFY (notify_run.cpp)
+  [[nodiscard]] Status step_notify(const sql::ParsedStatement& statement);
+  void publish_notifications(Csn csn);
 
   // ---- context (session_context.cpp)
   [[nodiscard]] sql::BindContext bind_context() const;
@@ -379,6 +390,9 @@ class PgSession final : public Session,
   [[nodiscard]] Status sleep_us(std::int64_t microseconds) override;
   [[nodiscard]] Result<bool> signal_backend(std::int32_t pid, bool terminate,
                                             std::int64_t timeout_ms) override;
+  [[nodiscard]] Status notify(std::string_view channel, std::string_view payload) override;
+  [[nodiscard]] std::vector<std::string> listening_channels() const override;
+  [[nodiscard]] double notification_queue_usage() const override;
   // Sequences
   [[nodiscard]] Result<std::int64_t> nextval(Oid sequence) override;
   [[nodiscard]] Result<std::int64_t> currval(Oid sequence) override;
@@ -452,6 +466,12 @@ class PgSession final : public Session,
   bool plain_defaults_ = true;  // transaction_isolation and transaction_read_only say what the defaults say
   std::optional<Executor::TimerId> timer_;
   std::optional<Executor::TimerId> idle_timer_;
+  NotifyChanges notify_changes_;      // of the transaction
+  std::set<std::string> listening_;   // as of the newest commit
+  std::shared_ptr<Mailbox> mailbox_;  // once it has listened
+  Csn own_commit_;                    // of the newest transaction that notified
+  bool awaits_commit_ = false;        // the oldest message waits for the log
+  std::function<void()> notified_;    // the wire's: something was heard; with end_mutex_ held
   std::mutex end_mutex_;
   std::function<void(Error)> end_;  // the wire's: ends the connection; any thread, with the mutex held
 

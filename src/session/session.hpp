@@ -70,6 +70,7 @@ class ReplySink {
   virtual void copy_out(const CopyFormat& format) = 0;
   virtual void copy_data(std::string_view bytes) = 0;
   virtual void copy_done() = 0;
+  virtual void notification(std::int32_t sender, std::string_view channel, std::string_view payload) = 0;
   // True while the peer reads slower than we write: the session then stops producing and answers kWaiting;
   // the wire calls `Session::resume` when there is room.
   [[nodiscard]] virtual bool full() const = 0;
@@ -136,6 +137,11 @@ class Session {
   // `end` is called on the session's executor when the connection is to end with this FATAL error: at once
   // when it is idle, else with the statement in progress.
   virtual void when_ended(std::function<void(Error)> end) { (void)end; }
+  // NOTIFY: `wake` is called on any thread when there may be something to deliver.
+  virtual void when_notified(std::function<void()> wake) { (void)wake; }
+  // Tells the sink what was heard, as far as it has room; nothing during a transaction. While no operation is
+  // in progress.
+  virtual void deliver_notifications(ReplySink& sink) { (void)sink; }
   // What the answer of parse, bind or a describe_* was computed from, its error included.
   [[nodiscard]] virtual Csn gate() const { return Csn(); }
 };

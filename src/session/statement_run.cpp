@@ -6,6 +6,7 @@
 #include "base/assert.hpp"
 #include "session/pg_session.hpp"
 #include "sql/sqlite_value.hpp"
+#include "sql/types/bytes.hpp"
 
 namespace bop::session {
 
@@ -221,6 +222,12 @@ void PgSession::send(Run& run, const ResultBatch& batch) {
   for (std::size_t row = 0; row < batch.rows(); ++row) {
     copy.scratch.clear();
     copy.line.clear();
+    if (copy.options.binary) {
+      if (std::exchange(copy.header_due, false)) write_copy_binary_header(copy.line);
+      write_copy_binary_row(run, batch, row);
+      sink_->copy_data(copy.line);
+      continue;
+    }
     for (std::size_t column = 0; column < batch.columns(); ++column) {
       const Value value = batch.cell(row, column);
       places[column] = {copy.scratch.size(), 0};
@@ -243,12 +250,31 @@ void PgSession::send(Run& run, const ResultBatch& batch) {
   }
 }
 
+void PgSession::write_copy_binary_row(Run& run, const ResultBatch& batch, std::size_t row) const {
+  CopyOut& copy = *run.copy_out;
+  put_be(copy.line, static_cast<std::int16_t>(batch.columns()));
+  for (std::size_t column = 0; column < batch.columns(); ++column) {
+    const Value value = batch.cell(row, column);
+    if (value.is_null()) {
+      put_be(copy.line, std::int32_t{-1});
+      continue;
+    }
+    copy.scratch.clear();
+    const OutputColumn& type = run.plan->columns[column];
+    encode_binary(type.type, type.encoding_typmod(), value, functions_.codec, copy.scratch);
+    put_be(copy.line, static_cast<std::int32_t>(copy.scratch.size()));
+    copy.line += copy.scratch;
+  }
+}
+
 // Told once the first row has been computed: a statement that fails at once is answered by its error alone.
 void PgSession::describe_rows(Run& run) {
   if (std::exchange(run.described, true)) return;
   sink_->gate(transaction_.gate());
   if (run.copy_out) {
-    sink_->copy_out({.binary = false, .columns = static_cast<std::uint16_t>(run.plan->columns.size())});
+    const bool binary = run.copy_out->options.binary;
+    sink_->copy_out({.binary = binary, .columns = static_cast<std::uint16_t>(run.plan->columns.size())});
+    run.copy_out->header_due = binary;
     if (run.copy_out->options.header) {
       std::vector<std::string> names;
       for (const OutputColumn& column : run.plan->columns) names.push_back(column.name);
@@ -315,6 +341,13 @@ Result<Progress> PgSession::step_select(Run& run) {
 Progress PgSession::end_of_rows(Run& run) {
   run.exhausted = true;
   if (run.copy_out) {
+    if (run.copy_out->options.binary) {
+      std::string& end = run.copy_out->line;
+      end.clear();
+      if (std::exchange(run.copy_out->header_due, false)) write_copy_binary_header(end);
+      write_copy_binary_trailer(end);
+      sink_->copy_data(end);
+    }
     sink_->copy_done();
     run.tag = fmt::format("COPY {}", run.rows);
   } else {
@@ -431,7 +464,8 @@ Status PgSession::commit_now(Run& run) {
 
 Result<Csn> PgSession::commit_transaction() {
   const auto now = who_->superuser ? nullptr : catalog();
-  auto committed = transaction_.commit();
+  auto committed = transaction_.commit([this](Csn csn) { publish_notifications(csn); });
+  if (!committed) notify_changes_.clear();
   settle_held(committed.has_value());
   if (committed || !now) return committed;
   return std::unexpected(without_rows(*now, committed.error()));

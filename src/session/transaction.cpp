@@ -349,7 +349,7 @@ Status Transaction::rollback_to(const std::string& name) {
   return {};
 }
 
-Result<Csn> Transaction::commit() {
+Result<Csn> Transaction::commit(const std::function<void(Csn)>& decided) {
   BOP_ASSERT(active_);
   Csn gate = gate_;
   if (writer_ != nullptr) {
@@ -377,6 +377,7 @@ Result<Csn> Transaction::commit() {
       if (auto dropped = database_->sequences().drop(sequence)) gate = std::max(gate, *dropped);
     }
   }
+  if (decided) decided(gate);
   forget();
   return gate;
 }

@@ -25,6 +25,7 @@
 #include "base/time.hpp"
 #include "database/database.hpp"
 #include "rowstore/row_store.hpp"
+#include "session/notification.hpp"
 #include "session/variables.hpp"
 #include "sql/catalog/catalog.hpp"
 #include "sql/pg_catalog/pg_catalog.hpp"
@@ -89,6 +90,7 @@ class Transaction {
   struct Marks {
     Variables::Mark variables = 0;
     std::uint64_t portals = 0;  // number of the newest
+    NotifyChanges::Mark notify = {};
   };
   [[nodiscard]] Status savepoint(const std::string& name, Marks marks);
   [[nodiscard]] Status release_savepoint(const std::string& name);
@@ -98,8 +100,9 @@ class Transaction {
   [[nodiscard]] std::uint64_t newest_savepoint_portals() const { return savepoints_.back().marks.portals; }
   [[nodiscard]] bool has_savepoints() const noexcept { return !savepoints_.empty(); }
 
-  // Ends it. The Csn to gate the answer on. On an error everything is rolled back.
-  [[nodiscard]] Result<Csn> commit();
+  // Ends it. The Csn to gate the answer on. On an error everything is rolled back. `decided` runs when
+  // readers see the commit and nobody has written after it.
+  [[nodiscard]] Result<Csn> commit(const std::function<void(Csn)>& decided = {});
   void rollback();
   // A statement failed. When no savepoint can be rolled back to, the lane and the snapshot are given up at
   // once; otherwise READ COMMITTED lets go of its reader, unless `keep` (open portals).

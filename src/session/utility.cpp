@@ -71,8 +71,7 @@ Result<Progress> PgSession::step_utility(Run& run) {
     }
     case StatementKind::kListen:
     case StatementKind::kNotify:
-      return fail(ErrorCode::kNotImplemented, "{} is not implemented", statement.command);
-    case StatementKind::kUnlisten: break;  // nothing is ever listened to
+    case StatementKind::kUnlisten: BOP_TRY(step_notify(statement)); break;
     case StatementKind::kConstraintsSet:
       return fail(ErrorCode::kNotImplemented, "SET CONSTRAINTS is not implemented");
     case StatementKind::kDeclareCursor: {
@@ -372,6 +371,8 @@ Status PgSession::discard(const sql::ParsedStatement& statement) {
       currvals_.clear();
       last_sequence_.reset();
       close_all_cursors();
+      ensure_transaction();
+      notify_changes_.unlisten_all();
       refresh_settings();
       break;
     case PG_QUERY__DISCARD_MODE__DISCARD_SEQUENCES:

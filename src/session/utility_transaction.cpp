@@ -77,6 +77,7 @@ Result<Progress> PgSession::step_transaction(Run& run) {
       if (failed) {
         drop_portals();
         transaction_.rollback();
+        notify_changes_.clear();
         variables_.rollback();
         run.tag = "ROLLBACK";
       } else {
@@ -93,13 +94,14 @@ Result<Progress> PgSession::step_transaction(Run& run) {
       evicted_.reset();
       drop_portals();
       transaction_.rollback();
+      notify_changes_.clear();
       variables_.rollback();
       end_block();
       break;
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_SAVEPOINT:
       BOP_TRY(need_block("SAVEPOINT"));
       if (failed_) return aborted();
-      BOP_TRY(transaction_.savepoint(name, {variables_.mark(), newest_portal_}));
+      BOP_TRY(transaction_.savepoint(name, {variables_.mark(), newest_portal_, notify_changes_.mark()}));
       return Progress::kDone;
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_RELEASE:
       BOP_TRY(need_block("RELEASE SAVEPOINT"));
@@ -113,6 +115,7 @@ Result<Progress> PgSession::step_transaction(Run& run) {
       drop_portals_after(marks.portals);
       if (transaction_.writing()) BOP_TRY(settle_portals());
       BOP_TRY(transaction_.rollback_to(name));
+      notify_changes_.undo_to(marks.notify);
       variables_.undo_to(marks.variables);
       failed_ = false;
       refresh_settings();

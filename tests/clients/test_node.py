@@ -150,6 +150,28 @@ class Node(unittest.TestCase):
         for connection in [*holders, other]:
             connection.close()
 
+    def test_a_listener_that_stands_still_is_ended_and_nobody_else(self):
+        self.node.flags = ["--notify-queue", "64kB"]
+        self.node.start()
+        idle, in_block, sender = [self.node.connect() for _ in range(3)]
+        for sql in ("LISTEN a", "BEGIN"):
+            self.ask_nothing(sql, in_block)
+        self.ask_nothing("LISTEN a", idle)
+        for _ in range(20):
+            self.ask("SELECT count(pg_notify('a', n || repeat('x', 1000))) FROM generate_series(1, 20) n", sender)
+        kind, body = in_block.receive()
+        self.assertEqual((kind, wire.parse_fields(body)["C"]), (b"E", "54000"))
+        in_block.close()
+        self.ask_nothing("UNLISTEN a", idle)  # its notifications were read on the way
+        self.assertEqual(self.failed("SELECT count(pg_notify('a', n || repeat('x', 1000))) FROM generate_series(1, 100) n",
+                                     sender), "54000")
+        self.assertEqual(self.ask("SELECT pg_notification_queue_usage()"), [["0"]])
+        for connection in (idle, sender):
+            connection.close()
+
+    def ask_nothing(self, sql, connection):
+        self.assertIsNone(connection.simple(sql)[-1].error, sql)
+
     def test_nobody_with_a_cursor_waits_for_another_reader(self):
         self.node.flags = ["--reader-pool", "2"]
         self.node.start()

@@ -362,6 +362,28 @@ class Copy(Base):
             copy.set_types(["int4", "text"])
             self.assertEqual(list(copy.rows()), [(1, None), (2, "b")])
 
+    def test_binary_by_rows(self):
+        name = self.table("a int, b text, c numeric, d timestamptz, e uuid, f int[], g jsonb, h bytea")
+        types = ["int4", "text", "numeric", "timestamptz", "uuid", "int4[]", "jsonb", "bytea"]
+        rows = [(n, f"row {n}", decimal.Decimal(n) / 4, datetime.datetime(2024, 1, 1, tzinfo=UTC), uuid.UUID(int=n),
+                 [n, n + 1], {"n": n}, bytes([n % 256])) for n in range(3000)]
+        with self.connection.cursor().copy(f"COPY {name} FROM STDIN (FORMAT binary)") as copy:
+            copy.set_types(types)
+            for row in rows:
+                copy.write_row((*row[:6], Jsonb(row[6]), row[7]))
+            copy.write_row((None,) * 8)
+        self.assertEqual(self.ask(f"SELECT count(*), sum(c) FROM {name}"), [(3001, sum(row[2] for row in rows))])
+        with self.connection.cursor().copy(f"COPY (SELECT * FROM {name} ORDER BY a) TO STDOUT (FORMAT binary)") as copy:
+            copy.set_types(types)
+            self.assertEqual(list(copy.rows()), [*rows, (None,) * 8])
+
+    def test_binary_error(self):
+        name = self.table("a int")
+        with self.assertRaises(errors.BadCopyFileFormat):
+            with self.connection.cursor().copy(f"COPY {name} FROM STDIN (FORMAT binary)") as copy:
+                copy.write(b"1\n2\n3\n4\n5\n6\n")
+        self.assertEqual(self.ask(f"SELECT count(*) FROM {name}"), [(0,)])
+
     def test_error_undoes_everything(self):
         name = self.table("a int PRIMARY KEY")
         with self.assertRaises(errors.UniqueViolation):
@@ -451,6 +473,25 @@ class Errors(Base):
             self.connection.execute("WITH RECURSIVE r(n) AS (SELECT 1::bigint UNION ALL SELECT n + 1 FROM r WHERE "
                                     "n < 1000000000) SELECT max(n) FROM r")
         self.assertIn("canceling statement due to statement timeout", str(caught.exception))
+
+
+class Notifications(Base):
+    def test_generator(self):
+        other = psycopg.connect(target.server.url("psycopg_tests"), autocommit=True)
+        self.addCleanup(other.close)
+        self.connection.execute("LISTEN told")
+        for number in range(3):
+            other.execute("SELECT pg_notify('told', %s)", (str(number),))
+        heard = list(self.connection.notifies(timeout=20, stop_after=3))
+        self.assertEqual([(n.channel, n.payload, n.pid) for n in heard],
+                         [("told", str(number), other.info.backend_pid) for number in range(3)])
+
+    def test_handler_is_called_during_another_query(self):
+        heard = []
+        self.connection.add_notify_handler(lambda n: heard.append(n.payload))
+        self.connection.execute("LISTEN told")
+        self.connection.execute("NOTIFY told, 'own'")
+        self.assertEqual(heard, ["own"])
 
 
 class Concurrency(Base):

@@ -4,6 +4,8 @@
 
 #include <random>
 
+#include "session/copy_binary.hpp"
+
 namespace bop::session {
 namespace {
 
@@ -131,6 +133,108 @@ TEST(CopyRoundTrip, RandomValues) {
     ASSERT_FALSE(out.error) << out.error->what() << " in " << text;
     ASSERT_EQ(out.rows, rows) << text;
   }
+}
+
+// ---- binary
+
+struct BinaryRows final : CopyBinaryReader::Sink {
+  Status field(std::size_t column, CopyField value) override {
+    now.resize(column);
+    now.push_back(value ? std::optional<std::string>(*value) : kNull);
+    return {};
+  }
+  Status row() override {
+    rows.push_back(std::move(now));
+    now.clear();
+    return {};
+  }
+  Row now;
+  std::vector<Row> rows;
+};
+
+Reading read_binary(std::size_t columns, const std::vector<std::string_view>& parts) {
+  Reading out;
+  BinaryRows sink;
+  CopyBinaryReader reader(columns, sink);
+  const auto done = [&]() -> Status {
+    for (const std::string_view part : parts) BOP_TRY(reader.feed(part));
+    return reader.finish();
+  }();
+  if (!done) out.error = done.error();
+  out.rows = std::move(sink.rows);
+  out.line = reader.line();
+  return out;
+}
+
+Reading read_binary_every_way(std::size_t columns, std::string_view bytes) {
+  const Reading whole = read_binary(columns, {bytes});
+  const auto same = [&](const std::vector<std::string_view>& parts) {
+    const Reading other = read_binary(columns, parts);
+    EXPECT_EQ(other.rows, whole.rows);
+    EXPECT_EQ(other.error ? other.error->what() : "", whole.error ? whole.error->what() : "");
+    EXPECT_EQ(other.line, whole.line);
+  };
+  std::vector<std::string_view> single;
+  for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
+    same({bytes.substr(0, cut), bytes.substr(cut)});
+    single.push_back(bytes.substr(cut, 1));
+  }
+  same(single);
+  return whole;
+}
+
+std::string binary_data() {
+  using namespace std::string_literals;
+  std::string data;
+  write_copy_binary_header(data);
+  data += "\0\2\0\0\0\1a\xFF\xFF\xFF\xFF"s + "\0\2\0\0\0\0\0\0\0\3xyz"s;
+  write_copy_binary_trailer(data);
+  return data;
+}
+
+TEST(CopyBinary, ReadsFieldsNullsAndTheTrailer) {
+  const Reading out = read_binary_every_way(2, binary_data());
+  ASSERT_FALSE(out.error) << out.error->what();
+  EXPECT_EQ(out.rows, (std::vector<Row>{{"a", kNull}, {"", "xyz"}}));
+}
+
+TEST(CopyBinary, ALongExtensionCostsNoMemory) {
+  using namespace std::string_literals;
+  std::string data = binary_data().substr(0, 15) + "\x7F\xFF\xFF\xFF"s + std::string(1000, 'x');
+  const Reading out = read_binary(2, {data});
+  ASSERT_TRUE(out.error);
+  EXPECT_EQ(out.error->what(), "invalid COPY file header (wrong length)");
+}
+
+TEST(CopyBinary, AFieldAboveTheLimitIsRefusedBeforeItsBytes) {
+  using namespace std::string_literals;
+  const Reading out = read_binary(1, {binary_data().substr(0, 19) + "\0\1\x7F\xFF\xFF\xFF"s});
+  ASSERT_TRUE(out.error);
+  EXPECT_EQ(out.error->code(), ErrorCode::kProgramLimitExceeded);
+}
+
+TEST(CopyFuzz, MutatedBinary) {
+  std::mt19937_64 random(11);
+  const std::string corpus = binary_data();
+  std::size_t rows = 0, errors = 0;
+  for (int round = 0; round < 5000; ++round) {
+    std::string bytes = corpus;
+    for (std::size_t n = 1 + random() % 4; n > 0 && !bytes.empty(); --n) {
+      const std::size_t at = random() % bytes.size();
+      switch (random() % 4) {
+        case 0: bytes[at] = static_cast<char>(random()); break;
+        case 1: bytes[at] = static_cast<char>(bytes[at] ^ (1 << (random() % 8))); break;
+        case 2: bytes.erase(at, 1 + random() % 3); break;
+        default: bytes.insert(at, 1 + random() % 3, static_cast<char>(random() % 3)); break;
+      }
+    }
+    const Reading out = read_binary_every_way(random() % 4, bytes);
+    ASSERT_FALSE(HasFailure()) << "round " << round;
+    rows += out.rows.size();
+    errors += out.error.has_value() ? 1 : 0;
+  }
+  EXPECT_GT(rows, 100u);
+  EXPECT_GT(errors, 1000u);
 }
 
 // Bytes from outside: any of them is rows or an error, never a crash, and cutting them elsewhere changes

@@ -118,6 +118,13 @@ class SessionInfo {
     (void)pid, (void)terminate, (void)timeout_ms;
     return fail(ErrorCode::kNotImplemented, "there are no other sessions here");
   }
+  // pg_notify and its like.
+  [[nodiscard]] virtual Status notify(std::string_view channel, std::string_view payload) {
+    (void)channel, (void)payload;
+    return fail(ErrorCode::kNotImplemented, "there are no other sessions here");
+  }
+  [[nodiscard]] virtual std::vector<std::string> listening_channels() const { return {}; }
+  [[nodiscard]] virtual double notification_queue_usage() const { return 0; }
 };
 
 class Sequences {

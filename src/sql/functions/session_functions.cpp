@@ -124,6 +124,24 @@ void add_session_functions(Implementations& all) {
   all.push_back(scalar("pg_sleep", sleep));
   all.push_back(scalar("pg_cancel_backend", [](Call& c) { return signal_backend(c, false); }));
   all.push_back(scalar("pg_terminate_backend", [](Call& c) { return signal_backend(c, true); }));
+  all.push_back(scalar("pg_notify", [](Call& c) -> Returned {
+    BOP_LET(s, session(c));
+    BOP_TRY(s->notify(c[0].is_null() ? "" : c.text(0), c[1].is_null() ? "" : c.text(1)));
+    return OwnedValue::of_text("");
+  }));
+  all.push_back(rows("pg_listening_channels", [](Call& c) -> Result<RowSource> {
+    BOP_LET(s, session(c));
+    return RowSource([names = s->listening_channels(),
+                      i = std::size_t{0}](std::vector<OwnedValue>& row) mutable -> Result<bool> {
+      if (i >= names.size()) return false;
+      row.assign(1, OwnedValue::of_text(std::move(names[i++])));
+      return true;
+    });
+  }));
+  all.push_back(scalar("pg_notification_queue_usage", [](Call& c) -> Returned {
+    BOP_LET(s, session(c));
+    return OwnedValue::of_real(s->notification_queue_usage());
+  }));
   all.push_back(scalar("pg_size_pretty",
                        [](Call& c) { return text_result(size_text(Numeric::of_int(c.integer(0)))); }));
   all.push_back(scalar("pg_size_pretty_numeric",

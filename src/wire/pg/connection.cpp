@@ -43,6 +43,7 @@ void Connection::advance() {
   if (working_) return;
   settle();
   work();
+  deliver_notifications();
   std::optional<Error> end;
   {
     const std::lock_guard lock(end_mutex_);

@@ -122,6 +122,7 @@ class Connection final : private session::ReplySink {
   void begin(Operation operation, session::Progress progress);
   void after_operation(Operation operation);
   void ready_for_query();
+  void deliver_notifications();
 
   // ---- times of statements
   // Enters `stage` of the statement that is being told, or begins one; the one that was executed before is
@@ -154,6 +155,7 @@ class Connection final : private session::ReplySink {
   void copy_out(const session::CopyFormat& format) override;
   void copy_data(std::string_view bytes) override;
   void copy_done() override;
+  void notification(std::int32_t sender, std::string_view channel, std::string_view payload) override;
   [[nodiscard]] bool full() const override;
   void wake() override;
 

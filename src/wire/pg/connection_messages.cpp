@@ -110,7 +110,17 @@ void Connection::after_operation(Operation ended) {
   message_since_ns_ = system_clock().steady_ns();
 }
 
-void Connection::ready_for_query() { write_ready_for_query(out(), session_->transaction_status()); }
+void Connection::ready_for_query() {
+  session_->deliver_notifications(*this);  // the own ones belong to this answer
+  write_ready_for_query(out(), session_->transaction_status());
+}
+
+// Between two answers.
+void Connection::deliver_notifications() {
+  if (phase_ != Phase::kReady || operation_ != Operation::kNone) return;
+  session_->deliver_notifications(*this);
+  saw_full_ = false;
+}
 
 void Connection::extended_error(const Error& e) {
   gate(session_->gate());
@@ -363,6 +373,10 @@ void Connection::copy_out(const session::CopyFormat& format) {
 
 void Connection::copy_data(std::string_view bytes) { MessageWriter(out(), Backend::kCopyData).bytes(bytes); }
 void Connection::copy_done() { write_empty(out(), Backend::kCopyDone); }
+
+void Connection::notification(std::int32_t sender, std::string_view channel, std::string_view payload) {
+  write_notification(out(), sender, channel, payload);
+}
 
 bool Connection::full() const {
   if (output_.unsent() <= kOutputFullBytes) return false;

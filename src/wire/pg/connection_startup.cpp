@@ -111,6 +111,7 @@ void Connection::open_session() {
     }
     wake_();
   });
+  session_->when_notified([this] { wake_(); });
   services_.cancel_keys.attach(key_.process_id, *session_);
   for (const auto& [name, value] : session_->reported_parameters())
     write_parameter_status(out(), name, value);

@@ -66,6 +66,7 @@ enum class Backend : char {
   kNegotiateProtocolVersion = 'v',
   kNoData = 'n',
   kNoticeResponse = 'N',
+  kNotificationResponse = 'A',
   kParameterDescription = 't',
   kParameterStatus = 'S',
   kParseComplete = '1',

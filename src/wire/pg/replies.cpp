@@ -162,6 +162,11 @@ void write_parameter_status(std::string& out, std::string_view name, std::string
   MessageWriter(out, Backend::kParameterStatus).string(name).string(value);
 }
 
+void write_notification(std::string& out, std::int32_t sender, std::string_view channel,
+                        std::string_view payload) {
+  MessageWriter(out, Backend::kNotificationResponse).integer(sender).string(channel).string(payload);
+}
+
 void write_command_complete(std::string& out, std::string_view tag) {
   MessageWriter(out, Backend::kCommandComplete).string(tag);
 }

@@ -39,6 +39,8 @@ void write_row_description(std::string& out, std::span<const session::OutputColu
                                 std::span<const ResultColumn> columns, const CodecContext& context);
 void write_parameter_description(std::string& out, std::span<const Oid> parameters);
 void write_parameter_status(std::string& out, std::string_view name, std::string_view value);
+void write_notification(std::string& out, std::int32_t sender, std::string_view channel,
+                        std::string_view payload);
 void write_command_complete(std::string& out, std::string_view tag);
 void write_copy_response(std::string& out, Backend type, const session::CopyFormat& format);
 void write_ready_for_query(std::string& out, session::TransactionStatus status);

@@ -139,6 +139,51 @@ TEST(Startup, ReplicationIsNotImplemented) {
   EXPECT_EQ(c.answers(startup({{"user", "bop"}, {"replication", "database"}}))[0].field('C'), "0A000");
 }
 
+// -------------------------------------------------------------------------------------------- notifications
+
+TEST(Notifications, ComeBetweenAnswersAndBeforeReadyForQuery) {
+  Conversation c;
+  c.log_in();
+  c.factory.last->hear(2);
+  c.connection->advance();
+  const auto answers = split(c.take());
+  ASSERT_EQ(types_of(answers), "AA");
+  EXPECT_EQ(answers[0].body, std::string("\0\0\x12\x67"
+                                         "channel\0payload\0",
+                                         20));
+  c.factory.last->hear(1);
+  EXPECT_EQ(c.types(query("X")), "CAZ");
+}
+
+TEST(Notifications, WaitForTheEndOfATransactionOrACopy) {
+  Conversation c;
+  c.log_in();
+  c.say(query("BEGIN"));
+  c.factory.last->hear(1);
+  c.connection->advance();
+  EXPECT_EQ(c.take(), "");
+  EXPECT_EQ(c.types(query("COMMIT")), "CAZ");
+  EXPECT_EQ(c.types(query("COPY IN")), "G");
+  c.factory.last->hear(1);
+  c.connection->advance();
+  EXPECT_EQ(c.take(), "");
+  EXPECT_EQ(c.types(message('c')), "CAZ");
+}
+
+TEST(Notifications, StopWhenTheClientDoesNotRead) {
+  Conversation c;
+  c.log_in();
+  c.factory.last->hear(100'000);
+  c.connection->advance();
+  EXPECT_LE(c.connection->unsent(), kOutputFullBytes + 1000);
+  std::size_t heard = 0;
+  for (std::string part = c.take_once(); !part.empty(); part = c.take_once()) {
+    heard += split(part).size();
+    c.connection->advance();
+  }
+  EXPECT_EQ(heard, 100'000u);
+}
+
 // ---------------------------------------------------------------------------------------------------- SCRAM
 
 std::string log_in_with(Conversation& c, std::string user, std::string password) {

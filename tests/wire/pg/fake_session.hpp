@@ -89,6 +89,12 @@ class FakeSession final : public Session {
   }
   void close_statement(const std::string& name) override { prepared_.erase(name); }
   void close_portal(const std::string& name) override { portals_.erase(name); }
+  // As many notifications wait for the session.
+  void hear(int count) { heard_ += count; }
+  void deliver_notifications(ReplySink& sink) override {
+    if (status_ != TransactionStatus::kIdle) return;
+    for (; heard_ > 0 && !sink.full(); --heard_) sink.notification(4711, "channel", "payload");
+  }
   Progress start_sync(ReplySink&) override {
     if (failed_implicit_) ++rollbacks;
     failed_implicit_ = false;
@@ -276,6 +282,7 @@ class FakeSession final : public Session {
   std::size_t copied_ = 0;
   TransactionStatus status_ = TransactionStatus::kIdle;
   sql::CodecContext context_;
+  int heard_ = 0;
   bool simple_ = true, waiting_ = false, in_copy_ = false, failed_implicit_ = false;
   std::atomic<bool> let_go_ = false, cancelled_ = false;
 };
