@@ -264,6 +264,7 @@ std::string Translator::entry(const sql::RangeRef& e) {
       return fmt::format("w{} AS r{}", e->cte->id, e->id);
     }
     case RangeKind::kFunction: not_proven("a function in FROM");
+    case RangeKind::kStored:
     case RangeKind::kExcluded: break;
   }
   not_proven("this kind of FROM");
