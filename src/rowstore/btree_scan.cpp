@@ -53,9 +53,16 @@ const std::byte* varint(const std::byte* at, const std::byte* end, std::uint64_t
   return nullptr;
 }
 
+// Bytes of the types that one byte tells; no record is as long as those of the types that do not exist.
+constexpr std::uint64_t kNoSuchType = kMaxRecord + 1;
+constexpr auto kSizes = [] {
+  std::array<std::uint64_t, 128> sizes{0, 1, 2, 3, 4, 6, 8, 8, 0, 0, kNoSuchType, kNoSuchType};
+  for (std::size_t type = 12; type < sizes.size(); ++type) sizes[type] = (type - 12) / 2;
+  return sizes;
+}();
+
 std::uint64_t size_of_type(std::uint64_t type) {
-  constexpr std::uint8_t kSizes[] = {0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0};
-  return type < 12 ? kSizes[type] : (type - 12) / 2;
+  return type < kSizes.size() ? kSizes[type] : (type - 12) / 2;
 }
 
 std::unexpected<Error> corrupt_page(PageNo page) {
@@ -206,10 +213,28 @@ Result<TableTree::Size> TableTree::estimate(const PageSource& source, PageNo roo
 
 std::unexpected<Error> LeafReader::corrupt() const { return corrupt_page(number_); }
 
+Result<const std::byte*> LeafReader::page_of(PageNo leaf) {
+  if (leaf.value - ahead_first_ < ahead_count_)
+    return ahead_.data() + std::size_t{leaf.value - ahead_first_} * kPageBytes;
+  while (!expected_.empty() && expected_.front() != leaf) expected_ = expected_.subspan(1);
+  std::size_t together = 0;
+  while (together < std::min(expected_.size(), kPagesAhead) &&
+         expected_[together].value == leaf.value + together)
+    ++together;
+  if (together > 1) {
+    ahead_.resize(kPagesAhead * kPageBytes);
+    BOP_LET(count, source_->run(leaf, std::span(ahead_).first(together * kPageBytes)));
+    ahead_first_ = leaf.value;
+    ahead_count_ = static_cast<std::uint32_t>(count);
+    if (count > 0) return ahead_.data();
+  }
+  return source_->page(leaf, buffer_);
+}
+
 Status LeafReader::open(PageNo leaf) {
   number_ = leaf;
   cell_ = cells_ = 0;
-  BOP_LET(page, source_->page(leaf, buffer_));
+  BOP_LET(page, page_of(leaf));
   page_ = page;
   const std::byte* header = page + header_at(leaf);
   const unsigned cells = u16(header + 3);
@@ -259,8 +284,9 @@ Status LeafReader::read_record(const std::byte* at, std::uint64_t size, std::uin
   }
   const std::byte* header_end = at + header;
   if (p > header_end) return corrupt();
+  if (local == size) return read_fields(at, p, header_end, header, size);
   std::uint64_t offset = header;
-  bool whole = local == size;
+  bool whole = false;
   const std::size_t wanted = fields_.size();
   for (std::size_t i = 0; i < wanted; ++i) {
     RecordField& field = fields_[i];
@@ -287,6 +313,32 @@ Status LeafReader::read_record(const std::byte* at, std::uint64_t size, std::uin
     field.data = at + offset;
     offset += bytes;
   }
+  return {};
+}
+
+// Of a record that lies in one piece, which is nearly every one.
+Status LeafReader::read_fields(const std::byte* at, const std::byte* p, const std::byte* header_end,
+                               std::uint64_t offset, std::uint64_t size) {
+  RecordField* field = fields_.data();
+  RecordField* const end = field + fields_.size();
+  for (; field != end && p < header_end; ++field) {
+    field->data = at + offset;
+    if (const unsigned type = u8(p); type < 0x80) {
+      field->type = type;
+      offset += kSizes[type];
+      ++p;
+    } else {
+      p = varint(p, header_end, field->type);
+      if (p == nullptr) return corrupt();
+      const std::uint64_t bytes = size_of_type(field->type);
+      if (bytes > size) return corrupt();
+      offset += bytes;
+    }
+  }
+  // Every size is counted, so the last end bounds them all. (Types 10 and 11 count as larger than any
+  // record.)
+  if (offset > size) return corrupt();
+  for (; field != end; ++field) *field = {};
   return {};
 }
 

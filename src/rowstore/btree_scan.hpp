@@ -15,6 +15,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -93,6 +94,12 @@ class LeafReader {
       : source_(std::move(source)), range_(range), fields_(fields) {}
 
   [[nodiscard]] Status open(PageNo leaf);
+  // The leaves that will be opened, in this order; they stay the caller's. Those that follow each other in
+  // the file are then read together.
+  void expect(std::span<const PageNo> leaves) noexcept {
+    expected_ = leaves;
+    ahead_first_ = ahead_count_ = 0;
+  }
   // The next row of the leaf that lies in the range; false at its end. Its fields are valid until the next
   // call.
   [[nodiscard]] Result<bool> next();
@@ -103,12 +110,20 @@ class LeafReader {
  private:
   [[nodiscard]] std::unexpected<Error> corrupt() const;
   [[nodiscard]] Status read_record(const std::byte* at, std::uint64_t size, std::uint64_t local);
+  [[nodiscard]] Status read_fields(const std::byte* at, const std::byte* header, const std::byte* header_end,
+                                   std::uint64_t offset, std::uint64_t size);
   [[nodiscard]] Status gather(const std::byte* local, std::uint64_t local_size, std::uint64_t size);
 
   const std::shared_ptr<const PageSource> source_;
   const RowidRange range_;
   std::vector<RecordField> fields_;
+  static constexpr std::size_t kPagesAhead = 16;
+  [[nodiscard]] Result<const std::byte*> page_of(PageNo leaf);
+
   std::array<std::byte, kPageBytes> buffer_;
+  std::span<const PageNo> expected_;
+  std::vector<std::byte> ahead_;  // pages ahead_first_ to ahead_first_ + ahead_count_ - 1
+  std::uint32_t ahead_first_ = 0, ahead_count_ = 0;
   const std::byte* page_ = nullptr;
   PageNo number_;
   unsigned cells_ = 0;

@@ -31,14 +31,21 @@ Status PageFile::check_fence() const {
   return std::unexpected(*fence_);
 }
 
-Status PageFile::read(PageNo page, PageSpan out) const {
+Status PageFile::read(PageNo page, PageSpan out) const { return read_run(page, out); }
+
+Status PageFile::read_run(PageNo first, std::span<std::byte> out) const {
   BOP_TRY(check_fence());
-  BOP_ASSERT(page.value >= 1);
-  BOP_LET(got, file_->read_at(offset_of(page), out));
-  if (got != kPageBytes || !page_is_sealed(database_, page, out)) {
-    return fail(ErrorCode::kCorrupt, "page {} of {} does not match its checksum", page.value, file_->path());
+  BOP_ASSERT(first.value >= 1 && !out.empty() && out.size() % kPageBytes == 0);
+  BOP_LET(got, file_->read_at(offset_of(first), out));
+  for (std::size_t at = 0; at < out.size(); at += kPageBytes) {
+    const PageNo page(static_cast<std::uint32_t>(first.value + at / kPageBytes));
+    const auto bytes = out.subspan(at).first<kPageBytes>();
+    if (got < at + kPageBytes || !page_is_sealed(database_, page, bytes)) {
+      return fail(ErrorCode::kCorrupt, "page {} of {} does not match its checksum", page.value,
+                  file_->path());
+    }
+    std::fill(bytes.begin() + kPageUsableBytes, bytes.end(), std::byte{0});
   }
-  std::fill(out.begin() + kPageUsableBytes, out.end(), std::byte{0});
   return {};
 }
 

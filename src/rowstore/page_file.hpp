@@ -29,6 +29,8 @@ class PageFile {
   [[nodiscard]] std::uint32_t pages() const noexcept { return pages_.load(std::memory_order_acquire); }
   // kCorrupt naming file and page when the seal is broken. The reserved bytes come back as zeros.
   [[nodiscard]] Status read(PageNo page, PageSpan out) const;
+  // The same of pages that follow each other, by one reading.
+  [[nodiscard]] Status read_run(PageNo first, std::span<std::byte> out) const;
   // Seals and writes; a gap between the end of the file and `page` is filled with sealed pages of zeros.
   [[nodiscard]] Status write(PageNo page, ConstPageSpan bytes);
   // Cuts or extends (with sealed pages of zeros).

@@ -61,6 +61,16 @@ class SnapshotPages final : public PageSource {
     BOP_TRY(file.read(page, buffer));
     return buffer.data();
   }
+  Result<std::size_t> run(PageNo first, std::span<std::byte> buffer) const override {
+    const PageFile& file = instance_->file();
+    std::size_t count = 0;
+    for (; count < buffer.size() / kPageBytes; ++count) {
+      const PageNo page(static_cast<std::uint32_t>(first.value + count));
+      if (page.value > file.pages() || frames_.contains(page.value)) break;
+    }
+    if (count > 0) BOP_TRY(file.read_run(first, buffer.first(count * kPageBytes)));
+    return count;
+  }
   bool parallel() const noexcept override { return true; }
 
  private:

@@ -26,6 +26,12 @@ class PageSource {
   // kCorrupt: there is no such page, or its checksum is wrong.
   [[nodiscard]] virtual Result<const std::byte*> page(PageNo page,
                                                       std::span<std::byte, kPageBytes> buffer) const = 0;
+  // Whole pages that follow each other, read at once into `buffer` from its beginning on; how many it were,
+  // maybe none: then `page` has to be asked.
+  [[nodiscard]] virtual Result<std::size_t> run(PageNo first, std::span<std::byte> buffer) const {
+    (void)first, (void)buffer;
+    return 0;
+  }
   // Whether several threads may read at the same time to any use.
   [[nodiscard]] virtual bool parallel() const noexcept = 0;
 };

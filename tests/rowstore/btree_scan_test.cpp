@@ -90,6 +90,7 @@ Result<Rows> scan(Connection& connection, std::size_t columns, RowidRange range,
     BOP_LET(leaves, tree->next_lot());
     if (leaves.empty()) break;
     EXPECT_LE(leaves.size(), lot);
+    if (lot % 2 == 0) reader.expect(leaves);
     for (const PageNo leaf : leaves) {
       BOP_TRY(reader.open(leaf));
       for (;;) {

@@ -44,7 +44,9 @@ struct RecordFilter {
   ColumnType type;
   ExpressionType comparison = ExpressionType::INVALID;
   duckdb::hugeint_t number;  // of integers, booleans and decimals
-  std::string bytes;         // of text and blobs
+  bool is_narrow = false;    // and it fits 64 bits:
+  std::int64_t narrow_number = 0;
+  std::string bytes;  // of text and blobs
 
   [[nodiscard]] bool passes(const rowstore::RecordField& f) const {
     if (f.is_null()) return false;
@@ -53,6 +55,14 @@ struct RecordFilter {
       if (f.type < 12) return true;  // of another kind: the decoding tells
       order = f.bytes().compare(bytes);
     } else {
+      if (std::int64_t narrow = 0;
+          is_narrow &&
+          (type.physical == Physical::kDecimal
+               ? f.is_text() && parse_short_decimal(f.bytes(), type.scale, type.precision, narrow)
+               : f.is_integer())) {
+        if (type.physical != Physical::kDecimal) narrow = f.integer();
+        return holds(narrow < narrow_number ? -1 : narrow > narrow_number ? 1 : 0);
+      }
       duckdb::hugeint_t value;
       if (f.is_integer() && type.physical != Physical::kDecimal) {
         value = duckdb::hugeint_t(f.integer());
@@ -61,6 +71,10 @@ struct RecordFilter {
       }
       order = value == number ? 0 : value < number ? -1 : 1;
     }
+    return holds(order);
+  }
+
+  [[nodiscard]] bool holds(int order) const {
     switch (comparison) {
       case ExpressionType::COMPARE_EQUAL: return order == 0;
       case ExpressionType::COMPARE_NOTEQUAL: return order != 0;
@@ -142,6 +156,7 @@ class FilterReader {
           case duckdb::PhysicalType::INT128: f.number = value.GetValueUnsafe<duckdb::hugeint_t>(); break;
           default: return false;
         }
+        f.is_narrow = duckdb::Hugeint::TryCast(f.number, f.narrow_number);
     }
     if (column_.field >= 0) {
       out_.push_back(std::move(f));
@@ -205,6 +220,13 @@ struct ScanLocal final : duckdb::LocalTableFunctionState {
                                                  : duckdb::LogicalType::BIGINT);
     }
     chunk.Initialize(context, types);
+    for (idx_t i = 0; i < g.columns.size(); ++i) {
+      const idx_t column = g.columns[i];
+      const bool known = is_table_column(t, column);
+      wanted.push_back({.field = known ? t.columns[column].field : -1,
+                        .type = known ? t.columns[column].type : ColumnType{.physical = Physical::kInt64},
+                        .vector = &chunk.data[i]});
+    }
     read_filters();
   }
 
@@ -240,6 +262,12 @@ struct ScanLocal final : duckdb::LocalTableFunctionState {
   const Table& table;
   const ScanGlobal& global;
   rowstore::LeafReader reader;
+  struct Wanted {
+    int field = -1;  // the rowid
+    ColumnType type;
+    duckdb::Vector* vector = nullptr;  // of chunk
+  };
+  std::vector<Wanted> wanted;
   std::vector<PageNo> lot;
   std::size_t leaf = 0;
   bool in_leaf = false;
@@ -304,8 +332,6 @@ unique_ptr<duckdb::LocalTableFunctionState> init_local(duckdb::ExecutionContext&
 
 // Fills the chunk with rows that pass the record filters; false: nothing is left.
 bool fill(StatementState& state, ScanLocal& local) {
-  const Table& table = local.table;
-  auto& columns = local.global.columns;
   DataChunk& chunk = local.chunk;
   chunk.Reset();
   idx_t row = 0;
@@ -317,6 +343,7 @@ bool fill(StatementState& state, ScanLocal& local) {
         if (lot->empty()) break;
         local.lot = std::move(*lot);
         local.leaf = 0;
+        local.reader.expect(local.lot);
         local.read_filters();
       }
       if (auto opened = local.reader.open(local.lot[local.leaf++]); !opened) state.fail_with(opened.error());
@@ -334,20 +361,15 @@ bool fill(StatementState& state, ScanLocal& local) {
       if (!passes) break;
     }
     if (!passes) continue;
-    for (idx_t i = 0; i < columns.size(); ++i) {
-      if (!is_table_column(table, columns[i]) || table.columns[columns[i]].field < 0) {
-        const bool narrow = is_table_column(table, columns[i]);
-        (void)store_value(Value::of_int(local.reader.rowid()),
-                          narrow ? table.columns[columns[i]].type : ColumnType{.physical = Physical::kInt64},
-                          chunk.data[i], row);
-        continue;
-      }
-      const TableColumn& column = table.columns[columns[i]];
-      if (!store_field(local.reader.field(static_cast<std::size_t>(column.field)), column.type, chunk.data[i],
-                       row)) {
+    for (const ScanLocal::Wanted& wanted : local.wanted) {
+      const bool stored =
+          wanted.field >= 0
+              ? store_field(local.reader.field(static_cast<std::size_t>(wanted.field)), wanted.type,
+                            *wanted.vector, row)
+              : store_value(Value::of_int(local.reader.rowid()), wanted.type, *wanted.vector, row);
+      if (!stored) {
         state.fail_with(error(ErrorCode::kNotImplemented,
-                              "a value of column {} of this statement has no form in the second executor",
-                              column.name));
+                              "a value that this statement reads has no form in the second executor"));
       }
     }
     ++row;

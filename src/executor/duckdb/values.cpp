@@ -1,6 +1,7 @@
 #include "executor/duckdb/values.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -32,6 +33,45 @@ LogicalType logical_type(const ColumnType& type) {
     case Physical::kDecimal: return LogicalType::DECIMAL(type.precision, type.scale);
   }
   return LogicalType::VARCHAR;
+}
+
+namespace {
+
+constexpr std::array<std::int64_t, 19> kPowers = [] {
+  std::array<std::int64_t, 19> powers{1};
+  for (std::size_t i = 1; i < powers.size(); ++i) powers[i] = powers[i - 1] * 10;
+  return powers;
+}();
+
+}  // namespace
+
+bool parse_short_decimal(std::string_view text, int scale, int precision, std::int64_t& out) {
+  const bool negative = !text.empty() && text.front() == '-';
+  if (negative) text.remove_prefix(1);
+  const auto size = static_cast<int>(text.size());
+  if (size == 0 || size > 18) return false;
+  std::int64_t value = 0;
+  int fraction = 0;
+  int i = 0;
+  for (; i < size; ++i) {
+    const auto digit = static_cast<unsigned>(text[static_cast<std::size_t>(i)] - '0');
+    if (digit > 9) break;
+    value = value * 10 + digit;
+  }
+  if (i < size) {
+    if (text[static_cast<std::size_t>(i)] != '.') return false;
+    fraction = size - i - 1;
+    for (++i; i < size; ++i) {
+      const auto digit = static_cast<unsigned>(text[static_cast<std::size_t>(i)] - '0');
+      if (digit > 9) return false;
+      value = value * 10 + digit;
+    }
+  }
+  if (fraction > scale || size + scale - fraction > 18) return false;
+  value *= kPowers[static_cast<std::size_t>(scale - fraction)];
+  if (precision < 18 && value >= kPowers[static_cast<std::size_t>(precision)]) return false;
+  out = negative ? -value : value;
+  return true;
 }
 
 bool parse_decimal(std::string_view text, int scale, int precision, hugeint_t& out) {
@@ -103,6 +143,11 @@ std::string print_decimal(hugeint_t value, int scale) {
 namespace {
 
 bool store_decimal(std::string_view text, const ColumnType& type, Vector& vector, idx_t row) {
+  if (std::int64_t narrow = 0; type.precision > 9 && type.precision <= 18 &&
+                               parse_short_decimal(text, type.scale, type.precision, narrow)) {
+    FlatVector::GetData<std::int64_t>(vector)[row] = narrow;
+    return true;
+  }
   hugeint_t value;
   if (!parse_decimal(text, type.scale, type.precision, value)) return false;
   switch (vector.GetType().InternalType()) {
@@ -188,7 +233,9 @@ bool store(const Source& source, const ColumnType& type, Vector& vector, idx_t r
       if (!source.is_bytes()) return false;
       const std::string_view bytes = source.bytes();
       FlatVector::GetData<duckdb::string_t>(vector)[row] =
-          StringVector::AddStringOrBlob(vector, bytes.data(), bytes.size());
+          bytes.size() <= duckdb::string_t::INLINE_LENGTH
+              ? duckdb::string_t(bytes.data(), static_cast<std::uint32_t>(bytes.size()))
+              : StringVector::AddStringOrBlob(vector, bytes.data(), bytes.size());
       return true;
     }
     case Physical::kDecimal:

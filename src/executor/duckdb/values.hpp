@@ -13,6 +13,8 @@ namespace bop::executor {
 // Text of a decimal ("-12.50") as a multiple of 10^-scale; false: not a finite number of that precision and
 // scale.
 [[nodiscard]] bool parse_decimal(std::string_view text, int scale, int precision, duckdb::hugeint_t& out);
+// The same of what surely fits 64 bits; false: parse_decimal has to look.
+[[nodiscard]] bool parse_short_decimal(std::string_view text, int scale, int precision, std::int64_t& out);
 [[nodiscard]] std::string print_decimal(duckdb::hugeint_t value, int scale);
 
 // Row `row` of a flat vector of logical_type(type). False: the value has no place in it (NaN in a decimal).
