@@ -530,6 +530,7 @@ Progress PgSession::copy_failed(Error why) {
 }
 
 Progress PgSession::copy_input(std::string_view bytes) {
+  const UserTypesScope scope(&user_types_);
   if (!in_copy()) return Progress::kDone;
   if (evicted_) return copy_failed(*std::exchange(evicted_, std::nullopt));
   transaction_.set_idle(false);
@@ -541,6 +542,7 @@ Progress PgSession::copy_input(std::string_view bytes) {
 }
 
 Progress PgSession::copy_input_done() {
+  const UserTypesScope scope(&user_types_);
   if (!in_copy()) return Progress::kDone;
   if (evicted_) return copy_failed(*std::exchange(evicted_, std::nullopt));
   transaction_.set_idle(false);
@@ -566,6 +568,7 @@ Progress PgSession::copy_input_done() {
 }
 
 Progress PgSession::copy_input_fail(std::string_view reason) {
+  const UserTypesScope scope(&user_types_);
   if (!in_copy()) return Progress::kDone;
   return copy_failed(error(ErrorCode::kCancelled, "COPY from stdin failed: {}", reason));
 }

@@ -170,6 +170,7 @@ bool PgSession::stands_alone() const {
 }
 
 Progress PgSession::start_query(std::string text, ReplySink& sink) {
+  const UserTypesScope scope(&user_types_);
   begin_operation(Operation::kQuery, sink, text);
   prepared_.erase(std::string());
   if (auto run = run_of_shape(text)) {
@@ -267,6 +268,7 @@ std::string_view PgSession::portal_text(const std::string& portal) const {
 }
 
 Progress PgSession::start_execute(const std::string& portal, std::uint64_t max_rows, ReplySink& sink) {
+  const UserTypesScope scope(&user_types_);
   const auto found = portals_.find(portal);
   begin_operation(
       Operation::kExecute, sink,
@@ -339,6 +341,7 @@ Progress PgSession::drive_execute() {
 }
 
 Progress PgSession::start_sync(ReplySink& sink) {
+  const UserTypesScope scope(&user_types_);
   sink_ = &sink;
   if (!in_block_) {
     const Status held = evicted_ ? Status{} : hold_cursors();
@@ -383,6 +386,7 @@ void PgSession::fail_extended() {
 }
 
 Progress PgSession::resume() {
+  const UserTypesScope scope(&user_types_);
   if (operation_ == Operation::kNone) return Progress::kDone;
   return drive();
 }
@@ -429,6 +433,7 @@ void PgSession::begin_message() {
 }
 
 Status PgSession::parse(std::string name, std::string text, std::span<const Oid> type_hints) {
+  const UserTypesScope scope(&user_types_);
   begin_message();
   BOP_LET(statements, node_.parse_cache().parse(text));
   if (statements.size() > 1) {
@@ -461,6 +466,7 @@ Status PgSession::check_prepared_limit() const {
 }
 
 Result<PreparedDescription> PgSession::describe_statement(const std::string& name) {
+  const UserTypesScope scope(&user_types_);
   begin_message();
   const auto found = prepared_.find(name);
   if (found == prepared_.end()) {
@@ -491,6 +497,7 @@ Result<std::optional<std::vector<OutputColumn>>> PgSession::prepared_columns(con
 }
 
 Result<std::optional<std::vector<OutputColumn>>> PgSession::describe_portal(const std::string& name) {
+  const UserTypesScope scope(&user_types_);
   const auto found = portals_.find(name);
   if (found == portals_.end())
     return fail(ErrorCode::kInvalidCursorName, "portal \"{}\" does not exist", name);
@@ -503,6 +510,7 @@ Result<std::optional<std::vector<OutputColumn>>> PgSession::describe_portal(cons
 
 Status PgSession::bind(std::string portal, const std::string& statement, std::vector<Parameter> parameters,
                        std::vector<Format> formats) {
+  const UserTypesScope scope(&user_types_);
   begin_message();
   const auto found = prepared_.find(statement);
   if (found == prepared_.end()) {

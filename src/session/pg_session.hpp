@@ -26,6 +26,7 @@
 #include "session/transaction.hpp"
 #include "session/variables.hpp"
 #include "sql/bind.hpp"
+#include "sql/catalog/catalog_types.hpp"
 #include "sql/explain.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/parse.hpp"
@@ -340,7 +341,7 @@ class PgSession final : public Session,
   void publish_notifications(Csn csn);
 
   // ---- context (session_context.cpp)
-  [[nodiscard]] sql::BindContext bind_context() const;
+  [[nodiscard]] sql::BindContext bind_context();
   [[nodiscard]] std::vector<std::string> search_path() const;
   void refresh_settings();
   void connected(rowstore::Connection& connection);
@@ -428,6 +429,8 @@ class PgSession final : public Session,
   FunctionContext functions_;
   sql::CatalogSession catalog_session_;
   sql::CatalogKernels catalog_kernels_;
+  // Open while a caller of the wire is in here: what values and statements mean depends on the users' types.
+  sql::CatalogTypes user_types_{catalog_session_.catalog, catalog_session_.search_path, catalog_session_.who};
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 
   Transaction transaction_;

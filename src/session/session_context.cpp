@@ -50,9 +50,9 @@ std::vector<std::string> split_path(std::string_view text) {
 
 }  // namespace
 
-sql::BindContext PgSession::bind_context() const {
+sql::BindContext PgSession::bind_context() {
   sql::BindContext context;
-  context.catalog = catalog();
+  context.catalog = catalog_session_.catalog = catalog();
   context.search_path = usable_path(*context.catalog);
   context.who = who_;
   context.codec = functions_.codec;

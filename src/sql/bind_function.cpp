@@ -8,6 +8,7 @@
 #include "sql/char_length.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/resolve_function.hpp"
+#include "sql/types/user_types.hpp"
 
 namespace bop::sql {
 
@@ -83,7 +84,10 @@ ExprRef Binder::make_call(std::string_view schema, std::string_view name, std::v
     for (std::size_t i = 0; i < args.size(); ++i) {
       Oid wanted = found.args[i];
       if (wanted == 0) {
-        wanted = type_of(*args[i]) == types::kUnknown ? Oid{types::kText} : type_of(*args[i]);
+        const Oid given = type_of(*args[i]);
+        wanted = given == types::kUnknown     ? Oid{types::kText}
+                 : kernel.name == "pg_typeof" ? given
+                                              : base_type(given);
       }
       const bool told = kernel.name == "pg_typeof" && type_of(*args[i]) == types::kUnknown;
       made->arg_types.push_back(told ? Oid{types::kUnknown} : wanted);
@@ -105,7 +109,11 @@ ExprRef Binder::make_call(std::string_view schema, std::string_view name, std::v
   }
   // A type's name with one argument is a cast.
   if (args.size() == 1 && found.outcome == Resolution::Outcome::kNone && ours) {
-    if (const TypeInfo* type = find_type(name); type != nullptr && !is_pseudo(type->oid)) {
+    const TypeInfo* type = find_type(name);
+    if (const UserTypes* users = UserTypes::current(); type == nullptr && users != nullptr) {
+      type = users->find_user_type(schema, name).value_or(nullptr);
+    }
+    if (type != nullptr && !is_pseudo(type->oid)) {
       if (ExprRef made = try_coerce(args[0], type->oid, -1, CastContext::kExplicit, location);
           made != nullptr) {
         return made;

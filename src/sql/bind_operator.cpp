@@ -63,7 +63,7 @@ ExprRef Binder::make_operator(std::string_view name, ExprRef left, ExprRef right
     if (*operand == nullptr) {
       continue;
     }
-    const Oid wanted = found.args[i] == 0 ? type_of(**operand) : found.args[i];
+    const Oid wanted = found.args[i] == 0 ? base_type(type_of(**operand)) : found.args[i];
     ExprRef e = coerce(std::move(*operand), wanted, -1, CastContext::kImplicit);
     made->arg_types.push_back(type_of(*e));
     made->args.push_back(sees_blanks(*found.kernel, i) ? padded(std::move(e)) : std::move(e));

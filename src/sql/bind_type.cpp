@@ -1,9 +1,11 @@
 // Type names of the grammar become OIDs and type modifiers.
 #include <array>
+#include <charconv>
 
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
+#include "sql/types/user_types.hpp"
 
 namespace bop::sql {
 
@@ -19,6 +21,13 @@ constexpr std::array kSerials{
     Serial{"serial", types::kInt4, '4'},      Serial{"serial4", types::kInt4, '4'},
     Serial{"bigserial", types::kInt8, '8'},   Serial{"serial8", types::kInt8, '8'},
 };
+
+// The OID in "#16384"; 0 if it is none.
+Oid stored_type_name(std::string_view name) {
+  Oid oid = 0;
+  const auto [end, problem] = std::from_chars(name.data() + 1, name.data() + name.size(), oid);
+  return problem == std::errc{} && end == name.data() + name.size() ? oid : 0;
+}
 
 Result<TypeRef> resolve(const PgQuery__TypeName& name, bool allow_serial) {
   if (name.setof != 0) {
@@ -38,6 +47,7 @@ Result<TypeRef> resolve(const PgQuery__TypeName& name, bool allow_serial) {
     }
   }
   const TypeInfo* info = nullptr;
+  const UserTypes* users = UserTypes::current();
   if (names.size() <= 2 && (names.size() == 1 || pg::string_of(names[0]) == "pg_catalog")) {
     info = find_type(last);
     // SQL's two-word names are names of the grammar, never of a quoted identifier.
@@ -45,10 +55,21 @@ Result<TypeRef> resolve(const PgQuery__TypeName& name, bool allow_serial) {
       info = nullptr;
     }
   }
+  if (info == nullptr && names.size() == 1 && last.starts_with('#')) {  // as stored text says it
+    info = find_type(stored_type_name(last));
+  }
+  if (info == nullptr && users != nullptr && names.size() <= 2) {
+    BOP_LET(found,
+            users->find_user_type(names.size() == 2 ? pg::string_of(names[0]) : std::string_view(), last));
+    info = found;
+  }
   if (info == nullptr) {
     return fail(ErrorCode::kUndefinedObject, "type \"{}\" does not exist", name_list(names));
   }
   out.type = info->oid;
+  if (out.type >= types::kFirstUser && name.n_typmods > 0) {
+    return fail(ErrorCode::kSyntaxError, "type modifier is not allowed for type \"{}\"", name_list(names));
+  }
   if (name.n_typmods > 0) {
     std::vector<std::int64_t> args;
     for (const pg::Node* node : BOP_PG_LIST(&name, typmods)) {
@@ -81,7 +102,17 @@ TypeRef Binder::type_name(const PgQuery__TypeName& name) const {
   if (!made) {
     raise(std::move(made).error(), name.location);
   }
+  tell_type(name, made->type);
   return *made;
+}
+
+void Binder::tell_type(const PgQuery__TypeName& name, Oid type) const {
+  const Oid named = name.n_array_bounds > 0 ? element_of(type) : type;
+  if (names_found == nullptr || named < types::kFirstUser) {
+    return;
+  }
+  names_found->types[&name] = named;
+  names_found->use_object(UserTypes::current()->find_user_type(named)->definition().oid);
 }
 
 Result<TypeRef> resolve_type(const PgQuery__Node* type_name, const ParsedStatement& statement,

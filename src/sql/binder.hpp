@@ -146,6 +146,7 @@ class Binder {
   Oid common_type(std::span<const ExprRef> branches, std::string_view what);
   // As for operands of a list: common type or 0.
   Oid common_type_or_none(std::span<const ExprRef> branches) const;
+  [[nodiscard]] bool meet_in_base_types(std::span<const ExprRef> branches) const;
   static std::int32_t common_typmod(std::span<const ExprRef> branches);
 
   // ---- bind_check.cpp
@@ -161,6 +162,7 @@ class Binder {
   [[noreturn]] void raise(Error e, int location = -1) const;
   [[noreturn]] void not_implemented(std::string_view what, int location = -1) const;
   [[nodiscard]] TypeRef type_name(const PgQuery__TypeName& name) const;
+  void tell_type(const PgQuery__TypeName& name, Oid type) const;
   RangeRef new_entry(RangeKind kind, std::string alias, int depth);
 
   // Binds the text of a default, CHECK or view of the catalog: no positions, own names.

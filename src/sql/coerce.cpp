@@ -6,6 +6,7 @@
 #include "sql/binder.hpp"
 #include "sql/char_length.hpp"
 #include "sql/functions/kernels.hpp"
+#include "sql/types/user_types.hpp"
 
 namespace bop::sql {
 
@@ -43,7 +44,8 @@ void Binder::tell_literal(int location, Oid type, const OwnedValue& value) {
     case types::kTimestamp:
     case types::kTimestamptz:
     case types::kInterval: break;
-    default: return;
+    default:
+      if (element_of(type) < types::kFirstUser && type < types::kFirstUser) return;
   }
   if (names_found == nullptr || location < 0 || value.is_null()) {
     return;
@@ -52,6 +54,10 @@ void Binder::tell_literal(int location, Oid type, const OwnedValue& value) {
   encode_text(type, -1, value.view(), CodecContext{}, text);
   if (type == types::kRegclass) {
     names_found->use_object(static_cast<Oid>(value.view().integer));
+  } else if (const UserTypes* users = UserTypes::current(); users != nullptr) {
+    if (const UserType* user = users->find_user_type(type)) {
+      names_found->use_object(user->definition().oid);
+    }
   }
   names_found->literals[location] = {.type = type, .text = std::move(text)};
 }
@@ -84,7 +90,8 @@ bool reads_by_settings(Oid type) {
   const TypeInfo* info = find_type(type);
   return type == types::kDate || type == types::kTime || type == types::kTimetz ||
          type == types::kTimestamp || type == types::kTimestamptz || type == types::kInterval ||
-         is_true_array(type) || (info != nullptr && info->name.starts_with("reg"));
+         is_true_array(type) || find_enum(type) != nullptr ||
+         (info != nullptr && info->name.starts_with("reg"));
 }
 
 bool writes_by_settings(Oid type) {
@@ -98,6 +105,8 @@ bool is_text(Oid type) {
 
 // Casts that PostgreSQL calls stable.
 bool depends_on_settings(Oid from, Oid to) {
+  from = base_type(from);
+  to = base_type(to);
   if (from == to) {
     return false;
   }
@@ -283,10 +292,17 @@ ExprRef Binder::resolve_unknown(ExprRef e) {
   return type_of(*e) == types::kUnknown ? coerce(std::move(e), types::kText, -1, CastContext::kImplicit) : e;
 }
 
+// Branches of one domain keep it; those of several types meet in what the domains are over.
+bool Binder::meet_in_base_types(std::span<const ExprRef> branches) const {
+  return std::ranges::any_of(branches,
+                             [&](const ExprRef& e) { return type_of(*e) != type_of(*branches.front()); });
+}
+
 Oid Binder::common_type_or_none(std::span<const ExprRef> branches) const {
   Oid chosen = types::kUnknown;
+  const bool bases = meet_in_base_types(branches);
   for (const ExprRef& e : branches) {
-    const Oid type = type_of(*e);
+    const Oid type = bases ? base_type(type_of(*e)) : type_of(*e);
     if (type == types::kUnknown || type == chosen) {
       continue;
     }
@@ -309,8 +325,9 @@ Oid Binder::common_type_or_none(std::span<const ExprRef> branches) const {
 
 Oid Binder::common_type(std::span<const ExprRef> branches, std::string_view what) {
   Oid chosen = types::kUnknown;
+  const bool bases = meet_in_base_types(branches);
   for (const ExprRef& e : branches) {
-    const Oid type = type_of(*e);
+    const Oid type = bases ? base_type(type_of(*e)) : type_of(*e);
     if (type == types::kUnknown || type == chosen) {
       continue;
     }

@@ -41,7 +41,13 @@ struct OutputColumn {
   Oid table = 0;  // 0 unless the column is a plain column of a table
   std::int16_t attribute = 0;
   std::int32_t value_typmod = -1;  // of char(n) without typmod: how long its values are
+  // What a client is told of a user's type: of a domain its base type; pg_type.typlen.
+  Oid sent_type = 0;  // 0: `type`
+  std::int32_t sent_typmod = -1;
+  std::int16_t type_length = 0;  // 0: as the registry of types has it
 
+  [[nodiscard]] Oid shown_type() const noexcept { return sent_type != 0 ? sent_type : type; }
+  [[nodiscard]] std::int32_t shown_typmod() const noexcept { return sent_type != 0 ? sent_typmod : typmod; }
   // What the values are encoded with.
   [[nodiscard]] std::int32_t encoding_typmod() const noexcept { return typmod >= 0 ? typmod : value_typmod; }
 };

@@ -12,6 +12,7 @@
 #include "sql/prior_values.hpp"
 #include "sql/staged.hpp"
 #include "sql/tree_search.hpp"
+#include "sql/types/user_types.hpp"
 
 namespace bop::sql {
 
@@ -23,6 +24,22 @@ void finish_parameters(Binder& binder) {
     }
   }
 }
+
+namespace {
+
+// A client is told of a domain as what it is over.
+void tell_client(OutputColumn& column) {
+  const Oid base = base_type(column.type);
+  const UserType* user = find_user_type(column.type);
+  if (base != column.type && user != nullptr) {
+    column.sent_type = base;
+    column.sent_typmod = user->definition().base_typmod;
+  }
+  const TypeInfo* info = find_type(base);
+  column.type_length = info == nullptr ? std::int16_t{-1} : info->typlen;
+}
+
+}  // namespace
 
 std::vector<OutputColumn> output_columns(const Binder& binder, const std::vector<Target>& targets) {
   std::vector<OutputColumn> out;
@@ -38,6 +55,7 @@ std::vector<OutputColumn> output_columns(const Binder& binder, const std::vector
                    .table = target.table,
                    .attribute = target.attribute,
                    .value_typmod = char_value_typmod(*target.expr)});
+    if (type >= types::kFirstUser) tell_client(out.back());
   }
   return out;
 }

@@ -4,6 +4,7 @@
 
 #include "sql/functions/kernels.hpp"
 #include "sql/types/types.hpp"
+#include "sql/types/user_types.hpp"
 
 namespace bop::sql {
 
@@ -23,7 +24,7 @@ bool matches_polymorphic(Oid from, Oid to) {
       return is_true_array(from) || from == types::kInt2Vector || from == types::kOidVector;
     case types::kAnyNonArray:
     case types::kAnyCompatibleNonArray: return !is_true_array(from);
-    case types::kAnyEnum:
+    case types::kAnyEnum: return find_enum(from) != nullptr;
     case types::kAnyRange: return false;
     default: return true;
   }
@@ -150,6 +151,7 @@ bool fix_polymorphic(const Kernel& kernel, std::span<const Oid> actual, std::vec
     switch (declared) {
       case types::kAnyElement:
       case types::kAnyNonArray: return element == 0 ? types::kText : element;
+      case types::kAnyEnum: return element;
       case types::kAnyArray: return element == 0 ? Oid{types::kTextArray} : array_of(element);
       case types::kAnyCompatible:
       case types::kAnyCompatibleNonArray: return common == 0 ? types::kText : common;
@@ -247,8 +249,23 @@ Resolution finish(std::vector<Candidate>& candidates, std::span<const Oid> actua
 
 }  // namespace
 
-Resolution resolve_function(std::span<const Kernel* const> kernels, std::span<const Oid> actual,
+namespace {
+
+// No function is declared for a domain: its base type decides.
+std::vector<Oid> base_types(std::span<const Oid> types) {
+  std::vector<Oid> bases;
+  bases.reserve(types.size());
+  for (const Oid type : types) {
+    bases.push_back(base_type(type));
+  }
+  return bases;
+}
+
+}  // namespace
+
+Resolution resolve_function(std::span<const Kernel* const> kernels, std::span<const Oid> given,
                             bool variadic_array) {
+  const std::vector<Oid> actual = base_types(given);
   std::vector<Candidate> exact;
   std::vector<Candidate> candidates;
   for (const Kernel* kernel : kernels) {
@@ -316,7 +333,8 @@ bool sees_blanks(const Kernel& kernel, std::size_t i) {
   return writes_text && !kernel.is_operator && is_pseudo(declared) && !kernel.name.starts_with("quote_");
 }
 
-Resolution resolve_operator(std::string_view sign, std::span<const Oid> actual) {
+Resolution resolve_operator(std::string_view sign, std::span<const Oid> given) {
+  const std::vector<Oid> actual = base_types(given);
   const std::vector<const Kernel*> kernels = lookup_operator(sign, actual.size());
   std::vector<Oid> assumed(actual.begin(), actual.end());
   // An unknown literal beside a known operand is first taken to be of its type.

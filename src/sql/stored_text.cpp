@@ -95,17 +95,40 @@ void cast_constant(PgQuery__Node& node, PgQuery__TypeName* type) {
   node.type_cast = cast;
 }
 
+std::string stored_name(Oid type) {
+  if (type >= types::kFirstUser) return fmt::format("#{}", type);
+  const TypeInfo* info = find_type(type);
+  BOP_ASSERT(info != nullptr);
+  return std::string(info->name);
+}
+
+void set_names(PgQuery__TypeName& type, std::string_view name) {
+  for (std::size_t i = 0; i < type.n_names; ++i) free_node(type.names[i]);
+  std::free(type.names);
+  type.n_names = 1;
+  type.names = allocate<PgQuery__Node*>();
+  type.names[0] = string_node(name);
+}
+
+// The user's type that stored text names, 0 if it is another.
+Oid user_type_of(const PgQuery__TypeName& type) {
+  if (type.n_names != 1) return 0;
+  const std::string_view name = pg::string_of(type.names[0]);
+  Oid oid = 0;
+  if (!name.starts_with('#')) return 0;
+  const auto [end, problem] = std::from_chars(name.data() + 1, name.data() + name.size(), oid);
+  return problem == std::errc{} && end == name.data() + name.size() ? oid : 0;
+}
+
 PgQuery__TypeName* type_node(Oid type) {
   const bool array = is_true_array(type);
-  const TypeInfo* info = find_type(array ? element_of(type) : type);
-  BOP_ASSERT(info != nullptr);
   auto* name = allocate<PgQuery__TypeName>();
   pg_query__type_name__init(name);
   name->typemod = -1;
   name->location = -1;
   name->n_names = 1;
   name->names = allocate<PgQuery__Node*>();
-  name->names[0] = string_node(info->name);
+  name->names[0] = string_node(stored_name(array ? element_of(type) : type));
   if (array) {
     PgQuery__Node* bound = new_node(PG_QUERY__NODE__NODE_INTEGER);
     bound->integer = allocate<PgQuery__Integer>();
@@ -161,6 +184,7 @@ class Settler {
       auto& cast = *reinterpret_cast<PgQuery__TypeCast*>(message);
       if (is_text_constant(cast.arg)) {
         settle(*cast.arg->a_const);
+        walk(reinterpret_cast<ProtobufCMessage*>(cast.type_name));
         return;
       }
     }
@@ -168,11 +192,16 @@ class Settler {
       auto& node = *reinterpret_cast<PgQuery__Node*>(message);
       if (is_text_constant(&node)) {
         if (const NamesFound::Literal* literal = settle(*node.a_const);
-            literal != nullptr && literal->type == types::kRegclass) {
-          cast_constant(node, type_node(types::kRegclass));
+            literal != nullptr && (literal->type == types::kRegclass || is_of_user(literal->type))) {
+          cast_constant(node, type_node(literal->type));
         }
         return;
       }
+    }
+    if (kind == &pg_query__type_name__descriptor) {
+      auto& type = *reinterpret_cast<PgQuery__TypeName*>(message);
+      if (const auto at = found_.types.find(&type); at != found_.types.end())
+        set_names(type, stored_name(at->second));
     }
     if (kind == &pg_query__join_expr__descriptor) {
       auto& join = *reinterpret_cast<PgQuery__JoinExpr*>(message);
@@ -189,6 +218,9 @@ class Settler {
   }
 
  private:
+  static bool is_of_user(Oid type) {
+    return type >= types::kFirstUser || element_of(type) >= types::kFirstUser;
+  }
   const NamesFound::Literal* settle(PgQuery__AConst& constant) {
     const auto at = found_.literals.find(constant.location);
     if (at == found_.literals.end()) return nullptr;
@@ -297,9 +329,37 @@ ProtobufCMessage* tree_of(const ParsedStatement& copy) {
   return reinterpret_cast<ProtobufCMessage*>(const_cast<PgQuery__Node*>(copy.node));
 }
 
+// Each name of a user's type.
+void each_user_type(ProtobufCMessage* message, const std::function<void(Oid, PgQuery__TypeName&)>& f) {
+  each<PgQuery__TypeName>(pg_query__type_name__descriptor, message, [&](PgQuery__TypeName& type) {
+    if (const Oid oid = user_type_of(type); oid != 0) f(oid, type);
+  });
+}
+
 void name_objects(const ParsedStatement& parsed, const ObjectNames& names) {
   each_regclass(tree_of(parsed),
                 [&](Oid oid, char*& text) { assign(text, names.name_of(types::kRegclass, oid)); });
+  each_user_type(tree_of(parsed), [&](Oid oid, PgQuery__TypeName& type) {
+    auto named = parse_expression("NULL::" + names.name_of(types::kRegtype, oid));
+    if (!named || (*named)->node->node_case != PG_QUERY__NODE__NODE_TYPE_CAST) return;
+    PgQuery__TypeName& other = *(*named)->node->type_cast->type_name;
+    std::swap(type.names, other.names);
+    std::swap(type.n_names, other.n_names);
+  });
+}
+
+bool names_nothing(const std::string& stored) {
+  return stored.find("regclass") == std::string::npos && stored.find("\"#") == std::string::npos;
+}
+
+// The tree of a stored query or expression.
+Result<ParsedStatementPtr> parse_stored(const std::string& stored, bool& is_query) {
+  is_query = false;
+  if (auto expression = parse_expression(stored)) return expression;
+  is_query = true;
+  BOP_LET(parsed, parse(stored));
+  if (parsed.size() != 1) return fail(ErrorCode::kInternal, "a stored query is not one statement");
+  return parsed.front();
 }
 
 }  // namespace
@@ -406,8 +466,31 @@ std::vector<Oid> named_objects(std::string_view stored_expression) {
   return found;
 }
 
+std::vector<Oid> named_types(const std::string& stored) {
+  std::vector<Oid> found;
+  if (stored.find("\"#") == std::string::npos) return found;
+  bool is_query = false;
+  const auto parsed = parse_stored(stored, is_query);
+  if (!parsed) return found;
+  each_user_type(tree_of(**parsed), [&](Oid oid, PgQuery__TypeName&) { found.push_back(oid); });
+  return found;
+}
+
+Result<std::string> renew_literals(const std::string& stored, Oid type, const RenewLiteral& renew) {
+  if (stored.find(fmt::format("\"#{}\"", type)) == std::string::npos) return stored;
+  bool is_query = false;
+  BOP_LET(parsed, parse_stored(stored, is_query));
+  each<PgQuery__TypeCast>(pg_query__type_cast__descriptor, tree_of(*parsed), [&](PgQuery__TypeCast& cast) {
+    if (!is_text_constant(cast.arg) || user_type_of(*cast.type_name) != type) return;
+    const Oid of = cast.type_name->n_array_bounds > 0 ? array_of(type) : type;
+    PgQuery__String& constant = *cast.arg->a_const->sval;
+    assign(constant.sval, renew(of, constant.sval));
+  });
+  return is_query ? deparse_statement(parsed->node) : deparse_expression(parsed->node);
+}
+
 std::string shown_expression(const std::string& stored, const ObjectNames& names) {
-  if (stored.find("regclass") == std::string::npos) return stored;
+  if (names_nothing(stored)) return stored;
   const auto parsed = parse_expression(stored);
   if (!parsed) return stored;
   name_objects(**parsed, names);
@@ -415,7 +498,7 @@ std::string shown_expression(const std::string& stored, const ObjectNames& names
 }
 
 std::string shown_query(const std::string& stored, const ObjectNames& names) {
-  if (stored.find("regclass") == std::string::npos) return stored;
+  if (names_nothing(stored)) return stored;
   const auto parsed = parse(stored);
   if (!parsed || parsed->size() != 1) return stored;
   name_objects(*parsed->front(), names);

@@ -6,9 +6,11 @@
 //               bound with these alone
 //   columns     qualified, * and NATURAL written out, wherever that is possible without another meaning
 //   constants   of regclass as the OID; of intervals in full; of dates and times in ISO form
-//               with their zone ('now' is a value then)
+//               with their zone ('now' is a value then); of enums cast to their type
+//   types       that users made as "#<oid>"
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -20,6 +22,7 @@ extern "C" {
 struct PgQuery__ColumnRef;
 struct PgQuery__JoinExpr;
 struct PgQuery__RangeVar;
+struct PgQuery__TypeName;
 }
 
 namespace bop::sql {
@@ -37,6 +40,7 @@ struct NamesFound {
   std::map<const PgQuery__ColumnRef*, std::vector<std::string>> columns;
   std::map<const PgQuery__ColumnRef*, Star> stars;
   std::map<const PgQuery__JoinExpr*, std::vector<std::string>> naturals;  // the columns of NATURAL JOIN
+  std::map<const PgQuery__TypeName*, Oid> types;                          // of users
   std::map<int, Literal> literals;                                        // by location
   std::map<int, Oid> literal_types;  // of every literal that got its type from its place, by location
   std::vector<ViewRead> reads;       // in the order of their names
@@ -88,7 +92,14 @@ struct RelationName {
 // The relations and sequences that an expression names by regclass constants.
 [[nodiscard]] std::vector<Oid> named_objects(std::string_view stored_expression);
 
-// Stored text for a reader: with names in place of the OIDs of regclass constants.
+// The users' types that a stored query or expression names, or has constants of.
+[[nodiscard]] std::vector<Oid> named_types(const std::string& stored);
+// The text after an enum's labels have changed: constants say what `renew` makes of their text.
+using RenewLiteral = std::function<std::string(Oid type, std::string_view text)>;
+[[nodiscard]] Result<std::string> renew_literals(const std::string& stored, Oid type,
+                                                 const RenewLiteral& renew);
+
+// Stored text for a reader: with names in place of the OIDs of regclass constants and types.
 [[nodiscard]] std::string shown_expression(const std::string& stored, const ObjectNames& names);
 [[nodiscard]] std::string shown_query(const std::string& stored, const ObjectNames& names);
 

@@ -470,6 +470,20 @@ class Node(unittest.TestCase):
         self.node.start()
         self.assertEqual(self.ask("SELECT * FROM t"), [["1"]])
 
+    def test_types_survive_sigkill(self):
+        self.node.start()
+        self.ask("CREATE TYPE mood AS ENUM ('sad', 'happy')")
+        self.ask("ALTER TYPE mood ADD VALUE 'ok' BEFORE 'happy'")
+        self.ask("CREATE TABLE person (m mood PRIMARY KEY DEFAULT 'ok', past mood[])")
+        self.ask("INSERT INTO person VALUES ('happy', '{sad}'), (DEFAULT, '{ok,happy}'), ('sad', NULL)")
+        self.ask("ALTER TYPE mood RENAME VALUE 'ok' TO 'fine'")
+        self.node.kill()
+        self.node.start()
+        self.ask("ALTER TYPE mood ADD VALUE 'meh' AFTER 'sad'")
+        self.ask("INSERT INTO person VALUES ('meh')")
+        self.assertEqual(self.ask("SELECT m, past FROM person ORDER BY m"),
+                         [["sad", None], ["meh", None], ["fine", "{fine,happy}"], ["happy", "{sad}"]])
+
     def test_health_and_metrics(self):
         self.node.start()
         base = f"http://127.0.0.1:{self.node.http_port}"

@@ -34,6 +34,14 @@ TYPE_NAMES = {
     2206: "regtype", 2249: "record", 2278: "void", 2950: "uuid", 3802: "jsonb",
 }
 
+FIRST_USER_OID = 16384
+
+
+def type_name(oid):
+    """Types that users made have another OID in each run."""
+    return TYPE_NAMES.get(oid, "user" if oid >= FIRST_USER_OID else oid)
+
+
 # Fields of an ErrorResponse that name objects.
 OBJECT_FIELDS = {"s": "schema", "t": "table", "c": "column", "d": "type", "n": "constraint"}
 
@@ -94,7 +102,7 @@ def render(results, test):
         # came before an error.
         failed = result.error is not None
         if result.names is not None and not failed:
-            columns = [f"{escape(n)}:{TYPE_NAMES.get(o, o)}" for n, o in zip(result.names, result.oids)]
+            columns = [f"{escape(n)}:{type_name(o)}" for n, o in zip(result.names, result.oids)]
             lines.append("columns " + " | ".join(columns))
         rows = ["row " + " | ".join(escape(value) for value in row) for row in result.rows]
         if "norows" not in test.flags and not failed:

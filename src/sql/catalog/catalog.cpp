@@ -119,6 +119,43 @@ std::shared_ptr<const Sequence> Catalog::sequence(Oid oid) const {
   return it == sequences_.end() ? nullptr : it->second;
 }
 
+std::shared_ptr<const Type> Catalog::type(Oid oid) const {
+  const auto it = types_.find(oid);
+  return it == types_.end() ? nullptr : it->second;
+}
+
+const UserType* Catalog::user_type(Oid oid) const {
+  auto it = types_.find(oid);
+  if (it == types_.end()) {
+    const auto array = type_of_array_.find(oid);
+    if (array == type_of_array_.end()) {
+      return nullptr;
+    }
+    it = types_.find(array->second);
+  }
+  return it->second->user.get();
+}
+
+Oid Catalog::find_type(Oid schema, std::string_view name) const {
+  const auto it = type_names_.find(std::pair(schema, std::string(name)));
+  return it == type_names_.end() ? 0 : it->second;
+}
+
+Oid Catalog::find_type(std::span<const std::string> search_path, std::string_view schema_name,
+                       std::string_view name) const {
+  if (!schema_name.empty()) {
+    const Schema* s = schema(schema_name);
+    return s == nullptr ? 0 : find_type(s->oid, name);
+  }
+  for (const std::string& path : search_path) {
+    const Schema* s = schema(path);
+    if (const Oid found = s == nullptr ? 0 : find_type(s->oid, name)) {
+      return found;
+    }
+  }
+  return 0;
+}
+
 const Schema* Catalog::schema(std::string_view name) const {
   for (const auto& [oid, schema] : schemas_) {
     if (schema->name == name) {
@@ -245,6 +282,9 @@ Result<std::shared_ptr<const Catalog>> Catalog::load(sqlite3* connection,
     } else if (kind == "sequence") {
       BOP_LET(sequence, sequence_from_json(oid, body));
       edit.put(std::move(sequence));
+    } else if (kind == "type") {
+      BOP_LET(type, type_from_json(oid, body));
+      edit.put(std::move(type));
     } else {
       return fail(ErrorCode::kFormatTooNew, "the catalog holds an object of the unknown kind \"{}\" (OID {})",
                   kind, oid);
@@ -301,6 +341,48 @@ void CatalogEdit::put(Sequence sequence) {
   next_->add_name(sequence.schema, sequence.name, sequence.oid, 'S');
   const Oid oid = sequence.oid;
   next_->sequences_[oid] = std::make_shared<const Sequence>(std::move(sequence));
+}
+
+void CatalogEdit::put(Type type) {
+  changed_.insert(type.oid);
+  if (const auto it = next_->types_.find(type.oid); it != next_->types_.end()) {
+    next_->type_names_.erase(std::pair(it->second->schema, it->second->name));
+    next_->type_names_.erase(std::pair(it->second->schema, it->second->array_name));
+  }
+  const auto info = [&](Oid oid) -> const TypeInfo* {
+    const UserType* user = next_->user_type(oid);
+    if (user == nullptr) {
+      return bop::find_type(oid);
+    }
+    return user->definition().oid == oid ? &user->info() : &user->array_info();
+  };
+  const TypeInfo* base = type.kind == 'd' ? info(type.base) : nullptr;
+  type.user = std::make_shared<const UserType>(
+      UserType::Definition{.oid = type.oid,
+                           .array_oid = type.array_oid,
+                           .kind = type.kind,
+                           .name = type.name,
+                           .array_name = type.array_name,
+                           .labels = type.labels,
+                           .base = type.base,
+                           .base_typmod = type.typmod,
+                           .constrained = type.not_null || !type.checks.empty()},
+      base, base == nullptr ? nullptr : info(base->array_oid));
+  next_->type_names_[std::pair(type.schema, type.name)] = type.oid;
+  next_->type_names_[std::pair(type.schema, type.array_name)] = type.array_oid;
+  next_->type_of_array_[type.array_oid] = type.oid;
+  const Oid oid = type.oid;
+  next_->types_[oid] = std::make_shared<const Type>(std::move(type));
+}
+
+void CatalogEdit::drop_type(Oid oid) {
+  const auto it = next_->types_.find(oid);
+  BOP_ASSERT(it != next_->types_.end());
+  changed_.insert(oid);
+  next_->type_names_.erase(std::pair(it->second->schema, it->second->name));
+  next_->type_names_.erase(std::pair(it->second->schema, it->second->array_name));
+  next_->type_of_array_.erase(it->second->array_oid);
+  next_->types_.erase(it);
 }
 
 void CatalogEdit::drop_schema(Oid oid) {
@@ -368,6 +450,9 @@ Status CatalogEdit::store(sqlite3* connection) const {
     } else if (const auto sequence = next_->sequence(oid); sequence != nullptr) {
       kind = "sequence";
       body = to_json(*sequence);
+    } else if (const auto type = next_->type(oid); type != nullptr) {
+      kind = "type";
+      body = to_json(*type);
     }
     sqlite3_stmt* statement = kind.empty() ? remove.get() : write.get();
     sqlite3_bind_int64(statement, 1, static_cast<sqlite3_int64>(oid));

@@ -23,6 +23,12 @@
 //             keys: [{num, expression, type, descending, nulls_first, collation, opclass}...], include: [num...]
 //   sequence  schema, name, owner, acl, comment, type, start, increment, min, max, cache, cycle, state,
 //             table, column
+//   type      schema, name, owner, comment, kind: "e" enum or "d" domain, array: OID of its array type, array_name,
+//             of an enum labels: [{oid, label, ordinal, order}...] (ordinal is what is stored; left out: 0), of a
+//             domain type, typmod, not_null, default, collation, checks: [{oid, name, check, not_validated,
+//             comment}...]
+//
+// Types in the texts of other objects stand as "#<oid>" (stored_text.hpp).
 //
 // acl: [text...], items as sql/catalog/acl.hpp stores them; left out: the default of the kind, which for the
 // schemas that every database has lets everybody use them.
@@ -46,6 +52,7 @@
 #include "base/error.hpp"
 #include "base/ids.hpp"
 #include "sql/catalog/acl.hpp"
+#include "sql/types/user_types.hpp"
 
 struct sqlite3;
 
@@ -169,6 +176,34 @@ struct Sequence {
   std::string comment;
 };
 
+struct DomainCheck {
+  Oid oid = 0;
+  std::string name;
+  std::string text;  // PostgreSQL text of an expression over the column "value"
+  bool validated = true;
+  std::string comment;
+};
+
+// What CREATE TYPE AS ENUM and CREATE DOMAIN make.
+struct Type {
+  Oid oid = 0;
+  Oid schema = 0;
+  std::string name;
+  Oid owner = kBootstrapRole;
+  char kind = 'e';  // pg_type.typtype: e enum, d domain
+  Oid array_oid = 0;
+  std::string array_name;
+  std::vector<EnumLabel> labels;  // of an enum, by ordinal
+  Oid base = 0;                   // of a domain
+  std::int32_t typmod = -1;
+  bool not_null = false;
+  std::optional<std::string> default_text;
+  std::string collation;  // as written; empty = that of the base type
+  std::vector<DomainCheck> checks;
+  std::string comment;
+  std::shared_ptr<const UserType> user = nullptr;  // what is above, for types.hpp; made by CatalogEdit::put
+};
+
 struct Schema {
   Oid oid = 0;
   std::string name;
@@ -198,6 +233,8 @@ class Catalog {
   [[nodiscard]] std::shared_ptr<const Relation> relation(Oid oid) const;  // also built-in ones
   [[nodiscard]] std::shared_ptr<const Index> index(Oid oid) const;
   [[nodiscard]] std::shared_ptr<const Sequence> sequence(Oid oid) const;
+  [[nodiscard]] std::shared_ptr<const Type> type(Oid oid) const;
+  [[nodiscard]] const UserType* user_type(Oid oid) const;  // also by the OID of its array type
 
   // ---- by name
   [[nodiscard]] const Schema* schema(std::string_view name) const;
@@ -211,12 +248,17 @@ class Catalog {
   // Along the search path, pg_catalog first unless the path names it. `schema_name` not empty: only there.
   [[nodiscard]] Named find(std::span<const std::string> search_path, std::string_view schema_name,
                            std::string_view name) const;
+  // The OID of a user's type or of its array type, 0 if there is none. Types have names of their own.
+  [[nodiscard]] Oid find_type(Oid schema, std::string_view name) const;
+  [[nodiscard]] Oid find_type(std::span<const std::string> search_path, std::string_view schema_name,
+                              std::string_view name) const;
 
   // ---- all of them, by OID
   [[nodiscard]] const std::map<Oid, std::shared_ptr<const Schema>>& schemas() const { return schemas_; }
   [[nodiscard]] const std::map<Oid, std::shared_ptr<const Relation>>& relations() const { return relations_; }
   [[nodiscard]] const std::map<Oid, std::shared_ptr<const Index>>& indexes() const { return indexes_; }
   [[nodiscard]] const std::map<Oid, std::shared_ptr<const Sequence>>& sequences() const { return sequences_; }
+  [[nodiscard]] const std::map<Oid, std::shared_ptr<const Type>>& types() const { return types_; }
   [[nodiscard]] const std::shared_ptr<const BuiltinRelations>& builtin() const { return builtin_; }
   [[nodiscard]] std::vector<std::shared_ptr<const Index>> indexes_of(Oid table) const;
   // Foreign keys of other (and the same) tables that point to `table`.
@@ -241,6 +283,9 @@ class Catalog {
   std::map<Oid, std::shared_ptr<const Sequence>> sequences_;
   std::map<std::pair<Oid, std::string>, Named, std::less<>> names_;
   std::multimap<Oid, Oid> indexes_of_table_;
+  std::map<Oid, std::shared_ptr<const Type>> types_;
+  std::map<Oid, Oid> type_of_array_;
+  std::map<std::pair<Oid, std::string>, Oid, std::less<>> type_names_;
 };
 
 // The next version of a catalog in the making. One thread. `put` inserts or replaces by OID (a rename is a
@@ -256,10 +301,12 @@ class CatalogEdit {
   void put(Relation relation);
   void put(Index index);
   void put(Sequence sequence);
+  void put(Type type);
   void drop_schema(Oid oid);
   void drop_relation(Oid oid);
   void drop_index(Oid oid);
   void drop_sequence(Oid oid);
+  void drop_type(Oid oid);
 
   // Writes the changed rows of bop_catalog, making the table if it is missing; inside the caller's
   // transaction.

@@ -1,6 +1,7 @@
 #include "sql/catalog/catalog_json.hpp"
 
 #include <cstdint>
+#include <cstdlib>
 
 #include <fmt/format.h>
 #include <simdjson.h>
@@ -75,9 +76,10 @@ class Writer {
     return *this;
   }
   void raw(std::string_view json) { out_ += json; }
-  void present(std::string_view name, std::string_view value) {
+  Writer& present(std::string_view name, std::string_view value) {
     begin(name);
     quote(value);
+    return *this;
   }
   [[nodiscard]] std::string finish() {
     if (out_.empty()) {
@@ -293,6 +295,30 @@ std::string to_json(const Sequence& s) {
   return w.finish();
 }
 
+std::string to_json(const Type& t) {
+  Writer w;
+  w.number("schema", t.schema).text("name", t.name).number("owner", t.owner, kBootstrapRole);
+  w.letter("kind", t.kind).number("array", t.array_oid).text("array_name", t.array_name);
+  w.list("labels", t.labels, [&w](const EnumLabel& label) {
+    Writer item;
+    item.number("oid", label.oid).present("label", label.label);
+    item.number("ordinal", label.ordinal).text("order", fmt::format("{}", label.order));
+    w.raw(item.finish());
+  });
+  w.number("type", t.base).number("typmod", t.typmod, -1).flag("not_null", t.not_null);
+  if (t.default_text) {
+    w.present("default", *t.default_text);
+  }
+  w.text("collation", t.collation);
+  w.list("checks", t.checks, [&w](const DomainCheck& check) {
+    Writer item;
+    item.number("oid", check.oid).text("name", check.name).text("check", check.text);
+    w.raw(item.flag("not_validated", !check.validated).text("comment", check.comment).finish());
+  });
+  w.text("comment", t.comment);
+  return w.finish();
+}
+
 Result<Oid> state_from_json(std::string_view body) {
   return read_object<Oid>(0, body, [](const Object& o) { return oid_of(o, "next_oid"); });
 }
@@ -397,6 +423,46 @@ Result<Sequence> sequence_from_json(Oid oid, std::string_view body) {
     s.owned_by_column = static_cast<std::int16_t>(number_of(o, "column"));
     s.comment = text_of(o, "comment");
     return s;
+  });
+}
+
+Result<Type> type_from_json(Oid oid, std::string_view body) {
+  return read_object<Type>(oid, body, [&](const Object& o) {
+    Type t;
+    t.oid = oid;
+    t.schema = oid_of(o, "schema");
+    t.name = text_of(o, "name");
+    t.owner = static_cast<Oid>(number_of(o, "owner", kBootstrapRole));
+    t.kind = letter_of(o, "kind", 'e');
+    t.array_oid = oid_of(o, "array");
+    t.array_name = text_of(o, "array_name");
+    each(o, "labels", [&](simdjson::dom::element e) {
+      if (Object label; e.get(label) == simdjson::SUCCESS) {
+        t.labels.push_back({.oid = oid_of(label, "oid"),
+                            .label = text_of(label, "label"),
+                            .ordinal = number_of(label, "ordinal"),
+                            .order = std::strtof(text_of(label, "order").c_str(), nullptr)});
+      }
+    });
+    t.base = oid_of(o, "type");
+    t.typmod = static_cast<std::int32_t>(number_of(o, "typmod", -1));
+    t.not_null = flag_of(o, "not_null");
+    std::string_view text;
+    if (o["default"].get(text) == simdjson::SUCCESS) {
+      t.default_text = std::string(text);
+    }
+    t.collation = text_of(o, "collation");
+    each(o, "checks", [&](simdjson::dom::element e) {
+      if (Object check; e.get(check) == simdjson::SUCCESS) {
+        t.checks.push_back({.oid = oid_of(check, "oid"),
+                            .name = text_of(check, "name"),
+                            .text = text_of(check, "check"),
+                            .validated = !flag_of(check, "not_validated"),
+                            .comment = text_of(check, "comment")});
+      }
+    });
+    t.comment = text_of(o, "comment");
+    return t;
   });
 }
 

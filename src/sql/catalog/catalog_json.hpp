@@ -12,6 +12,7 @@ namespace bop::sql {
 [[nodiscard]] std::string to_json(const Relation& relation);
 [[nodiscard]] std::string to_json(const Index& index);
 [[nodiscard]] std::string to_json(const Sequence& sequence);
+[[nodiscard]] std::string to_json(const Type& type);
 
 // Errors: kCorrupt when the text is not what to_json writes.
 [[nodiscard]] Result<Oid> state_from_json(std::string_view body);
@@ -19,5 +20,6 @@ namespace bop::sql {
 [[nodiscard]] Result<Relation> relation_from_json(Oid oid, char kind, std::string_view body);
 [[nodiscard]] Result<Index> index_from_json(Oid oid, std::string_view body);
 [[nodiscard]] Result<Sequence> sequence_from_json(Oid oid, std::string_view body);
+[[nodiscard]] Result<Type> type_from_json(Oid oid, std::string_view body);
 
 }  // namespace bop::sql

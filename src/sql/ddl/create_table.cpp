@@ -83,6 +83,12 @@ Result<std::optional<Relation>> DdlRun::new_table(const PgQuery__RangeVar& name,
     notice(error(ErrorCode::kDuplicateTable, "relation \"{}\" already exists, skipping", table.name));
     return std::nullopt;
   }
+  if (now().type(now().find_type(table.schema, table.name)) != nullptr) {
+    return std::unexpected(
+        error(ErrorCode::kDuplicateObject, "type \"{}\" already exists", table.name)
+            .hint("A relation has an associated type of the same name, so you must use a name that "
+                  "doesn't conflict with any existing type."));
+  }
   if (pg::text(name.relpersistence) == "u") {
     notice(Error(ErrorCode::kNotImplemented,
                  "UNLOGGED is accepted and has no effect: every commit is in the log"));

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sql/catalog/catalog_types.hpp"
 #include "sql/ddl/ddl.hpp"
 #include "sql/ddl/grant_request.hpp"
 #include "sql/stored_text.hpp"
@@ -34,9 +35,10 @@ struct PendingConstraint {
 
 // What an object's removal takes with it.
 struct Dropped {
-  std::set<Oid> relations, indexes, sequences, schemas;
-  std::set<std::pair<Oid, std::int16_t>> columns;  // table, number
-  std::set<std::pair<Oid, Oid>> constraints;       // table, constraint
+  std::set<Oid> relations, indexes, sequences, schemas, types;
+  std::set<std::pair<Oid, std::int16_t>> columns;                     // table, number
+  std::set<std::pair<Oid, Oid>> constraints;                          // table, constraint
+  std::set<std::pair<Oid, std::int16_t>> columns_of_types, defaults;  // lost with a type: table, number
 };
 
 class DdlRun {
@@ -62,6 +64,24 @@ class DdlRun {
   [[nodiscard]] Status set_schema(const PgQuery__AlterObjectSchemaStmt& alter);
   [[nodiscard]] Status set_owner(const PgQuery__AlterOwnerStmt& alter);
   [[nodiscard]] Status reindex(const PgQuery__ReindexStmt& reindex);
+  // ---- types (type.cpp)
+  [[nodiscard]] Status create_enum(const PgQuery__CreateEnumStmt& create);
+  [[nodiscard]] Status alter_enum(const PgQuery__AlterEnumStmt& alter);
+  [[nodiscard]] Status rename_type(const PgQuery__RenameStmt& rename);
+  [[nodiscard]] Status set_type_schema(const PgQuery__AlterObjectSchemaStmt& alter);
+  [[nodiscard]] Status set_type_owner(const PgQuery__AlterOwnerStmt& alter);
+  [[nodiscard]] Status comment_on_type(const PgQuery__CommentStmt& comment);
+  [[nodiscard]] Status find_dropped_types(const PgQuery__DropStmt& drop, Dropped& dropped, std::string& what);
+  [[nodiscard]] Result<Type> new_type(pg::NodeList names, char kind);
+  [[nodiscard]] Status check_type_name_free(Oid schema, const std::string& name);
+  [[nodiscard]] std::string free_array_name(Oid schema, std::string_view name) const;
+  [[nodiscard]] Result<std::shared_ptr<const Type>> find_type_to_change(pg::NodeList names) const;
+  [[nodiscard]] Result<std::shared_ptr<const Type>> find_type_or_domain(const pg::Node* object,
+                                                                        PgQuery__ObjectType wanted) const;
+  [[nodiscard]] Status add_label(Type& type, const std::string& label, std::string_view neighbor, bool after);
+  [[nodiscard]] Status rename_label(Type type);
+  // Every query and expression that the catalog keeps, with what `change` makes of it.
+  [[nodiscard]] Status change_texts(const std::function<Result<std::string>(const std::string&)>& change);
   // 42809 unless what `found` is can be meant by ALTER <type>.
   [[nodiscard]] Status check_kind(const Catalog::Named& found, PgQuery__ObjectType type,
                                   std::string_view name) const;
@@ -220,6 +240,10 @@ class DdlRun {
   [[nodiscard]] Status collect(Dropped& dropped, bool cascade, std::string_view what,
                                const std::vector<Dependent>& computed = {});
   [[nodiscard]] Status remove(const Dropped& dropped);
+  // What goes with types: columns, defaults, constraints, indexes, domains. As `collect` lists them.
+  void collect_of_types(Dropped& dropped, std::vector<std::string>& dependents,
+                        std::vector<std::string>& taken) const;
+  [[nodiscard]] Oid dropped_type_of(const Dropped& dropped, Oid type) const;
   // The sequences that the default names in nextval.
   [[nodiscard]] std::set<Oid> sequences_of_default(const Column& column) const;
   [[nodiscard]] Status rename_in_views(Oid relation, const RelationName& to, std::int16_t column = 0);

@@ -22,6 +22,75 @@ std::set<Oid> DdlRun::sequences_of_default(const Column& column) const {
   return found;
 }
 
+Oid DdlRun::dropped_type_of(const Dropped& dropped, Oid type) const {
+  const UserType* user = type < kFirstUserOid ? nullptr : now().user_type(type);
+  return user != nullptr && dropped.types.contains(user->definition().oid) ? user->definition().oid : 0;
+}
+
+void DdlRun::collect_of_types(Dropped& dropped, std::vector<std::string>& dependents,
+                              std::vector<std::string>& taken) const {
+  const auto add = [&](const std::string& what, Oid cause) {
+    dependents.push_back(fmt::format("{} depends on {}", what, description(cause)));
+    taken.push_back(what);
+  };
+  for (const auto& [oid, type] : now().types()) {
+    if (dropped.types.contains(oid)) continue;
+    const bool in_schema = dropped.schemas.contains(type->schema);
+    const Oid base = dropped_type_of(dropped, type->base);
+    if (!in_schema && base == 0) continue;
+    dropped.types.insert(oid);
+    add(description(oid), in_schema ? type->schema : base);
+  }
+  if (dropped.types.empty()) return;
+  const auto named = [&](const std::string& text) -> Oid {
+    for (const Oid type : named_types(text)) {
+      if (const Oid found = dropped_type_of(dropped, type)) return found;
+    }
+    return 0;
+  };
+  for (const auto& [oid, relation] : now().relations()) {
+    if (dropped.relations.contains(oid) || relation->kind != 'r' ||
+        dropped.schemas.contains(relation->schema))
+      continue;
+    for (const Column& column : relation->columns) {
+      if (column.dropped || dropped.columns.contains({oid, column.number})) continue;
+      Oid type = dropped_type_of(dropped, column.type);
+      if (type == 0 && column.generated != 0) type = named(*column.default_text);
+      if (type != 0) {
+        dropped.columns.insert({oid, column.number});
+        dropped.columns_of_types.insert({oid, column.number});
+        add(fmt::format("column {} of {}", column.name, description(oid)), type);
+      } else if (const Oid used = column.default_text ? named(*column.default_text) : 0;
+                 used != 0 && dropped.defaults.insert({oid, column.number}).second) {
+        add(fmt::format("default value for column {} of {}", column.name, description(oid)), used);
+      }
+    }
+    const auto lost = [&](std::int16_t number) { return dropped.columns_of_types.contains({oid, number}); };
+    for (const Constraint& constraint : relation->constraints) {
+      const Oid used = constraint.type == 'c' ? named(constraint.check_text) : 0;
+      if (used == 0 || std::ranges::any_of(constraint.columns, lost)) continue;
+      if (!dropped.constraints.insert({oid, constraint.oid}).second) continue;
+      add(fmt::format("constraint {} on {}", constraint.name, description(oid)), used);
+    }
+    Relation without = *relation;  // what stays of it
+    for (Column& column : without.columns) column.dropped = column.dropped || lost(column.number);
+    const auto bound = [&](const std::string& text, ExpressionUse use) {
+      if (text.empty()) return true;
+      const auto parsed = parse_expression(text);
+      return parsed && bind_expression(*parsed, &without, use, bind_now()).has_value();
+    };
+    for (const auto& index : now().indexes_of(oid)) {
+      Oid used = named(index->predicate);
+      bool goes = !bound(index->predicate, ExpressionUse::kIndexPredicate);
+      for (const IndexKey& key : index->keys) {
+        if (used == 0) used = named(key.expression);
+        goes = goes || lost(key.column) || !bound(key.expression, ExpressionUse::kIndex);
+      }
+      if (used != 0 && !goes && dropped.indexes.insert(index->oid).second) add(description(index->oid), used);
+    }
+  }
+}
+
 Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what,
                        const std::vector<Dependent>& computed) {
   std::vector<std::string> dependents;  // "view v depends on table t"
@@ -41,6 +110,7 @@ Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what,
       }
     }
     if (dropped.sequences.contains(read.relation)) return description(read.relation);
+    if (dropped.types.contains(read.relation)) return description(read.relation);
     if (dropped.indexes.contains(read.relation)) {
       const auto index = now().index(read.relation);
       if (index->constraint == 0) return description(read.relation);
@@ -49,7 +119,9 @@ Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what,
     return {};
   };
   for (bool grew = true; grew;) {
-    grew = false;
+    const std::size_t before = dependents.size();
+    collect_of_types(dropped, dependents, taken);
+    grew = dependents.size() != before;
     for (const auto& [oid, relation] : now().relations()) {
       if (dropped.relations.contains(oid)) continue;
       if (dropped.schemas.contains(relation->schema)) {
@@ -154,7 +226,8 @@ Status DdlRun::remove(const Dropped& dropped) {
     Relation after = *relation;
     for (Column& column : after.columns) {
       if (column.dropped || column.identity != 0) continue;
-      if (std::ranges::any_of(sequences_of_default(column),
+      if (dropped.defaults.contains({oid, column.number}) ||
+          std::ranges::any_of(sequences_of_default(column),
                               [&](Oid s) { return dropped.sequences.contains(s); })) {
         column.sequence = 0;
         column.default_text.reset();
@@ -193,12 +266,31 @@ Status DdlRun::remove(const Dropped& dropped) {
     outcome_.dropped_sequences.push_back(now().sequence(oid)->state_key());
     edit_.drop_sequence(oid);
   }
+  // Columns of types that go; what depends on them is gone.
+  for (const auto& [table, number] : dropped.columns_of_types) {
+    const auto relation = now().relation(table);
+    if (relation == nullptr) continue;
+    BOP_LET(parsed, parse(fmt::format(
+                        "ALTER TABLE {}.{} DROP COLUMN {}", quote_name(now().schema(relation->schema)->name),
+                        quote_name(relation->name), quote_name(relation->find_column(number)->name))));
+    BOP_TRY(alter_table(*parsed.front()->node->alter_table_stmt));
+  }
+  for (const Oid oid : dropped.types) edit_.drop_type(oid);
   for (const Oid oid : dropped.schemas) edit_.drop_schema(oid);
   return {};
 }
 
 Status DdlRun::drop(const PgQuery__DropStmt& drop) {
   const bool cascade = drop.behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE;
+  if (drop.remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_TYPE ||
+      drop.remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN) {
+    Dropped dropped;
+    std::string what;
+    BOP_TRY(find_dropped_types(drop, dropped, what));
+    if (dropped.types.empty()) return {};
+    BOP_TRY(collect(dropped, cascade, what));
+    return remove(dropped);
+  }
   struct Kind {
     int type;
     char kind;

@@ -242,6 +242,12 @@ std::string DdlRun::description(Oid object) const {
   if (const auto index = now().index(object)) return named('i', index->schema, index->name);
   if (const auto sequence = now().sequence(object)) return named('S', sequence->schema, sequence->name);
   if (const Schema* schema = now().schema(object)) return describe('n', schema->name);
+  if (const auto type = now().type(object)) {
+    const bool visible = now().find_type(context_.bind.search_path, {}, type->name) == object;
+    const std::string name = quote_name(type->name);
+    return "type " +
+           (visible ? name : fmt::format("{}.{}", quote_name(now().schema(type->schema)->name), name));
+  }
   return {};
 }
 

@@ -141,6 +141,8 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
       edit_.put(std::move(changed));
       return {};
     }
+    case PG_QUERY__OBJECT_TYPE__OBJECT_TYPE:
+    case PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN: return rename_type(rename);
     case PG_QUERY__OBJECT_TYPE__OBJECT_TABCONSTRAINT: {
       BOP_LET(table, table_to_change(*rename.relation, "ALTER TABLE"));
       const std::string from(pg::text(rename.subname));
@@ -170,6 +172,10 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
 }
 
 Status DdlRun::set_schema(const PgQuery__AlterObjectSchemaStmt& alter) {
+  if (alter.object_type == PG_QUERY__OBJECT_TYPE__OBJECT_TYPE ||
+      alter.object_type == PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN) {
+    return set_type_schema(alter);
+  }
   if (alter.relation == nullptr) {
     return fail(ErrorCode::kNotImplemented, "SET SCHEMA of this kind of object is not implemented");
   }
@@ -271,6 +277,10 @@ Status DdlRun::change_owner(const Catalog::Named& found, const PgQuery__RoleSpec
 }
 
 Status DdlRun::set_owner(const PgQuery__AlterOwnerStmt& alter) {
+  if (alter.object_type == PG_QUERY__OBJECT_TYPE__OBJECT_TYPE ||
+      alter.object_type == PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN) {
+    return set_type_owner(alter);
+  }
   if (alter.object_type != PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA) {
     return fail(ErrorCode::kNotImplemented, "OWNER TO of this kind of object is not implemented");
   }
@@ -342,6 +352,8 @@ Status DdlRun::comment(const PgQuery__CommentStmt& comment) {
       }
       return {};
     }
+    case PG_QUERY__OBJECT_TYPE__OBJECT_TYPE:
+    case PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN: return comment_on_type(comment);
     case PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN: {
       const pg::NodeList names = BOP_PG_LIST(comment.object->list, items);
       std::string schema;

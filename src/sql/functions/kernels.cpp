@@ -175,6 +175,7 @@ const Implementations& all_implementations() {
     add_json_building(v);
     add_array_functions(v);
     add_set_functions(v);
+    add_enum_functions(v);
     add_aggregates(v);
     add_datetime_formats(v);
     add_number_formats(v);

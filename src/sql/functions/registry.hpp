@@ -89,6 +89,7 @@ void add_json_functions(Implementations& all);      // json_functions.cpp
 void add_json_building(Implementations& all);       // json_building.cpp
 void add_array_functions(Implementations& all);     // array_functions.cpp
 void add_set_functions(Implementations& all);       // set_functions.cpp
+void add_enum_functions(Implementations& all);      // enum_functions.cpp
 void add_aggregates(Implementations& all);          // aggregates.cpp
 void add_session_functions(Implementations& all);   // session_functions.cpp
 

@@ -112,6 +112,7 @@ std::string comment_of(const CatalogSession& session, Oid oid, std::int64_t part
   }
   if (const auto index = catalog.index(oid)) return part == 0 ? index->comment : std::string();
   if (const auto sequence = catalog.sequence(oid)) return part == 0 ? sequence->comment : std::string();
+  if (const auto type = catalog.type(oid)) return type->comment;
   if (const Schema* schema = catalog.schema(oid)) {
     if (!schema->comment.empty()) return schema->comment;
     if (oid == kPublicSchema) return "standard public schema";
@@ -180,8 +181,12 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
   if (name == "pg_table_is_visible") {
     return object_of(catalog, first) ? OwnedValue::of_bool(visible(session, first)) : OwnedValue::null();
   }
-  if (name == "pg_type_is_visible")
-    return find_type(first) != nullptr ? OwnedValue::of_bool(true) : OwnedValue::null();
+  if (name == "pg_type_is_visible") {
+    const UserType* user = catalog.user_type(first);
+    if (user == nullptr) return find_type(first) != nullptr ? OwnedValue::of_bool(true) : OwnedValue::null();
+    const TypeInfo& type = user->definition().oid == first ? user->info() : user->array_info();
+    return OwnedValue::of_bool(catalog.find_type(session.search_path, {}, type.name) == first);
+  }
   if (name.starts_with("pg_") && name.ends_with("_is_visible")) return OwnedValue::of_bool(true);
   if (name == "obj_description" || name == "shobj_description") return or_null(comment_of(session, first, 0));
   if (name == "col_description") return or_null(comment_of(session, first, args[1].integer));

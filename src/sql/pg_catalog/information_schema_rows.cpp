@@ -57,10 +57,24 @@ void columns(const CatalogSession& session, RowSet& rows) {
           .set("is_nullable", yes_no(!column.not_null));
       if (column.default_text && column.generated == 0)
         rows.set("column_default", shown_expression(*column.default_text, CatalogKernels(session)));
-      const bool array = is_true_array(column.type);
-      rows.set("data_type", array ? "ARRAY" : format_type(column.type))
+      // Of a domain, what it is over; its own name stands in domain_name.
+      const Oid shown = base_type(column.type);
+      if (const auto domain = shown == column.type ? nullptr : session.catalog->type(column.type)) {
+        type = find_type(shown);
+        rows.set("domain_catalog", session.database_name).set("domain_name", domain->name);
+        rows.set("domain_schema", schema_name(*session.catalog, domain->schema));
+      }
+      const UserType* user = session.catalog->user_type(shown);
+      const bool array = is_true_array(shown);
+      rows.set("data_type", array             ? "ARRAY"
+                            : user != nullptr ? "USER-DEFINED"
+                                              : format_type(shown))
           .set("udt_catalog", session.database_name);
-      rows.set("udt_schema", "pg_catalog").set("udt_name", type == nullptr ? "" : type->name);
+      rows.set("udt_schema",
+               user == nullptr
+                   ? "pg_catalog"
+                   : schema_name(*session.catalog, session.catalog->type(user->definition().oid)->schema));
+      rows.set("udt_name", type == nullptr ? "" : type->name);
       rows.set("dtd_identifier", std::to_string(position)).set("is_self_referencing", "NO");
       rows.set("is_identity", yes_no(column.identity != 0))
           .set("is_generated", column.generated != 0 ? "ALWAYS" : "NEVER");

@@ -9,28 +9,45 @@ namespace {
 
 constexpr Oid kDefaultCollation = 100;
 
+void type_row(RowSet& rows, const TypeInfo& type, Oid schema, Oid owner) {
+  rows.row().set("oid", type.oid).set("typname", type.name).set("typnamespace", schema);
+  rows.set("typowner", owner).set("typlen", std::int64_t{type.typlen}).set("typbyval", type.byval);
+  rows.set("typtype", type.typtype).set("typcategory", type.category).set("typispreferred", type.preferred);
+  rows.set("typisdefined", true)
+      .set("typdelim", type.delim)
+      .set("typelem", type.elem_oid)
+      .set("typarray", type.array_oid);
+  rows.set("typalign", type.align).set("typstorage", type.storage).set("typtypmod", -1);
+  const auto proc = [&](std::string_view column, std::string_view name) {
+    const auto found = lookup_any(name);
+    rows.set(column, found.empty() ? Oid{0} : found.front()->oid);
+  };
+  proc("typinput", type.input);
+  proc("typoutput", type.output);
+  proc("typreceive", type.receive);
+  proc("typsend", type.send);
+  const bool text = type.category == 'S' && type.typtype == 'b' && type.oid != 18;
+  rows.set("typcollation", type.oid == 19 ? Oid{950} : text ? kDefaultCollation : Oid{0});
+}
+
 void types(const CatalogSession& session, RowSet& rows) {
-  for (const TypeInfo& type : all_types()) {
-    rows.row().set("oid", type.oid).set("typname", type.name).set("typnamespace", kPgCatalogSchema);
-    rows.set("typowner", kBootstrapRole).set("typlen", std::int64_t{type.typlen}).set("typbyval", type.byval);
-    rows.set("typtype", type.typtype).set("typcategory", type.category).set("typispreferred", type.preferred);
-    rows.set("typisdefined", true)
-        .set("typdelim", type.delim)
-        .set("typelem", type.elem_oid)
-        .set("typarray", type.array_oid);
-    rows.set("typalign", type.align).set("typstorage", type.storage).set("typtypmod", -1);
-    const auto proc = [&](std::string_view column, std::string_view name) {
-      const auto found = lookup_any(name);
-      rows.set(column, found.empty() ? Oid{0} : found.front()->oid);
-    };
-    proc("typinput", type.input);
-    proc("typoutput", type.output);
-    proc("typreceive", type.receive);
-    proc("typsend", type.send);
-    const bool text = type.oid == 25 || type.oid == 1043 || type.oid == 1042;
-    rows.set("typcollation", text ? kDefaultCollation : type.oid == 19 ? Oid{950} : Oid{0});
+  for (const TypeInfo& type : all_types()) type_row(rows, type, kPgCatalogSchema, kBootstrapRole);
+  for (const auto& [oid, type] : session.catalog->types()) {
+    type_row(rows, type->user->info(), type->schema, type->owner);
+    if (type->kind == 'd') {
+      rows.set("typbasetype", type->base).set("typtypmod", type->typmod).set("typnotnull", type->not_null);
+    }
+    type_row(rows, type->user->array_info(), type->schema, type->owner);
   }
-  (void)session;
+}
+
+void enums(const CatalogSession& session, RowSet& rows) {
+  for (const auto& [oid, type] : session.catalog->types()) {
+    for (const EnumLabel& label : type->labels) {
+      rows.row().set("oid", label.oid).set("enumtypid", oid).set("enumlabel", label.label);
+      rows.set("enumsortorder", OwnedValue::of_real(label.order));
+    }
+  }
 }
 
 std::string vector_of(const std::vector<Oid>& oids) {
@@ -116,6 +133,7 @@ void tablespaces(const CatalogSession&, RowSet& rows) {
 
 void add_type_makers(std::map<std::string_view, MakerInfo>& makers) {
   makers["pg_type"] = {types, true};
+  makers["pg_enum"] = {enums, true};
   makers["pg_proc"] = {procs, true};
   makers["pg_operator"] = {operators, true};
   makers["pg_am"] = {access_methods, true};

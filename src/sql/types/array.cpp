@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "sql/types/bytes.hpp"
+#include "sql/types/types.hpp"
 
 namespace bop {
 namespace {
@@ -228,33 +229,7 @@ Result<Array> parse_vector(Oid vector, std::string_view text, const CodecContext
   return Array::of_vector(std::move(items), 0);
 }
 
-}  // namespace
-
-const CodecContext& storage_context() noexcept {
-  static const CodecContext context;
-  return context;
-}
-
-Result<Array> parse_array(Oid array, std::int32_t typmod, std::string_view text,
-                          const CodecContext& context) {
-  if (is_vector(array)) return parse_vector(array, text, context);
-  const Oid element = element_of(array);
-  return Parser(text, [&](std::string_view s) { return parse_text(element, typmod, s, context); }).parse();
-}
-
-Array parse_stored_array(Oid array, std::string_view stored) {
-  auto a = parse_array(array, -1, stored, storage_context());
-  return a ? *std::move(a) : Array();
-}
-
-std::string stored_array(Oid array, const Array& a) {
-  std::string s;
-  append_array(array, a, storage_context(), s);
-  return s;
-}
-
-void append_array(Oid array, const Array& a, const CodecContext& context, std::string& out) {
-  const Oid element = element_of(array);
+void append_elements(Oid array, Oid element, const Array& a, const CodecContext& context, std::string& out) {
   if (is_vector(array)) {
     for (std::size_t i = 0; i < a.elements.size(); ++i) {
       if (i > 0) out += ' ';
@@ -302,6 +277,38 @@ void append_array(Oid array, const Array& a, const CodecContext& context, std::s
     out += '"';
   }
   out.append(n, '}');
+}
+
+}  // namespace
+
+const CodecContext& storage_context() noexcept {
+  static const CodecContext context;
+  return context;
+}
+
+Result<Array> parse_array(Oid array, std::int32_t typmod, std::string_view text,
+                          const CodecContext& context) {
+  if (is_vector(array)) return parse_vector(array, text, context);
+  const Oid element = element_of(array);
+  return Parser(text, [&](std::string_view s) { return parse_text(element, typmod, s, context); }).parse();
+}
+
+Array parse_stored_array(Oid array, std::string_view stored) {
+  if (is_vector(array)) return parse_vector(array, stored, storage_context()).value_or(Array());
+  const Oid element = stored_element(element_of(array));
+  return Parser(stored, [&](std::string_view s) { return parse_text(element, -1, s, storage_context()); })
+      .parse()
+      .value_or(Array());
+}
+
+std::string stored_array(Oid array, const Array& a) {
+  std::string s;
+  append_elements(array, stored_element(element_of(array)), a, storage_context(), s);
+  return s;
+}
+
+void append_array(Oid array, const Array& a, const CodecContext& context, std::string& out) {
+  append_elements(array, element_of(array), a, context, out);
 }
 
 Result<Array> parse_array_binary(Oid array, std::int32_t typmod, std::string_view in,
@@ -386,7 +393,7 @@ void append_array_binary(Oid array, const Array& a, const CodecContext& context,
 
 int compare_arrays(Oid array, std::string_view x, std::string_view y) noexcept {
   if (x == y) return 0;
-  const Oid element = element_of(array);
+  const Oid element = stored_element(element_of(array));
   const Array a = parse_stored_array(array, x), b = parse_stored_array(array, y);
   if (is_vector(array) && a.elements.size() != b.elements.size())
     return a.elements.size() < b.elements.size() ? -1 : 1;

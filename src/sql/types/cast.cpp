@@ -9,6 +9,7 @@
 #include "sql/types/interval.hpp"
 #include "sql/types/json.hpp"
 #include "sql/types/numeric.hpp"
+#include "sql/types/user_types.hpp"
 
 namespace bop {
 namespace {
@@ -173,6 +174,13 @@ bool is_textual(Oid t) {
 
 Result<OwnedValue> cast(Oid from, Oid to, const Value& v, bool explicit_cast, const CodecContext& context) {
   if (v.is_null() || from == to) return OwnedValue(v);
+  if (const UserType* user = find_user_type(to); user != nullptr && user->definition().kind == 'd') {
+    const UserType::Definition& d = user->definition();
+    BOP_LET(converted, cast(from, d.base, v, explicit_cast, context));
+    return apply_typmod(d.base, d.base_typmod, std::move(converted), explicit_cast);
+  }
+  from = base_type(from);
+  if (from == to) return OwnedValue(v);
   // Text on either side goes through the text form; char(n) lost its blanks when it was stored.
   if (is_textual(from)) {
     if (to == types::kText || to == types::kVarchar) return OwnedValue(v);
@@ -328,6 +336,7 @@ Result<OwnedValue> apply_typmod(Oid type, std::int32_t typmod, OwnedValue value,
 }
 
 int compare(Oid type, const Value& a, const Value& b) noexcept {
+  type = base_type(type);
   const auto order = [](auto x, auto y) { return x < y ? -1 : y < x ? 1 : 0; };
   switch (type) {
     case types::kNumeric: return Numeric::compare_stored(a.bytes, b.bytes);

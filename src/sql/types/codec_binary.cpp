@@ -15,6 +15,7 @@
 #include "sql/types/interval.hpp"
 #include "sql/types/json.hpp"
 #include "sql/types/numeric.hpp"
+#include "sql/types/user_types.hpp"
 
 namespace bop {
 namespace {
@@ -62,6 +63,9 @@ bool is_oid_like(Oid type) {
 
 Result<OwnedValue> parse_binary(Oid type, std::int32_t typmod, std::string_view in,
                                 const CodecContext& context) {
+  if (const UserType* user = find_user_type(type); user != nullptr && user->definition().kind == 'd') {
+    return parse_binary(user->definition().base, user->definition().base_typmod, in, context);
+  }
   const auto fitted = [&](Result<OwnedValue> v) -> Result<OwnedValue> {
     if (!v || typmod < 0) return v;
     return apply_typmod(type, typmod, *std::move(v), false);
@@ -150,6 +154,7 @@ Result<OwnedValue> parse_binary(Oid type, std::int32_t typmod, std::string_view 
 
 void encode_binary(Oid type, std::int32_t typmod, const Value& v, const CodecContext& context,
                    std::string& out) {
+  type = base_type(type);
   switch (type) {
     case types::kBool: out += v.as_bool() ? '\1' : '\0'; return;
     case types::kInt2: put_be(out, static_cast<std::int16_t>(v.integer)); return;

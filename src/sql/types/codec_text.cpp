@@ -11,6 +11,7 @@
 #include "sql/types/json.hpp"
 #include "sql/types/numeric.hpp"
 #include "sql/types/scalar.hpp"
+#include "sql/types/user_types.hpp"
 
 namespace bop {
 namespace {
@@ -129,6 +130,25 @@ Status check_text(std::string_view s) {
   return fail(ErrorCode::kCharacterNotInRepertoire, "invalid byte sequence for encoding \"UTF8\": {}", hex);
 }
 
+// Constraints of a domain are not looked at here: plans do.
+Result<OwnedValue> parse_user_type(const UserType& type, std::string_view text, const CodecContext& context) {
+  const UserType::Definition& d = type.definition();
+  if (d.kind == 'd') return parse_text(d.base, d.base_typmod, text, context);
+  BOP_TRY(check_text(text));
+  const EnumLabel* label = type.find_label(text);
+  if (label == nullptr) {
+    return fail(ErrorCode::kInvalidTextRepresentation, "invalid input value for enum {}: \"{}\"",
+                format_type(d.oid), text);
+  }
+  return OwnedValue::of_int(label->ordinal);
+}
+
+void encode_user_type(const UserType& type, const Value& v, const CodecContext& context, std::string& out) {
+  const UserType::Definition& d = type.definition();
+  if (d.kind == 'd') return encode_text(d.base, d.base_typmod, v, context, out);
+  if (const EnumLabel* label = type.find_ordinal(v.integer)) out += label->label;
+}
+
 }  // namespace
 
 Result<std::string> decode_hex(std::string_view s) {
@@ -194,6 +214,7 @@ void encode_escape(std::string_view bytes, std::string& out) {
 
 Result<OwnedValue> parse_text(Oid type, std::int32_t typmod, std::string_view text,
                               const CodecContext& context) {
+  if (const UserType* user = find_user_type(type)) return parse_user_type(*user, text, context);
   const auto fitted = [&](Result<OwnedValue> v) -> Result<OwnedValue> {
     if (!v || typmod < 0) return v;
     return apply_typmod(type, typmod, *std::move(v), false);
@@ -281,6 +302,7 @@ Result<OwnedValue> parse_text(Oid type, std::int32_t typmod, std::string_view te
 
 void encode_text(Oid type, std::int32_t typmod, const Value& v, const CodecContext& context,
                  std::string& out) {
+  if (const UserType* user = find_user_type(type)) return encode_user_type(*user, v, context, out);
   const auto integer = [&out](auto n) {
     char buffer[24];
     out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, n).ptr);
@@ -349,7 +371,10 @@ void encode_text(Oid type, std::int32_t typmod, const Value& v, const CodecConte
     case Value::Kind::kBlob: break;
   }
   if (is_true_array(type)) {
-    switch (element_of(type)) {  // elements whose text depends on the session, or on the modifier
+    const Oid element = element_of(type);
+    if (element >= types::kFirstUser)
+      return append_array(type, parse_stored_array(type, v.bytes), context, out);
+    switch (element) {  // elements whose text depends on the session, or on the modifier
       case types::kTimestamptz:
       case types::kTimestamp:
       case types::kDate:
@@ -364,7 +389,7 @@ void encode_text(Oid type, std::int32_t typmod, const Value& v, const CodecConte
       case types::kRegrole:
       case types::kRegnamespace: {
         Array a = parse_stored_array(type, v.bytes);
-        if (element_of(type) == types::kBpchar) {
+        if (element == types::kBpchar) {
           for (OwnedValue& e : a.elements) e = padded(types::kBpchar, typmod, e);
         }
         append_array(type, a, context, out);

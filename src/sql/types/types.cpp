@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "sql/types/bytes.hpp"
+#include "sql/types/user_types.hpp"
 
 namespace bop {
 namespace {
@@ -100,6 +101,12 @@ bool is_text_category(Oid oid) noexcept {
 std::span<const TypeInfo> all_types() noexcept { return kTypes; }
 
 const TypeInfo* find_type(Oid oid) noexcept {
+  if (oid >= types::kFirstUser) {
+    const UserTypes* users = UserTypes::current();
+    const UserType* type = users == nullptr ? nullptr : users->find_user_type(oid);
+    if (type == nullptr) return nullptr;
+    return type->definition().oid == oid ? &type->info() : &type->array_info();
+  }
   const auto it = std::ranges::lower_bound(kTypes, oid, {}, &TypeInfo::oid);
   return it != kTypes.end() && it->oid == oid ? &*it : nullptr;
 }
@@ -114,6 +121,23 @@ const TypeInfo* find_type(std::string_view name) noexcept {
   return nullptr;
 }
 
+Oid base_type(Oid oid) noexcept {
+  while (oid >= types::kFirstUser) {
+    const UserType* type = find_user_type(oid);
+    if (type == nullptr || type->definition().kind != 'd') break;
+    oid = type->definition().base;
+  }
+  return oid;
+}
+
+bool is_domain(Oid oid) noexcept { return base_type(oid) != oid; }
+
+Oid stored_element(Oid element) noexcept {
+  if (element < types::kFirstUser) return element;
+  element = base_type(element);
+  return find_enum(element) != nullptr ? Oid{types::kInt8} : element;
+}
+
 bool is_true_array(Oid oid) noexcept {
   const TypeInfo* t = find_type(oid);
   return t != nullptr && t->category == 'A' && t->input == "array_in";
@@ -125,7 +149,7 @@ Oid array_of(Oid element) noexcept {
 }
 
 Oid element_of(Oid array) noexcept {
-  const TypeInfo* t = find_type(array);
+  const TypeInfo* t = find_type(base_type(array));
   return t == nullptr || t->category != 'A' ? 0 : t->elem_oid;
 }
 
@@ -149,6 +173,7 @@ bool is_pseudo(Oid oid) noexcept {
 }
 
 bool is_comparable(Oid oid) noexcept {
+  oid = base_type(oid);
   const TypeInfo* t = find_type(oid);
   if (t == nullptr || !t->storable) return false;
   if (is_true_array(oid)) return is_comparable(t->elem_oid);
@@ -164,6 +189,8 @@ bool is_comparable(Oid oid) noexcept {
 }
 
 CastContext cast_context(Oid from, Oid to) noexcept {
+  from = base_type(from);
+  to = base_type(to);
   if (from == to) return CastContext::kImplicit;
   if (from == types::kUnknown) return CastContext::kImplicit;
   if (const CastRow* row = find_cast(from, to)) {
@@ -183,6 +210,9 @@ CastContext cast_context(Oid from, Oid to) noexcept {
 }
 
 bool is_stored_alike(Oid from, Oid to) noexcept {
+  if (from == to) return true;
+  if (is_domain(to)) return false;  // its constraints are looked at
+  from = base_type(from);
   if (from == to) return true;
   const auto is_integer = [](Oid o) {
     switch (o) {

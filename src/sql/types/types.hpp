@@ -1,7 +1,7 @@
 // The registry of PostgreSQL types: OIDs, names, aliases, array types, type modifiers, casts that exist.
 //
-// All of it is constant data with the OIDs of PostgreSQL 15 (type_table.def, cast_table.def). Everything here
-// is thread-safe and answers in constant time.
+// All of it is constant data with the OIDs of PostgreSQL 15 (type_table.def, cast_table.def), but for the
+// types that users make (user_types.hpp). Everything here is thread-safe and answers in constant time.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,14 @@ inline constexpr Oid kBool = 16, kBytea = 17, kChar = 18, kName = 19, kInt8 = 20
                      kAnyArray = 2277, kVoid = 2278, kTrigger = 2279, kAnyElement = 2283, kAnyNonArray = 2776,
                      kUuid = 2950, kAnyEnum = 3500, kJsonb = 3802, kAnyRange = 3831, kJsonpath = 4072,
                      kRegnamespace = 4089, kRegrole = 4096, kRegcollation = 4191, kXid8 = 5069,
-                     kAnyCompatible = 5077, kAnyCompatibleArray = 5078, kAnyCompatibleNonArray = 5079;
+                     kAnyCompatible = 5077, kAnyCompatibleArray = 5078, kAnyCompatibleNonArray = 5079,
+                     kCidr = 650, kMacaddr8 = 774, kMoney = 790, kMacaddr = 829, kInet = 869, kBit = 1560,
+                     kVarbit = 1562, kInt4Range = 3904, kNumRange = 3906, kTsRange = 3908, kTstzRange = 3910,
+                     kDateRange = 3912, kInt8Range = 3926, kInt4Multirange = 4451, kNumMultirange = 4532,
+                     kTsMultirange = 4533, kTstzMultirange = 4534, kDateMultirange = 4535,
+                     kInt8Multirange = 4536, kAnyMultirange = 4537, kAnyCompatibleMultirange = 4538,
+                     kAnyCompatibleRange = 5080;
+inline constexpr Oid kFirstUser = 16384;  // OIDs from here on are those of users' objects
 inline constexpr Oid kBoolArray = 1000, kByteaArray = 1001, kCharArray = 1002, kNameArray = 1003,
                      kInt2Array = 1005, kInt4Array = 1007, kTextArray = 1009, kBpcharArray = 1014,
                      kVarcharArray = 1015, kInt8Array = 1016, kFloat4Array = 1021, kFloat8Array = 1022,
@@ -61,9 +68,15 @@ struct TypeInfo {
 // "timestamp with time zone", "int", "decimal"), also with "[]" behind it.
 [[nodiscard]] const TypeInfo* find_type(std::string_view name) noexcept;
 
+// What a domain is over, below all domains; any other type itself.
+[[nodiscard]] Oid base_type(Oid oid) noexcept;
+[[nodiscard]] bool is_domain(Oid oid) noexcept;
+// How the elements of an array stand in its stored text: domains as their base type, enums as bigint.
+[[nodiscard]] Oid stored_element(Oid element) noexcept;
 [[nodiscard]] bool is_true_array(Oid oid) noexcept;  // arrays of the table, not int2vector and oidvector
 [[nodiscard]] Oid array_of(Oid element) noexcept;    // 0 without
-[[nodiscard]] Oid element_of(Oid array) noexcept;  // element of an array, int2vector, oidvector; 0 otherwise
+// Element of an array (or a domain over one), int2vector, oidvector; 0 otherwise.
+[[nodiscard]] Oid element_of(Oid array) noexcept;
 [[nodiscard]] bool is_polymorphic(Oid oid) noexcept;  // anyelement, anyarray, anycompatible...
 [[nodiscard]] bool is_pseudo(Oid oid) noexcept;
 // Equality of stored values is equality of their bytes under the type's collation, so that = < and ORDER BY

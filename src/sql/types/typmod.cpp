@@ -7,6 +7,7 @@
 
 #include "sql/types/interval.hpp"
 #include "sql/types/types.hpp"
+#include "sql/types/user_types.hpp"
 
 namespace bop {
 namespace {
@@ -125,6 +126,7 @@ std::string format_type(Oid oid, std::int32_t typmod) {
   const TypeInfo* t = find_type(oid);
   if (t == nullptr) return "???";
   if (is_true_array(oid)) return format_type(t->elem_oid, typmod) + "[]";
+  if (const UserType* user = find_user_type(oid)) return UserTypes::current()->shown_name(*user);
   if (oid == types::kBpchar && typmod == -1) return "bpchar";
   if (typmod < 0) return std::string(t->sql_name);
   switch (oid) {

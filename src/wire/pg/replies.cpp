@@ -123,9 +123,10 @@ void write_row_description(std::string& out, std::span<const session::OutputColu
   message.integer(static_cast<std::int16_t>(columns.size()));
   for (std::size_t i = 0; i < columns.size(); ++i) {
     const session::OutputColumn& column = columns[i];
-    const TypeInfo* type = find_type(column.type);
-    message.string(column.name).integer(column.table).integer(column.attribute).integer(column.type);
-    message.integer(static_cast<std::int16_t>(type == nullptr ? -1 : type->typlen)).integer(column.typmod);
+    const TypeInfo* type = column.type_length == 0 ? find_type(column.shown_type()) : nullptr;
+    const std::int16_t length = type == nullptr ? column.type_length : type->typlen;
+    message.string(column.name).integer(column.table).integer(column.attribute).integer(column.shown_type());
+    message.integer(length).integer(column.shown_typmod());
     message.integer(static_cast<std::int16_t>(formats[i].binary ? 1 : 0));
   }
 }
