@@ -6,6 +6,7 @@
 #include "sql/binder.hpp"
 #include "sql/generate.hpp"
 #include "sql/tree_search.hpp"
+#include "sql/types/user_types.hpp"
 
 namespace bop::sql {
 
@@ -44,12 +45,17 @@ ExprRef Binder::column_default(const Column& column) {
     ExprRef next = make_call("pg_catalog", "nextval", {std::move(sequence)}, -1);
     return coerce_assignment(std::move(next), column, -1);
   }
-  if (!column.default_text) {
+  const std::optional<std::string>& default_text =
+      column.default_text ? column.default_text : default_of_domain(*context_.catalog, column.type);
+  if (!default_text && is_constrained(column.type)) {
+    return coerce_assignment(null_constant(types::kUnknown), column, -1);
+  }
+  if (!default_text) {
     ExprRef null = null_constant(column.type);
     null->typmod = column.typmod;
     return null;
   }
-  Result<ParsedStatementPtr> parsed = parse_expression(*column.default_text);
+  Result<ParsedStatementPtr> parsed = parse_expression(*default_text);
   if (!parsed) {
     raise(std::move(parsed).error());
   }
@@ -199,7 +205,9 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt, Scope* outer) {
     if (!is_stored_by_statement(column) || std::ranges::find(named, &column) != named.end()) {
       continue;
     }
-    const bool has_value = column.default_text.has_value() || column.identity != 0;
+    const bool has_value = column.default_text.has_value() || column.identity != 0 ||
+                           is_constrained(column.type) ||
+                           default_of_domain(*context_.catalog, column.type).has_value();
     if (has_value || change.new_row != nullptr) {
       missing.push_back(&column);
     }

@@ -5,6 +5,7 @@
 
 #include "sql/binder.hpp"
 #include "sql/functions/kernels.hpp"
+#include "sql/types/user_types.hpp"
 
 namespace bop::sql {
 
@@ -199,8 +200,13 @@ ExprRef Binder::parameter(int number, int location) {
   if (parameters_.size() < static_cast<std::size_t>(number)) {
     parameters_.resize(static_cast<std::size_t>(number), 0);
   }
-  ExprRef e = make_expr(ExprKind::kParam, parameters_[static_cast<std::size_t>(number - 1)], {}, location);
+  const Oid type = parameters_[static_cast<std::size_t>(number - 1)];
+  ExprRef e = make_expr(ExprKind::kParam, type, {}, location);
   e->number = number;
+  if (const Oid plain = unchecked_type(type); plain != type) {
+    e->type = plain;  // the client's value is one of the base type until it is checked
+    return coerce(std::move(e), type, -1, CastContext::kImplicit, location);
+  }
   return e;
 }
 

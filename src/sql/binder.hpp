@@ -132,6 +132,7 @@ class Binder {
   ExprRef coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext context, int location = -1);
   // nullptr when it is not allowed.
   ExprRef try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext context, int location = -1);
+  ExprRef coerce_to_domain(ExprRef e, Oid type, CastContext context, int location);
   // Notes what the call of a kernel with arguments of these types depends on.
   void note_volatility(const Kernel& kernel, std::span<const Oid> args);
   // char(n) as those see it who do not compare it: with its blanks, as far as its length is known.

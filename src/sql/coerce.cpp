@@ -171,9 +171,29 @@ bool casts_with_blanks(Oid from, Oid to) {
 
 }  // namespace
 
+// A value of the base type, with the constraints of the domain looked at when it is computed.
+ExprRef Binder::coerce_to_domain(ExprRef e, Oid type, CastContext context, int location) {
+  const Oid plain = unchecked_type(type);
+  if (e->kind == ExprKind::kParam && type_of(*e) == types::kUnknown) {
+    parameters_[static_cast<std::size_t>(e->number - 1)] = type;
+    e->type = plain;
+  }
+  ExprRef value = try_coerce(std::move(e), plain, unchecked_typmod(type), context, location);
+  if (value == nullptr) {
+    return nullptr;
+  }
+  ExprRef made = make_expr(ExprKind::kCast, type, {std::move(value)}, location);
+  made->cast_from = plain;
+  made->explicit_cast = context == CastContext::kExplicit;
+  return made;
+}
+
 ExprRef Binder::try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext context, int location) {
   if (location < 0) {
     location = e->location;
+  }
+  if (unchecked_type(type) != type && type_of(*e) != type) {
+    return coerce_to_domain(std::move(e), type, context, location);
   }
   if (e->kind == ExprKind::kUnknown) {
     // The modifier of an interval says what a number without unit counts.

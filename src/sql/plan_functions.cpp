@@ -1,15 +1,17 @@
 // The functions of SQLite that plans call besides the kernels: bop_check_row, bop_go_on,
-// bop_meet_row, bop_store_row, bop_merge_once, bop_single, bop_limit, bop_offset, bop_greatest, bop_least.
-// Their FunctionContext is client data of the connection, so that a pooled connection changes sessions
-// without registering (and so without re-preparing) anything.
+// bop_meet_row, bop_store_row, bop_merge_once, bop_single, bop_limit, bop_offset, bop_greatest, bop_least,
+// bop_domain (domain_check.cpp). Their FunctionContext is client data of the connection, so that a pooled
+// connection changes sessions without registering (and so without re-preparing) anything.
 #include <memory>
 #include <new>
 
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include "sql/domain_check.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/plan.hpp"
+#include "sql/plan_context.hpp"
 #include "sql/row_check.hpp"
 #include "sql/types/types.hpp"
 
@@ -33,17 +35,6 @@ Value value_of(sqlite3_value* v) {
       return Value::of_blob({blob, static_cast<std::size_t>(sqlite3_value_bytes(v))});
     }
     default: return Value::null();
-  }
-}
-
-FunctionContext* context_of(sqlite3_context* c) {
-  return static_cast<FunctionContext*>(sqlite3_get_clientdata(sqlite3_context_db_handle(c), kContextName));
-}
-
-void fail_with(sqlite3_context* c, Error e) {
-  sqlite3_result_error(c, e.what().c_str(), static_cast<int>(e.what().size()));
-  if (FunctionContext* context = context_of(c); context != nullptr) {
-    context->error = std::move(e);
   }
 }
 
@@ -75,9 +66,9 @@ std::string failing_row(const RowCheck& check, int count, sqlite3_value** values
 
 // True for the statement to go on.
 bool goes_on(sqlite3_context* c) {
-  FunctionContext* context = context_of(c);
+  FunctionContext* context = plan_context(c);
   if (context == nullptr || !context->stop) return true;
-  fail_with(c, *std::exchange(context->stop, std::nullopt));
+  fail_call(c, *std::exchange(context->stop, std::nullopt));
   return false;
 }
 
@@ -94,11 +85,11 @@ void check_row(sqlite3_context* c, int argc, sqlite3_value** argv) {
     fresh = std::make_unique<RowCheck>(RowCheck::decode(text.bytes));
     check = fresh.get();
   }
-  const FunctionContext* context = context_of(c);
+  const FunctionContext* context = plan_context(c);
   const auto columns = static_cast<int>(check->columns.size());
   const auto checks = static_cast<int>(check->checks.size());
   if (argc != 1 + columns + checks) {
-    fail_with(c, error(ErrorCode::kInternal, "bop_check_row was called with {} arguments", argc));
+    fail_call(c, error(ErrorCode::kInternal, "bop_check_row was called with {} arguments", argc));
     return;
   }
   const CodecContext codec = context == nullptr ? CodecContext{} : context->codec;
@@ -107,7 +98,7 @@ void check_row(sqlite3_context* c, int argc, sqlite3_value** argv) {
       e.mut().detail = failing_row(*check, columns, argv + 1, codec);
     }
     e.mut().table = check->relation;
-    fail_with(c, std::move(e));
+    fail_call(c, std::move(e));
   };
   for (int i = 0; i < columns; ++i) {
     const RowCheck::Column& column = check->columns[static_cast<std::size_t>(i)];
@@ -150,7 +141,7 @@ void single_step(sqlite3_context* c, int, sqlite3_value** argv) {
     return;
   }
   if (state->seen) {
-    fail_with(c, Error(ErrorCode::kCardinalityViolation,
+    fail_call(c, Error(ErrorCode::kCardinalityViolation,
                        "more than one row returned by a subquery used as an expression"));
     return;
   }
@@ -171,9 +162,9 @@ void single_final(sqlite3_context* c) {
 
 // ON CONFLICT DO UPDATE: a row of the table that this statement has stored itself cannot be meant again.
 void meet_row(sqlite3_context* c, int, sqlite3_value** argv) {
-  FunctionContext* context = context_of(c);
+  FunctionContext* context = plan_context(c);
   if (context != nullptr && context->stored_rows.contains(sqlite3_value_int64(argv[0]))) {
-    fail_with(c,
+    fail_call(c,
               Error(ErrorCode::kCardinalityViolation,
                     "ON CONFLICT DO UPDATE command cannot affect row a second time")
                   .hint("Ensure that no rows proposed for insertion within the same command have duplicate "
@@ -184,12 +175,12 @@ void meet_row(sqlite3_context* c, int, sqlite3_value** argv) {
 }
 
 void merge_once(sqlite3_context* c, int, sqlite3_value**) {
-  fail_with(c, Error(ErrorCode::kCardinalityViolation, "MERGE command cannot affect row a second time")
+  fail_call(c, Error(ErrorCode::kCardinalityViolation, "MERGE command cannot affect row a second time")
                    .hint("Ensure that not more than one source row matches any one target row."));
 }
 
 void store_row(sqlite3_context* c, int, sqlite3_value** argv) {
-  if (FunctionContext* context = context_of(c); context != nullptr) {
+  if (FunctionContext* context = plan_context(c); context != nullptr) {
     context->stored_rows.insert(sqlite3_value_int64(argv[0]));
   }
   sqlite3_result_null(c);
@@ -204,7 +195,7 @@ void limit(sqlite3_context* c, int, sqlite3_value** argv) {
   }
   const sqlite3_int64 n = sqlite3_value_int64(argv[0]);
   if (n < 0) {
-    fail_with(c, is_offset ? Error(ErrorCode::kInvalidRowCountInOffset, "OFFSET must not be negative")
+    fail_call(c, is_offset ? Error(ErrorCode::kInvalidRowCountInOffset, "OFFSET must not be negative")
                            : Error(ErrorCode::kInvalidRowCountInLimit, "LIMIT must not be negative"));
     return;
   }
@@ -237,6 +228,17 @@ void greatest(sqlite3_context* c, int argc, sqlite3_value** argv) {
 
 }  // namespace
 
+FunctionContext* plan_context(sqlite3_context* call) {
+  return static_cast<FunctionContext*>(sqlite3_get_clientdata(sqlite3_context_db_handle(call), kContextName));
+}
+
+void fail_call(sqlite3_context* call, Error why) {
+  sqlite3_result_error(call, why.what().c_str(), static_cast<int>(why.what().size()));
+  if (FunctionContext* context = plan_context(call); context != nullptr) {
+    context->error = std::move(why);
+  }
+}
+
 Status register_plan_functions(sqlite3* connection, FunctionContext* context) {
   if (sqlite3_set_clientdata(connection, kContextName, context, nullptr) != SQLITE_OK) {
     return fail(ErrorCode::kOutOfMemory, "out of memory");
@@ -266,6 +268,9 @@ Status register_plan_functions(sqlite3* connection, FunctionContext* context) {
   if (status == SQLITE_OK) {
     status = sqlite3_create_function_v2(connection, "bop_single", 1, SQLITE_UTF8, nullptr, nullptr,
                                         single_step, single_final, nullptr);
+  }
+  if (status == SQLITE_OK) {
+    status = register_domain_check(connection);
   }
   if (status == SQLITE_OK) {
     status = sqlite3_set_clientdata(connection, kRegisteredName, &registered_mark, nullptr);

@@ -477,12 +477,17 @@ class Node(unittest.TestCase):
         self.ask("CREATE TABLE person (m mood PRIMARY KEY DEFAULT 'ok', past mood[])")
         self.ask("INSERT INTO person VALUES ('happy', '{sad}'), (DEFAULT, '{ok,happy}'), ('sad', NULL)")
         self.ask("ALTER TYPE mood RENAME VALUE 'ok' TO 'fine'")
+        self.ask("CREATE DOMAIN glad AS mood DEFAULT 'happy' NOT NULL CHECK (VALUE >= 'fine'::mood)")
+        self.ask("CREATE TABLE day (id int, g glad)")
         self.node.kill()
         self.node.start()
         self.ask("ALTER TYPE mood ADD VALUE 'meh' AFTER 'sad'")
         self.ask("INSERT INTO person VALUES ('meh')")
         self.assertEqual(self.ask("SELECT m, past FROM person ORDER BY m"),
                          [["sad", None], ["meh", None], ["fine", "{fine,happy}"], ["happy", "{sad}"]])
+        self.assertEqual(self.ask("INSERT INTO day VALUES (1) RETURNING g"), [["happy"]])
+        refused = self.node.connect().simple("INSERT INTO day VALUES (2, 'meh')")[-1]
+        self.assertEqual((refused.error["C"], refused.error["n"]), ("23514", "glad_check"))
 
     def test_health_and_metrics(self):
         self.node.start()

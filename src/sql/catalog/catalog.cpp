@@ -357,17 +357,22 @@ void CatalogEdit::put(Type type) {
     return user->definition().oid == oid ? &user->info() : &user->array_info();
   };
   const TypeInfo* base = type.kind == 'd' ? info(type.base) : nullptr;
-  type.user = std::make_shared<const UserType>(
-      UserType::Definition{.oid = type.oid,
-                           .array_oid = type.array_oid,
-                           .kind = type.kind,
-                           .name = type.name,
-                           .array_name = type.array_name,
-                           .labels = type.labels,
-                           .base = type.base,
-                           .base_typmod = type.typmod,
-                           .constrained = type.not_null || !type.checks.empty()},
-      base, base == nullptr ? nullptr : info(base->array_oid));
+  std::vector<DomainRule> checks;
+  for (const DomainCheck& check : type.checks) {
+    checks.push_back({.name = check.name, .check = check.text});
+  }
+  std::ranges::sort(checks, {}, &DomainRule::name);
+  type.user = std::make_shared<const UserType>(UserType::Definition{.oid = type.oid,
+                                                                    .array_oid = type.array_oid,
+                                                                    .kind = type.kind,
+                                                                    .name = type.name,
+                                                                    .array_name = type.array_name,
+                                                                    .labels = type.labels,
+                                                                    .base = type.base,
+                                                                    .base_typmod = type.typmod,
+                                                                    .not_null = type.not_null,
+                                                                    .checks = std::move(checks)},
+                                               base, base == nullptr ? nullptr : info(base->array_oid));
   next_->type_names_[std::pair(type.schema, type.name)] = type.oid;
   next_->type_names_[std::pair(type.schema, type.array_name)] = type.array_oid;
   next_->type_of_array_[type.array_oid] = type.oid;
@@ -472,6 +477,12 @@ Status CatalogEdit::store(sqlite3* connection) const {
 std::shared_ptr<const Catalog> CatalogEdit::finish() {
   changed_.clear();
   return std::exchange(next_, nullptr);
+}
+
+const std::optional<std::string>& default_of_domain(const Catalog& catalog, Oid type) {
+  static const std::optional<std::string> kNone;
+  const auto domain = type < kFirstUserOid ? nullptr : catalog.type(type);
+  return domain == nullptr ? kNone : domain->default_text;
 }
 
 Rights held_on(const Relation& relation, const Identity& who, Rights wanted) {

@@ -319,6 +319,9 @@ class CatalogEdit {
   std::set<Oid> changed_;
 };
 
+// The default of a domain; none for other types.
+[[nodiscard]] const std::optional<std::string>& default_of_domain(const Catalog& catalog, Oid type);
+
 // Those of `wanted` that the role has on it. The built-in relations are everybody's to read.
 [[nodiscard]] Rights held_on(const Relation& relation, const Identity& who, Rights wanted);
 [[nodiscard]] Rights held_on(const Sequence& sequence, const Identity& who, Rights wanted);

@@ -20,8 +20,11 @@ Result<const TypeInfo*> CatalogTypes::find_user_type(std::string_view schema, st
 std::string CatalogTypes::shown_name(const UserType& type) const {
   const UserType::Definition& d = type.definition();
   if (catalog_->find_type(search_path_, {}, d.name) == d.oid) return quote_name(d.name);
-  return fmt::format("{}.{}", quote_name(catalog_->schema(catalog_->type(d.oid)->schema)->name),
-                     quote_name(d.name));
+  return fmt::format("{}.{}", quote_name(schema_of(type)), quote_name(d.name));
+}
+
+std::string CatalogTypes::schema_of(const UserType& type) const {
+  return catalog_->schema(catalog_->type(type.definition().oid)->schema)->name;
 }
 
 }  // namespace bop::sql

@@ -21,6 +21,7 @@ class CatalogTypes final : public UserTypes {
   [[nodiscard]] Result<const TypeInfo*> find_user_type(std::string_view schema,
                                                        std::string_view name) const override;
   [[nodiscard]] std::string shown_name(const UserType& type) const override;
+  [[nodiscard]] std::string schema_of(const UserType& type) const override;
 
  private:
   const std::shared_ptr<const Catalog>& catalog_;

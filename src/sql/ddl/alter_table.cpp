@@ -5,6 +5,7 @@
 #include "sql/ddl/ddl_run.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/types/types.hpp"
+#include "sql/types/user_types.hpp"
 
 namespace bop::sql {
 
@@ -321,9 +322,10 @@ Status DdlRun::add_column(Alteration& alteration, const PgQuery__AlterTableCmd& 
   BOP_LET(column, make_column(table, definition, pending));
   table.columns.push_back(column);
   if (column.generated != 0) alteration.rebuild = true;
-  if (column.default_text || column.sequence != 0) {
+  const std::optional<std::string> domain_default = default_of_domain(now(), column.type);
+  if (column.default_text || column.sequence != 0 || domain_default || is_constrained(column.type)) {
     edit_.put(table);
-    const std::string text = column.default_text.value_or("");
+    const std::string text = column.default_text ? *column.default_text : domain_default.value_or("NULL");
     if (column.sequence != 0) {
       alteration.expressions[column.number] =
           fmt::format("{}({})", lookup("nextval", 1).front()->sqlite_name, column.sequence);

@@ -80,6 +80,17 @@ class DdlRun {
                                                                         PgQuery__ObjectType wanted) const;
   [[nodiscard]] Status add_label(Type& type, const std::string& label, std::string_view neighbor, bool after);
   [[nodiscard]] Status rename_label(Type type);
+  // ---- domains (domain.cpp)
+  [[nodiscard]] Status create_domain(const PgQuery__CreateDomainStmt& create);
+  [[nodiscard]] Status alter_domain(const PgQuery__AlterDomainStmt& alter);
+  [[nodiscard]] Status rename_domain_check(const PgQuery__RenameStmt& rename);
+  [[nodiscard]] Status comment_on_domain_check(const PgQuery__CommentStmt& comment);
+  [[nodiscard]] Status refuse_domain_constraint(const PgQuery__Constraint& constraint) const;
+  [[nodiscard]] Status set_domain_default(Type& domain, const pg::Node* expression);
+  [[nodiscard]] Status add_domain_check(Type& domain, const PgQuery__Constraint& constraint);
+  [[nodiscard]] Status verify_domain_check(const Type& domain, const DomainCheck& check);
+  [[nodiscard]] Status each_column_of(const Type& domain,
+                                      const std::function<Status(const Relation&, const Column&)>& f) const;
   // Every query and expression that the catalog keeps, with what `change` makes of it.
   [[nodiscard]] Status change_texts(const std::function<Result<std::string>(const std::string&)>& change);
   // 42809 unless what `found` is can be meant by ALTER <type>.

@@ -143,6 +143,7 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
     }
     case PG_QUERY__OBJECT_TYPE__OBJECT_TYPE:
     case PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN: return rename_type(rename);
+    case PG_QUERY__OBJECT_TYPE__OBJECT_DOMCONSTRAINT: return rename_domain_check(rename);
     case PG_QUERY__OBJECT_TYPE__OBJECT_TABCONSTRAINT: {
       BOP_LET(table, table_to_change(*rename.relation, "ALTER TABLE"));
       const std::string from(pg::text(rename.subname));
@@ -354,6 +355,7 @@ Status DdlRun::comment(const PgQuery__CommentStmt& comment) {
     }
     case PG_QUERY__OBJECT_TYPE__OBJECT_TYPE:
     case PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN: return comment_on_type(comment);
+    case PG_QUERY__OBJECT_TYPE__OBJECT_DOMCONSTRAINT: return comment_on_domain_check(comment);
     case PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN: {
       const pg::NodeList names = BOP_PG_LIST(comment.object->list, items);
       std::string schema;

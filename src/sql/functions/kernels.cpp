@@ -6,6 +6,7 @@
 
 #include "sql/functions/regex.hpp"
 #include "sql/functions/registry.hpp"
+#include "sql/types/user_types.hpp"
 
 namespace bop {
 namespace {
@@ -230,6 +231,12 @@ void parse_arg_types(std::string_view s, std::vector<Oid>& out, bool& variadic_a
 }
 
 std::string cast_sql(Oid from, Oid to, std::int32_t typmod, bool explicit_cast, std::string_view operand) {
+  if (const Oid plain = unchecked_type(to); plain != to) {
+    const std::string value = from == plain && typmod < 0
+                                  ? std::string(operand)
+                                  : cast_sql(from, plain, typmod, explicit_cast, operand);
+    return is_constrained(to) ? fmt::format("bop_domain({}, {})", value, to) : value;
+  }
   std::string sql;
   const auto is_int = [](Oid o) { return o == types::kInt2 || o == types::kInt4 || o == types::kInt8; };
   if (is_stored_alike(from, to))

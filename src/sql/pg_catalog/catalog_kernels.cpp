@@ -113,6 +113,11 @@ std::string comment_of(const CatalogSession& session, Oid oid, std::int64_t part
   if (const auto index = catalog.index(oid)) return part == 0 ? index->comment : std::string();
   if (const auto sequence = catalog.sequence(oid)) return part == 0 ? sequence->comment : std::string();
   if (const auto type = catalog.type(oid)) return type->comment;
+  for (const auto& [domain, type] : catalog.types()) {
+    for (const DomainCheck& check : type->checks) {
+      if (check.oid == oid) return check.comment;
+    }
+  }
   if (const Schema* schema = catalog.schema(oid)) {
     if (!schema->comment.empty()) return schema->comment;
     if (oid == kPublicSchema) return "standard public schema";
@@ -163,6 +168,11 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
       for (const Constraint& constraint : relation->constraints) {
         if (constraint.oid == first)
           return text(constraint_definition(catalog, *relation, constraint, *this));
+      }
+    }
+    for (const auto& [oid, type] : catalog.types()) {
+      for (const DomainCheck& check : type->checks) {
+        if (check.oid == first) return text(domain_check_definition(check, *this));
       }
     }
     return OwnedValue::null();

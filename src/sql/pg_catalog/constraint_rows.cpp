@@ -41,6 +41,17 @@ void indexes(const CatalogSession& session, RowSet& rows) {
   }
 }
 
+void domain_constraints(const CatalogSession& session, RowSet& rows) {
+  for (const auto& [oid, type] : session.catalog->types()) {
+    for (const DomainCheck& check : type->checks) {
+      rows.row().set("oid", check.oid).set("conname", check.name).set("connamespace", type->schema);
+      rows.set("contype", 'c').set("convalidated", check.validated).set("contypid", oid);
+      rows.set("conislocal", true).set("conbin", check.text);
+      rows.set("confupdtype", ' ').set("confdeltype", ' ').set("confmatchtype", ' ');
+    }
+  }
+}
+
 void constraints(const CatalogSession& session, RowSet& rows) {
   for (const auto& [oid, relation] : session.catalog->relations()) {
     for (const Constraint& constraint : relation->constraints) {
@@ -64,6 +75,7 @@ void constraints(const CatalogSession& session, RowSet& rows) {
       if (constraint.type == 'c') rows.set("conbin", constraint.check_text);
     }
   }
+  domain_constraints(session, rows);
 }
 
 void index_view(const CatalogSession& session, RowSet& rows) {

@@ -78,6 +78,16 @@ std::string index_definition(const Catalog& catalog, const Index& index, const O
   return out;
 }
 
+std::string domain_check_definition(const DomainCheck& check, const ObjectNames& names) {
+  // The column "value" that stands for it.
+  const std::string text = rename_column(check.text, "value", "VALUE").value_or(check.text);
+  std::string shown = shown_expression(text, names);
+  constexpr std::string_view kQuoted = "\"VALUE\"";
+  for (std::size_t at = shown.find(kQuoted); at != std::string::npos; at = shown.find(kQuoted, at))
+    shown.replace(at, kQuoted.size(), "VALUE");
+  return "CHECK (" + in_brackets(shown) + ")" + (check.validated ? "" : " NOT VALID");
+}
+
 std::string constraint_definition(const Catalog& catalog, const Relation& table, const Constraint& constraint,
                                   const ObjectNames& names) {
   std::string out;

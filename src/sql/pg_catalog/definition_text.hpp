@@ -14,6 +14,7 @@ namespace bop::sql {
 // One key of an index, from 1; 0 is the whole definition.
 [[nodiscard]] std::string index_key_definition(const Catalog& catalog, const Index& index,
                                                std::int64_t number, const ObjectNames& names);
+[[nodiscard]] std::string domain_check_definition(const DomainCheck& check, const ObjectNames& names);
 [[nodiscard]] std::string constraint_definition(const Catalog& catalog, const Relation& table,
                                                 const Constraint& constraint, const ObjectNames& names);
 

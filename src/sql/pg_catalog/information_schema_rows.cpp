@@ -58,8 +58,9 @@ void columns(const CatalogSession& session, RowSet& rows) {
       if (column.default_text && column.generated == 0)
         rows.set("column_default", shown_expression(*column.default_text, CatalogKernels(session)));
       // Of a domain, what it is over; its own name stands in domain_name.
-      const Oid shown = base_type(column.type);
-      if (const auto domain = shown == column.type ? nullptr : session.catalog->type(column.type)) {
+      const auto domain = session.catalog->type(column.type);
+      const Oid shown = domain != nullptr && domain->kind == 'd' ? domain->base : column.type;
+      if (shown != column.type) {
         type = find_type(shown);
         rows.set("domain_catalog", session.database_name).set("domain_name", domain->name);
         rows.set("domain_schema", schema_name(*session.catalog, domain->schema));

@@ -1,6 +1,7 @@
 // Rows of pg_type, pg_proc, pg_operator, pg_am, pg_collation...: the same in every database.
 #include "sql/functions/kernels.hpp"
 #include "sql/pg_catalog/relation_table.hpp"
+#include "sql/stored_text.hpp"
 #include "sql/types/types.hpp"
 
 namespace bop::sql {
@@ -36,6 +37,10 @@ void types(const CatalogSession& session, RowSet& rows) {
     type_row(rows, type->user->info(), type->schema, type->owner);
     if (type->kind == 'd') {
       rows.set("typbasetype", type->base).set("typtypmod", type->typmod).set("typnotnull", type->not_null);
+      if (type->default_text) {
+        const std::string shown = shown_expression(*type->default_text, CatalogKernels(session));
+        rows.set("typdefault", shown).set("typdefaultbin", *type->default_text);
+      }
     }
     type_row(rows, type->user->array_info(), type->schema, type->owner);
   }

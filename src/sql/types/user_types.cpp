@@ -90,4 +90,38 @@ const UserType* find_enum(Oid oid) noexcept {
   return type != nullptr && type->definition().kind == 'e' ? type : nullptr;
 }
 
+namespace {
+
+// The domain of a domain or of an array of one.
+const UserType* domain_in(Oid oid) noexcept {
+  if (oid < types::kFirstUser) return nullptr;
+  const UserType* type = find_user_type(is_true_array(oid) ? element_of(oid) : oid);
+  return type != nullptr && type->definition().kind == 'd' ? type : nullptr;
+}
+
+}  // namespace
+
+Oid unchecked_type(Oid oid) noexcept {
+  const UserType* domain = domain_in(oid);
+  if (domain == nullptr) return oid;
+  const Oid base = base_type(domain->definition().oid);
+  return domain->definition().oid == oid ? base : array_of(base);
+}
+
+std::int32_t unchecked_typmod(Oid oid) noexcept {
+  std::int32_t typmod = -1;
+  for (const UserType* domain = domain_in(oid); domain != nullptr;
+       domain = domain_in(domain->definition().base))
+    typmod = domain->definition().base_typmod;
+  return typmod;
+}
+
+bool is_constrained(Oid oid) noexcept {
+  for (const UserType* domain = domain_in(oid); domain != nullptr;
+       domain = domain_in(domain->definition().base)) {
+    if (domain->definition().not_null || !domain->definition().checks.empty()) return true;
+  }
+  return false;
+}
+
 }  // namespace bop

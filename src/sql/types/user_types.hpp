@@ -31,6 +31,11 @@ struct EnumLabel {
   friend bool operator==(const EnumLabel&, const EnumLabel&) = default;
 };
 
+struct DomainRule {
+  std::string name;
+  std::string check;  // PostgreSQL text of an expression over the column "value"
+};
+
 // A type and its array type. Immutable: TypeInfo holds views of the strings.
 class UserType {
  public:
@@ -41,7 +46,8 @@ class UserType {
     std::vector<EnumLabel> labels;  // of an enum, by ordinal
     Oid base = 0;                   // of a domain
     std::int32_t base_typmod = -1;
-    bool constrained = false;  // a domain that does not take every value of its base type
+    bool not_null = false;
+    std::vector<DomainRule> checks;
   };
   // `base`: what is known of the base type of a domain and of its array type; null for an enum.
   UserType(Definition definition, const TypeInfo* base, const TypeInfo* base_array);
@@ -70,6 +76,8 @@ class UserTypes {
   // As format_type shows it: quoted, and with its schema where the search path does not lead to it.
   [[nodiscard]] virtual std::string shown_name(const UserType& type) const = 0;
 
+  [[nodiscard]] virtual std::string schema_of(const UserType& type) const = 0;
+
   // Of the innermost scope of this thread; nullptr outside of all.
   [[nodiscard]] static const UserTypes* current() noexcept;
 };
@@ -88,5 +96,11 @@ class UserTypesScope {
 // nullptr unless the OID is that of a user's type (not of its array) in the current scope.
 [[nodiscard]] const UserType* find_user_type(Oid oid) noexcept;
 [[nodiscard]] const UserType* find_enum(Oid oid) noexcept;
+// What a value of a domain, or of an array of one, is before the domain's constraints are looked at: a value
+// of its base type, or an array of that. Any other type itself. `typmod`: the modifier below the domain.
+[[nodiscard]] Oid unchecked_type(Oid oid) noexcept;
+[[nodiscard]] std::int32_t unchecked_typmod(Oid oid) noexcept;
+// A domain with constraints, its own or those of a domain that it is over, or an array of one.
+[[nodiscard]] bool is_constrained(Oid oid) noexcept;
 
 }  // namespace bop
