@@ -74,7 +74,11 @@ Status Node::start(std::string_view admin_password) {
   for (const auto& [name, entry] : shared()->databases()) listed.push_back({entry.id, name});
   BOP_TRY(databases_.reconcile(listed));
   for (const auto& database : databases_.all()) {
-    if (database->id() != database::kSystemDatabase) BOP_TRY(load_catalog(*database));
+    if (database->id() == database::kSystemDatabase) continue;
+    BOP_TRY(load_catalog(*database));
+    if (Status dropped = drop_left_temporary(*database); !dropped) {
+      log_error("temporary tables that the last run left are still there", dropped.error());
+    }
   }
   return {};
 }

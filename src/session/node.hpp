@@ -108,7 +108,10 @@ class Node final : public SessionFactory {
   };
   // `done` runs on `executor` once `shared()` shows the change, or with the error.
   void change_shared(Executor& executor, SharedChange change, std::move_only_function<void(Status)> done);
-  // False: changes of the shared catalog are still under way after `most`.
+  // Drops the temporary schema of a session that ends, as soon as the writer lane of its database is free.
+  void drop_temporary(const std::shared_ptr<database::Database>& database, std::string schema,
+                      Executor& executor);
+  // False: changes of the shared catalog, or such drops, are still under way after `most`.
   [[nodiscard]] bool wait_for_shared_changes(std::chrono::milliseconds most) const;
 
   // Sessions register themselves: 53300 when there are too many, also of their role or database, 3D000 when
@@ -133,6 +136,7 @@ class Node final : public SessionFactory {
   Node(NodeOptions options, database::DatabaseSet& databases, raft::Group& group);
   [[nodiscard]] Status start(std::string_view admin_password);
   [[nodiscard]] Status load_catalog(database::Database& database);
+  [[nodiscard]] Status drop_left_temporary(database::Database& database);  // start-up
   [[nodiscard]] Status reload_shared();
   void end_shared_change();
 

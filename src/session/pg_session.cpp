@@ -94,6 +94,7 @@ PgSession::~PgSession() {
   portals_.clear();
   transaction_.rollback();
   if (mailbox_) node_.notifications().leave(mailbox_);
+  if (has_temporary_) node_.drop_temporary(database_, temporary_name(), executor_);
   node_.leave(*this);  // last: its database may be dropped from here on
 }
 

@@ -242,6 +242,13 @@ class PgSession final : public Session,
   void report_changes();
   void notice(Severity severity, Error what);
 
+  // ---- temporary relations (temporary.cpp)
+  [[nodiscard]] std::string temporary_name() const;
+  void notice_temporary(const sql::ParsedStatement& statement);
+  [[nodiscard]] Status obey_on_commit();
+  [[nodiscard]] Result<bool> discard_temporary();
+  [[nodiscard]] Status apply_internally(const std::string& text);
+
   // ---- statements (statement_run.cpp)
   [[nodiscard]] Result<Progress> step(Run& run);
   [[nodiscard]] Status check_allowed(const sql::ParsedStatement& statement) const;
@@ -311,6 +318,8 @@ class PgSession final : public Session,
   [[nodiscard]] Status deallocate(const sql::ParsedStatement& statement);
   [[nodiscard]] Status discard(const sql::ParsedStatement& statement);
   [[nodiscard]] Status run_ddl(Run& run);
+  // Answers the tag. `internal`: with all rights, telling nobody.
+  [[nodiscard]] Result<std::string> apply_ddl(const sql::ParsedStatementPtr& statement, bool internal);
   [[nodiscard]] Status start_shared_change(Run& run);  // roles and databases
   [[nodiscard]] bool wait_for_users(Run& run);
   // ---- utility_grant.cpp
@@ -369,6 +378,7 @@ class PgSession final : public Session,
   [[nodiscard]] std::vector<std::string> usable_path(const sql::Catalog& catalog) const;
   [[nodiscard]] bool owns_database() const;
   [[nodiscard]] bool may_create_schemas() const;
+  [[nodiscard]] bool may_create_temporary() const;
   [[nodiscard]] Status may_look_in(const char* schema) const;
   [[nodiscard]] Status check_privileges(const sql::Plan& plan) const;
   [[nodiscard]] Status may_use(const sql::Sequence* sequence, sql::Rights any) const;  // one is enough
@@ -463,6 +473,8 @@ class PgSession final : public Session,
   std::int64_t statement_timeout_ms_ = 0;
   std::int64_t lock_timeout_ms_ = 0;
   std::int64_t idle_timeout_ms_ = 0;
+  bool has_temporary_ = false;       // has had a temporary relation: its schema is in `path_`
+  bool implicit_temporary_ = false;  // in front, where search_path does not name it
   std::vector<std::string> path_;
   Isolation default_isolation_ = Isolation::kReadCommitted;
   bool default_read_only_ = false;

@@ -6,6 +6,7 @@
 #include "base/assert.hpp"
 #include "base/metrics.hpp"
 #include "session/pg_session.hpp"
+#include "sql/catalog/temporary.hpp"
 
 namespace bop::session {
 
@@ -66,8 +67,10 @@ std::vector<std::string> PgSession::search_path() const {
   std::vector<std::string> path;
   for (std::string& name : split_path(variables_.get("search_path"))) {
     if (name == "$user") name = user_name_;
+    if (name == sql::kTemporaryAlias) name = temporary_name();
     path.push_back(std::move(name));
   }
+  if (has_temporary_ && sql::own_temporary(path).empty()) path.insert(path.begin(), temporary_name());
   return path;
 }
 
@@ -75,6 +78,9 @@ std::vector<std::string> PgSession::search_path() const {
 void PgSession::refresh_settings() {
   refresh_user();
   path_ = search_path();
+  const auto written = split_path(variables_.get("search_path"));
+  implicit_temporary_ = std::ranges::find(written, sql::kTemporaryAlias) == written.end() &&
+                        std::ranges::find(written, temporary_name()) == written.end();
   catalog_session_.search_path = path_;
   const std::string& literals = variables_.get("bop.literal_plans");
   literal_plans_ = literals == "off"  ? LiteralMode::kOff
@@ -215,9 +221,13 @@ Status PgSession::refuse_in_block(std::string_view command) const {
 std::vector<std::string> PgSession::current_schemas(bool include_implicit) const {
   std::vector<std::string> schemas;
   const auto now = catalog();
+  const std::string temporary = temporary_name();
+  const bool has_own = implicit_temporary_ && now->schema(std::string_view(temporary)) != nullptr;
+  if (include_implicit && has_own && sql::own_temporary(path_) == temporary) schemas.push_back(temporary);
   if (include_implicit && std::ranges::find(path_, "pg_catalog") == path_.end())
     schemas.emplace_back("pg_catalog");
   for (const std::string& name : usable_path(*now)) {
+    if (implicit_temporary_ && name == temporary) continue;
     if (now->schema(std::string_view(name)) != nullptr) schemas.push_back(name);
   }
   return schemas;

@@ -26,6 +26,15 @@ bool same_answer(const sql::Plan& a, const sql::Plan& b) {
          });
 }
 
+// Temporary tables are written to by read-only transactions, too.
+bool changes_temporary(const sql::Plan& plan) {
+  return !plan.changed_tables.empty() && !plan.is_volatile &&
+         std::ranges::all_of(plan.changed_tables, [&](Oid table) {
+           const auto relation = plan.catalog->relation(table);
+           return relation && relation->persistence == 't';
+         });
+}
+
 std::unexpected<Error> result_type_changed() {
   return fail(ErrorCode::kNotImplemented, "cached plan must not change result type");
 }
@@ -117,7 +126,7 @@ bool PgSession::drop_stale_plan(Run& run) const {
 Result<bool> PgSession::get_connection(Run& run) {
   BOP_TRY(check_privileges(*run.plan));
   if (run.plan->needs_writer) {
-    if (transaction_.read_only()) {
+    if (transaction_.read_only() && !changes_temporary(*run.plan)) {
       return fail(ErrorCode::kReadOnlyTransaction, "cannot execute {} in a read-only transaction",
                   run.statement->command);
     }
@@ -464,6 +473,12 @@ Status PgSession::commit_now(Run& run) {
 
 Result<Csn> PgSession::commit_transaction() {
   const auto now = who_->superuser ? nullptr : catalog();
+  if (Status obeyed = obey_on_commit(); !obeyed) {
+    transaction_.rollback();
+    notify_changes_.clear();
+    settle_held(false);
+    return std::unexpected(obeyed.error());
+  }
   auto committed = transaction_.commit([this](Csn csn) { publish_notifications(csn); });
   if (!committed) notify_changes_.clear();
   settle_held(committed.has_value());

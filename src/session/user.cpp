@@ -92,6 +92,13 @@ bool PgSession::may_create_schemas() const {
   return sql::held(entry.acl, sql::AclKind::kDatabase, entry.owner, *who_, right::kCreate) != 0;
 }
 
+bool PgSession::may_create_temporary() const {
+  const auto shared = node_.shared();
+  const DatabaseEntry* now = shared->database(entry_.oid);
+  const DatabaseEntry& entry = now == nullptr ? entry_ : *now;
+  return sql::held(entry.acl, sql::AclKind::kDatabase, entry.owner, *who_, right::kTemporary) != 0;
+}
+
 Status PgSession::may_look_in(const char* schema) const {
   return schema == nullptr ? Status{} : sql::may_look_in(*catalog(), schema, who_.get());
 }

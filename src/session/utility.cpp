@@ -63,7 +63,20 @@ Result<Progress> PgSession::step_utility(Run& run) {
     case StatementKind::kPrepare: BOP_TRY(prepare_sql(run.statement)); break;
     case StatementKind::kExecute: BOP_TRY(start_execute_sql(run)); return step(run);
     case StatementKind::kDeallocate: BOP_TRY(deallocate(statement)); break;
-    case StatementKind::kDiscard: BOP_TRY(discard(statement)); break;
+    case StatementKind::kDiscard: {
+      const auto target = statement.node->discard_stmt->target;
+      if (target == PG_QUERY__DISCARD_MODE__DISCARD_ALL && run.stage == Run::Stage::kStart &&
+          !transaction_.active()) {
+        BOP_TRY(refuse_in_block("DISCARD ALL"));
+        drop_portals();
+      }
+      if (target == PG_QUERY__DISCARD_MODE__DISCARD_ALL || target == PG_QUERY__DISCARD_MODE__DISCARD_TEMP) {
+        BOP_LET(ready, discard_temporary());
+        if (!ready) return Progress::kWaiting;
+      }
+      BOP_TRY(discard(statement));
+      break;
+    }
     case StatementKind::kCopy: {
       BOP_LET(progress, step_copy(run));
       if (progress != Progress::kDone) return progress;
@@ -363,8 +376,6 @@ Status PgSession::deallocate(const sql::ParsedStatement& statement) {
 Status PgSession::discard(const sql::ParsedStatement& statement) {
   switch (statement.node->discard_stmt->target) {
     case PG_QUERY__DISCARD_MODE__DISCARD_ALL:
-      BOP_TRY(refuse_in_block("DISCARD ALL"));
-      drop_portals();
       prepared_.clear();
       BOP_TRY(set_session_authorization(std::nullopt, false));
       variables_.reset_all();
@@ -379,7 +390,7 @@ Status PgSession::discard(const sql::ParsedStatement& statement) {
       currvals_.clear();
       last_sequence_.reset();
       break;
-    default: break;  // plans are checked against the catalog at each use; there are no temporary tables
+    default: break;  // plans are checked against the catalog at each use; TEMP is done
   }
   return {};
 }
@@ -389,8 +400,19 @@ Status PgSession::discard(const sql::ParsedStatement& statement) {
 
 Status PgSession::run_ddl(Run& run) {
   run.connection = &transaction_.connection();
+  notice_temporary(*run.statement);
+  BOP_LET(tag, apply_ddl(run.statement, false));
+  run.tag = std::move(tag);
+  return {};
+}
+
+Result<std::string> PgSession::apply_ddl(const sql::ParsedStatementPtr& statement, bool internal) {
+  rowstore::Connection& connection = transaction_.connection();
   sql::DdlContext context;
   context.bind = bind_context();
+  if (internal) context.bind.who.reset();
+  context.creates_temporary = may_create_temporary();
+  context.implicit_temporary = implicit_temporary_;
   context.user = who_->role;
   context.user_name = user_name_;
   context.owns_database = owns_database();
@@ -399,7 +421,8 @@ Status PgSession::run_ddl(Run& run) {
   context.session_user = oid_of_user(session_user_);
   context.in_block = in_block_;
   context.functions = &functions_;
-  context.notice = [this](bool warning, const Error& what) {
+  context.notice = [this, internal](bool warning, const Error& what) {
+    if (internal) return;
     notice(warning ? Severity::kWarning : Severity::kNotice, what);
   };
   context.sequence_position = [this](Oid key) -> std::optional<std::pair<std::int64_t, bool>> {
@@ -429,19 +452,18 @@ Status PgSession::run_ddl(Run& run) {
     return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", name);
   };
   catalog_session_.catalog = context.bind.catalog;
-  catalog_session_.connection = run.connection->handle();
-  auto done = sql::execute_ddl(run.statement, context, run.connection->handle());
+  catalog_session_.connection = connection.handle();
+  auto done = sql::execute_ddl(statement, context, connection.handle());
   if (!done) {
-    if (auto below = run.connection->take_error()) return std::unexpected(std::move(*below));
+    if (auto below = connection.take_error()) return std::unexpected(std::move(*below));
     return std::unexpected(done.error());
   }
-  BOP_TRY(refuse_if_read(*run.statement, done->catalog.get()));
+  BOP_TRY(refuse_if_read(*statement, done->catalog.get()));
   if (done->catalog != context.bind.catalog) transaction_.set_catalog(done->catalog);
   for (const Oid table : done->changed_tables) transaction_.table_changed(table);
   for (const Oid sequence : done->dropped_sequences) transaction_.sequence_dropped(sequence);
   BOP_TRY(start_sequences(*done->catalog, done->sequence_starts));
-  run.tag = std::move(done->tag);
-  return {};
+  return std::move(done->tag);
 }
 
 Result<sql::Catalog::Named> PgSession::find_relation(const PgQuery__RangeVar& name) const {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
+#include "sql/catalog/temporary.hpp"
 #include "sql/char_length.hpp"
 #include "sql/functions/kernels.hpp"
 
@@ -69,6 +70,11 @@ std::shared_ptr<const Relation> Binder::find_relation(const PgQuery__RangeVar& r
       }
     }
     raise(std::move(missing), range.location);
+  }
+  const auto named = context_.catalog->relation(found.oid);
+  if (named != nullptr && named->persistence == 't' && !text_hidden_ &&
+      context_.catalog->schema(named->schema)->name != own_temporary(context_.search_path)) {
+    raise(error(ErrorCode::kNotImplemented, "cannot access temporary tables of other sessions"));
   }
   if (found.kind == 'i') {
     raise(error(ErrorCode::kWrongObjectType, "\"{}\" is an index", name), for_change ? -1 : range.location);

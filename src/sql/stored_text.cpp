@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/assert.hpp"
+#include "sql/catalog/temporary.hpp"
 #include "sql/tree.hpp"
 #include "sql/types/types.hpp"
 
@@ -390,7 +391,7 @@ Result<StoredQuery> store_query(const PgQuery__Node* query, const BindContext& c
   stored.text = std::move(settled);
   // What is kept must bind without a search path, and to the same columns.
   BindContext bare = context;
-  bare.search_path.clear();
+  std::erase_if(bare.search_path, [](const std::string& schema) { return !is_temporary_schema(schema); });
   BOP_LET(again, parse(stored.text));
   BOP_LET(second, sql::bind(again.front(), bare));
   const bool same = std::ranges::equal(stored.plan->columns, second->columns,

@@ -7,6 +7,7 @@
 
 #include "base/assert.hpp"
 #include "sql/catalog/catalog_json.hpp"
+#include "sql/catalog/temporary.hpp"
 #include "sql/types/types.hpp"
 
 namespace bop::sql {
@@ -173,8 +174,15 @@ Catalog::Named Catalog::find(Oid schema, std::string_view name) const {
 Catalog::Named Catalog::find(std::span<const std::string> search_path, std::string_view schema_name,
                              std::string_view name) const {
   if (!schema_name.empty()) {
-    const Schema* s = schema(schema_name);
+    const Schema* s = schema(schema_name == kTemporaryAlias ? own_temporary(search_path) : schema_name);
     return s == nullptr ? Named{} : find(s->oid, name);
+  }
+  if (!search_path.empty() && is_temporary_schema(search_path.front())) {
+    if (const Schema* s = schema(search_path.front()); s != nullptr) {
+      if (const Named found = find(s->oid, name)) {
+        return found;
+      }
+    }
   }
   if (std::ranges::find(search_path, "pg_catalog") == search_path.end()) {
     if (const Named found = find(kPgCatalogSchema, name)) {

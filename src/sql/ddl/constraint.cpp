@@ -232,6 +232,11 @@ Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending
     referenced = *relation;
   }
   constraint.foreign_table = referenced.oid;
+  if (table.persistence != referenced.persistence) {
+    const std::string_view kind = table.persistence == 't' ? "temporary" : "permanent";
+    return fail(ErrorCode::kInvalidTableDefinition, "constraints on {} tables may reference only {} tables",
+                kind, kind);
+  }
   if (node.n_pk_attrs == 0) {
     const Constraint* key = referenced.primary_key();
     if (key == nullptr) {

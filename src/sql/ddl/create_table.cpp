@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "sql/catalog/temporary.hpp"
 #include "sql/ddl/ddl_run.hpp"
 #include "sql/sqlite_value.hpp"
 #include "sql/types/types.hpp"
@@ -40,12 +41,16 @@ Status DdlRun::check_storage_options(pg::NodeList options, bool of_index) const 
   return {};
 }
 
-Status DdlRun::check_table_storage(std::string_view access_method, std::string_view tablespace,
-                                   PgQuery__OnCommitAction on_commit, pg::NodeList options) const {
+Status DdlRun::check_table_storage(Relation& table, std::string_view access_method,
+                                   std::string_view tablespace, PgQuery__OnCommitAction on_commit,
+                                   pg::NodeList options) const {
   if (on_commit != PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_NOOP &&
-      on_commit != PG_QUERY__ON_COMMIT_ACTION__ON_COMMIT_ACTION_UNDEFINED) {
+      on_commit != PG_QUERY__ON_COMMIT_ACTION__ON_COMMIT_ACTION_UNDEFINED && table.persistence != 't') {
     return fail(ErrorCode::kInvalidTableDefinition, "ON COMMIT can only be used on temporary tables");
   }
+  if (on_commit == PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_DELETE_ROWS)
+    table.options.emplace_back(kOnCommitDelete);
+  if (on_commit == PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_DROP) table.options.emplace_back(kOnCommitDrop);
   if (!tablespace.empty() && tablespace != "pg_default")
     return fail(ErrorCode::kNotImplemented, "TABLESPACE is not implemented");
   if (!access_method.empty() && access_method != "heap") {
@@ -60,20 +65,19 @@ Status DdlRun::check_column_name(std::string_view name) const {
 }
 
 Result<std::optional<Relation>> DdlRun::new_table(const PgQuery__RangeVar& name, bool if_not_exists) {
-  if (pg::text(name.relpersistence) == "t") {
-    return fail(ErrorCode::kNotImplemented, "temporary tables are not implemented");
-  }
   const auto in = schema_for_creation(name);
   if (!in) {
     Error why = in.error();
     const bool placed = statement_->node->node_case == PG_QUERY__NODE__NODE_CREATE_STMT;
-    if (placed && why.code() == ErrorCode::kInsufficientPrivilege)
+    if (placed &&
+        (why.code() == ErrorCode::kInsufficientPrivilege || why.code() == ErrorCode::kInvalidTableDefinition))
       why.mut().position = position(name.location);
     return std::unexpected(std::move(why));
   }
   const Schema* schema = *in;
   Relation table;
   table.schema = schema->oid;
+  if (is_temporary_schema(schema->name)) table.persistence = 't';
   table.name = std::string(pg::text(name.relname));
   table.owner = context_.user;
   if (now().find(table.schema, table.name)) {
@@ -121,7 +125,7 @@ Status DdlRun::create_table(const PgQuery__CreateStmt& create) {
   BOP_LET(made, new_table(*create.relation, create.if_not_exists != 0));
   if (!made) return {};
   Relation& table = *made;
-  BOP_TRY(check_table_storage(pg::text(create.access_method), pg::text(create.tablespacename),
+  BOP_TRY(check_table_storage(table, pg::text(create.access_method), pg::text(create.tablespacename),
                               create.oncommit, BOP_PG_LIST(&create, options)));
   table.oid = edit_.allocate_oid();
 
@@ -441,8 +445,8 @@ Status DdlRun::create_table_as(const PgQuery__CreateTableAsStmt& create) {
   BOP_LET(made, new_table(*into.rel, create.if_not_exists != 0));
   if (!made) return {};
   Relation& table = *made;
-  BOP_TRY(check_table_storage(pg::text(into.access_method), pg::text(into.table_space_name), into.on_commit,
-                              BOP_PG_LIST(&into, options)));
+  BOP_TRY(check_table_storage(table, pg::text(into.access_method), pg::text(into.table_space_name),
+                              into.on_commit, BOP_PG_LIST(&into, options)));
   BOP_LET(plan, sql::bind(inner_statement(statement_, create.query), context_.bind));
   if (plan->kind != PlanKind::kSelect) {
     return fail(ErrorCode::kNotImplemented, "CREATE TABLE AS of this statement is not implemented");

@@ -46,9 +46,11 @@ struct DdlContext {
   Oid user = kBootstrapRole;  // owner of what is created
   std::string user_name = "bop";
   Oid session_user = kBootstrapRole;
-  bool creates_schemas = true;  // has CREATE on the database
-  bool owns_database = true;    // may do with its schema public what that one's owner may
-  bool in_block = false;        // inside BEGIN...COMMIT (CREATE INDEX CONCURRENTLY and the like refuse)
+  bool creates_schemas = true;     // has CREATE on the database
+  bool owns_database = true;       // may do with its schema public what that one's owner may
+  bool creates_temporary = true;   // has TEMPORARY on the database
+  bool implicit_temporary = true;  // the temporary schema is in the search path unasked: not for creation
+  bool in_block = false;           // inside BEGIN...COMMIT (CREATE INDEX CONCURRENTLY and the like refuse)
   FunctionContext* functions = nullptr;
   // A NOTICE or WARNING for the client, in order. `code` of the Error is its SQLSTATE where it has one.
   std::function<void(bool warning, const Error&)> notice;

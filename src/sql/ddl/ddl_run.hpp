@@ -116,9 +116,10 @@ class DdlRun {
   [[nodiscard]] const Catalog& now() const { return edit_.now(); }
   // A copy of the catalog as it is now, for the binder.
   [[nodiscard]] BindContext bind_now() const;
-  [[nodiscard]] Result<const Schema*> schema_for_creation(std::string_view name) const;
+  [[nodiscard]] Result<const Schema*> temporary_schema();
+  [[nodiscard]] Result<const Schema*> schema_for_creation(std::string_view name);
   // Where the relation of that name is to be made.
-  [[nodiscard]] Result<const Schema*> schema_for_creation(const PgQuery__RangeVar& name) const;
+  [[nodiscard]] Result<const Schema*> schema_for_creation(const PgQuery__RangeVar& name);
   // 0A000 if a qualified name begins with another database.
   [[nodiscard]] Status check_database(std::string_view database, std::string_view schema,
                                       std::string_view name) const;
@@ -177,8 +178,9 @@ class DdlRun {
                                            std::span<pg::Node* const> options);
   // Storage parameters, for which there is no storage: unknown ones are refused.
   [[nodiscard]] Status check_storage_options(pg::NodeList options, bool of_index) const;
-  [[nodiscard]] Status check_table_storage(std::string_view access_method, std::string_view tablespace,
-                                           PgQuery__OnCommitAction on_commit, pg::NodeList options) const;
+  [[nodiscard]] Status check_table_storage(Relation& table, std::string_view access_method,
+                                           std::string_view tablespace, PgQuery__OnCommitAction on_commit,
+                                           pg::NodeList options) const;
   // The head of a table about to be made; nullopt: it exists and IF NOT EXISTS says that this is well.
   [[nodiscard]] Result<std::optional<Relation>> new_table(const PgQuery__RangeVar& name, bool if_not_exists);
   [[nodiscard]] Status add_column_of(Relation& table, std::string name, const OutputColumn& source) const;

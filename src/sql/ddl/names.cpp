@@ -1,6 +1,7 @@
 // Looking names up and making new ones, as PostgreSQL does.
 #include <algorithm>
 
+#include "sql/catalog/temporary.hpp"
 #include "sql/ddl/ddl_run.hpp"
 #include "sql/types/types.hpp"
 
@@ -47,7 +48,33 @@ Status DdlRun::may_create_schemas() const {
   return std::unexpected(permission_denied("database", context_.bind.database));
 }
 
-Result<const Schema*> DdlRun::schema_for_creation(std::string_view name) const {
+// The session's own, made with its first relation. Everybody may look in: the relations have rights of their
+// own.
+Result<const Schema*> DdlRun::temporary_schema() {
+  if (!context_.creates_temporary) {
+    return fail(ErrorCode::kInsufficientPrivilege,
+                "permission denied to create temporary tables in database \"{}\"", context_.bind.database);
+  }
+  const std::string_view name = own_temporary(context_.bind.search_path);
+  if (name.empty()) return fail(ErrorCode::kInternal, "the session has no temporary schema in its path");
+  if (const Schema* schema = now().schema(name)) return schema;
+  Schema schema;
+  schema.oid = edit_.allocate_oid();
+  schema.name = std::string(name);
+  schema.owner = kBootstrapRole;
+  schema.acl = Acl{{.grantee = schema.owner, .grantor = schema.owner, .rights = right::kOfSchema},
+                   {.grantee = kPublic, .grantor = schema.owner, .rights = right::kUsage}};
+  edit_.put(std::move(schema));
+  return now().schema(name);
+}
+
+Result<const Schema*> DdlRun::schema_for_creation(std::string_view name) {
+  const std::string_view own = own_temporary(context_.bind.search_path);
+  if (name == kTemporaryAlias || (!own.empty() && name == own)) return temporary_schema();
+  if (is_temporary_schema(name) && now().schema(name) != nullptr) {
+    return fail(ErrorCode::kInvalidTableDefinition,
+                "cannot create relations in temporary schemas of other sessions");
+  }
   if (!name.empty()) {
     const Schema* schema = now().schema(name);
     if (schema == nullptr) return fail(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist", name);
@@ -57,6 +84,10 @@ Result<const Schema*> DdlRun::schema_for_creation(std::string_view name) const {
     return may_create_in(*schema);
   }
   for (const std::string& candidate : context_.bind.search_path) {
+    if (candidate == own) {
+      if (context_.implicit_temporary) continue;
+      return temporary_schema();
+    }
     const Schema* schema = now().schema(std::string_view(candidate));
     if (schema != nullptr && schema->oid != kPgCatalogSchema && schema->oid != kInformationSchema) {
       return may_create_in(*schema);
@@ -65,8 +96,16 @@ Result<const Schema*> DdlRun::schema_for_creation(std::string_view name) const {
   return fail(ErrorCode::kUndefinedSchema, "no schema has been selected to create in");
 }
 
-Result<const Schema*> DdlRun::schema_for_creation(const PgQuery__RangeVar& name) const {
+Result<const Schema*> DdlRun::schema_for_creation(const PgQuery__RangeVar& name) {
   BOP_TRY(check_database(pg::text(name.catalogname), pg::text(name.schemaname), pg::text(name.relname)));
+  if (pg::text(name.relpersistence) == "t") {
+    const std::string_view schema = pg::text(name.schemaname);
+    if (schema.empty() || schema == kTemporaryAlias || schema == own_temporary(context_.bind.search_path))
+      return temporary_schema();
+    return fail(ErrorCode::kInvalidTableDefinition, "{}",
+                is_temporary_schema(schema) ? "cannot create relations in temporary schemas of other sessions"
+                                            : "cannot create temporary relation in non-temporary schema");
+  }
   return schema_for_creation(pg::text(name.schemaname));
 }
 
@@ -132,7 +171,8 @@ Result<Catalog::Named> DdlRun::find_relation(const PgQuery__RangeVar& name, bool
   const std::string_view schema = pg::text(name.schemaname);
   const std::string_view relation = pg::text(name.relname);
   BOP_TRY(check_database(pg::text(name.catalogname), schema, relation));
-  if (!schema.empty() && now().schema(schema) == nullptr && !missing_ok) {
+  if (!schema.empty() && now().schema(schema) == nullptr && !missing_ok &&
+      (schema != kTemporaryAlias || own_temporary(context_.bind.search_path).empty())) {
     return std::unexpected(error(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist", schema));
   }
   BOP_TRY(may_look_in(schema));

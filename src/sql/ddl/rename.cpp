@@ -4,6 +4,7 @@
 // call it by the old name, as an alias.
 #include <algorithm>
 
+#include "sql/catalog/temporary.hpp"
 #include "sql/ddl/ddl_run.hpp"
 
 namespace bop::sql {
@@ -185,6 +186,9 @@ Status DdlRun::set_schema(const PgQuery__AlterObjectSchemaStmt& alter) {
   BOP_TRY(must_own(found));
   BOP_LET(schema, schema_for_creation(pg::text(alter.newschema)));
   const Oid target = schema->oid;
+  if (is_temporary_schema(schema->name) || is_temporary_schema(now().schema(schema_of(found))->name)) {
+    return fail(ErrorCode::kNotImplemented, "cannot move objects into or out of temporary schemas");
+  }
   const auto move_sequence = [&](const Sequence& sequence) -> Status {
     BOP_TRY(check_name_free(target, sequence.name));
     Sequence changed = sequence;

@@ -213,9 +213,6 @@ void DdlRun::restart_sequence(Sequence& sequence, std::int64_t first, bool calle
 }
 
 Status DdlRun::create_sequence(const PgQuery__CreateSeqStmt& create) {
-  if (pg::text(create.sequence->relpersistence) == "t") {
-    return fail(ErrorCode::kNotImplemented, "temporary sequences are not implemented");
-  }
   BOP_LET(schema, schema_for_creation(*create.sequence));
   const std::string name(pg::text(create.sequence->relname));
   if (now().find(schema->oid, name)) {

@@ -1,13 +1,13 @@
 // CREATE VIEW and CREATE SCHEMA.
+#include <algorithm>
+
+#include "sql/catalog/temporary.hpp"
 #include "sql/ddl/ddl_run.hpp"
 #include "sql/types/types.hpp"
 
 namespace bop::sql {
 
 Status DdlRun::create_view(const PgQuery__ViewStmt& create) {
-  if (pg::text(create.view->relpersistence) == "t") {
-    return fail(ErrorCode::kNotImplemented, "temporary views are not implemented");
-  }
   if (pg::text(create.view->relpersistence) == "u") {
     return fail(ErrorCode::kSyntaxError, "views cannot be unlogged because they do not have storage");
   }
@@ -26,8 +26,22 @@ Status DdlRun::create_view(const PgQuery__ViewStmt& create) {
     return fail(ErrorCode::kNotImplemented, "views must not contain data-modifying statements in WITH");
   }
   BOP_LET(stored, store_query(create.query, context_.bind));
+  const bool reads_temporary = std::ranges::any_of(stored.reads, [&](const ViewRead& read) {
+    const auto relation = now().relation(read.relation);
+    return relation && relation->persistence == 't';
+  });
+  if (reads_temporary && !is_temporary_schema(schema->name)) {
+    notice(error(ErrorCode::kNotice, "view \"{}\" will be a temporary view", pg::text(create.view->relname)));
+    if (!pg::text(create.view->schemaname).empty()) {
+      return fail(ErrorCode::kInvalidTableDefinition,
+                  "cannot create temporary relation in non-temporary schema");
+    }
+    BOP_LET(temporary, temporary_schema());
+    schema = temporary;
+  }
   Relation view;
   view.kind = 'v';
+  if (is_temporary_schema(schema->name)) view.persistence = 't';
   view.schema = schema->oid;
   view.name = std::string(pg::text(create.view->relname));
   view.owner = context_.user;

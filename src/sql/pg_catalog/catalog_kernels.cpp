@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "sql/catalog/temporary.hpp"
 #include "sql/pg_catalog/definition_text.hpp"
 #include "sql/pg_catalog/pg_catalog.hpp"
 #include "sql/pg_catalog/privileges.hpp"
@@ -240,8 +241,15 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
     return found ? OwnedValue::of_int(*found) : OwnedValue::null();
   }
   if (name == "bop_current_csn") return OwnedValue::of_int(static_cast<std::int64_t>(session.snapshot.value));
-  if (name == "pg_my_temp_schema") return OwnedValue::of_int(0);
-  if (name == "pg_is_other_temp_schema") return OwnedValue::of_bool(false);
+  if (name == "pg_my_temp_schema") {
+    const Schema* own = catalog.schema(own_temporary(session.search_path));
+    return OwnedValue::of_int(own == nullptr ? 0 : own->oid);
+  }
+  if (name == "pg_is_other_temp_schema") {
+    const Schema* schema = catalog.schema(first);
+    return OwnedValue::of_bool(schema != nullptr && is_temporary_schema(schema->name) &&
+                               schema->name != own_temporary(session.search_path));
+  }
   if (name == "pg_is_in_recovery") return OwnedValue::of_bool(false);
   if (name == "pg_get_partkeydef" || name == "pg_get_statisticsobjdef_columns" ||
       name == "pg_get_statisticsobjdef" || name == "pg_get_triggerdef" || name == "pg_get_ruledef" ||

@@ -1,4 +1,5 @@
 // Rows of pg_class, pg_attribute, pg_namespace and what hangs on them.
+#include "sql/catalog/temporary.hpp"
 #include "sql/pg_catalog/relation_table.hpp"
 #include "sql/stored_text.hpp"
 #include "sql/types/types.hpp"
@@ -14,12 +15,12 @@ void namespaces(const CatalogSession& session, RowSet& rows) {
   }
 }
 
-void class_row(RowSet& rows, Oid oid, std::string_view name, Oid schema, Oid owner, char kind,
-               std::int64_t columns) {
+void class_row(const CatalogSession& session, RowSet& rows, Oid oid, std::string_view name, Oid schema,
+               Oid owner, char kind, std::int64_t columns) {
   rows.row().set("oid", oid).set("relname", name).set("relnamespace", schema).set("relowner", owner);
   rows.set("relkind", kind)
       .set("relnatts", columns)
-      .set("relpersistence", 'p')
+      .set("relpersistence", is_temporary_schema(session.catalog->schema(schema)->name) ? 't' : 'p')
       .set("relreplident", kind == 'r' ? 'd' : 'n');
   rows.set("relispopulated", true)
       .set("relfilenode", kind == 'v' ? Oid{0} : oid)
@@ -29,18 +30,21 @@ void class_row(RowSet& rows, Oid oid, std::string_view name, Oid schema, Oid own
 
 std::string options_array(const std::vector<std::string>& options) {
   std::string out = "{";
-  for (const std::string& option : options) out += (out.size() > 1 ? "," : "") + option;
+  for (const std::string& option : options) {
+    if (option.starts_with("bop.")) continue;  // ours
+    out += (out.size() > 1 ? "," : "") + option;
+  }
   return out + "}";
 }
 
 void classes(const CatalogSession& session, RowSet& rows) {
   for (const BuiltinRelation& builtin : builtin_table()) {
-    class_row(rows, builtin.oid, builtin.name,
+    class_row(session, rows, builtin.oid, builtin.name,
               builtin.schema == "pg_catalog" ? kPgCatalogSchema : kInformationSchema, kBootstrapRole,
               builtin.kind, static_cast<std::int64_t>(builtin.columns.size()));
   }
   for (const auto& [oid, relation] : session.catalog->relations()) {
-    class_row(rows, oid, relation->name, relation->schema, relation->owner, relation->kind,
+    class_row(session, rows, oid, relation->name, relation->schema, relation->owner, relation->kind,
               static_cast<std::int64_t>(relation->columns.size()));
     std::int64_t checks = 0;
     bool keys = !session.catalog->references_to(oid).empty();
@@ -51,16 +55,17 @@ void classes(const CatalogSession& session, RowSet& rows) {
     rows.set("relchecks", checks).set("relhastriggers", keys);
     rows.set("relhasindex", !session.catalog->indexes_of(oid).empty())
         .set("relhasrules", relation->kind == 'v');
-    if (!relation->options.empty()) rows.set("reloptions", options_array(relation->options));
+    if (const std::string options = options_array(relation->options); options != "{}")
+      rows.set("reloptions", options);
     set_acl(session, rows, "relacl", relation->acl);
   }
   for (const auto& [oid, index] : session.catalog->indexes()) {
-    class_row(rows, oid, index->name, index->schema, index->owner, 'i',
+    class_row(session, rows, oid, index->name, index->schema, index->owner, 'i',
               static_cast<std::int64_t>(index->keys.size() + index->include.size()));
     if (!index->options.empty()) rows.set("reloptions", options_array(index->options));
   }
   for (const auto& [oid, sequence] : session.catalog->sequences()) {
-    class_row(rows, oid, sequence->name, sequence->schema, sequence->owner, 'S', 3);
+    class_row(session, rows, oid, sequence->name, sequence->schema, sequence->owner, 'S', 3);
     set_acl(session, rows, "relacl", sequence->acl);
   }
 }

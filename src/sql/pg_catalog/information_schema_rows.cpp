@@ -1,4 +1,5 @@
 // Rows of information_schema.
+#include "sql/catalog/temporary.hpp"
 #include "sql/pg_catalog/definition_text.hpp"
 #include "sql/pg_catalog/relation_table.hpp"
 #include "sql/stored_text.hpp"
@@ -27,7 +28,11 @@ std::string schema_name(const Catalog& catalog, Oid schema) { return catalog.sch
 template <class Visit>
 void each_relation(const CatalogSession& session, Visit visit) {
   for (const auto& relation : *session.catalog->builtin()) visit(*relation, true);
-  for (const auto& [oid, relation] : session.catalog->relations()) visit(*relation, false);
+  const std::string_view own = own_temporary(session.search_path);
+  for (const auto& [oid, relation] : session.catalog->relations()) {
+    const std::string& schema = session.catalog->schema(relation->schema)->name;
+    if (!is_temporary_schema(schema) || schema == own) visit(*relation, false);
+  }
 }
 
 void tables(const CatalogSession& session, RowSet& rows) {
@@ -36,7 +41,10 @@ void tables(const CatalogSession& session, RowSet& rows) {
     rows.row()
         .set("table_catalog", session.database_name)
         .set("table_schema", schema_name(*session.catalog, relation.schema));
-    rows.set("table_name", relation.name).set("table_type", relation.kind == 'v' ? "VIEW" : "BASE TABLE");
+    rows.set("table_name", relation.name)
+        .set("table_type", relation.kind == 'v'          ? "VIEW"
+                           : relation.persistence == 't' ? "LOCAL TEMPORARY"
+                                                         : "BASE TABLE");
     rows.set("is_insertable_into", yes_no(!builtin && relation.kind == 'r')).set("is_typed", "NO");
   });
 }
