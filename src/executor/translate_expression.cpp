@@ -84,7 +84,8 @@ bool fails_for_some(const sql::Expr& e) {
     }
     case ExprKind::kCast: {
       const TypeInfo* from = find_type(e.cast_from);
-      const bool parses = from == nullptr || from->category == 'S' || from->category == 'A' || e.typmod != -1;
+      const bool parses = !is_stored_alike(e.cast_from, e.type) &&
+                          (from == nullptr || from->category == 'S' || from->category == 'A' || e.typmod != -1);
       return (parses && varies(e)) || any_argument();
     }
     case ExprKind::kScalarSubquery:
@@ -216,22 +217,39 @@ Term Translator::expression(const Expr& e) {
 std::string Translator::logic(const Expr& e, bool tested) {
   const bool is_and = e.kind == ExprKind::kAnd;
   const std::string_view word = is_and ? " AND " : " OR ";
-  std::string out;
-  for (const ExprRef& arg : e.args) {
-    std::string next = tested ? condition(*arg) : expression(*arg).sql;
-    if (out.empty()) {
-      out = std::move(next);
-    } else if (!fails_for_some(*arg)) {
-      out += std::string(word) + next;
-    } else if (tested && is_and) {
-      // The plain conditions stay where a scan finds them.
-      out = fmt::format("{0} AND CASE WHEN {0} THEN {1} ELSE false END", out, next);
-    } else {
-      const std::string_view decided = is_and ? "false" : "true";
-      out = fmt::format("CASE WHEN ({0}) IS {1} THEN {1} ELSE (({0}){2}({3})) END", out, decided, word, next);
-    }
+  std::vector<std::string> texts;
+  std::size_t first = e.args.size();  // that may fail; nothing stands before the first argument
+  std::size_t last = 0;
+  for (std::size_t i = 0; i < e.args.size(); ++i) {
+    texts.push_back(tested ? condition(*e.args[i]) : expression(*e.args[i]).sql);
+    if (i == 0 || !fails_for_some(*e.args[i])) continue;
+    first = std::min(first, i);
+    last = i;
   }
-  return "(" + out + ")";
+  const auto joined = [&](std::size_t from, std::size_t to) {
+    std::string out;
+    for (std::size_t i = from; i < to; ++i) out += (i == from ? "" : std::string(word)) + texts[i];
+    return out;
+  };
+  // Each argument is written twice at most, so that the text stays as long as the statement.
+  const auto guarded = [&](std::size_t from) {
+    std::string rest = joined(last, texts.size());
+    for (std::size_t i = last; i-- > from;) {
+      if (tested) {
+        rest = is_and ? fmt::format("CASE WHEN {} THEN {} ELSE false END", texts[i], rest)
+                      : fmt::format("CASE WHEN {} THEN true ELSE {} END", texts[i], rest);
+      } else {
+        rest = fmt::format("CASE WHEN ({0}) IS {1} THEN {1} ELSE (({0}){2}({3})) END", texts[i],
+                           is_and ? "false" : "true", word, rest);
+      }
+    }
+    return rest;
+  };
+  if (first == e.args.size()) return "(" + joined(0, texts.size()) + ")";
+  if (!tested || !is_and) return "(" + guarded(0) + ")";
+  // The plain conditions in front stay where a scan finds them.
+  const std::string plain = joined(0, first);
+  return fmt::format("({0} AND CASE WHEN {0} THEN {1} ELSE false END)", plain, guarded(first));
 }
 
 std::string Translator::condition(const Expr& e) {
@@ -419,7 +437,7 @@ Term Translator::open_expression(const Expr& e) {
                          true);
     case ExprKind::kAnd:
     case ExprKind::kOr: return {.sql = logic(e, false), .type = kBool};
-    case ExprKind::kNot: return {.sql = "(NOT " + condition(*e.args[0]) + ")", .type = kBool};
+    case ExprKind::kNot: return {.sql = "(NOT " + expression(*e.args[0]).sql + ")", .type = kBool};
     case ExprKind::kIsNull: return test("IS NULL");
     case ExprKind::kIsNotNull: return test("IS NOT NULL");
     case ExprKind::kIsTrue: return test("IS TRUE");
