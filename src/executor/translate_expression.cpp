@@ -84,8 +84,9 @@ bool fails_for_some(const sql::Expr& e) {
     }
     case ExprKind::kCast: {
       const TypeInfo* from = find_type(e.cast_from);
-      const bool parses = !is_stored_alike(e.cast_from, e.type) &&
-                          (from == nullptr || from->category == 'S' || from->category == 'A' || e.typmod != -1);
+      const bool parses =
+          !is_stored_alike(e.cast_from, e.type) &&
+          (from == nullptr || from->category == 'S' || from->category == 'A' || e.typmod != -1);
       return (parses && varies(e)) || any_argument();
     }
     case ExprKind::kScalarSubquery:

@@ -114,6 +114,14 @@ std::string node_metrics(Storage& storage, std::size_t connections) {
        [](const Numbers& n) { return n.checkpoints; });
   each("bop_rows_readers_lent", "Reading connections in use.", "gauge",
        [](const Numbers& n) { return n.readers_lent; });
+  if (const auto engine = storage.node().engine_numbers()) {
+    out.counter("bop_engine_statements_total", "Statements that the second executor has answered.",
+                engine->statements);
+    out.counter("bop_engine_rebuilt_total", "Times that an internal error made it start anew.",
+                engine->rebuilt);
+    out.gauge("bop_engine_memory_bytes", "Memory that it uses for data.", engine->memory_bytes);
+    out.gauge("bop_engine_temp_bytes", "Disk space to which it has spilled.", engine->temp_bytes);
+  }
   return metrics().exposition() + out.take();
 }
 
