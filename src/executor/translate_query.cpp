@@ -150,6 +150,7 @@ std::string Translator::order(const std::vector<sql::SortKey>& keys, const Query
 }
 
 std::string Translator::limit(const Query& q) {
+  if (q.with_ties) not_proven("FETCH FIRST ... WITH TIES");
   const auto number = [&](const Expr& e) -> std::string {
     Value value;
     if (e.kind == ExprKind::kConst) {

@@ -260,7 +260,10 @@ Result<Target> copy_target(const PgQuery__CopyStmt& copy, const sql::Catalog& ca
   }
   if (table->kind == 'v' || table->is_virtual()) {
     if (copy.is_from != 0) {
-      return fail(ErrorCode::kWrongObjectType, "cannot copy to view \"{}\"", table->name);
+      Error why = error(ErrorCode::kWrongObjectType, "cannot copy to view \"{}\"", table->name);
+      if (table->kind == 'v')
+        why.mut().hint = "To enable copying to a view, provide an INSTEAD OF INSERT trigger.";
+      return std::unexpected(std::move(why));
     }
     if (table->kind == 'v') {
       return std::unexpected(error(ErrorCode::kWrongObjectType, "cannot copy from view \"{}\"", table->name)

@@ -7,27 +7,23 @@
 #include "sql/generate.hpp"
 #include "sql/tree_search.hpp"
 #include "sql/types/user_types.hpp"
+#include "sql/view_target.hpp"
 
 namespace bop::sql {
 
 namespace {
-
-void refuse_unwritable(const Binder& binder, const Relation& relation, std::string_view verb) {
-  if (relation.is_virtual()) {
-    binder.raise(error(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog",
-                       relation.name));
-  }
-  if (relation.kind == 'v') {
-    binder.raise(
-        error(ErrorCode::kNotImplemented, "cannot {} view \"{}\": views are read only", verb, relation.name));
-  }
-}
 
 // The columns that a statement stores; SQLite computes the others.
 bool is_stored_by_statement(const Column& column) { return !column.dropped && column.generated == 0; }
 
 std::size_t live_columns(const Relation& table) {
   return static_cast<std::size_t>(std::ranges::count_if(table.columns, is_stored_by_statement));
+}
+
+void add_condition(Change& change, ExprRef condition) {
+  change.where = change.where == nullptr
+                     ? std::move(condition)
+                     : make_expr(ExprKind::kAnd, types::kBool, {change.where, std::move(condition)});
 }
 
 // What PostgreSQL's rewriter refuses: after everything that is wrong with the statement itself.
@@ -70,12 +66,8 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt, Scope* outer) {
   change.kind = 'i';
   Scope scope{.parent = outer, .depth = 0};
   bind_ctes(stmt.with_clause, scope, change.ctes);
-  const std::shared_ptr<const Relation> table = find_relation(*stmt.relation, true);
-  refuse_unwritable(*this, *table, "insert into");
-  ask_for(*table, right::kInsert);
-  const PgQuery__Alias* alias = stmt.relation->alias;
-  change.target = table_entry(
-      table, std::string(alias == nullptr ? std::string_view(table->name) : pg::text(alias->aliasname)), 1);
+  bind_target(change, *stmt.relation, scope, right::kInsert);
+  const std::shared_ptr<const Relation>& table = change.target->relation;
   // ---- the columns that the statement names
   std::vector<const Column*> named;
   std::vector<int> locations;
@@ -85,12 +77,7 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt, Scope* outer) {
       not_implemented("assignment to an element or field", target.location);
     }
     const std::string_view name = pg::text(target.name);
-    const Column* column = table->find_column(name);
-    if (column == nullptr) {
-      raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name,
-                  table->name),
-            target.location);
-    }
+    const Column* column = assigned_column(change, name, target.location);
     if (std::ranges::find(named, column) != named.end()) {
       raise(error(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", name),
             target.location);
@@ -99,12 +86,11 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt, Scope* outer) {
     locations.push_back(target.location);
   }
   const bool explicit_columns = !named.empty();
+  const std::vector<TargetColumn> all_columns = target_columns(change);
   if (!explicit_columns) {
-    for (const Column& column : table->columns) {
-      if (!column.dropped) {
-        named.push_back(&column);
-        locations.push_back(-1);
-      }
+    for (const TargetColumn& column : all_columns) {
+      named.push_back(column.column);
+      locations.push_back(-1);
     }
   }
   // ---- the rows
@@ -128,6 +114,9 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt, Scope* outer) {
               locations[count]);
       }
       named.resize(count);
+    }
+    for (std::size_t i = 0; i < named.size() && !explicit_columns; ++i) {
+      refuse_computed(change, all_columns[i]);
     }
   };
   const PgQuery__SelectStmt* source = stmt.select_stmt == nullptr ? nullptr : stmt.select_stmt->select_stmt;
@@ -200,6 +189,7 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt, Scope* outer) {
   // ---- the columns that it leaves out; with row checks every column takes part
   bind_generated(change);
   bind_checks(change, nullptr);
+  bind_view_checks(change);
   std::vector<const Column*> missing;
   for (const Column& column : table->columns) {
     if (!is_stored_by_statement(column) || std::ranges::find(named, &column) != named.end()) {
@@ -253,7 +243,8 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt, Scope* outer) {
   return change;
 }
 
-std::vector<Assignment> Binder::assignments(pg::NodeList list, const RangeRef& row, Scope& scope) {
+std::vector<Assignment> Binder::assignments(pg::NodeList list, const Change& change, Scope& scope) {
+  const RangeRef& row = change.target;
   const Relation& table = *row->relation;
   std::vector<Assignment> out;
   std::set<const Column*> named;
@@ -265,14 +256,9 @@ std::vector<Assignment> Binder::assignments(pg::NodeList list, const RangeRef& r
     if (target.n_indirection > 0) {
       not_implemented("assignment to an element or field", target.location);
     }
-    const Column* column = table.find_column(name);
-    if (column == nullptr) {
-      raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name,
-                  table.name),
-            target.location);
-    }
+    const Column* column = assigned_column(change, name, target.location);
     if (!named.insert(column).second) {
-      raise(error(ErrorCode::kSyntaxError, "multiple assignments to same column \"{}\"", name));
+      raise(error(ErrorCode::kSyntaxError, "multiple assignments to same column \"{}\"", column->name));
     }
     const pg::Node* value = target.val;
     ExprRef assigned;
@@ -320,20 +306,14 @@ Change Binder::update(const PgQuery__UpdateStmt& stmt, Scope* outer) {
   change.kind = 'u';
   Scope scope{.parent = outer, .depth = 1};
   bind_ctes(stmt.with_clause, scope, change.ctes);
-  const std::shared_ptr<const Relation> table = find_relation(*stmt.relation, true);
-  refuse_unwritable(*this, *table, "update");
-  ask_for(*table, right::kUpdate);
-  const PgQuery__Alias* alias = stmt.relation->alias;
-  change.target = table_entry(
-      table, std::string(alias == nullptr ? std::string_view(table->name) : pg::text(alias->aliasname)), 1);
-  add_to_scope(scope, scope_item(change.target));
+  bind_target(change, *stmt.relation, scope, right::kUpdate);
   add_merge_source(scope, outer);
   for (const pg::Node* node : BOP_PG_LIST(&stmt, from_clause)) {
     change.from.push_back(from_item(*node, scope, false));
   }
-  change.set = assignments(BOP_PG_LIST(&stmt, target_list), change.target, scope);
+  change.set = assignments(BOP_PG_LIST(&stmt, target_list), change, scope);
   if (stmt.where_clause != nullptr) {
-    change.where = boolean(*stmt.where_clause, scope, Clause::kWhere, "WHERE");
+    add_condition(change, boolean(*stmt.where_clause, scope, Clause::kWhere, "WHERE"));
   }
   std::set<std::int16_t> changed;
   for (const Assignment& a : change.set) {
@@ -341,6 +321,7 @@ Change Binder::update(const PgQuery__UpdateStmt& stmt, Scope* outer) {
   }
   bind_generated(change);
   bind_checks(change, &changed);
+  bind_view_checks(change);
   bind_returning(change, BOP_PG_LIST(&stmt, returning_list), scope);
   ask_for_reading(change);
   return change;
@@ -351,18 +332,12 @@ Change Binder::remove(const PgQuery__DeleteStmt& stmt, Scope* outer) {
   change.kind = 'd';
   Scope scope{.parent = outer, .depth = 1};
   bind_ctes(stmt.with_clause, scope, change.ctes);
-  const std::shared_ptr<const Relation> table = find_relation(*stmt.relation, true);
-  refuse_unwritable(*this, *table, "delete from");
-  ask_for(*table, right::kDelete);
-  const PgQuery__Alias* alias = stmt.relation->alias;
-  change.target = table_entry(
-      table, std::string(alias == nullptr ? std::string_view(table->name) : pg::text(alias->aliasname)), 1);
-  add_to_scope(scope, scope_item(change.target));
+  bind_target(change, *stmt.relation, scope, right::kDelete);
   for (const pg::Node* node : BOP_PG_LIST(&stmt, using_clause)) {
     change.from.push_back(from_item(*node, scope, false));
   }
   if (stmt.where_clause != nullptr) {
-    change.where = boolean(*stmt.where_clause, scope, Clause::kWhere, "WHERE");
+    add_condition(change, boolean(*stmt.where_clause, scope, Clause::kWhere, "WHERE"));
   }
   bind_returning(change, BOP_PG_LIST(&stmt, returning_list), scope);
   ask_for_reading(change);
@@ -375,11 +350,11 @@ void Binder::bind_returning(Change& change, pg::NodeList list, Scope& outer) {
     return;
   }
   Scope scope{.parent = outer.parent, .depth = 1, .ctes = outer.ctes};
-  add_to_scope(scope, scope_item(change.target));
+  const RangeRef& changed = change.view == nullptr ? change.target : change.view->entry;
+  add_to_scope(scope, target_item(change));
   if (!change.from.empty()) {
-    // SQLite answers only columns of the changed table.
     for (const ScopeItem& item : outer.items) {
-      if (item.entry != change.target) {
+      if (item.entry != changed) {
         scope.items.push_back(item);
       }
     }
@@ -401,7 +376,7 @@ void Binder::ask_for_reading(const Change& change) {
   if (reads(change.where) || reads(change.upsert.where) || std::ranges::any_of(change.set, assigned) ||
       std::ranges::any_of(change.upsert.set, assigned) ||
       std::ranges::any_of(change.returning, [&](const Target& t) { return reads(t.expr); })) {
-    ask_for(*change.target->relation, right::kSelect);
+    ask_for(named_relation(change), right::kSelect);
   }
 }
 

@@ -59,9 +59,6 @@ QueryRef Binder::select(const PgQuery__SelectStmt& stmt, Scope* parent, bool res
   if (stmt.into_clause != nullptr) {
     raise(error(ErrorCode::kSyntaxError, "SELECT ... INTO is not allowed here"));
   }
-  if (stmt.limit_option == PG_QUERY__LIMIT_OPTION__LIMIT_OPTION_WITH_TIES) {
-    not_implemented("FETCH FIRST ... WITH TIES");
-  }
   QueryRef query;
   if (stmt.op != PG_QUERY__SET_OPERATION__SETOP_NONE && stmt.larg != nullptr) {
     query = set_operation(stmt, scope, resolve_unknown_types);
@@ -76,6 +73,10 @@ QueryRef Binder::select(const PgQuery__SelectStmt& stmt, Scope* parent, bool res
   }
   if (stmt.limit_offset != nullptr) {
     query->offset = limit_expression(*stmt.limit_offset, scope, Clause::kOffset);
+  }
+  query->with_ties = stmt.limit_option == PG_QUERY__LIMIT_OPTION__LIMIT_OPTION_WITH_TIES;
+  if (query->with_ties && !query->distinct_on.empty()) {
+    not_implemented("FETCH FIRST ... WITH TIES of a query with DISTINCT ON");
   }
   for (const pg::Node* node : BOP_PG_LIST(&stmt, locking_clause)) {
     lock_rows(*node->locking_clause, *query, scope);

@@ -98,6 +98,9 @@ void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause
         not_implemented("a collation or operator class in ON CONFLICT", clause.location);
       }
       if (element.expr != nullptr) {
+        if (change.view != nullptr) {
+          not_implemented("an expression in ON CONFLICT of a view", clause.location);
+        }
         ExprRef e = expression(*element.expr, scope, Clause::kConflict);
         if (e->kind == ExprKind::kColumn && e->entry == bare) {
           columns.insert(bare->columns[static_cast<std::size_t>(e->number)].attribute);
@@ -106,7 +109,9 @@ void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause
         }
         continue;
       }
-      const Column* column = table.find_column(pg::text(element.name));
+      const std::vector<TargetColumn> known = target_columns(change);
+      const auto found = std::ranges::find(known, pg::text(element.name), &TargetColumn::name);
+      const Column* column = found == known.end() ? nullptr : found->column;
       if (column == nullptr) {
         raise(error(ErrorCode::kUndefinedColumn, "column \"{}\" does not exist", pg::text(element.name)),
               clause.infer->location);
@@ -115,6 +120,9 @@ void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause
     }
     ExprRef where;
     if (clause.infer->where_clause != nullptr) {
+      if (change.view != nullptr) {
+        not_implemented("WHERE in ON CONFLICT of a view", clause.location);
+      }
       where = boolean(*clause.infer->where_clause, scope, Clause::kConflict, "WHERE");
     }
     const auto indexes = context_.catalog->indexes_of(table.oid);
@@ -126,19 +134,31 @@ void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause
     }
   }
   if (clause.infer != nullptr) {
-    ask_for(table, right::kSelect);  // it is told whether the key is there
+    ask_for(named_relation(change), right::kSelect);  // it is told whether the key is there
   }
   if (upsert.nothing) {
     return;
   }
-  ask_for(table, right::kUpdate);
+  ask_for(named_relation(change), right::kUpdate);
   Scope scope{.parent = outer.parent, .depth = 1, .ctes = outer.ctes};
-  add_to_scope(scope, scope_item(change.target));
+  add_to_scope(scope, target_item(change));
   RangeRef excluded = table_entry(change.target->relation, "excluded", 1);
   excluded->kind = RangeKind::kExcluded;
-  add_to_scope(scope, scope_item(excluded));
+  ScopeItem proposed = scope_item(excluded);
+  if (change.view != nullptr) {  // by the names of the view, as far as they are columns of the table
+    std::vector<std::pair<std::string, ExprRef>> columns;
+    for (const TargetColumn& column : target_columns(change)) {
+      for (std::size_t i = 0; i < excluded->columns.size() && column.column != nullptr; ++i) {
+        if (excluded->columns[i].attribute == column.column->number) {
+          columns.emplace_back(column.name, column_of(excluded, i));
+        }
+      }
+    }
+    proposed.columns = std::move(columns);
+  }
+  add_to_scope(scope, std::move(proposed));
   upsert.excluded = std::move(excluded);
-  upsert.set = assignments(BOP_PG_LIST(&clause, target_list), change.target, scope);
+  upsert.set = assignments(BOP_PG_LIST(&clause, target_list), change, scope);
   if (clause.where_clause != nullptr) {
     upsert.where = boolean(*clause.where_clause, scope, Clause::kWhere, "WHERE");
   }

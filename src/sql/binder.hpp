@@ -99,6 +99,7 @@ class Binder {
   std::shared_ptr<const Relation> find_relation(const PgQuery__RangeVar& range, bool for_change,
                                                 const Scope* scope = nullptr);
   ScopeItem scope_item(const RangeRef& entry) const;
+  RangeRef view_entry(const std::shared_ptr<const Relation>& view, std::string alias, int depth);
 
   // ---- bind_dml.cpp
   Change insert(const PgQuery__InsertStmt& stmt, Scope* outer = nullptr);
@@ -254,7 +255,6 @@ class Binder {
   void name_output(Query& query);
   std::unique_ptr<FromNode> join_item(const PgQuery__JoinExpr& join, Scope& scope);
   RangeRef function_entry(const PgQuery__RangeFunction& range, Scope& scope);
-  RangeRef view_entry(const std::shared_ptr<const Relation>& view, std::string alias, int depth);
   void add_to_scope(Scope& scope, ScopeItem item);
   void rename_columns(RangeEntry& entry, const PgQuery__Alias* alias, std::string_view what);
   ExprRef column_default(const Column& column);
@@ -269,8 +269,17 @@ class Binder {
   void bind_target(Change& change, const PgQuery__RangeVar& name, Scope& scope, Rights rights);
   void bind_view_checks(Change& change);
   ScopeItem target_item(const Change& change) const;
+  struct TargetColumn {
+    std::string name;
+    const Column* column = nullptr;
+  };
+  [[nodiscard]] static const Relation& named_relation(const Change& change);
+  [[nodiscard]] std::vector<TargetColumn> target_columns(const Change& change) const;
+  [[nodiscard]] const Column* assigned_column(const Change& change, std::string_view name,
+                                              int location) const;
+  void refuse_computed(const Change& change, const TargetColumn& column) const;
   ExprRef row_column(const PgQuery__MultiAssignRef& multi, Scope& scope, QueryRef& rows);
-  std::vector<Assignment> assignments(pg::NodeList list, const RangeRef& row, Scope& scope);
+  std::vector<Assignment> assignments(pg::NodeList list, const Change& change, Scope& scope);
   void columns_of_query(RangeEntry& entry, const Query& query) const;
 
   ParsedStatementPtr statement_;

@@ -50,6 +50,7 @@ class Generator {
  private:
   [[nodiscard]] std::string once(const Query& q);
   [[nodiscard]] std::string body(const Query& q);
+  [[nodiscard]] std::string tied_rows(const Query& q);
   [[nodiscard]] std::string select(const Query& q);
   [[nodiscard]] std::string target(const Query& q, std::size_t i);
   [[nodiscard]] std::string grouping(const Query& q);

@@ -35,7 +35,15 @@ std::string Generator::change(Change& c) {
 // One call per row that answers 1 or fails. Columns of `new_row` are already written as SQL.
 std::string Generator::row_check(Change& c) {
   const Relation& table = *c.target->relation;
-  std::ranges::sort(c.checks, {}, &Change::Check::name);
+  const auto options =
+      std::ranges::stable_partition(c.checks, [](const Change::Check& check) { return !check.option; });
+  std::ranges::sort(c.checks.begin(), options.begin(), {}, &Change::Check::name);
+  if (c.checked_row != nullptr) {
+    for (RangeColumn& column : c.checked_row->columns) {
+      const auto same = std::ranges::find(c.new_row->columns, column.attribute, &RangeColumn::attribute);
+      column.sql = same == c.new_row->columns.end() ? std::string("NULL") : same->sql;
+    }
+  }
   const std::size_t total = c.new_row->columns.size() + c.checks.size() + 1;
   std::string out;
   using Range = std::pair<std::size_t, std::size_t>;
@@ -49,9 +57,12 @@ std::string Generator::row_check(Change& c) {
       args += ", " + column.sql;
     }
     for (std::size_t i = checks.first; i < checks.second; ++i) {
-      check.checks.push_back(c.checks[i].name);
-      // Fails only when it is false, and computes no more than that takes.
-      args += ", CASE WHEN NOT " + condition(*c.checks[i].expr) + " THEN 0 ELSE 1 END";
+      const Change::Check& one = c.checks[i];
+      check.checks.push_back(one.option ? std::string(RowCheck::kOption) + one.name : one.name);
+      // A CHECK fails only when it is false, and computes no more than that takes; an option unless it is
+      // true.
+      args += one.option ? ", CASE WHEN " + condition(*one.expr) + " THEN 1 ELSE 0 END"
+                         : ", CASE WHEN NOT " + condition(*one.expr) + " THEN 0 ELSE 1 END";
     }
     out += out.empty() ? "" : " AND ";
     out += fmt::format("bop_check_row({}{})", bind_constant(OwnedValue::of_text(check.encode())), args);

@@ -38,6 +38,9 @@ bool implies_collation(const Expr& e) {
     return false;
   }
   const RangeEntry& entry = *e.entry;
+  if (entry.merged) {
+    return implies_collation(*merged_column(e));
+  }
   return entry.kind != RangeKind::kFunction && (entry.relation == nullptr || !entry.relation->is_virtual());
 }
 
@@ -48,7 +51,7 @@ bool is_single_row(const Query& q) {
   if (q.kind != QueryKind::kSelect) {
     return false;
   }
-  if (q.limit != nullptr && q.limit->kind == ExprKind::kConst && !q.limit->value.is_null() &&
+  if (!q.with_ties && q.limit != nullptr && q.limit->kind == ExprKind::kConst && !q.limit->value.is_null() &&
       q.limit->value.integer() == 1) {
     return true;
   }
@@ -332,6 +335,9 @@ std::string Generator::open_expression(const Expr& e) {
     case ExprKind::kUnknown: return quoted(e.text);
     case ExprKind::kParam: return fmt::format("?{}", e.number);
     case ExprKind::kColumn: {
+      if (e.entry->merged) {
+        return expression(*merged_column(e));
+      }
       const RangeColumn& column = e.entry->columns[static_cast<std::size_t>(e.number)];
       if (e.entry->bare) {
         return column.sql;

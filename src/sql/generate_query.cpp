@@ -78,7 +78,57 @@ std::string Generator::once(const Query& q) { return "SELECT * FROM (" + query(q
 
 std::string Generator::query(const Query& q) { return with(q.ctes) + body(q); }
 
+// LIMIT WITH TIES: the rows behind the offset whose peers begin within the limit.
+std::string Generator::tied_rows(const Query& q) {
+  std::string base;
+  if (q.kind != QueryKind::kSelect) {
+    base = fmt::format("SELECT r{0}.* FROM ({1}) AS r{0}", q.output->id,
+                       q.kind == QueryKind::kValues ? values(q, true) : set_operation(q));
+  } else {
+    base = q.distinct ? "SELECT DISTINCT " : "SELECT ";
+    for (std::size_t i = 0; i < q.targets.size(); ++i) {
+      base += fmt::format("{}{} AS o{}", i == 0 ? "" : ", ", target(q, i), i + 1);
+    }
+  }
+  std::string order_keys;
+  for (std::size_t i = 0; i < q.order_by.size(); ++i) {
+    const SortKey& key = q.order_by[i];
+    std::string name = fmt::format("k{}", i + 1);
+    const auto same = std::ranges::find(q.targets, key.expr, &Target::expr);
+    if (q.kind != QueryKind::kSelect || same != q.targets.end()) {
+      name = same != q.targets.end() ? fmt::format("o{}", same - q.targets.begin() + 1)
+                                     : fmt::format("o{}", key.expr->number + 1);
+    } else {
+      base += fmt::format("{}{} AS {}", q.targets.empty() && i == 0 ? "" : ", ", collated(*key.expr), name);
+    }
+    order_keys += fmt::format("{}{}{}{}", i == 0 ? "" : ", ", name, key.descending ? " DESC" : "",
+                              key.nulls_first ? " NULLS FIRST" : " NULLS LAST");
+  }
+  if (q.kind == QueryKind::kSelect) {
+    if (!q.from.empty()) {
+      base += " FROM " + from_list(q.from);
+    }
+    if (q.where != nullptr) {
+      base += " WHERE " + condition(*q.where);
+    }
+    base += grouping(q);
+  }
+  const auto given = [](const ExprRef& e) {
+    return e != nullptr && !(e->kind == ExprKind::kConst && e->value.is_null());
+  };
+  const std::string most = given(q.limit) ? fmt::format("bop_limit({})", expression(*q.limit)) : "-1";
+  const std::string skipped = given(q.offset) ? fmt::format("bop_offset({})", expression(*q.offset)) : "0";
+  return fmt::format(
+      "SELECT {} FROM (SELECT *, rank() OVER (ORDER BY {}) AS bop_rank, row_number() OVER (ORDER BY {}) AS bop_row "
+      "FROM ({})) WHERE bop_row > {} AND ({} < 0 OR ({} > 0 AND bop_rank <= {} + {})) ORDER BY bop_row",
+      q.targets.empty() ? "NULL AS o0" : outputs(q.targets.size()), order_keys, order_keys, base, skipped,
+      most, most, skipped, most);
+}
+
 std::string Generator::body(const Query& q) {
+  if (q.with_ties) {
+    return tied_rows(q);
+  }
   switch (q.kind) {
     case QueryKind::kSelect: return q.distinct_on.empty() ? select(q) : distinct_on(q);
     case QueryKind::kValues:

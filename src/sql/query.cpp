@@ -115,6 +115,10 @@ void visit(const Expr& e, const Visitor& enter) {
   if (!enter(e)) {
     return;
   }
+  if (e.kind == ExprKind::kColumn && e.entry != nullptr && e.entry->merged) {
+    visit(*merged_column(e), enter);
+    return;
+  }
   for (const ExprRef& arg : e.args) {
     visit_present(arg, enter);
   }

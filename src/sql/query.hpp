@@ -149,7 +149,9 @@ struct RangeEntry {
   std::shared_ptr<Cte> cte;
   ExprRef function;
   bool nullable = false;  // on the null-supplying side of an outer join
-  bool bare = false;      // columns are written without r<id>. (RETURNING, index expressions)
+  bool merged =
+      false;          // of a view: its columns are written as the expressions of its query (view_target.hpp)
+  bool bare = false;  // columns are written without r<id>. (RETURNING, index expressions)
 };
 
 enum class JoinKind : std::uint8_t { kInner, kLeft, kRight, kFull };
@@ -242,12 +244,16 @@ struct Change {
   // The generated columns of the table: SQLite stores them, what looks at a row before that computes them.
   std::vector<Assignment> generated;  // over `generated_from`
   RangeRef generated_from;            // `new_row` if there is one
+  RangeRef checked_row;               // the row as the check options of views see it
   // Of a statement of several steps (staged.hpp): the temporary table of its rows, and the columns of FROM
   // that are kept there for RETURNING.
   RangeRef stage;
   std::vector<ExprRef> shown;
   std::shared_ptr<ViewTarget> view;  // by which the table is changed
 };
+
+// What a column of a merged entry is written as.
+[[nodiscard]] const ExprRef& merged_column(const Expr& e);
 
 struct MergeAction {
   bool matched = false;

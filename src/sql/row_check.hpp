@@ -18,6 +18,8 @@ struct RowCheck {
     std::int32_t typmod = -1;
     bool not_null = false;
   };
+  // In front of the name of a view whose check option it is.
+  static constexpr std::string_view kOption = "\x01";
   std::string relation;
   bool whole_row = true;  // the values are the whole row, so that the error can show it
   std::vector<Column> columns;

@@ -22,6 +22,9 @@ class Search {
     if (expr_ && expr_(e)) {
       return true;
     }
+    if (e.kind == ExprKind::kColumn && e.entry != nullptr && e.entry->merged) {
+      return in(*merged_column(e));
+    }
     return in(e.args) || in(e.order) || in(e.filter) ||
            (e.window != nullptr &&
             (in(e.window->partition) || in(e.window->order) || in(e.window->start) || in(e.window->end))) ||

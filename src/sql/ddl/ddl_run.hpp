@@ -54,6 +54,7 @@ class DdlRun {
   [[nodiscard]] Status create_table_as(const PgQuery__CreateTableAsStmt& create);
   [[nodiscard]] Status create_index(const PgQuery__IndexStmt& create);
   [[nodiscard]] Status create_view(const PgQuery__ViewStmt& create);
+  [[nodiscard]] Result<std::vector<std::string>> view_options(const PgQuery__ViewStmt& create) const;
   [[nodiscard]] Status create_schema(const PgQuery__CreateSchemaStmt& create);
   [[nodiscard]] Status create_sequence(const PgQuery__CreateSeqStmt& create);
   [[nodiscard]] Status alter_sequence(const PgQuery__AlterSeqStmt& alter);

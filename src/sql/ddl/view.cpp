@@ -4,18 +4,49 @@
 #include "sql/catalog/temporary.hpp"
 #include "sql/ddl/ddl_run.hpp"
 #include "sql/types/types.hpp"
+#include "sql/view_target.hpp"
 
 namespace bop::sql {
+
+// WITH [LOCAL | CASCADED] CHECK OPTION is an option like those of WITH (...).
+Result<std::vector<std::string>> DdlRun::view_options(const PgQuery__ViewStmt& create) const {
+  std::vector<std::string> options;
+  for (const pg::Node* node : BOP_PG_LIST(&create, options)) {
+    const PgQuery__DefElem& option = *node->def_elem;
+    const std::string_view name = pg::text(option.defname);
+    const std::string value = option.arg == nullptr ? "true"
+                              : option.arg->node_case == PG_QUERY__NODE__NODE_TYPE_NAME
+                                  ? std::string(pg::last_name(BOP_PG_LIST(option.arg->type_name, names)))
+                                  : std::string(pg::string_of(option.arg));
+    if (name == "security_barrier" || name == "security_invoker") {
+      if (value == "false" || value == "off") continue;
+      return fail(ErrorCode::kNotImplemented, "view option \"{}\" is not implemented", name);
+    }
+    if (name != "check_option")
+      return fail(ErrorCode::kInvalidArgument, "unrecognized parameter \"{}\"", name);
+    if (value != "local" && value != "cascaded") {
+      return std::unexpected(
+          error(ErrorCode::kInvalidArgument, "invalid value for enum option \"check_option\": {}", value)
+              .detail("Valid values are \"local\" and \"cascaded\"."));
+    }
+    options.push_back("check_option=" + value);
+  }
+  if (create.with_check_option == PG_QUERY__VIEW_CHECK_OPTION__LOCAL_CHECK_OPTION) {
+    options.emplace_back(kCheckLocal);
+  } else if (create.with_check_option == PG_QUERY__VIEW_CHECK_OPTION__CASCADED_CHECK_OPTION) {
+    options.emplace_back(kCheckCascaded);
+  }
+  if (options.size() > 1) {
+    return fail(ErrorCode::kInvalidArgument, "parameter \"check_option\" specified more than once");
+  }
+  return options;
+}
 
 Status DdlRun::create_view(const PgQuery__ViewStmt& create) {
   if (pg::text(create.view->relpersistence) == "u") {
     return fail(ErrorCode::kSyntaxError, "views cannot be unlogged because they do not have storage");
   }
-  if (create.with_check_option == PG_QUERY__VIEW_CHECK_OPTION__LOCAL_CHECK_OPTION ||
-      create.with_check_option == PG_QUERY__VIEW_CHECK_OPTION__CASCADED_CHECK_OPTION) {
-    return fail(ErrorCode::kNotImplemented, "WITH CHECK OPTION is not implemented");
-  }
-  if (create.n_options > 0) return fail(ErrorCode::kNotImplemented, "view options are not implemented");
+  BOP_LET(options, view_options(create));
   BOP_LET(schema, schema_for_creation(*create.view));
   // The statement's own text first, for the positions of errors.
   BOP_LET(plan, sql::bind(inner_statement(statement_, create.query), context_.bind));
@@ -89,7 +120,17 @@ Status DdlRun::create_view(const PgQuery__ViewStmt& create) {
   } else {
     view.oid = edit_.allocate_oid();
   }
+  view.options = std::move(options);
+  const auto made = std::make_shared<const Relation>(view);
   edit_.put(std::move(view));
+  if (!made->options.empty()) {
+    const std::string_view why = why_not_updatable(std::make_shared<const Catalog>(now()), made);
+    if (!why.empty()) {
+      return std::unexpected(error(ErrorCode::kNotImplemented,
+                                   "WITH CHECK OPTION is supported only on automatically updatable views")
+                                 .hint(std::string(why)));
+    }
+  }
   return {};
 }
 

@@ -11,6 +11,7 @@
 #include "sql/pg_catalog/relation_table.hpp"
 #include "sql/stored_text.hpp"
 #include "sql/types/types.hpp"
+#include "sql/view_target.hpp"
 
 namespace bop::sql {
 
@@ -241,6 +242,19 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
     return found ? OwnedValue::of_int(*found) : OwnedValue::null();
   }
   if (name == "bop_current_csn") return OwnedValue::of_int(static_cast<std::int64_t>(session.snapshot.value));
+  if (name == "pg_relation_is_updatable" || name == "pg_column_is_updatable") {
+    constexpr int kUpdate = 1 << 2, kInsert = 1 << 3, kDelete = 1 << 4;  // PostgreSQL's CmdType
+    const auto relation = catalog.relation(first);
+    const bool table = relation && relation->kind == 'r' && !relation->is_virtual();
+    const auto columns = relation && relation->kind == 'v' && !relation->is_virtual()
+                             ? updatable_columns(session.catalog, relation)
+                             : std::nullopt;
+    if (name == "pg_relation_is_updatable")
+      return OwnedValue::of_int(table || columns ? kUpdate | kInsert | kDelete : 0);
+    const auto number = static_cast<std::int16_t>(args[1].integer);
+    return OwnedValue::of_bool(table ? relation->find_column(number) != nullptr
+                                     : columns && std::ranges::find(*columns, number) != columns->end());
+  }
   if (name == "pg_my_temp_schema") {
     const Schema* own = catalog.schema(own_temporary(session.search_path));
     return OwnedValue::of_int(own == nullptr ? 0 : own->oid);

@@ -1,9 +1,12 @@
 // Rows of information_schema.
+#include <algorithm>
+
 #include "sql/catalog/temporary.hpp"
 #include "sql/pg_catalog/definition_text.hpp"
 #include "sql/pg_catalog/relation_table.hpp"
 #include "sql/stored_text.hpp"
 #include "sql/types/types.hpp"
+#include "sql/view_target.hpp"
 
 namespace bop::sql {
 
@@ -35,6 +38,14 @@ void each_relation(const CatalogSession& session, Visit visit) {
   }
 }
 
+std::optional<std::vector<std::int16_t>> written_columns(const CatalogSession& session,
+                                                         const Relation& view) {
+  const auto relation = session.catalog->relation(view.oid);
+  return relation == nullptr || relation->kind != 'v' || relation->is_virtual()
+             ? std::nullopt
+             : updatable_columns(session.catalog, relation);
+}
+
 void tables(const CatalogSession& session, RowSet& rows) {
   each_relation(session, [&](const Relation& relation, bool builtin) {
     if (!may_see(session, relation, right::kOfTable)) return;
@@ -45,7 +56,9 @@ void tables(const CatalogSession& session, RowSet& rows) {
         .set("table_type", relation.kind == 'v'          ? "VIEW"
                            : relation.persistence == 't' ? "LOCAL TEMPORARY"
                                                          : "BASE TABLE");
-    rows.set("is_insertable_into", yes_no(!builtin && relation.kind == 'r')).set("is_typed", "NO");
+    const bool writable =
+        !builtin && (relation.kind == 'r' || written_columns(session, relation).has_value());
+    rows.set("is_insertable_into", yes_no(writable)).set("is_typed", "NO");
   });
 }
 
@@ -53,9 +66,12 @@ void columns(const CatalogSession& session, RowSet& rows) {
   each_relation(session, [&](const Relation& relation, bool builtin) {
     if (!may_see(session, relation, kOfColumns)) return;
     std::int64_t position = 0;
+    const auto written = written_columns(session, relation);
     for (const Column& column : relation.columns) {
       ++position;
       if (column.dropped) continue;
+      const bool writable =
+          relation.kind == 'r' || (written && std::ranges::find(*written, column.number) != written->end());
       const TypeInfo* type = find_type(column.type);
       rows.row().set("table_catalog", session.database_name);
       rows.set("table_schema", schema_name(*session.catalog, relation.schema))
@@ -98,7 +114,7 @@ void columns(const CatalogSession& session, RowSet& rows) {
               .set("identity_minimum", std::to_string(sequence->min));
         }
       }
-      rows.set("identity_cycle", "NO").set("is_updatable", yes_no(!builtin && relation.kind == 'r'));
+      rows.set("identity_cycle", "NO").set("is_updatable", yes_no(!builtin && writable));
       switch (column.type) {
         case types::kVarchar:
         case types::kBpchar:
@@ -164,7 +180,12 @@ void views(const CatalogSession& session, RowSet& rows) {
     if (owns(session, relation->owner)) {
       rows.set("view_definition", " " + shown_query(relation->view_text, CatalogKernels(session)) + ";");
     }
-    rows.set("check_option", "NONE").set("is_updatable", "NO").set("is_insertable_into", "NO");
+    const auto has = [&](std::string_view option) {
+      return std::ranges::find(relation->options, option) != relation->options.end();
+    };
+    const char* writable = yes_no(updatable_columns(session.catalog, relation).has_value());
+    rows.set("check_option", has(kCheckCascaded) ? "CASCADED" : has(kCheckLocal) ? "LOCAL" : "NONE");
+    rows.set("is_updatable", writable).set("is_insertable_into", writable);
     rows.set("is_trigger_updatable", "NO")
         .set("is_trigger_deletable", "NO")
         .set("is_trigger_insertable_into", "NO");
