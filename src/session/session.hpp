@@ -35,6 +35,8 @@ using sql::OutputColumn;
 enum class TransactionStatus : char { kIdle = 'I', kInBlock = 'T', kFailed = 'E' };
 enum class Progress : std::uint8_t { kDone, kSuspended, kWaiting };
 enum class Severity : std::uint8_t { kNotice, kWarning, kInfo, kLog, kDebug };
+// The words of the error of a statement that was prepared before DDL and would answer other columns now.
+inline constexpr std::string_view kResultTypeChanged = "cached plan must not change result type";
 // A wire's result formats: PostgreSQL's text (0) and binary (1).
 enum class Format : std::uint8_t { kText = 0, kBinary = 1 };
 

@@ -36,7 +36,7 @@ bool changes_temporary(const sql::Plan& plan) {
 }
 
 std::unexpected<Error> result_type_changed() {
-  return fail(ErrorCode::kNotImplemented, "cached plan must not change result type");
+  return std::unexpected(Error(ErrorCode::kNotImplemented, std::string(kResultTypeChanged)));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <span>
@@ -183,7 +184,8 @@ Result<std::string> normalise_variable(const VariableInfo& info, std::string_vie
   }
   if (info.name == "client_encoding") {
     std::string word = lower(value);
-    std::erase_if(word, [](char c) { return c == '-' || c == '_' || c == ' '; });
+    // As PostgreSQL compares names of encodings; asyncpg writes quotes around its own.
+    std::erase_if(word, [](unsigned char c) { return std::isalnum(c) == 0; });
     if (word == "utf8" || word == "unicode") return "UTF8";
     return fail(ErrorCode::kNotImplemented, "client_encoding \"{}\" is not implemented; only UTF8 is", value);
   }

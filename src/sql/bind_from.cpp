@@ -23,6 +23,14 @@ void set_nullable(const FromNode& node) {
   set_nullable(*node.right);
 }
 
+bool is_unnest_of_several(const pg::Node& node) {
+  if (node.node_case != PG_QUERY__NODE__NODE_FUNC_CALL) return false;
+  const PgQuery__FuncCall& call = *node.func_call;
+  return call.n_funcname == 1 && pg::string_of(call.funcname[0]) == "unnest" && call.n_args > 1 &&
+         call.n_agg_order == 0 && call.agg_filter == nullptr && call.over == nullptr &&
+         call.agg_distinct == 0 && call.agg_star == 0 && call.func_variadic == 0;
+}
+
 }  // namespace
 
 RangeRef Binder::new_entry(RangeKind kind, std::string alias, int depth) {
@@ -249,15 +257,67 @@ void Binder::rename_columns(RangeEntry& entry, const PgQuery__Alias* alias, std:
   }
 }
 
-RangeRef Binder::function_entry(const PgQuery__RangeFunction& range, Scope& scope) {
-  if (range.is_rowsfrom != 0 || range.n_functions != 1) {
-    not_implemented("ROWS FROM");
+// ROWS FROM of several functions, and unnest of several arrays, which means the same.
+RangeRef Binder::functions_entry(const PgQuery__RangeFunction& range, Scope& scope) {
+  std::vector<RangeRef> entries;
+  const auto add = [&](ExprRef call, std::string name) {
+    if (call->kind != ExprKind::kCall || call->kernel->kind != KernelKind::kSetReturning) {
+      not_implemented("ROWS FROM of a function that answers no set");
+    }
+    if (call->kernel->columns.size() > 1) {
+      not_implemented("ROWS FROM of a function that answers several columns");
+    }
+    if (!call->kernel->columns.empty()) name = call->kernel->columns.front().name;
+    RangeRef entry = new_entry(RangeKind::kFunction, name, scope.depth);
+    entry->columns.push_back({.name = std::move(name),
+                              .type = call->type,
+                              .value_typmod = char_value_typmod(*call),
+                              .sql = "value"});
+    entry->function = std::move(call);
+    entries.push_back(std::move(entry));
+  };
+  for (std::size_t i = 0; i < range.n_functions; ++i) {
+    const pg::NodeList parts = BOP_PG_LIST(range.functions[i]->list, items);
+    const pg::Node& node = *parts[0];
+    if (parts.size() > 1 && parts[1] != nullptr && parts[1]->node_case == PG_QUERY__NODE__NODE_LIST &&
+        parts[1]->list->n_items > 0) {
+      not_implemented("a column definition list of a function");
+    }
+    if (!is_unnest_of_several(node)) {
+      add(expression(node, scope, Clause::kFrom), target_name(node));
+      continue;
+    }
+    for (const pg::Node* array : BOP_PG_LIST(node.func_call, args)) {
+      std::vector<ExprRef> args{resolve_unknown(expression(*array, scope, Clause::kFrom))};
+      add(make_call("pg_catalog", "unnest", std::move(args), node.func_call->location, false), "unnest");
+    }
   }
+  run_together(entries);
+  const RangeRef& entry = entries.front();
+  if (range.alias != nullptr) entry->alias = pg::text(range.alias->aliasname);
+  for (std::size_t i = 1; i < entries.size(); ++i)
+    entry->columns.push_back(std::move(entries[i]->columns.front()));
+  if (range.ordinality != 0) {
+    entry->columns.push_back(
+        {.name = "ordinality", .type = types::kInt8, .not_null = true, .sql = "ordinality"});
+  }
+  rename_columns(*entry, range.alias, "table");
+  return entry;
+}
+
+RangeRef Binder::function_entry(const PgQuery__RangeFunction& range, Scope& scope) {
   if (range.n_coldeflist > 0) {
     not_implemented("a column definition list of a function");
   }
   const pg::NodeList parts = BOP_PG_LIST(range.functions[0]->list, items);
   const pg::Node& node = *parts[0];
+  if (range.n_functions > 1 || is_unnest_of_several(node)) {
+    return functions_entry(range, scope);
+  }
+  if (range.is_rowsfrom != 0 && parts.size() > 1 && parts[1] != nullptr &&
+      parts[1]->node_case == PG_QUERY__NODE__NODE_LIST && parts[1]->list->n_items > 0) {
+    not_implemented("a column definition list of a function");
+  }
   ExprRef call = expression(node, scope, Clause::kFrom);
   const std::string name = target_name(node);
   const std::string alias = range.alias == nullptr ? name : std::string(pg::text(range.alias->aliasname));

@@ -8,6 +8,7 @@
 #include "sql/char_length.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/resolve_function.hpp"
+#include "sql/tree_search.hpp"
 #include "sql/types/user_types.hpp"
 
 namespace bop::sql {
@@ -331,6 +332,45 @@ ExprRef Binder::set_returning(ExprRef call, Scope& scope, std::string_view name)
                             .sql = results.empty() ? "value" : fmt::format("\"{}\"", results.front().name)});
   scope.expanded.push_back(entry);
   return column_of(entry, 0, location);
+}
+
+// Several of one select list take their steps together; who has no more rows gives NULL until all have none.
+// They become one function, of which each is a column: its arguments are all of theirs, behind a text that
+// says whose they are (set_functions.cpp).
+void Binder::run_together(const std::vector<RangeRef>& entries) {
+  constexpr Oid kTogether = 13901;            // no name finds it
+  constexpr std::size_t kMostArguments = 15;  // that the table of a function takes, without the text
+  constexpr std::size_t kMostTogether = 8;    // columns of bop_together
+  const std::set<const RangeEntry*> all = [&] {
+    std::set<const RangeEntry*> out;
+    for (const RangeRef& entry : entries) out.insert(entry.get());
+    return out;
+  }();
+  auto together = std::make_shared<Expr>();
+  together->kind = ExprKind::kCall;
+  together->type = types::kText;
+  together->kernel = find_kernel(kTogether);
+  std::string who;
+  std::vector<ExprRef> args;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const ExprRef call = entries[i]->function;
+    if (reads_rows(*call, all))
+      not_implemented("a set-returning function of a set-returning function", call->location);
+    const std::string literal =
+        call->kernel->typed ? arg_types_literal(call->arg_types, call->variadic_array) : "''";
+    who += fmt::format("{} {} {};", call->kernel->oid, call->args.size(),
+                       std::string_view(literal).substr(1, literal.size() - 2));
+    std::ranges::copy(call->args, std::back_inserter(args));
+    entries[i]->id = entries.front()->id;
+    entries[i]->columns.front().sql = fmt::format("v{}", i + 1);
+  }
+  if (entries.size() > kMostTogether || args.size() > kMostArguments) {
+    not_implemented(fmt::format("{} set-returning functions with {} arguments in one select list",
+                                entries.size(), args.size()));
+  }
+  together->args.push_back(text_constant(who));
+  std::ranges::copy(args, std::back_inserter(together->args));
+  entries.front()->function = std::move(together);
 }
 
 std::shared_ptr<Window> Binder::window_definition(const PgQuery__WindowDef& def, Scope& scope) {

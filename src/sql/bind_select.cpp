@@ -304,12 +304,10 @@ QueryRef Binder::plain_select(const PgQuery__SelectStmt& stmt, Scope& scope, boo
     }
   }
   if (!scope.expanded.empty()) {
-    if (query->grouped || scope.has_window || scope.expanded.size() > 1) {
-      not_implemented(
-          query->grouped || scope.has_window
-              ? "set-returning functions beside aggregates and window functions in the select list"
-              : "several set-returning functions in one select list");
+    if (query->grouped || scope.has_window) {
+      not_implemented("set-returning functions beside aggregates and window functions in the select list");
     }
+    if (scope.expanded.size() > 1) run_together(scope.expanded);
     auto leaf = std::make_unique<FromNode>();
     leaf->entry = scope.expanded[0];
     query->from.push_back(std::move(leaf));

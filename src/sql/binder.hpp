@@ -238,6 +238,7 @@ class Binder {
   [[noreturn]] void raise_missing_table(std::string_view schema, std::string_view table, const Scope& scope,
                                         int location) const;
   ExprRef set_returning(ExprRef call, Scope& scope, std::string_view name);
+  void run_together(const std::vector<RangeRef>& entries);
   std::vector<SortKey> sort_clause(pg::NodeList list, Query& query, Scope& scope, bool output_only);
   ExprRef output_or_expression(const pg::Node& node, Query& query, Scope& scope, Clause clause,
                                bool output_only);
@@ -255,6 +256,7 @@ class Binder {
   void name_output(Query& query);
   std::unique_ptr<FromNode> join_item(const PgQuery__JoinExpr& join, Scope& scope);
   RangeRef function_entry(const PgQuery__RangeFunction& range, Scope& scope);
+  RangeRef functions_entry(const PgQuery__RangeFunction& range, Scope& scope);
   void add_to_scope(Scope& scope, ScopeItem item);
   void rename_columns(RangeEntry& entry, const PgQuery__Alias* alias, std::string_view what);
   ExprRef column_default(const Column& column);

@@ -269,6 +269,7 @@ class Bop(Server):
     """One BOP node. Ready is when it prints its `ready:` line, which carries the URL."""
 
     name = "bop"
+    prefix = ()  # a command that runs the program
 
     def __init__(self, binary, port=None, http_port=None, directory=None, flags=(), scratch=None):
         self.binary = os.path.abspath(binary)
@@ -282,7 +283,7 @@ class Bop(Server):
         self.process = None
 
     def start(self, seconds=60):
-        command = [self.binary, "serve", "--data-dir", self.directory, "--pg-port", str(self.port), "--http-port",
+        command = [*self.prefix, self.binary, "serve", "--data-dir", self.directory, "--pg-port", str(self.port), "--http-port",
                    str(self.http_port), *self.flags]
         with open(self.log, "ab") as log:
             begin = log.tell()

@@ -378,6 +378,29 @@ Status DdlRun::comment(const PgQuery__CommentStmt& comment) {
       edit_.put(std::move(changed));
       return {};
     }
+    case PG_QUERY__OBJECT_TYPE__OBJECT_TABCONSTRAINT: {
+      const pg::NodeList names = BOP_PG_LIST(comment.object->list, items);
+      std::string schema;
+      std::string name;
+      BOP_LET(found, find_qualified(names.first(names.size() - 1), schema, name));
+      const auto relation = now().relation(found.oid);
+      if (!found || !relation)
+        return fail(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", name);
+      if (relation->is_virtual()) {
+        return fail(ErrorCode::kInsufficientPrivilege, "permission denied: \"{}\" is a system catalog", name);
+      }
+      BOP_TRY(must_own(found));
+      Relation changed = *relation;
+      const std::string_view wanted = pg::string_of(names.back());
+      const auto constraint = std::ranges::find(changed.constraints, wanted, &Constraint::name);
+      if (constraint == changed.constraints.end()) {
+        return fail(ErrorCode::kUndefinedObject, "constraint \"{}\" for table \"{}\" does not exist", wanted,
+                    changed.name);
+      }
+      constraint->comment = text;
+      edit_.put(std::move(changed));
+      return {};
+    }
     default: return fail(ErrorCode::kNotImplemented, "COMMENT ON this kind of object is not implemented");
   }
 }

@@ -77,6 +77,8 @@ std::string sqlite_name_of(std::string_view key) {
   return n;
 }
 
+constexpr Oid kTogether = 13901;  // bop_together: for the binder alone, no name finds it
+
 struct Tables {
   std::vector<Kernel> kernels;
   std::vector<const Implementation*> implementations;  // beside kernels
@@ -132,7 +134,7 @@ struct Tables {
       implementations.push_back(implementations[found->second]);
     }
     for (const Kernel& k : kernels) {
-      (k.is_operator ? operators : functions)[k.name].push_back(&k);
+      if (k.oid != kTogether) (k.is_operator ? operators : functions)[k.name].push_back(&k);
       if (!k.is_operator) by_oid.emplace(k.oid, &k);
     }
   }

@@ -1,4 +1,6 @@
 // generate_series, generate_subscripts, unnest, string_to_table.
+#include <algorithm>
+
 #include "sql/functions/registry.hpp"
 #include "sql/types/array.hpp"
 #include "sql/types/interval.hpp"
@@ -84,6 +86,56 @@ Result<RowSource> subscripts(Call& c) {
   });
 }
 
+// "OID COUNT TYPES;" for each function: its kernel, how many of the arguments are its own, their types if it
+// asks for them.
+Result<RowSource> together(Call& c) {
+  std::vector<RowSource> sources;
+  std::span<const Value> left = c.args.subspan(1);
+  std::string_view rest = c.text(0);
+  while (!rest.empty()) {
+    const std::string one(rest.substr(0, rest.find(';')));
+    rest.remove_prefix(one.size() + 1);
+    const std::size_t first = one.find(' ');
+    const std::size_t second = one.find(' ', first + 1);
+    const Kernel* kernel = find_kernel(static_cast<Oid>(std::stoul(one)));
+    const std::size_t count = std::stoul(one.substr(first + 1));
+    if (kernel == nullptr || !implementation_of(*kernel).set || count > left.size())
+      return fail(ErrorCode::kInternal, "\"{}\" is no set-returning function", one);
+    std::vector<Oid> types;
+    bool variadic = false;
+    parse_arg_types(std::string_view(one).substr(second + 1), types, variadic);
+    Call call{.args = left.first(count),
+              .context = c.context,
+              .kernel = *kernel,
+              .types = types,
+              .variadic_array = variadic};
+    left = left.subspan(count);
+    if (kernel->strict && std::ranges::any_of(call.args, &Value::is_null)) {
+      BOP_LET(none, items({}));
+      sources.push_back(std::move(none));
+    } else {
+      BOP_LET(source, implementation_of(*kernel).set(call));
+      sources.push_back(std::move(source));
+    }
+  }
+  std::vector<bool> none_ended(sources.size());
+  return RowSource([sources = std::move(sources),
+                    ended = std::move(none_ended)](std::vector<OwnedValue>& row) mutable -> Result<bool> {
+    row.assign(sources.size(), OwnedValue());
+    std::vector<OwnedValue> one;
+    bool more = false;
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      if (ended[i]) continue;
+      BOP_LET(has, sources[i](one));
+      ended[i] = !has;
+      if (!has) continue;
+      more = true;
+      row[i] = std::move(one.front());
+    }
+    return more;
+  });
+}
+
 }  // namespace
 
 void add_set_functions(Implementations& all) {
@@ -97,6 +149,7 @@ void add_set_functions(Implementations& all) {
   all.push_back(rows("generate_series_timestamptz", [](Call& c) { return timestamps(c, true); }));
   all.push_back(rows("generate_subscripts", subscripts));
   all.push_back(rows("generate_subscripts_nodir", subscripts));
+  all.push_back(rows("bop_together", together));
   // No table is a partition of another.
   all.push_back(rows("pg_partition_ancestors", [](Call&) { return items({}); }));
   all.push_back(rows("array_unnest", [](Call& c) {

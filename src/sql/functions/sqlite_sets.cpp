@@ -10,7 +10,7 @@
 namespace bop {
 namespace {
 
-constexpr int kMaxSetArgs = 12;
+constexpr int kMaxSetArgs = 16;
 
 struct SetTable : sqlite3_vtab {
   Slot* slot;

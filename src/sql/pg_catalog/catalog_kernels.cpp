@@ -124,6 +124,10 @@ std::string comment_of(const CatalogSession& session, Oid oid, std::int64_t part
     if (!schema->comment.empty()) return schema->comment;
     if (oid == kPublicSchema) return "standard public schema";
   }
+  for (const auto& [unused, relation] : catalog.relations()) {
+    const auto found = std::ranges::find(relation->constraints, oid, &Constraint::oid);
+    if (found != relation->constraints.end()) return found->comment;
+  }
   return {};
 }
 
@@ -202,6 +206,8 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
   if (name.starts_with("pg_") && name.ends_with("_is_visible")) return OwnedValue::of_bool(true);
   if (name == "obj_description" || name == "shobj_description") return or_null(comment_of(session, first, 0));
   if (name == "col_description") return or_null(comment_of(session, first, args[1].integer));
+  // None can be held: taking one is not implemented. Pools ask it when they take a connection back.
+  if (name == "pg_advisory_unlock_all") return text("");
   if (name == "pg_get_serial_sequence") return serial_sequence(session, args[0].bytes, args[1].bytes);
   if (name == "pg_relation_size") return relation_size(session, first, false, false);
   if (name == "pg_table_size") return relation_size(session, first, false, false);
@@ -313,6 +319,7 @@ Result<Oid> CatalogKernels::resolve(Oid kind, std::string_view name) const {
     return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", parts.back());
   }
   const auto kernels = lookup_any(parts.back());
+  if (const IoFunction* io = find_io_function(parts.back()); io != nullptr && kernels.empty()) return io->oid;
   if (kernels.empty()) return fail(ErrorCode::kUndefinedFunction, "function \"{}\" does not exist", name);
   if (kernels.size() > 1 && kind == types::kRegproc) {
     return fail(ErrorCode::kAmbiguousFunction, "more than one function named \"{}\"", name);
@@ -341,6 +348,8 @@ std::string CatalogKernels::name_of(Oid kind, Oid object) const {
     return name.starts_with("unknown") ? std::to_string(object) : quote_name(name);
   }
   const Kernel* kernel = find_kernel(object);
+  const auto io = std::ranges::find(io_functions(), object, &IoFunction::oid);
+  if (io != io_functions().end()) return std::string(io->name);
   return kernel == nullptr ? std::to_string(object) : std::string(kernel->name);
 }
 

@@ -98,6 +98,8 @@ void attributes(const CatalogSession& session, RowSet& rows) {
                     column.typmod);
       rows.set("attnotnull", column.not_null).set("attisdropped", column.dropped);
       rows.set("atthasdef", column.default_text.has_value());
+      if (column.collation == "C") rows.set("attcollation", Oid{950});
+      if (column.collation == "POSIX") rows.set("attcollation", Oid{951});
       if (column.identity != 0) rows.set("attidentity", column.identity);
       if (column.generated != 0) rows.set("attgenerated", column.generated);
     }
@@ -129,7 +131,7 @@ void defaults(const CatalogSession& session, RowSet& rows) {
   for (const auto& [oid, relation] : session.catalog->relations()) {
     for (const Column& column : relation->columns) {
       if (!column.default_text || column.dropped) continue;
-      rows.row().set("oid", std::int64_t{oid} * 2048 + column.number).set("adrelid", oid);
+      rows.row().set("oid", default_oid(oid, column.number)).set("adrelid", oid);
       rows.set("adnum", std::int64_t{column.number}).set("adbin", *column.default_text);
     }
   }
@@ -146,12 +148,15 @@ void descriptions(const CatalogSession& session, RowSet& rows) {
   };
   constexpr Oid kClass = 1259;
   constexpr Oid kNamespace = 2615;
+  constexpr Oid kConstraint = 2606;
   add(kPublicSchema, kNamespace, 0, "standard public schema");
   add(kPgCatalogSchema, kNamespace, 0, "system catalog schema");
   for (const auto& [oid, schema] : session.catalog->schemas()) add(oid, kNamespace, 0, schema->comment);
   for (const auto& [oid, relation] : session.catalog->relations()) {
     add(oid, kClass, 0, relation->comment);
     for (const Column& column : relation->columns) add(oid, kClass, column.number, column.comment);
+    for (const Constraint& constraint : relation->constraints)
+      add(constraint.oid, kConstraint, 0, constraint.comment);
   }
   for (const auto& [oid, index] : session.catalog->indexes()) add(oid, kClass, 0, index->comment);
   for (const auto& [oid, sequence] : session.catalog->sequences()) add(oid, kClass, 0, sequence->comment);

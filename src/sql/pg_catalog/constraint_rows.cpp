@@ -52,6 +52,54 @@ void domain_constraints(const CatalogSession& session, RowSet& rows) {
   }
 }
 
+// What goes with what: sequences, defaults, constraints and indexes with their tables, and everything with
+// its schema. What views read is not told.
+void dependencies(const CatalogSession& session, RowSet& rows) {
+  constexpr Oid kClass = 1259, kConstraint = 2606, kDefault = 2604, kNamespace = 2615;
+  const Catalog& catalog = *session.catalog;
+  const auto add = [&](Oid class_oid, std::int64_t object, Oid on_class, Oid on, std::int64_t column,
+                       char type) {
+    rows.row().set("classid", class_oid).set("objid", object).set("refclassid", on_class).set("refobjid", on);
+    rows.set("refobjsubid", column).set("deptype", type);
+  };
+  for (const auto& [oid, relation] : catalog.relations()) {
+    add(kClass, std::int64_t{oid}, kNamespace, relation->schema, 0, 'n');
+    for (const Column& column : relation->columns) {
+      if (!column.default_text || column.dropped) continue;
+      add(kDefault, default_oid(oid, column.number), kClass, oid, column.number, 'a');
+    }
+    for (const Constraint& constraint : relation->constraints) {
+      for (const std::int16_t column : constraint.columns)
+        add(kConstraint, std::int64_t{constraint.oid}, kClass, oid, column, 'a');
+      for (const std::int16_t column : constraint.foreign_columns)
+        add(kConstraint, std::int64_t{constraint.oid}, kClass, constraint.foreign_table, column, 'n');
+      if (constraint.type == 'f' && constraint.index != 0)
+        add(kConstraint, std::int64_t{constraint.oid}, kClass, constraint.index, 0, 'n');
+    }
+  }
+  for (const auto& [oid, index] : catalog.indexes()) {
+    if (index->constraint != 0) {
+      add(kClass, std::int64_t{oid}, kConstraint, index->constraint, 0, 'i');
+      continue;
+    }
+    for (const IndexKey& key : index->keys) {
+      if (key.column > 0) add(kClass, std::int64_t{oid}, kClass, index->table, key.column, 'a');
+    }
+  }
+  for (const auto& [oid, sequence] : catalog.sequences()) {
+    add(kClass, std::int64_t{oid}, kNamespace, sequence->schema, 0, 'n');
+    if (sequence->owned_by_table == 0) continue;
+    const auto table = catalog.relation(sequence->owned_by_table);
+    const Column* column = table ? table->find_column(sequence->owned_by_column) : nullptr;
+    const bool is_identity = column != nullptr && column->identity != 0;
+    add(kClass, std::int64_t{oid}, kClass, sequence->owned_by_table, sequence->owned_by_column,
+        is_identity ? 'i' : 'a');
+    if (column == nullptr || is_identity || !column->default_text) continue;
+    // The default of a serial column asks the sequence.
+    add(kDefault, default_oid(table->oid, column->number), kClass, oid, 0, 'n');
+  }
+}
+
 void constraints(const CatalogSession& session, RowSet& rows) {
   for (const auto& [oid, relation] : session.catalog->relations()) {
     for (const Constraint& constraint : relation->constraints) {
@@ -92,6 +140,7 @@ void index_view(const CatalogSession& session, RowSet& rows) {
 void add_constraint_makers(std::map<std::string_view, MakerInfo>& makers) {
   makers["pg_index"] = {indexes, true};
   makers["pg_constraint"] = {constraints, true};
+  makers["pg_depend"] = {dependencies, true};
   makers["pg_indexes"] = {index_view, true};
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -75,5 +76,21 @@ void add_constraint_makers(std::map<std::string_view, MakerInfo>& makers);
 void add_cluster_makers(std::map<std::string_view, MakerInfo>& makers);
 void add_privilege_makers(std::map<std::string_view, MakerInfo>& makers);
 void add_information_schema_makers(std::map<std::string_view, MakerInfo>& makers);
+
+// OID of a column's row in pg_attrdef.
+[[nodiscard]] inline std::int64_t default_oid(Oid table, std::int16_t column) {
+  return std::int64_t{table} * 2048 + column;
+}
+
+// Input and output functions of types (type_rows.cpp).
+struct IoFunction {
+  Oid oid;
+  std::string_view name;
+  char volatility;
+  Oid result;
+  std::string_view args;
+};
+[[nodiscard]] std::span<const IoFunction> io_functions();
+[[nodiscard]] const IoFunction* find_io_function(std::string_view name);  // null: none
 
 }  // namespace bop::sql

@@ -1,4 +1,6 @@
 // Rows of pg_type, pg_proc, pg_operator, pg_am, pg_collation...: the same in every database.
+#include <algorithm>
+
 #include "sql/functions/kernels.hpp"
 #include "sql/pg_catalog/relation_table.hpp"
 #include "sql/stored_text.hpp"
@@ -20,8 +22,8 @@ void type_row(RowSet& rows, const TypeInfo& type, Oid schema, Oid owner) {
       .set("typarray", type.array_oid);
   rows.set("typalign", type.align).set("typstorage", type.storage).set("typtypmod", -1);
   const auto proc = [&](std::string_view column, std::string_view name) {
-    const auto found = lookup_any(name);
-    rows.set(column, found.empty() ? Oid{0} : found.front()->oid);
+    const IoFunction* found = find_io_function(name);
+    rows.set(column, found == nullptr ? Oid{0} : found->oid);
   };
   proc("typinput", type.input);
   proc("typoutput", type.output);
@@ -63,7 +65,7 @@ std::string vector_of(const std::vector<Oid>& oids) {
 
 void procs(const CatalogSession&, RowSet& rows) {
   for (const Kernel& kernel : all_kernels()) {
-    if (kernel.is_operator) continue;
+    if (kernel.is_operator || lookup_any(kernel.name).empty()) continue;
     rows.row().set("oid", kernel.oid).set("proname", kernel.name).set("pronamespace", kPgCatalogSchema);
     rows.set("proowner", kBootstrapRole).set("prolang", Oid{12}).set("procost", OwnedValue::of_real(1));
     rows.set("prokind", kernel.kind == KernelKind::kAggregate ? 'a' : 'f').set("proisstrict", kernel.strict);
@@ -73,6 +75,14 @@ void procs(const CatalogSession&, RowSet& rows) {
         .set("prorettype", kernel.result)
         .set("provariadic", kernel.variadic);
     rows.set("proargtypes", vector_of(kernel.args)).set("prosrc", kernel.name);
+  }
+  for (const IoFunction& io : io_functions()) {
+    if (find_kernel(io.oid) != nullptr) continue;
+    rows.row().set("oid", io.oid).set("proname", io.name).set("pronamespace", kPgCatalogSchema);
+    rows.set("proowner", kBootstrapRole).set("prolang", Oid{12}).set("procost", OwnedValue::of_real(1));
+    rows.set("prokind", 'f').set("proisstrict", true).set("provolatile", io.volatility);
+    rows.set("proparallel", 's').set("prorettype", io.result).set("proargtypes", io.args);
+    rows.set("pronargs", std::int64_t{1} + std::ranges::count(io.args, ' ')).set("prosrc", io.name);
   }
 }
 
@@ -135,6 +145,20 @@ void tablespaces(const CatalogSession&, RowSet& rows) {
 }
 
 }  // namespace
+
+std::span<const IoFunction> io_functions() {
+  static constexpr IoFunction kTable[] = {
+#define BOP_IO_FUNCTION(oid, name, volatility, result, args) {oid, name, volatility, result, args},
+#include "sql/pg_catalog/io_functions.def"
+#undef BOP_IO_FUNCTION
+  };
+  return kTable;
+}
+
+const IoFunction* find_io_function(std::string_view name) {
+  const auto found = std::ranges::find(io_functions(), name, &IoFunction::name);
+  return found == io_functions().end() ? nullptr : &*found;
+}
 
 void add_type_makers(std::map<std::string_view, MakerInfo>& makers) {
   makers["pg_type"] = {types, true};

@@ -32,6 +32,8 @@ void write_report(std::string& out, Backend type, std::string_view severity, con
   write_field(message, 'c', f.column);
   write_field(message, 'd', f.data_type);
   write_field(message, 'n', f.constraint);
+  // By the routine of PostgreSQL's source drivers know that they may prepare anew.
+  if (e.what() == session::kResultTypeChanged) message.byte('R').string("RevalidateCachedQuery");
   message.byte('\0');
 }
 

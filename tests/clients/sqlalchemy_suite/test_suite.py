@@ -1,0 +1,4 @@
+"""All tests that SQLAlchemy has for the writers of dialects."""
+
+# pylint: disable=wildcard-import,unused-wildcard-import
+from sqlalchemy.testing.suite import *
