@@ -116,7 +116,7 @@ void check_row(sqlite3_context* c, int argc, sqlite3_value** argv) {
     if (sqlite3_value_type(result) != SQLITE_NULL && sqlite3_value_int64(result) == 0) {
       const std::string_view name = check->checks[static_cast<std::size_t>(i)];
       if (name.starts_with(RowCheck::kOption)) {
-        fail_with(
+        fail_call(
             c, error(ErrorCode::kWithCheckOptionViolation, "new row violates check option for view \"{}\"",
                      name.substr(RowCheck::kOption.size()))
                    .detail(check->whole_row ? failing_row(*check, columns, argv + 1, codec) : std::string()));
