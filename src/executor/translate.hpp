@@ -43,10 +43,12 @@ struct Term {
 };
 
 struct Translated {
-  Statement statement;               // tables without their pages
-  std::vector<Oid> relations;        // of statement.tables
-  std::vector<std::string> names;    // and what SQLite's text calls them: r<id>
-  std::vector<std::string> reasons;  // what only this executor can do; empty: SQLite can, too
+  Statement statement;             // tables without their pages
+  std::vector<Oid> relations;      // of statement.tables
+  std::vector<std::string> names;  // and what SQLite's text calls them: r<id>
+  // Values may turn out to have no form here (NaN in a DECIMAL, one that overflows) after rows have been
+  // answered.
+  bool may_fail_late = false;
 };
 
 struct TranslateInput {
@@ -116,7 +118,9 @@ class Translator {
   [[nodiscard]] std::optional<Term> native_call(const Expr& e, const std::vector<Term>& args);
   [[nodiscard]] std::optional<Term> decimal_call(const Expr& e, const std::vector<Term>& args);
   [[nodiscard]] Term comparison(std::string_view sign, Oid left, Oid right, const Term& a, const Term& b);
-  [[nodiscard]] Term function(std::vector<Term> args, ColumnType result, bool strict,
+  // Two calls of one `identity` over arguments of one form are one function: DuckDB finds a GROUP BY
+  // expression again in the select list by its words.
+  [[nodiscard]] Term function(std::string identity, std::vector<Term> args, ColumnType result, bool strict,
                               std::function<std::unique_ptr<Evaluator>()> make);
   [[nodiscard]] Term kernel_call(const Kernel& kernel, std::vector<Term> args, std::vector<Oid> types,
                                  bool variadic_array, ColumnType result);
@@ -129,12 +133,14 @@ class Translator {
   [[nodiscard]] std::string window(const sql::Window& w);
 
   const TranslateInput& input_;
+  bool decimals_ = false;  // somewhere
   Translated out_;
   std::map<const sql::RangeEntry*, std::vector<Term>> entries_;
   std::map<const sql::Cte*, std::vector<Term>> ctes_;
-  std::map<std::string, int> tables_;
+  std::map<std::string, std::size_t> functions_;  // by identity and forms
   // The innermost grouped query whose targets are being written; null inside aggregates.
   const Query* grouped_ = nullptr;
+  int depth_ = 1;  // of the query under way
 };
 
 [[noreturn]] inline void not_proven(std::string why) { throw NotProven{std::move(why)}; }

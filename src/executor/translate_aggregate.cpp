@@ -94,6 +94,13 @@ Term Translator::aggregate(const Expr& e) {
     const Query* value;
     ~Restore() { place = value; }
   } const restore{grouped_, groups};
+  if (e.window != nullptr) {
+    sql::visit(e, [&](const Expr& part) {
+      if (part.kind == ExprKind::kColumn && part.entry != nullptr && part.entry->depth < depth_)
+        not_proven("a window function over columns of an outer query");
+      return true;
+    });
+  }
   std::string tail;
   if (e.filter != nullptr) tail += fmt::format(" FILTER (WHERE {})", condition(*e.filter));
   if (e.window != nullptr) tail += " " + window(*e.window);

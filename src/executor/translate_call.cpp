@@ -131,18 +131,24 @@ class MixedQuotient final : public Evaluator {
 
 }  // namespace
 
-Term Translator::function(std::vector<Term> args, ColumnType result, bool strict,
+Term Translator::function(std::string identity, std::vector<Term> args, ColumnType result, bool strict,
                           std::function<std::unique_ptr<Evaluator>()> make) {
   Function f{.result = result, .strict = strict, .make = std::move(make)};
-  std::string sql = fmt::format("bop_call({}", out_.statement.functions.size());
+  std::string list;
+  const auto add_form = [&](const ColumnType& type) {
+    identity += fmt::format("/{}.{}.{}", static_cast<int>(type.physical), type.precision, type.scale);
+  };
   for (Term& arg : args) {
     // The width of a decimal that DuckDB has computed is its own affair.
     if (arg.type.physical == Physical::kDecimal) arg.type.precision = 38;
     f.arguments.push_back(arg.type);
-    sql += ", " + arg.sql;
+    list += ", " + arg.sql;
+    add_form(arg.type);
   }
-  out_.statement.functions.push_back(std::move(f));
-  return {.sql = sql + ")", .type = result};
+  add_form(result);
+  const auto [known, is_new] = functions_.emplace(std::move(identity), out_.statement.functions.size());
+  if (is_new) out_.statement.functions.push_back(std::move(f));
+  return {.sql = fmt::format("bop_call({}{})", known->second, list), .type = result};
 }
 
 Term Translator::kernel_call(const Kernel& kernel, std::vector<Term> args, std::vector<Oid> types,
@@ -152,7 +158,10 @@ Term Translator::kernel_call(const Kernel& kernel, std::vector<Term> args, std::
   for (const Term& arg : args) {
     if (arg.mixed) not_proven("a number of unknown scale as an argument");
   }
-  return function(std::move(args), result, kernel.strict,
+  std::string identity =
+      fmt::format("kernel {} {}{}", kernel.oid, kernel.sqlite_name, variadic_array ? " variadic" : "");
+  for (const Oid type : types) identity += fmt::format(" {}", type);
+  return function(std::move(identity), std::move(args), result, kernel.strict,
                   [&implementation, &kernel, types = std::move(types), variadic_array, codec = input_.codec] {
                     return std::make_unique<KernelEvaluator>(implementation.scalar, kernel, types,
                                                              variadic_array, std::vector<OwnedValue>(),
@@ -169,8 +178,16 @@ Term Translator::helper_call(const char* name, std::vector<OwnedValue> before, s
   for (const Term& arg : args) {
     if (arg.mixed) not_proven("a number of unknown scale as an argument");
   }
+  std::string identity = name;
+  for (const auto* values : {&before, &after}) {
+    identity += " of";
+    for (const OwnedValue& value : *values) {
+      identity += fmt::format(" {}:{}:{}:{}", static_cast<int>(value.kind()), value.integer(),
+                              value.bytes().size(), value.bytes());
+    }
+  }
   return function(
-      std::move(args), result, strict,
+      std::move(identity), std::move(args), result, strict,
       [&helper = *found, before = std::move(before), after = std::move(after), codec = input_.codec] {
         return std::make_unique<KernelEvaluator>(helper.function, no_kernel(), std::vector<Oid>(), false,
                                                  before, after, codec);
@@ -226,9 +243,10 @@ std::optional<Term> Translator::decimal_call(const Expr& e, const std::vector<Te
   }
   if (name == "numeric_div" && mixed) {
     const int scale = std::max(a.scale, b.scale);
-    return function(args, {}, true, [&kernel = *e.kernel, scale, codec = input_.codec] {
-      return std::make_unique<MixedQuotient>(kernel, scale, codec);
-    });
+    return function(fmt::format("quotient {}", scale), args, {}, true,
+                    [&kernel = *e.kernel, scale, codec = input_.codec] {
+                      return std::make_unique<MixedQuotient>(kernel, scale, codec);
+                    });
   }
   return std::nullopt;
 }

@@ -155,7 +155,8 @@ std::string Translator::key(Oid type, const Term& term) {
    private:
     Oid type_;
   };
-  return function({term}, {.physical = Physical::kBlob}, true, [type] { return std::make_unique<Key>(type); })
+  return function(fmt::format("key {}", type), {term}, {.physical = Physical::kBlob}, true,
+                  [type] { return std::make_unique<Key>(type); })
       .sql;
 }
 
@@ -212,7 +213,9 @@ Term Translator::expression(const Expr& e) {
       return term;
     }
   }
-  return open_expression(e);
+  Term term = open_expression(e);
+  decimals_ = decimals_ || (term.type.physical == Physical::kDecimal && e.kind != ExprKind::kConst);
+  return term;
 }
 
 std::string Translator::logic(const Expr& e, bool tested) {
@@ -397,7 +400,8 @@ Term Translator::cast(const Expr& e) {
     CodecContext codec_;
   };
   return function(
-      {from}, *physical, true,
+      fmt::format("cast {} {} {} {}", e.cast_from, e.type, e.typmod, e.explicit_cast), {from}, *physical,
+      true,
       [from_type = e.cast_from, to = e.type, typmod = e.typmod, is_explicit = e.explicit_cast,
        codec = input_.codec] { return std::make_unique<Cast>(from_type, to, typmod, is_explicit, codec); });
 }

@@ -43,6 +43,8 @@ Translated Translator::run(const sql::Query& q) {
     widened = widened || decimal;
     columns += (i == 0 ? "" : ", ") + (decimal ? cast_to(out, text.columns[i].type) : out.sql);
   }
+  const bool answers_last = q.grouped || q.distinct || !q.distinct_on.empty() || !q.order_by.empty();
+  out_.may_fail_late = !answers_last && decimals_;
   // A subquery keeps its order when nothing but a projection stands around it.
   out_.statement.sql = widened ? fmt::format("SELECT {} FROM ({})", columns, text.sql) : text.sql;
   return std::move(out_);
@@ -51,9 +53,11 @@ Translated Translator::run(const sql::Query& q) {
 Translator::Text Translator::query(const Query& q) {
   // A subquery's own names: the groups of the query around it are not its columns'.
   const Query* outer = std::exchange(grouped_, nullptr);
+  const int depth = depth_;
   std::string ctes = with(q.ctes);
   Text text = body(q);
   grouped_ = outer;
+  depth_ = depth;
   text.sql = ctes + text.sql;
   return text;
 }
@@ -178,16 +182,24 @@ std::string Translator::group_list(const Query& q) {
   std::string out;
   for (const ExprRef& e : q.group_by) {
     if (e->kind == ExprKind::kConst) continue;
+    bool simple = true;
+    sql::visit(*e, [&](const Expr& part) {
+      simple = simple && part.query == nullptr;
+      return simple;
+    });
+    if (!simple) not_proven("GROUP BY of a subquery");
     out += (out.empty() ? "" : ", ") + key(*e);
   }
   return out;
 }
 
 Translator::Text Translator::select(const Query& q) {
+  depth_ = q.depth;
   std::string from;
   for (const auto& node : q.from) from += (from.empty() ? " FROM " : ", ") + from_node(*node);
   std::string where;
   if (q.where != nullptr) where = " WHERE " + condition(*q.where);
+  depth_ = q.depth;
   std::string grouping;
   if (const std::string groups = group_list(q); !groups.empty()) grouping = " GROUP BY " + groups;
   if (!q.group_by.empty() && grouping.empty()) not_proven("GROUP BY of a constant");
@@ -202,7 +214,8 @@ Translator::Text Translator::select(const Query& q) {
 
   Text text;
   text.sql = "SELECT ";
-  if (q.distinct) text.sql += "DISTINCT ";
+  const bool distinct = q.distinct && q.distinct_on.empty();
+  if (distinct) text.sql += "DISTINCT ";
   if (!q.distinct_on.empty()) {
     std::string keys;
     for (const ExprRef& e : q.distinct_on) keys += (keys.empty() ? "" : ", ") + key(*e);
@@ -211,7 +224,7 @@ Translator::Text Translator::select(const Query& q) {
   for (std::size_t i = 0; i < q.targets.size(); ++i) {
     const Expr& e = *q.targets[i].expr;
     Term term = expression(e);
-    if (q.distinct && is_keyed(e.type, term.type))
+    if (distinct && is_keyed(e.type, term.type))
       not_proven(fmt::format("DISTINCT of values of type {}", format_type(e.type)));
     text.sql += fmt::format("{}{} AS o{}", i == 0 ? "" : ", ", term.sql, i + 1);
     text.columns.push_back({.type = term.type, .mixed = term.mixed});

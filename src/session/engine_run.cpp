@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/log.hpp"
 #include "rowstore/btree_scan.hpp"
 #include "session/pg_session.hpp"
 #include "sql/types/json.hpp"
@@ -17,12 +18,14 @@ namespace bop::session {
 
 namespace {
 
+constexpr std::int64_t kTrialNs = 20'000'000;
 constexpr std::size_t kUsualRowsAPage = 20;  // at least, of tables that are worth the other executor
 
-// What SQLite would read through, by the names that range entries have in its SQL, and whether it could stop
-// early.
+// What SQLite would read through whole, by the names that range entries have in its SQL; whether it reads
+// ranges of an index, of which nobody knows how long they are, and whether it could stop early.
 struct Scans {
   std::vector<std::string> names;
+  bool ranges = false;
   bool sorts = false;
 };
 
@@ -36,15 +39,14 @@ Scans scans_of(const sql::Plan& plan, sqlite3* connection) {
   }
   while (sqlite3_step(statement) == SQLITE_ROW) {
     const std::string_view detail(reinterpret_cast<const char*>(sqlite3_column_text(statement, 3)));
-    const bool scans = detail.starts_with("SCAN ");
-    const bool ranges = detail.starts_with("SEARCH ") &&
-                        (detail.find("<?") != detail.npos || detail.find(">?") != detail.npos ||
-                         detail.find("AUTOMATIC") != detail.npos);
-    if (scans || ranges) {
-      const std::string_view rest = detail.substr(scans ? 5 : 7);
+    const auto says = [&](std::string_view word) { return detail.find(word) != detail.npos; };
+    const bool searches = detail.starts_with("SEARCH ");
+    if (detail.starts_with("SCAN ") || (searches && says("AUTOMATIC"))) {
+      const std::string_view rest = detail.substr(searches ? 7 : 5);
       out.names.emplace_back(rest.substr(0, rest.find(' ')));
     }
-    out.sorts = out.sorts || detail.find("TEMP B-TREE") != detail.npos;
+    out.ranges = out.ranges || (searches && (says("<?") || says(">?")));
+    out.sorts = out.sorts || says("TEMP B-TREE");
   }
   sqlite3_finalize(statement);
   return out;
@@ -124,7 +126,7 @@ PgSession::Route PgSession::route(const Run& run, const sql::Plan& plan) {
     if (connection.database_pages() * kUsualRowsAPage < least && least > 0)
       return {.why = fmt::format("the database is smaller than bop.engine_min_rows ({})", least)};
     scans = scans_of(plan, connection.handle());
-    if (scans.names.empty()) return {.why = "it reads by keys"};
+    if (scans.names.empty() && !scans.ranges) return {.why = "it reads by keys"};
     const bool stops_early = plan.query->limit != nullptr && !scans.sorts && !plan.query->grouped;
     if (stops_early) return {.why = "its LIMIT ends it early"};
   }
@@ -137,7 +139,9 @@ PgSession::Route PgSession::route(const Run& run, const sql::Plan& plan) {
     return {.why = attached.error().what()};
   if (mode == "auto") {
     std::uint64_t most = 0;
+    std::uint64_t largest = 0;
     for (std::size_t i = 0; i < translated->statement.tables.size(); ++i) {
+      largest = std::max(largest, translated->statement.tables[i].rows);
       if (std::ranges::find(scans.names, translated->names[i]) != scans.names.end())
         most = std::max(most, translated->statement.tables[i].rows);
     }
@@ -155,10 +159,29 @@ Status PgSession::checked_interrupt() {
   return {};
 }
 
+// SQLite has had its time, and no row of it has been told.
+bool PgSession::trial_is_over(Run& run) {
+  if (!std::exchange(trial_over_, false) || run.described) return false;
+  (void)run.connection->take_error();
+  functions_.error.reset();
+  run.sqlite = {};
+  run.rows = run.rows_this_call = 0;
+  run.trial = Run::Trial::kOver;
+  return true;
+}
+
 Status PgSession::start_engine(Run& run) {
-  run.only_sqlite = true;  // asked once
   Route chosen = route(run, *run.plan);
+  const bool tries_first = chosen.after_trial && run.trial == Run::Trial::kNone;
+  run.only_sqlite = true;  // asked once, and once more after a trial
   if (!chosen.statement) return {};
+  // (An interrupt may cost a writer its transaction.)
+  if (tries_first && run.connection->role() == rowstore::Connection::Role::kWriter) return {};
+  if (tries_first) {
+    run.trial = Run::Trial::kUnderWay;
+    trial_until_ns_ = node_.options().clock->steady_ns() + kTrialNs;
+    return {};
+  }
   auto engine = node_.engine();
   if (!engine) {
     if (variables_.get("bop.route") == "auto") return {};
@@ -170,6 +193,10 @@ Status PgSession::start_engine(Run& run) {
     return {};
   }
   if (started.error().code() == ErrorCode::kNotImplemented) return {};
+  if (variables_.get("bop.route") == "auto") {
+    log_warning("the second executor refused a statement", {{"why", started.error().what()}});
+    return {};
+  }
   return std::unexpected(std::move(started).error());
 }
 
@@ -233,7 +260,14 @@ Result<sql::ExplainNode> PgSession::explain_engine(Run& run, executor::Translate
 
 Result<std::optional<Progress>> PgSession::step_engine(Run& run) {
   for (;;) {
-    if (const Progress progress = send_held(run); progress != Progress::kDone) return progress;
+    const Progress progress = send_held(run);
+    if (progress == Progress::kSuspended && run.connection->role() == rowstore::Connection::Role::kWriter) {
+      // Other statements may use the connection before the next Execute; its scans must not.
+      std::size_t bytes = 0;
+      run.drained = true;
+      if (!drain_engine(run, bytes)) return std::unexpected(*run.drain_error);
+    }
+    if (progress != Progress::kDone) return progress;
     run.held.clear();
     run.held_batch = run.held_row = 0;
     ResultBatch batch(run.plan->columns.size());

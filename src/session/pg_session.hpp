@@ -81,7 +81,9 @@ struct Run {
   std::vector<OwnedValue> prior_values;  // bound to `sqlite`, so they outlive it
   rowstore::CachedStatement sqlite;
   std::unique_ptr<executor::Running> engine;  // instead of it; reads pages of the connection's transaction
-  bool only_sqlite = false;                   // the engine could not answer it
+  bool only_sqlite = false;                   // the engine was asked, or could not answer it
+  enum class Trial : std::uint8_t { kNone, kUnderWay, kOver };
+  Trial trial = Trial::kNone;  // of SQLite, where it may be the faster one
   rowstore::Connection* connection = nullptr;
   [[nodiscard]] bool reads() const noexcept { return sqlite || engine; }
   // Before the connection's transaction ends.
@@ -261,6 +263,7 @@ class PgSession final : public Session,
   struct Route {
     std::optional<executor::Translated> statement;  // of the engine
     std::string why;
+    bool after_trial = false;  // only if SQLite does not answer soon
   };
   [[nodiscard]] Route route(const Run& run, const sql::Plan& plan);
   [[nodiscard]] Status start_engine(Run& run);
@@ -272,6 +275,7 @@ class PgSession final : public Session,
   // None: SQLite has to do it.
   [[nodiscard]] Result<std::optional<Progress>> step_engine(Run& run);
   [[nodiscard]] Status checked_interrupt();
+  [[nodiscard]] bool trial_is_over(Run& run);
   [[nodiscard]] bool drain_engine(Run& run, std::size_t& bytes);
   [[nodiscard]] Status run_change(Run& run);
   // Of a plan of several statements of SQLite (change_steps.cpp).
@@ -468,8 +472,10 @@ class PgSession final : public Session,
   std::atomic<bool> parked_{false};  // an operation waits: not on any thread
   std::int64_t deadline_ns_ = 0;     // of the statement; 0 = none
   enum class LiteralMode : std::uint8_t { kOff, kOn, kAlways } literal_plans_ = LiteralMode::kOn;
-  std::int64_t budget_ns_ = 0;  // when the reactor is handed off
-  int stop_asked_ = 0;          // since functions_.stop was set
+  std::int64_t budget_ns_ = 0;       // when the reactor is handed off
+  std::int64_t trial_until_ns_ = 0;  // when SQLite is interrupted in favour of the engine; 0: it is not
+  bool trial_over_ = false;          // and it was
+  int stop_asked_ = 0;               // since functions_.stop was set
   std::int64_t statement_timeout_ms_ = 0;
   std::int64_t lock_timeout_ms_ = 0;
   std::int64_t idle_timeout_ms_ = 0;

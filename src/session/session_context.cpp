@@ -199,6 +199,11 @@ std::optional<Error> PgSession::interrupt() {
   if (deadline_ns_ != 0 && now >= deadline_ns_) {
     return Error(ErrorCode::kCancelled, "canceling statement due to statement timeout");
   }
+  if (trial_until_ns_ != 0 && now >= trial_until_ns_) {
+    trial_until_ns_ = 0;
+    trial_over_ = true;
+    return Error(ErrorCode::kCancelled, "the trial of this executor is over");
+  }
   if (now >= budget_ns_ && operation_ != Operation::kNone) {
     hand_off();
   }

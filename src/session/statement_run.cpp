@@ -315,6 +315,7 @@ Result<Progress> PgSession::step_select(Run& run) {
     run.sqlite = std::move(prepared);
     BOP_TRY(bind_values(run, run.sqlite.get()));
   }
+  const bool on_trial = run.trial == Run::Trial::kUnderWay;
   ResultBatch batch(run.plan->columns.size());
   for (;;) {
     if (sink_->full()) {
@@ -322,8 +323,13 @@ Result<Progress> PgSession::step_select(Run& run) {
       return Progress::kWaiting;
     }
     const int code = sqlite3_step(run.sqlite.get());
+    if (on_trial) trial_until_ns_ = 0;  // it has answered, or will not
     if (code == SQLITE_DONE) break;
     if (code != SQLITE_ROW) {
+      if (on_trial && trial_is_over(run)) {
+        run.only_sqlite = false;
+        return step_select(run);
+      }
       Error why = step_error(run);
       send(run, batch);
       return std::unexpected(std::move(why));

@@ -23,6 +23,8 @@ using DatabasePtr = std::shared_ptr<duckdb::DuckDB>;
 
 bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
+std::string_view first_line(std::string_view text) { return text.substr(0, text.find('\n')); }
+
 Error overflow(std::string_view text) {
   const std::string_view type = has(text, "INT16") ? "smallint" : has(text, "INT32") ? "integer" : "bigint";
   if (has(text, "DECIMAL") || has(text, "INT128") || has(text, "HUGEINT")) {
@@ -41,7 +43,15 @@ Error translate(const duckdb::ErrorData& error_data, StatementState* state) {
     return error(ErrorCode::kCardinalityViolation,
                  "more than one row returned by a subquery used as an expression");
   }
-  switch (error_data.Type()) {
+  // Some come wrapped in the words of another.
+  ExceptionType type = error_data.Type();
+  if (type == ExceptionType::INVALID_INPUT) {
+    if (has(text, "Out of Range Error")) type = ExceptionType::OUT_OF_RANGE;
+    if (has(text, "Conversion Error")) type = ExceptionType::CONVERSION;
+    if (has(text, "Out of Memory Error")) type = ExceptionType::OUT_OF_MEMORY;
+    if (has(text, "INTERRUPT Error")) type = ExceptionType::INTERRUPT;
+  }
+  switch (type) {
     case ExceptionType::OUT_OF_RANGE:
     case ExceptionType::CONVERSION: return overflow(text);
     case ExceptionType::INTERRUPT:
@@ -49,13 +59,16 @@ Error translate(const duckdb::ErrorData& error_data, StatementState* state) {
     case ExceptionType::OUT_OF_MEMORY:
       return has(text, "max_temp_directory_size") || has(text, "temporary")
                  ? error(ErrorCode::kDiskFull,
-                         "the statement needs more temporary space than it may have: {}", text)
+                         "the statement needs more temporary space than it may have: {}", first_line(text))
                  : error(ErrorCode::kOutOfMemory, "the statement needs more memory than it may have: {}",
                          text);
     case ExceptionType::IO: return error(ErrorCode::kIo, "{}", text);
     case ExceptionType::INTERNAL:
     case ExceptionType::FATAL: return error(ErrorCode::kInternal, "the second executor failed: {}", text);
-    default: return error(ErrorCode::kNotImplemented, "the second executor cannot do this: {}", text);
+    case ExceptionType::NOT_IMPLEMENTED:
+      return error(ErrorCode::kNotImplemented, "the second executor cannot do this: {}", first_line(text));
+    // It refuses words that we have written.
+    default: return error(ErrorCode::kInternal, "the second executor refuses a statement: {}", text);
   }
 }
 
@@ -106,14 +119,17 @@ class DuckRunning final : public Running {
   DuckRunning(std::shared_ptr<Shared> shared, DatabasePtr database, Statement statement)
       : shared_(std::move(shared)),
         database_(std::move(database)),
-        connection_(std::make_unique<duckdb::Connection>(*database_)),
-        state_(duckdb::make_shared_ptr<StatementState>(std::move(statement))) {
+        state_(duckdb::make_shared_ptr<StatementState>(std::move(statement))),
+        connection_(std::make_unique<duckdb::Connection>(*database_)) {
     connection_->context->registered_state->Insert(StatementState::kName, state_);
   }
+  // Threads of DuckDB, and this one while it waits for them, run our callbacks until the connection is gone:
+  // what those look at outlives it.
   ~DuckRunning() override {
     result_.reset();
     pending_.reset();
-    connection_->context->registered_state->Remove(StatementState::kName);
+    connection_->Interrupt();
+    connection_.reset();
   }
 
   Status start() {
@@ -165,6 +181,9 @@ class DuckRunning final : public Running {
     } catch (const std::bad_alloc&) {
       return fail(ErrorCode::kOutOfMemory, "out of memory in the second executor");
     } catch (const std::exception& e) {
+      // What is asked of a result that has failed meanwhile throws something of its own.
+      if (result_ && result_->HasError()) return failed(result_->GetErrorObject());
+      if (pending_ && pending_->HasError()) return failed(pending_->GetErrorObject());
       return failed(duckdb::ErrorData(e));
     }
   }
@@ -216,8 +235,8 @@ class DuckRunning final : public Running {
 
   std::shared_ptr<Shared> shared_;
   DatabasePtr database_;
-  std::unique_ptr<duckdb::Connection> connection_;
   duckdb::shared_ptr<StatementState> state_;
+  std::unique_ptr<duckdb::Connection> connection_;
   duckdb::unique_ptr<duckdb::PendingQueryResult> pending_;
   duckdb::unique_ptr<duckdb::QueryResult> result_;
 };
