@@ -183,7 +183,13 @@ ExprRef Binder::constant_node(const PgQuery__AConst& c) {
       e->text = pg::text(c.sval->sval);
       return e;
     }
-    case PG_QUERY__A__CONST__VAL_BSVAL: not_implemented("bit strings", c.location);
+    case PG_QUERY__A__CONST__VAL_BSVAL: {
+      auto value = parse_text(types::kBit, -1, pg::text(c.bsval->bsval), context_.codec);
+      if (!value) {
+        raise(std::move(value).error(), c.location);
+      }
+      return constant(types::kBit, std::move(*value), c.location);
+    }
     default:
       // The protocol buffers of libpg_query leave a zero integer out.
       return constant(types::kInt4, OwnedValue::of_int(0), c.location);

@@ -71,6 +71,11 @@ ExprRef Binder::make_call(std::string_view schema, std::string_view name, std::v
     actual.push_back(type_of(*arg));
   }
   const bool ours = schema.empty() || schema == "pg_catalog";
+  // A literal behind the name of a type is one of the type, whatever functions have the name.
+  if (const TypeInfo* type = ours && args.size() == 1 ? find_type(name) : nullptr;
+      type != nullptr && type->name == name && !is_pseudo(type->oid) && args[0]->kind == ExprKind::kUnknown) {
+    return coerce(args[0], type->oid, -1, CastContext::kExplicit, location);
+  }
   const std::vector<const Kernel*> kernels = ours ? lookup(name, args.size()) : std::vector<const Kernel*>{};
   const Resolution found = resolve_function(kernels, actual, variadic);
   if (found.outcome == Resolution::Outcome::kFound) {

@@ -6,6 +6,7 @@
 #include "sql/binder.hpp"
 #include "sql/char_length.hpp"
 #include "sql/functions/kernels.hpp"
+#include "sql/types/range.hpp"
 #include "sql/types/user_types.hpp"
 
 namespace bop::sql {
@@ -18,7 +19,8 @@ bool folds(const Expr& e) { return e.kind == ExprKind::kConst; }
 bool has_length(Oid type) {
   return type == types::kVarchar || type == types::kBpchar || type == types::kNumeric ||
          type == types::kTimestamp || type == types::kTimestamptz || type == types::kTime ||
-         type == types::kTimetz || type == types::kInterval || is_true_array(type);
+         type == types::kTimetz || type == types::kInterval || type == types::kBit ||
+         type == types::kVarbit || is_true_array(type);
 }
 
 }  // namespace
@@ -90,7 +92,7 @@ bool reads_by_settings(Oid type) {
   const TypeInfo* info = find_type(type);
   return type == types::kDate || type == types::kTime || type == types::kTimetz ||
          type == types::kTimestamp || type == types::kTimestamptz || type == types::kInterval ||
-         is_true_array(type) || find_enum(type) != nullptr ||
+         is_true_array(type) || find_enum(type) != nullptr || subtype_of_range(type) != 0 ||
          (info != nullptr && info->name.starts_with("reg"));
 }
 
@@ -234,6 +236,13 @@ ExprRef Binder::try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext
     }
   } else if (!can_coerce(from, type, context)) {
     return nullptr;
+  }
+  if (type == types::kBit && (from == types::kInt4 || from == types::kInt8)) {
+    // The lowest bits of the number: how many is part of the computation.
+    ExprRef length = constant(types::kInt4, OwnedValue::of_int(std::max(typmod, 1)));
+    ExprRef made = make_call("pg_catalog", "bit", {std::move(e), std::move(length)}, location);
+    made->typmod = typmod;
+    return made;
   }
   if (casts_with_blanks(from, type)) {
     e = padded(std::move(e));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sql/functions/kernels.hpp"
+#include "sql/types/range.hpp"
 #include "sql/types/types.hpp"
 #include "sql/types/user_types.hpp"
 
@@ -25,7 +26,10 @@ bool matches_polymorphic(Oid from, Oid to) {
     case types::kAnyNonArray:
     case types::kAnyCompatibleNonArray: return !is_true_array(from);
     case types::kAnyEnum: return find_enum(from) != nullptr;
-    case types::kAnyRange: return false;
+    case types::kAnyRange:
+    case types::kAnyCompatibleRange: return is_range(from);
+    case types::kAnyMultirange:
+    case types::kAnyCompatibleMultirange: return is_multirange(from);
     default: return true;
   }
 }
@@ -119,10 +123,19 @@ void narrow_by_unknown(std::vector<Candidate>& candidates, std::span<const Oid> 
 // The actual types behind polymorphic arguments; false when they contradict one another.
 bool fix_polymorphic(const Kernel& kernel, std::span<const Oid> actual, std::vector<Oid>& args, Oid& result) {
   Oid element = 0;              // of anyelement, anyarray
+  Oid range = 0;                // of anyrange, anymultirange: the range
   std::vector<Oid> compatible;  // of anycompatible
   for (std::size_t i = 0; i < args.size(); ++i) {
     const Oid given = actual[i];
     if (given == types::kUnknown || !is_polymorphic(args[i])) {
+      continue;
+    }
+    if (args[i] == types::kAnyRange || args[i] == types::kAnyMultirange) {
+      const Oid one = args[i] == types::kAnyRange ? given : range_of_multirange(given);
+      if (range != 0 && range != one) {
+        return false;
+      }
+      range = one;
       continue;
     }
     const bool array = args[i] == types::kAnyArray || args[i] == types::kAnyCompatibleArray;
@@ -135,6 +148,12 @@ bool fix_polymorphic(const Kernel& kernel, std::span<const Oid> actual, std::vec
     } else if (element != one) {
       return false;
     }
+  }
+  if (range != 0 && element != 0 && subtype_of_range(range) != element) {
+    return false;
+  }
+  if (range != 0) {
+    element = subtype_of_range(range);
   }
   Oid common = 0;
   for (const Oid type : compatible) {
@@ -152,6 +171,8 @@ bool fix_polymorphic(const Kernel& kernel, std::span<const Oid> actual, std::vec
       case types::kAnyElement:
       case types::kAnyNonArray: return element == 0 ? types::kText : element;
       case types::kAnyEnum: return element;
+      case types::kAnyRange: return range;
+      case types::kAnyMultirange: return multirange_of(range);
       case types::kAnyArray: return element == 0 ? Oid{types::kTextArray} : array_of(element);
       case types::kAnyCompatible:
       case types::kAnyCompatibleNonArray: return common == 0 ? types::kText : common;

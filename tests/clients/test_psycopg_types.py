@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""psycopg 3 and types that it looks up in the catalog: enums, text and binary, in both directions."""
+"""psycopg 3 and less common types, text and binary, in both directions: enums (looked up in the catalog), ranges,
+multiranges, network addresses, bit strings, times with a zone."""
 
+import datetime
 import enum
+import ipaddress
 import unittest
 
 import target
@@ -12,6 +15,24 @@ target.with_tests_python("psycopg")
 import psycopg
 from psycopg import errors
 from psycopg.types.enum import EnumInfo, register_enum
+from psycopg.types.multirange import Multirange
+from psycopg.types.range import Range
+
+UTC = datetime.timezone.utc
+
+# (type in SQL, Python values that must come back equal)
+VALUES = [
+    ("int4range", [Range(1, 5), Range(None, 5), Range(3, None), Range(empty=True)]),
+    ("int8range", [Range(1, 2 ** 40)]),
+    ("daterange", [Range(datetime.date(2024, 1, 1), datetime.date(2024, 2, 1))]),
+    ("tsrange", [Range(datetime.datetime(2024, 1, 1, 10), datetime.datetime(2024, 1, 1, 12), "[]")]),
+    ("tstzrange", [Range(datetime.datetime(2024, 1, 1, 10, tzinfo=UTC), None)]),
+    ("int4multirange", [Multirange([Range(1, 3), Range(5, 8)]), Multirange([])]),
+    ("inet", [ipaddress.ip_address("10.0.0.1"), ipaddress.ip_interface("10.0.0.1/24"), ipaddress.ip_address("::1")]),
+    ("cidr", [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("2001:db8::/32")]),
+    ("timetz", [datetime.time(10, 30, 15, 500, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))]),
+    ("inet[]", [[ipaddress.ip_address("10.0.0.1"), ipaddress.ip_address("::1")]]),
+]
 
 
 def setUpModule():
@@ -75,6 +96,30 @@ class Enums(Base):
             self.assertEqual(other.execute("SELECT 'a'::passing::text").fetchall(), [("a",)])
             other.rollback()
         self.connection.execute("DROP TYPE passing")
+
+
+class Values(Base):
+    def test_values_come_back(self):
+        for sql_type, values in VALUES:
+            for value in values:
+                for placeholder in ("%s", "%t", "%b"):
+                    for binary in (False, True):
+                        with self.subTest(sql_type, value=value, placeholder=placeholder, binary=binary):
+                            self.assertEqual(self.ask(f"SELECT {placeholder}::{sql_type}", (value,), binary=binary),
+                                             [(value,)])
+
+    def test_values_are_stored(self):
+        for number, (sql_type, values) in enumerate(VALUES):
+            with self.subTest(sql_type):
+                self.connection.execute(f"CREATE TABLE stored_{number} (id int, v {sql_type})")
+                for value in enumerate(values):
+                    self.connection.execute(f"INSERT INTO stored_{number} VALUES (%s, %s)", value)
+                self.assertEqual(self.ask(f"SELECT v FROM stored_{number} ORDER BY id", binary=True),
+                                 [(value,) for value in values])
+
+    def test_texts_of_types_without_an_adapter(self):
+        self.assertEqual(self.ask("SELECT B'101', '08:00:2b:01:02:03'::macaddr, '1.50'::money"),
+                         [("101", "08:00:2b:01:02:03", "$1.50")])
 
 
 if __name__ == "__main__":

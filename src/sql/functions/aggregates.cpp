@@ -402,6 +402,7 @@ void add_aggregates(Implementations& all) {
   extreme("numeric", types::kNumeric);
   extreme("interval", types::kInterval);
   extreme("time with time zone", types::kTimetz);
+  extreme("inet", types::kInet);
   extreme("anyarray", 0);
   extreme("anyenum", types::kInt8);
   for (const bool average : {false, true}) {

@@ -511,25 +511,6 @@ Result<std::int64_t> timestamp_of(std::string_view text, Read r) {
 }
 
 // Two periods share a point; either end of a period may come first, and NULL leaves it to the others.
-Returned overlaps(Call& c, Oid type) {
-  Value a = c[0], b = c[1], x = c[2], y = c[3];
-  const auto order = [&](Value& from, Value& to) {
-    if (from.is_null() || (!to.is_null() && compare(type, from, to) > 0)) std::swap(from, to);
-    return !from.is_null();
-  };
-  if (!order(a, b) || !order(x, y)) return OwnedValue::null();
-  const int c_start = compare(type, a, x);
-  if (c_start == 0) {
-    if (b.is_null() || y.is_null()) return OwnedValue::null();
-    return bool_result(true);
-  }
-  const Value& later = c_start > 0 ? a : x;
-  const Value& end = c_start > 0 ? y : b;
-  if (end.is_null()) return OwnedValue::null();
-  if (compare(type, later, end) < 0) return bool_result(true);
-  return (c_start > 0 ? b : y).is_null() ? Returned(OwnedValue::null()) : bool_result(false);
-}
-
 }  // namespace
 
 void add_datetime_formats(Implementations& all) {
@@ -557,8 +538,6 @@ void add_datetime_formats(Implementations& all) {
     }
     return int_result(static_cast<std::int64_t>(__builtin_nearbyint(since)));
   }));
-  all.push_back(scalar("overlaps_timestamp", [](Call& c) { return overlaps(c, types::kTimestamp); }));
-  all.push_back(scalar("overlaps_time", [](Call& c) { return overlaps(c, types::kTime); }));
 }
 
 }  // namespace bop

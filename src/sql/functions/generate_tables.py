@@ -9,7 +9,7 @@ import pathlib
 import subprocess
 import sys
 
-KEY = """case when l.lanname = 'internal' and p.prosrc <> 'aggregate_dummy' then p.prosrc
+KEY = """case when l.lanname = 'internal' and p.prosrc <> 'aggregate_dummy' and p.prosrc !~ 'range_constructor' then p.prosrc
          else p.proname || '(' || oidvectortypes(p.proargtypes) || ')' end"""
 
 PROC = f"""

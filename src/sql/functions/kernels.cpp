@@ -104,6 +104,8 @@ struct Tables {
       k.kind = i.set           ? KernelKind::kSetReturning
                : p.kind == 'a' ? KernelKind::kAggregate
                                : KernelKind::kScalar;
+      // A strict function that takes an array of whatever comes is not strict about what is in it.
+      if (k.variadic != 0 && k.args.size() == 1) k.strict = false;
       k.is_operator = false;
       k.typed = i.native.empty() &&
                 std::ranges::any_of(k.args, [](Oid o) { return is_pseudo(o) && o != types::kCstring; });
@@ -183,6 +185,16 @@ const Implementations& all_implementations() {
     add_datetime_formats(v);
     add_number_formats(v);
     add_session_functions(v);
+    add_statistics_aggregates(v);
+    add_bit_functions(v);
+    add_network_functions(v);
+    add_money_functions(v);
+    add_range_functions(v);
+    add_timetz_functions(v);
+    add_overlaps_functions(v);
+    add_angle_functions(v);
+    add_binary_functions(v);
+    add_identifier_functions(v);
     return v;
   }();
   return all;

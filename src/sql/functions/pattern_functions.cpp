@@ -1,5 +1,6 @@
 // LIKE, SIMILAR TO and the regular expression functions.
 #include <memory>
+#include <optional>
 
 #include "sql/functions/regex.hpp"
 #include "sql/functions/registry.hpp"
@@ -270,6 +271,58 @@ Returned regexp_count(Call& c) {
   return OwnedValue::of_int(n);
 }
 
+// regexp_instr(string, pattern, start, n, endoption, flags, subexpr) and
+// regexp_substr(string, pattern, start, n, flags, subexpr): where a match, or a part of it, is.
+struct Sought {
+  std::size_t begin, end;
+};
+Result<std::optional<Sought>> seek(Call& c, std::size_t flags, std::size_t part) {
+  const std::string_view s = c.text(0);
+  const std::int64_t start = c.size() > 2 ? c.integer(2) : 1, n = c.size() > 3 ? c.integer(3) : 1;
+  const std::int64_t group = c.size() > part ? c.integer(part) : 0;
+  const auto check = [](std::string_view name, std::int64_t value, std::int64_t least) -> Status {
+    if (value >= least) return {};
+    return fail(ErrorCode::kInvalidArgument, "invalid value for parameter \"{}\": {}", name, value);
+  };
+  BOP_TRY(check("start", start, 1));
+  BOP_TRY(check("n", n, 1));
+  BOP_TRY(check("subexpr", group, 0));
+  BOP_LET(o, options(c, flags));
+  if (o.global) {
+    return fail(ErrorCode::kInvalidArgument, "{}() does not support the \"global\" option", c.kernel.name);
+  }
+  BOP_LET(regex, c.context.regexes->get(c.text(1), o));
+  Regex::Match m;
+  std::size_t at = utf8_offset(s, static_cast<std::size_t>(start - 1));
+  if (start > static_cast<std::int64_t>(utf8_count(s)) + 1) return std::nullopt;
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (at > s.size()) return std::nullopt;
+    BOP_LET(hit, regex->find(s, at, m));
+    if (!hit) return std::nullopt;
+    at = after(s, m);
+  }
+  const auto wanted = static_cast<std::size_t>(group);
+  if (wanted >= m.groups.size() || !m.groups[wanted].set) return std::nullopt;
+  return Sought{m.groups[wanted].begin, m.groups[wanted].end};
+}
+
+Returned regexp_instr(Call& c) {
+  const std::int64_t end = c.size() > 4 ? c.integer(4) : 0;
+  if (end != 0 && end != 1) {
+    return fail(ErrorCode::kInvalidArgument, "invalid value for parameter \"{}\": {}", "endoption", end);
+  }
+  BOP_LET(found, seek(c, 5, 6));
+  if (!found) return int_result(0);
+  const std::size_t at = end == 1 ? found->end : found->begin;
+  return int_result(static_cast<std::int64_t>(utf8_count(c.text(0).substr(0, at))) + 1);
+}
+
+Returned regexp_substr(Call& c) {
+  BOP_LET(found, seek(c, 4, 5));
+  if (!found) return OwnedValue::null();
+  return text_result(std::string(c.text(0).substr(found->begin, found->end - found->begin)));
+}
+
 Returned regexp_like(Call& c) {
   BOP_LET(o, options(c, 2));
   BOP_LET(regex, c.context.regexes->get(c.text(1), o));
@@ -334,6 +387,14 @@ void add_pattern_functions(Implementations& all) {
   all.push_back(scalar("textregexsubstr", regexp_substring));
   for (const char* k : {"regexp_count", "regexp_count_no_start", "regexp_count_no_flags"})
     all.push_back(scalar(k, regexp_count));
+  for (const char* k : {"regexp_instr", "regexp_instr_no_start", "regexp_instr_no_n",
+                        "regexp_instr_no_endoption", "regexp_instr_no_flags", "regexp_instr_no_subexpr"}) {
+    all.push_back(scalar(k, regexp_instr));
+  }
+  for (const char* k : {"regexp_substr", "regexp_substr_no_start", "regexp_substr_no_n",
+                        "regexp_substr_no_flags", "regexp_substr_no_subexpr"}) {
+    all.push_back(scalar(k, regexp_substr));
+  }
   all.push_back(scalar("regexp_like", regexp_like));
   all.push_back(scalar("regexp_like_no_flags", regexp_like));
   for (const char* k : {"regexp_split_to_array", "regexp_split_to_array_no_flags"}) {

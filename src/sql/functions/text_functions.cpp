@@ -338,7 +338,8 @@ Returned overlay(Call& c) {
 Returned any_to_text_pair(Call& c) {
   const auto piece = [&c](std::size_t i) {
     const Oid type = i < c.types.size() ? c.types[i] : types::kText;
-    // A cast to text, which writes booleans whole, not the type's output.
+    // A cast to text, which writes booleans and masks whole, not the type's output.
+    if (type == types::kInet) return std::string(c.text(i));
     return type == types::kBool ? std::string(c[i].as_bool() ? "true" : "false")
                                 : text_of(type, c[i], c.codec());
   };

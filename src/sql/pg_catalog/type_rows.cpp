@@ -4,6 +4,7 @@
 #include "sql/functions/kernels.hpp"
 #include "sql/pg_catalog/relation_table.hpp"
 #include "sql/stored_text.hpp"
+#include "sql/types/range.hpp"
 #include "sql/types/types.hpp"
 
 namespace bop::sql {
@@ -54,6 +55,14 @@ void enums(const CatalogSession& session, RowSet& rows) {
       rows.row().set("oid", label.oid).set("enumtypid", oid).set("enumlabel", label.label);
       rows.set("enumsortorder", OwnedValue::of_real(label.order));
     }
+  }
+}
+
+void ranges(const CatalogSession&, RowSet& rows) {
+  for (const TypeInfo& type : all_types()) {
+    if (!is_range(type.oid)) continue;
+    rows.row().set("rngtypid", type.oid).set("rngsubtype", subtype_of_range(type.oid));
+    rows.set("rngmultitypid", multirange_of(type.oid));
   }
 }
 
@@ -163,6 +172,7 @@ const IoFunction* find_io_function(std::string_view name) {
 void add_type_makers(std::map<std::string_view, MakerInfo>& makers) {
   makers["pg_type"] = {types, true};
   makers["pg_enum"] = {enums, true};
+  makers["pg_range"] = {ranges, true};
   makers["pg_proc"] = {procs, true};
   makers["pg_operator"] = {operators, true};
   makers["pg_am"] = {access_methods, true};

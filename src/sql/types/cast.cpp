@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "sql/types/array.hpp"
 #include "sql/types/bytes.hpp"
@@ -8,7 +9,9 @@
 #include "sql/types/float.hpp"
 #include "sql/types/interval.hpp"
 #include "sql/types/json.hpp"
+#include "sql/types/network.hpp"
 #include "sql/types/numeric.hpp"
+#include "sql/types/range.hpp"
 #include "sql/types/user_types.hpp"
 
 namespace bop {
@@ -170,6 +173,78 @@ bool is_textual(Oid t) {
          (info->category == 'S' || t == types::kUnknown || t == types::kCstring || t == types::kChar);
 }
 
+Result<OwnedValue> money_of(const Value& v, Oid from) {
+  Numeric amount = from == types::kNumeric ? Numeric::parse_stored(v.bytes) : Numeric::of_int(v.integer);
+  BOP_LET(cents, Numeric::multiply(amount, Numeric::of_int(100)));
+  BOP_LET(whole, cents.rounded(0).to_int(INT64_MIN, INT64_MAX, "bigint"));
+  return OwnedValue::of_int(whole);
+}
+
+OwnedValue numeric_of_money(std::int64_t cents) {
+  const std::uint64_t size =
+      cents < 0 ? 0 - static_cast<std::uint64_t>(cents) : static_cast<std::uint64_t>(cents);
+  return OwnedValue::of_text(fmt::format("{}{}.{:02}", cents < 0 ? "-" : "", size / 100, size % 100));
+}
+
+Result<OwnedValue> integer_of_bits(std::string_view bits, bool wide) {
+  if (bits.size() > (wide ? 64U : 32U)) {
+    return fail(ErrorCode::kNumericOutOfRange, "{} out of range", wide ? "bigint" : "integer");
+  }
+  std::uint64_t value = 0;
+  for (const char bit : bits) value = value << 1 | (bit == '1' ? 1U : 0U);
+  return OwnedValue::of_int(wide ? static_cast<std::int64_t>(value) : static_cast<std::int32_t>(value));
+}
+
+// Casts of pg_cast that belong to no family.
+std::optional<Result<OwnedValue>> cast_special(Oid from, Oid to, const Value& v) {
+  if (to == types::kMoney) return money_of(v, from);
+  if (from == types::kMoney && to == types::kNumeric) return numeric_of_money(v.integer);
+  if (from == types::kBit && (to == types::kInt4 || to == types::kInt8))
+    return integer_of_bits(v.bytes, to == types::kInt8);
+  if (to == types::kBit && (from == types::kInt4 || from == types::kInt8))  // bit(1); others: coerce.cpp
+    return OwnedValue::of_text((v.integer & 1) != 0 ? "1" : "0");
+  if (from == types::kInet && to == types::kCidr) {
+    Inet network = Inet::of_stored(v.bytes);
+    network.fill_host(false);
+    return OwnedValue::of_text(network.stored());
+  }
+  if (from == types::kMacaddr && to == types::kMacaddr8) {
+    std::string bytes(v.bytes);
+    bytes.insert(3, "\xff\xfe");
+    return OwnedValue::of_blob(std::move(bytes));
+  }
+  if (from == types::kMacaddr8 && to == types::kMacaddr) {
+    if (v.bytes.substr(3, 2) != "\xff\xfe") {
+      return std::unexpected(
+          error(ErrorCode::kNumericOutOfRange, "macaddr8 data out of range to convert to macaddr")
+              .hint(
+                  "Only addresses that have FF and FE as values in the 4th and 5th bytes from the left, for "
+                  "example xx:xx:xx:ff:fe:xx:xx:xx, are eligible to be converted from macaddr8 to macaddr."));
+    }
+    return OwnedValue::of_blob(std::string(v.bytes.substr(0, 3)) + std::string(v.bytes.substr(5)));
+  }
+  if (is_range(from) && multirange_of(from) == to)
+    return OwnedValue::of_text(stored_multirange(to, ranges_of_stored(from, v.bytes)));
+  return std::nullopt;
+}
+
+// bit(n) wants just n bits, bit varying(n) at most n; an explicit cast makes them fit.
+Result<OwnedValue> fit_bits(Oid type, std::int32_t length, OwnedValue value, bool explicit_cast) {
+  const std::string& bits = value.bytes();
+  const auto wanted = static_cast<std::size_t>(length);
+  if (bits.size() == wanted || (type == types::kVarbit && bits.size() < wanted)) return value;
+  if (!explicit_cast && type == types::kBit) {
+    return fail(ErrorCode::kStringLengthMismatch, "bit string length {} does not match type bit({})",
+                bits.size(), length);
+  }
+  if (!explicit_cast) {
+    return fail(ErrorCode::kStringTooLong, "bit string too long for type bit varying({})", length);
+  }
+  std::string fitted = bits;
+  fitted.resize(wanted, '0');
+  return OwnedValue::of_text(std::move(fitted));
+}
+
 }  // namespace
 
 Result<OwnedValue> cast(Oid from, Oid to, const Value& v, bool explicit_cast, const CodecContext& context) {
@@ -201,7 +276,11 @@ Result<OwnedValue> cast(Oid from, Oid to, const Value& v, bool explicit_cast, co
   }
   if (is_textual(to)) {
     std::string text;
-    encode_text(from, -1, v, context, text);
+    if (from == types::kInet) {
+      text = v.bytes;  // a cast keeps the mask that inet's output leaves out
+    } else {
+      encode_text(from, -1, v, context, text);
+    }
     return to == types::kText || to == types::kVarchar ? OwnedValue::of_text(std::move(text))
                                                        : parse_text(to, -1, text, context);
   }
@@ -221,6 +300,7 @@ Result<OwnedValue> cast(Oid from, Oid to, const Value& v, bool explicit_cast, co
     return OwnedValue::of_text(stored_array(to, a));
   }
   if (cast_context(from, to) != CastContext::kNone) {
+    if (const auto special = cast_special(from, to, v)) return *special;
     if (to == types::kBool && integer_range(from) != nullptr) return OwnedValue::of_bool(v.integer != 0);
     if (integer_range(to) != nullptr && (integer_range(from) != nullptr || is_float(from) ||
                                          from == types::kNumeric || from == types::kBool)) {
@@ -306,6 +386,8 @@ Result<OwnedValue> apply_typmod(Oid type, std::int32_t typmod, OwnedValue value,
       }
       return OwnedValue::of_text(rounded.to_text());
     }
+    case types::kBit:
+    case types::kVarbit: return fit_bits(type, typmod, std::move(value), explicit_cast);
     case types::kTime: return OwnedValue::of_int(round_fraction(value.integer(), typmod));
     case types::kTimestamp:
     case types::kTimestamptz:
@@ -346,6 +428,9 @@ int compare(Oid type, const Value& a, const Value& b) noexcept {
       const TimeTz x = TimeTz::of_stored(a.bytes), y = TimeTz::of_stored(b.bytes);
       return x.utc() != y.utc() ? order(x.utc(), y.utc()) : order(x.west, y.west);
     }
+    case types::kInet:
+    case types::kCidr:
+      return a.bytes == b.bytes ? 0 : Inet::compare(Inet::of_stored(a.bytes), Inet::of_stored(b.bytes));
     case types::kJsonb:
       return a.bytes == b.bytes ? 0 : compare_json(parse_stored_json(a.bytes), parse_stored_json(b.bytes));
     case types::kFloat4:
@@ -357,6 +442,7 @@ int compare(Oid type, const Value& a, const Value& b) noexcept {
     default: break;
   }
   if (a.kind == Value::Kind::kInt && b.kind == Value::Kind::kInt) return order(a.integer, b.integer);
+  if (subtype_of_range(type) != 0) return compare_range_values(type, a.bytes, b.bytes);
   if (element_of(type) != 0) return compare_arrays(type, a.bytes, b.bytes);
   const int c = a.bytes.compare(b.bytes);
   return (c > 0) - (c < 0);

@@ -3,13 +3,17 @@
 #include <cstdlib>
 
 #include "sql/types/array.hpp"
+#include "sql/types/bit_string.hpp"
 #include "sql/types/bytes.hpp"
 #include "sql/types/codec.hpp"
 #include "sql/types/datetime.hpp"
 #include "sql/types/float.hpp"
 #include "sql/types/interval.hpp"
 #include "sql/types/json.hpp"
+#include "sql/types/money.hpp"
+#include "sql/types/network.hpp"
 #include "sql/types/numeric.hpp"
+#include "sql/types/range.hpp"
 #include "sql/types/scalar.hpp"
 #include "sql/types/user_types.hpp"
 
@@ -279,6 +283,22 @@ Result<OwnedValue> parse_text(Oid type, std::int32_t typmod, std::string_view te
                                 context.interval_style));
       return fitted(OwnedValue::of_text(v.stored()));
     }
+    case types::kBit:
+    case types::kVarbit: {
+      BOP_LET(v, parse_bits(text));
+      return fitted(OwnedValue::of_text(std::move(v)));
+    }
+    case types::kInet:
+    case types::kCidr: {
+      BOP_LET(v, Inet::parse(text, type == types::kCidr));
+      return OwnedValue::of_text(v.stored());
+    }
+    case types::kMacaddr:
+    case types::kMacaddr8: {
+      BOP_LET(v, type == types::kMacaddr ? parse_macaddr(text) : parse_macaddr8(text));
+      return OwnedValue::of_blob(std::move(v));
+    }
+    case types::kMoney: return number(parse_money(text));
     case types::kJson: {
       BOP_TRY(parse_json(text, false));
       return OwnedValue::of_text(std::string(text));
@@ -289,6 +309,7 @@ Result<OwnedValue> parse_text(Oid type, std::int32_t typmod, std::string_view te
     }
     default: break;
   }
+  if (subtype_of_range(type) != 0) return parse_range_value(type, text, context);
   if (is_true_array(type) || type == types::kInt2Vector || type == types::kOidVector) {
     BOP_LET(v, parse_array(type, typmod, text, context));
     return OwnedValue::of_text(stored_array(type, v));
@@ -335,6 +356,16 @@ void encode_text(Oid type, std::int32_t typmod, const Value& v, const CodecConte
         encode_hex(v.bytes.substr(i, 1), out);
       }
       return;
+    case types::kInet: out += Inet::of_stored(v.bytes).text(false); return;
+    case types::kMacaddr:
+    case types::kMacaddr8: append_macaddr(v.bytes, out); return;
+    case types::kMoney: append_money(v.integer, out); return;
+    case types::kDateRange:
+    case types::kTsRange:
+    case types::kTstzRange:
+    case types::kDateMultirange:
+    case types::kTsMultirange:
+    case types::kTstzMultirange: append_range_value(type, v.bytes, context, out); return;
     case types::kDate: append_date(v.integer, context, out); return;
     case types::kTime: append_time(v.integer, out); return;
     case types::kTimestamp: append_timestamp(v.integer, context, out); return;
@@ -383,6 +414,12 @@ void encode_text(Oid type, std::int32_t typmod, const Value& v, const CodecConte
       case types::kBpchar:
       case types::kFloat4:
       case types::kFloat8:
+      case types::kDateRange:
+      case types::kTsRange:
+      case types::kTstzRange:
+      case types::kDateMultirange:
+      case types::kTsMultirange:
+      case types::kTstzMultirange:
       case types::kRegclass:
       case types::kRegproc:
       case types::kRegtype:

@@ -11,7 +11,7 @@ namespace bop {
 namespace {
 
 constexpr bool storable(char typtype, char category, std::string_view name) {
-  return typtype == 'b' && category != 'P' && name != "unknown";
+  return (typtype == 'b' || typtype == 'r' || typtype == 'm') && category != 'P' && name != "unknown";
 }
 
 constexpr auto kTypes = std::to_array<TypeInfo>({
@@ -65,6 +65,7 @@ constexpr auto kAliases = std::to_array<Alias>({
     {"int", types::kInt4},
     {"decimal", types::kNumeric},
     {"dec", types::kNumeric},
+    {"bit varying", types::kVarbit},
     {"float", types::kFloat8},
     {"character", types::kBpchar},
     {"national character", types::kBpchar},
@@ -160,6 +161,9 @@ bool is_polymorphic(Oid oid) noexcept {
     case types::kAnyNonArray:
     case types::kAnyEnum:
     case types::kAnyRange:
+    case types::kAnyMultirange:
+    case types::kAnyCompatibleRange:
+    case types::kAnyCompatibleMultirange:
     case types::kAnyCompatible:
     case types::kAnyCompatibleArray:
     case types::kAnyCompatibleNonArray: return true;

@@ -11,6 +11,7 @@
 
 namespace bop {
 namespace {
+constexpr std::int64_t kMaxBits = 83'886'080;
 constexpr std::int32_t kHeader = 4;
 constexpr std::int64_t kMaxCharLength = 10485760;
 
@@ -57,6 +58,17 @@ Result<std::int32_t> encode_typmod(Oid oid, std::span<const std::int64_t> args) 
                     kMaxCharLength);
       }
       return static_cast<std::int32_t>(args[0]) + kHeader;
+    case types::kBit:
+    case types::kVarbit: {
+      if (args.size() != 1) return fail(ErrorCode::kInvalidArgument, "invalid type modifier");
+      const std::string_view name = oid == types::kBit ? "bit" : "varbit";
+      if (args[0] < 1)
+        return fail(ErrorCode::kInvalidArgument, "length for type {} must be at least 1", name);
+      if (args[0] > kMaxBits) {
+        return fail(ErrorCode::kInvalidArgument, "length for type {} cannot exceed {}", name, kMaxBits);
+      }
+      return static_cast<std::int32_t>(args[0]);
+    }
     case types::kNumeric: {
       if (args.empty() || args.size() > 2)
         return fail(ErrorCode::kInvalidArgument, "invalid NUMERIC type modifier");
@@ -128,6 +140,7 @@ std::string format_type(Oid oid, std::int32_t typmod) {
   if (is_true_array(oid)) return format_type(t->elem_oid, typmod) + "[]";
   if (const UserType* user = find_user_type(oid)) return UserTypes::current()->shown_name(*user);
   if (oid == types::kBpchar && typmod == -1) return "bpchar";
+  if (oid == types::kBit && typmod == -1) return "\"bit\"";
   if (typmod < 0) return std::string(t->sql_name);
   switch (oid) {
     case types::kTimestamp:
