@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "sql/functions/jsonpath_functions.hpp"
 #include "sql/functions/registry.hpp"
 #include "sql/types/array.hpp"
 #include "sql/types/json.hpp"
@@ -331,6 +332,7 @@ Implementation each(std::string key, bool binary, bool as_text, bool keys_only) 
 }  // namespace
 
 void add_json_functions(Implementations& all) {
+  add_jsonpath_functions(all);
   for (const bool binary : {false, true}) {
     const std::string p = binary ? "jsonb_" : "json_";
     all.push_back(field(p + "object_field", binary, false, false));

@@ -193,10 +193,13 @@ Result<OwnedValue> parse_binary(Oid type, std::int32_t typmod, std::string_view 
       if (!in.empty()) return fail(ErrorCode::kInvalidBinaryRepresentation, "incorrect binary data format");
       return fitted(OwnedValue::of_text(Interval{*months, *days, *us}.stored()));
     }
+    case types::kJsonpath:
     case types::kJsonb: {
       const auto version = take_be<std::uint8_t>(in);
       if (!version) return fail(ErrorCode::kProtocolViolation, "no data left in message");
-      if (*version != 1) return fail(ErrorCode::kInternal, "unsupported jsonb version number {}", *version);
+      if (*version != 1) {
+        return fail(ErrorCode::kInternal, "unsupported {} version number {}", format_type(type), *version);
+      }
       return parse_text(type, typmod, in, context);
     }
     default: break;
@@ -253,6 +256,7 @@ void encode_binary(Oid type, std::int32_t typmod, const Value& v, const CodecCon
       put_be(out, i.months);
       return;
     }
+    case types::kJsonpath:
     case types::kJsonb:
       out += '\1';
       out += v.bytes;

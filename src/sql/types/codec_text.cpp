@@ -10,6 +10,7 @@
 #include "sql/types/float.hpp"
 #include "sql/types/interval.hpp"
 #include "sql/types/json.hpp"
+#include "sql/types/jsonpath.hpp"
 #include "sql/types/money.hpp"
 #include "sql/types/network.hpp"
 #include "sql/types/numeric.hpp"
@@ -299,6 +300,10 @@ Result<OwnedValue> parse_text(Oid type, std::int32_t typmod, std::string_view te
       return OwnedValue::of_blob(std::move(v));
     }
     case types::kMoney: return number(parse_money(text));
+    case types::kJsonpath: {
+      BOP_LET(v, parse_jsonpath(text));
+      return OwnedValue::of_text(jsonpath_text(v));
+    }
     case types::kJson: {
       BOP_TRY(parse_json(text, false));
       return OwnedValue::of_text(std::string(text));
