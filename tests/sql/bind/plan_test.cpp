@@ -76,11 +76,8 @@ TEST(Plan, what_is_not_implemented_says_so) {
   TestDatabase db;
   for (const char* text :
        {"SELECT * FROM emp TABLESAMPLE system (10)", "SELECT dept FROM emp GROUP BY ROLLUP (dept)",
-        "SELECT * FROM emp, LATERAL (SELECT emp.id) s",
-        "SELECT id FROM emp ORDER BY id FETCH FIRST 1 ROW WITH TIES",
-        "WITH x AS (DELETE FROM emp RETURNING id) SELECT * FROM x",
-        "SELECT * FROM emp FOR UPDATE SKIP LOCKED",
-        "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY id) FROM emp", "SELECT B'101'"}) {
+        "SELECT * FROM emp, LATERAL (SELECT emp.id) s", "SELECT * FROM emp FOR UPDATE SKIP LOCKED",
+        "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY id) FROM emp"}) {
     const auto plan = db.plan(text);
     ASSERT_FALSE(plan.has_value()) << text;
     EXPECT_EQ(plan.error().sqlstate(), "0A000") << text << ": " << plan.error().what();
