@@ -30,6 +30,17 @@ constexpr const char* kCorpus[] = {
     "@ 1 hour ago",
     "1 2 3",
     "\xc3\xa9",
+    "[1,5)",
+    "empty",
+    "{[1,3),[5,8)}",
+    "[\"2024-01-15 10:00:00\",)",
+    "192.168.1.5/24",
+    "::ffff:1.2.3.4/96",
+    "08:00:2b:01:02:03",
+    "x1f",
+    "$1,234.50",
+    "strict $.a[0, 2 to last] ? (@.b > 1 && exists(@.\"c d\")).size()",
+    "($.**{1 to 2} + -1.5) like_regex \"^a\" flag \"i\"",
 };
 constexpr int kRounds = 400;
 
