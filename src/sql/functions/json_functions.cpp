@@ -246,6 +246,32 @@ Returned set(Call& c) {
   return changed(c, Change::kSet, &value, c.size() < 4 || c[3].as_bool());
 }
 
+// What an SQL NULL as the new value means is said by the last argument.
+Returned set_lax(Call& c) {
+  const bool missing = c[0].is_null() || c[1].is_null() || (c.size() > 3 && c[3].is_null());
+  if (missing) return OwnedValue::null();
+  const std::string_view treatment = c.size() < 5 ? "use_json_null" : c[4].is_null() ? "" : c.text(4);
+  constexpr std::string_view kTreatments[] = {"raise_exception", "use_json_null", "delete_key",
+                                              "return_target"};
+  if (std::ranges::find(kTreatments, treatment) == std::end(kTreatments)) {
+    return fail(ErrorCode::kInvalidArgument,
+                "null_value_treatment must be \"delete_key\", \"return_target\", \"use_json_null\", or "
+                "\"raise_exception\"");
+  }
+  if (!c[2].is_null()) return set(c);
+  if (treatment == "return_target") return OwnedValue(c[0]);
+  if (treatment == "delete_key") return changed(c, Change::kDelete, nullptr, false);
+  if (treatment == "raise_exception") {
+    return std::unexpected(
+        error(ErrorCode::kNullNotAllowed, "JSON value must not be null")
+            .detail("Exception was raised because null_value_treatment is \"raise_exception\".")
+            .hint("To avoid, either change the null_value_treatment argument or ensure that an SQL NULL is "
+                  "not passed."));
+  }
+  const Json null = Json::of(Json::Type::kNull);
+  return changed(c, Change::kSet, &null, c.size() < 4 || c[3].as_bool());
+}
+
 Returned insert(Call& c) {
   const Json value = parse_stored_json(c.text(2));
   return changed(c, c.size() > 3 && c[3].as_bool() ? Change::kInsertAfter : Change::kInsertBefore, &value,
@@ -383,6 +409,7 @@ void add_json_functions(Implementations& all) {
   all.push_back(
       scalar("jsonb_delete_path", [](Call& c) { return changed(c, Change::kDelete, nullptr, false); }));
   all.push_back(scalar("jsonb_set", set));
+  all.push_back(scalar("jsonb_set_lax", set_lax));
   all.push_back(scalar("jsonb_insert", insert));
   all.push_back(scalar("jsonb_pretty", [](Call& c) {
     std::string s;
