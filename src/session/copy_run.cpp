@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/assert.hpp"
+#include "session/copy_target.hpp"
 #include "session/pg_session.hpp"
 #include "sql/sqlite_value.hpp"
 #include "sql/tree.hpp"
@@ -241,80 +242,6 @@ Result<ParsedOptions> copy_options(const sql::ParsedStatement& statement, const 
   return parsed;
 }
 
-struct Target {
-  std::string name;  // qualified and quoted
-  std::string plain;
-  std::shared_ptr<const sql::Relation> relation;
-  std::vector<std::string> columns;
-  std::vector<Oid> types;
-  std::vector<std::int32_t> typmods;
-};
-
-Result<Target> copy_target(const PgQuery__CopyStmt& copy, const sql::Catalog& catalog,
-                           std::span<const std::string> path) {
-  const PgQuery__RangeVar& relation = *copy.relation;
-  const auto found = catalog.find(path, pg::text(relation.schemaname), pg::text(relation.relname));
-  const auto table = found ? catalog.relation(found.oid) : nullptr;
-  if (!table) {
-    return fail(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", relation.relname);
-  }
-  if (table->kind == 'v' || table->is_virtual()) {
-    if (copy.is_from != 0) {
-      Error why = error(ErrorCode::kWrongObjectType, "cannot copy to view \"{}\"", table->name);
-      if (table->kind == 'v')
-        why.mut().hint = "To enable copying to a view, provide an INSTEAD OF INSERT trigger.";
-      return std::unexpected(std::move(why));
-    }
-    if (table->kind == 'v') {
-      return std::unexpected(error(ErrorCode::kWrongObjectType, "cannot copy from view \"{}\"", table->name)
-                                 .hint("Try the COPY (SELECT ...) TO variant."));
-    }
-  }
-  Target target;
-  target.plain = table->name;
-  target.relation = table;
-  const sql::Schema* schema = catalog.schema(table->schema);
-  target.name = fmt::format("{}.{}", sql::quote_name(schema->name), sql::quote_name(table->name));
-  const auto add = [&](const sql::Column& column) {
-    target.columns.push_back(column.name);
-    target.types.push_back(column.type);
-    target.typmods.push_back(column.typmod);
-  };
-  if (copy.n_attlist == 0) {
-    for (const sql::Column& column : table->columns) {
-      if (!column.dropped && column.generated == 0) add(column);
-    }
-    return target;
-  }
-  for (const pg::Node* item : BOP_PG_LIST(&copy, attlist)) {
-    const std::string_view name = pg::string_of(item);
-    const sql::Column* column = table->find_column(name);
-    if (column == nullptr) {
-      return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name,
-                  table->name);
-    }
-    if (std::ranges::find(target.columns, name) != target.columns.end()) {
-      return fail(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", name);
-    }
-    if (column->generated != 0) {
-      return std::unexpected(
-          error(ErrorCode::kInvalidColumnReference, "column \"{}\" is a generated column", name)
-              .detail("Generated columns cannot be used in COPY."));
-    }
-    add(*column);
-  }
-  return target;
-}
-
-std::string column_list(const std::vector<std::string>& columns) {
-  std::string list;
-  for (const std::string& column : columns) {
-    if (!list.empty()) list += ", ";
-    list += sql::quote_name(column);
-  }
-  return list;
-}
-
 }  // namespace
 
 // Fields of binary COPY on their way into the row.
@@ -392,8 +319,6 @@ Result<Progress> PgSession::step_copy(Run& run) {
   BOP_LET(ready, transaction_.want_writer());
   if (!ready) return Progress::kWaiting;
   BOP_TRY(settle_portals());
-  if (copy.where_clause != nullptr)
-    return fail(ErrorCode::kNotImplemented, "COPY FROM ... WHERE is not implemented");
   BOP_TRY(may_look_in(copy.relation->schemaname));
   BOP_LET(target, copy_target(copy, *catalog(), usable_path(*catalog())));
   BOP_LET(parsed, copy_options(*run.statement, {target.columns, target.relation.get()}));
@@ -403,7 +328,13 @@ Result<Progress> PgSession::step_copy(Run& run) {
   std::string values;
   for (std::size_t i = 1; i <= target.columns.size(); ++i)
     values += fmt::format("{}${}", i > 1 ? ", " : "", i);
-  const std::string insert = target.columns.empty()
+  std::string filtered;
+  if (copy.where_clause != nullptr) {
+    BOP_LET(text, copy_filter(run.statement, target, bind_context()));
+    filtered = std::move(text);
+  }
+  const std::string insert = !filtered.empty() ? filtered
+                             : target.columns.empty()
                                  ? fmt::format("INSERT INTO {} DEFAULT VALUES", target.name)
                                  : fmt::format("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES ({})",
                                                target.name, column_list(target.columns), values);
@@ -412,6 +343,7 @@ Result<Progress> PgSession::step_copy(Run& run) {
   BOP_LET(plan, sql::bind(statements.front(), bind_context(), target.types));
   BOP_TRY(check_privileges(*plan));
   in->insert = std::move(plan);
+  in->filters = !filtered.empty();
   in->table = target.plain;
   in->columns = target.columns;
   in->types = std::move(target.types);
@@ -489,8 +421,9 @@ Status PgSession::store_copied(Run& run) {
     return std::unexpected(
         sql::translate_error(*in.insert, handle, extended, message, &functions_, in.values));
   }
+  const bool stored = sqlite3_changes64(run.connection->handle()) > 0;
   sqlite3_reset(statement);
-  ++in.rows;
+  if (stored || !in.filters) ++in.rows;
   return {};
 }
 

@@ -18,6 +18,7 @@ namespace bop::session {
 struct CopyIn {
   std::string table;
   sql::PlanPtr insert;
+  bool filters = false;  // WHERE: `insert` stores a row only if it holds
   std::vector<std::string> columns;
   std::vector<Oid> types;
   std::vector<std::int32_t> typmods;

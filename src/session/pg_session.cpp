@@ -84,20 +84,6 @@ Result<std::unique_ptr<Session>> PgSession::open(Node& node, std::shared_ptr<dat
   return session;
 }
 
-PgSession::~PgSession() {
-  *alive_ = false;
-  end_idle_timer();
-  if (timer_) executor_.cancel(*timer_);
-  sink_ = nullptr;
-  run_.reset();
-  executing_.reset();
-  portals_.clear();
-  transaction_.rollback();
-  if (mailbox_) node_.notifications().leave(mailbox_);
-  if (has_temporary_) node_.drop_temporary(database_, temporary_name(), executor_);
-  node_.leave(*this);  // last: its database may be dropped from here on
-}
-
 Status PgSession::apply_start_settings(const ConnectRequest& request) {
   BOP_TRY(variables_.set_default("session_authorization", role_.name, true));
   BOP_TRY(variables_.set_default("is_superuser", role_.superuser ? "on" : "off", true));

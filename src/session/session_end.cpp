@@ -4,6 +4,20 @@
 
 namespace bop::session {
 
+PgSession::~PgSession() {
+  *alive_ = false;
+  end_idle_timer();
+  if (timer_) executor_.cancel(*timer_);
+  sink_ = nullptr;
+  run_.reset();
+  executing_.reset();
+  portals_.clear();
+  transaction_.rollback();
+  if (mailbox_) node_.notifications().leave(mailbox_);
+  if (has_temporary_) node_.drop_temporary(database_, temporary_name(), executor_);
+  node_.leave(*this);  // last: its database may be dropped from here on
+}
+
 // idle_in_transaction_session_timeout; outside a block a transaction ends with its message.
 void PgSession::begin_idle_timer() {
   end_idle_timer();

@@ -3,6 +3,7 @@
 
 #include "session/pg_session.hpp"
 #include "sql/catalog/temporary.hpp"
+#include "sql/statement_kind.hpp"
 #include "sql/tree.hpp"
 
 namespace bop::session {
@@ -18,7 +19,9 @@ const PgQuery__RangeVar* created_relation(const pg::Node& node) {
     case PG_QUERY__NODE__NODE_VIEW_STMT: return node.view_stmt->view;
     case PG_QUERY__NODE__NODE_CREATE_SEQ_STMT: return node.create_seq_stmt->sequence;
     case PG_QUERY__NODE__NODE_SELECT_STMT:
-      return node.select_stmt->into_clause == nullptr ? nullptr : node.select_stmt->into_clause->rel;
+      if (const PgQuery__IntoClause* into = sql::select_into(*node.select_stmt); into != nullptr)
+        return into->rel;
+      return nullptr;
     default: return nullptr;
   }
 }

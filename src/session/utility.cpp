@@ -109,6 +109,7 @@ Result<Progress> PgSession::step_utility(Run& run) {
       if (!ready) return Progress::kWaiting;
       break;
     }
+    case StatementKind::kSelect:  // INTO
     case StatementKind::kDdl:
     case StatementKind::kOther: {
       const pg::Node& node = *statement.node;

@@ -9,6 +9,7 @@
 #include "sql/generate.hpp"
 #include "sql/plan_change.hpp"
 #include "sql/staged.hpp"
+#include "sql/statement_kind.hpp"
 #include "sql/tree_search.hpp"
 
 namespace bop::sql {
@@ -169,7 +170,7 @@ Result<PlanPtr> bind_telling(const ParsedStatementPtr& statement, const BindCont
     binder.names_found = found;
     switch (node.node_case) {
       case PG_QUERY__NODE__NODE_SELECT_STMT:
-        if (node.select_stmt->into_clause != nullptr) {
+        if (select_into(*node.select_stmt) != nullptr) {
           // SELECT INTO is CREATE TABLE AS: work for DDL.
           plan->kind = PlanKind::kUtility;
           plan->tag = "SELECT";

@@ -78,6 +78,10 @@ enum class ExpressionUse : std::uint8_t {
 // Constraints that SQLite enforces stand in it: the primary key (INTEGER PRIMARY KEY or a unique index of its
 // own), foreign keys. Unique keys of more than the rowid are indexes of their own (create_index_sql).
 [[nodiscard]] Result<std::string> create_table_sql(const Relation& table, const Catalog& catalog);
+// NULLS NOT DISTINCT: a key of SQLite's index has a value of another storage class in the place of NULL.
+inline constexpr std::string_view kNullsNotDistinct = "bop.nulls_not_distinct";
+[[nodiscard]] bool has_equal_nulls(const Index& index);
+[[nodiscard]] std::string equal_nulls_key(std::string_view key, Oid type);
 [[nodiscard]] Result<std::string> create_index_sql(const Index& index, const Relation& table,
                                                    const BindContext& context);
 

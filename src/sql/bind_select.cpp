@@ -57,7 +57,8 @@ QueryRef Binder::select(const PgQuery__SelectStmt& stmt, Scope* parent, bool res
   std::vector<std::shared_ptr<Cte>> ctes;
   bind_ctes(stmt.with_clause, scope, ctes);
   if (stmt.into_clause != nullptr) {
-    raise(error(ErrorCode::kSyntaxError, "SELECT ... INTO is not allowed here"));
+    raise(error(ErrorCode::kSyntaxError, "SELECT ... INTO is not allowed here"),
+          stmt.into_clause->rel->location);
   }
   QueryRef query;
   if (stmt.op != PG_QUERY__SET_OPERATION__SETOP_NONE && stmt.larg != nullptr) {

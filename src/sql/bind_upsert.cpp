@@ -61,6 +61,7 @@ bool Binder::is_arbiter(const Index& index, const RangeRef& bare, const std::set
     upsert.target_where = std::move(predicate);
   }
   upsert.target = std::move(target);
+  upsert.equal_nulls = has_equal_nulls(index);
   return true;
 }
 

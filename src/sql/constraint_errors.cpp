@@ -142,8 +142,9 @@ std::optional<Error> violation_of(const Catalog& catalog, sqlite3* connection, c
     present += fmt::format(" AND f.c{} IS NOT NULL", number);
   }
   const std::string sql = fmt::format(
-      "SELECT {} FROM t{} AS f WHERE 1{} AND NOT EXISTS (SELECT 1 FROM t{} AS p WHERE {}) LIMIT 1", columns,
-      table.oid, present, target->oid, conditions(key.foreign_columns, "p", key.columns, "f"));
+      "SELECT {} FROM t{} AS f WHERE 1{} AND NOT EXISTS (SELECT 1 FROM t{} AS p WHERE {}){} LIMIT 1", columns,
+      table.oid, present, target->oid, conditions(key.foreign_columns, "p", key.columns, "f"),
+      key.validated ? "" : " ORDER BY f.rowid DESC");  // rather a new row than one that was never validated
   sqlite3_stmt* statement = nullptr;
   std::optional<Error> found;
   if (sqlite3_prepare_v2(connection, sql.c_str(), -1, &statement, nullptr) == SQLITE_OK &&
@@ -263,6 +264,11 @@ Status check_foreign_key(const Catalog& catalog, sqlite3* connection, const Rela
 Status check_foreign_keys(const Catalog& catalog, sqlite3* connection, std::span<const Oid> tables,
                           bool at_commit, std::span<const Oid> acting_keys,
                           std::span<const Oid> only_inserted) {
+  // Rows that were there before a key NOT VALID violate nothing: SQLite counts what is changed.
+  int changed = 0;
+  int highest = 0;
+  sqlite3_db_status(connection, SQLITE_DBSTATUS_DEFERRED_FKS, &changed, &highest, 0);
+  const auto asked = [&](const Constraint& key) { return key.validated || changed > 0; };
   for (const Oid oid : tables) {
     const auto table = catalog.relation(oid);
     for (std::size_t i = 0; table != nullptr && i < table->constraints.size(); ++i) {
@@ -280,7 +286,7 @@ Status check_foreign_keys(const Catalog& catalog, sqlite3* connection, std::span
       continue;
     }
     for (const Constraint& key : table->constraints) {
-      if (key.type == 'f' && (at_commit || !key.deferred)) {
+      if (key.type == 'f' && (at_commit || !key.deferred) && asked(key)) {
         if (auto found = violation_of(catalog, connection, *table, key, false)) {
           return std::unexpected(std::move(*found));
         }
@@ -290,7 +296,7 @@ Status check_foreign_keys(const Catalog& catalog, sqlite3* connection, std::span
       continue;
     }
     for (const Catalog::Reference& reference : catalog.references_to(oid)) {
-      if (at_commit || !reference.constraint->deferred) {
+      if ((at_commit || !reference.constraint->deferred) && asked(*reference.constraint)) {
         if (auto found = violation_of(catalog, connection, *reference.table, *reference.constraint, true)) {
           return std::unexpected(std::move(*found));
         }

@@ -97,6 +97,14 @@ Result<std::string> create_table_sql(const Relation& table, const Catalog& catal
   return fmt::format("CREATE TABLE {}({})", table_name(table.oid), body);
 }
 
+bool has_equal_nulls(const Index& index) {
+  return std::ranges::find(index.options, kNullsNotDistinct) != index.options.end();
+}
+
+std::string equal_nulls_key(std::string_view key, Oid type) {
+  return fmt::format("ifnull({}, {})", key, type == types::kBytea || type == types::kUuid ? "0" : "x''");
+}
+
 Result<std::string> create_index_sql(const Index& index, const Relation& table, const BindContext& context) {
   std::string keys;
   for (const IndexKey& key : index.keys) {
@@ -124,6 +132,7 @@ Result<std::string> create_index_sql(const Index& index, const Relation& table, 
                   "You must specify an operator class for the index or define a default operator class for the data "
                   "type."));
     }
+    if (has_equal_nulls(index)) text = equal_nulls_key(text, type);
     if (const TypeInfo* info = find_type(type); info != nullptr && !info->collation.empty()) {
       text += fmt::format(" COLLATE {}", info->collation);
     }

@@ -160,7 +160,8 @@ std::string Generator::insert(Change& c) {
       Generator literal(0, true);
       std::string keys;
       for (const ExprRef& key : c.upsert.target) {
-        keys += (keys.empty() ? "" : ", ") + literal.index_key(*key);
+        const std::string text = literal.index_key(*key);
+        keys += (keys.empty() ? "" : ", ") + (c.upsert.equal_nulls ? equal_nulls_key(text, key->type) : text);
       }
       out += "(" + keys + ")";
       if (c.upsert.target_where != nullptr) {
@@ -433,7 +434,8 @@ std::string Generator::key_diagnosis(const Change& c, const Relation& table, con
                                       : fmt::format(" COLLATE {}", type->collation);
     select += fmt::format("{}{}{} AS k{}", i == 0 ? "" : ", ", keys[i], collation, i + 1);
     names += fmt::format("{}k{}", i == 0 ? "" : ", ", i + 1);
-    equal += fmt::format("{}x.{} = d.k{}", i == 0 ? "" : " AND ", column_name(index.keys[i].column), i + 1);
+    equal += fmt::format("{}x.{} {} d.k{}", i == 0 ? "" : " AND ", column_name(index.keys[i].column),
+                         has_equal_nulls(index) ? "IS" : "=", i + 1);
   }
   return fmt::format(
       "{}SELECT {} FROM (SELECT {}, count(*) AS n FROM (SELECT {} FROM {}) GROUP BY {}) AS d "

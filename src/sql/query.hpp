@@ -207,6 +207,7 @@ struct Upsert {
   bool nothing = true;
   bool any_target = true;  // ON CONFLICT DO NOTHING without target
   std::vector<ExprRef> target;
+  bool equal_nulls = false;  // of an index NULLS NOT DISTINCT
   ExprRef target_where;
   std::vector<Assignment> set;
   ExprRef where;

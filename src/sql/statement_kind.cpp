@@ -279,4 +279,10 @@ std::string_view command_of(const PgQuery__Node& node) {
 }
 #undef BOP_NODE
 
+const PgQuery__IntoClause* select_into(const PgQuery__SelectStmt& select) {
+  const PgQuery__SelectStmt* leftmost = &select;
+  while (leftmost->larg != nullptr) leftmost = leftmost->larg;
+  return leftmost->into_clause;
+}
+
 }  // namespace bop::sql

@@ -4,10 +4,14 @@
 #include <string_view>
 
 #include "sql/parse.hpp"
+#include "sql/tree.hpp"
 
 namespace bop::sql {
 
 [[nodiscard]] StatementKind kind_of(const PgQuery__Node& node);
 [[nodiscard]] std::string_view command_of(const PgQuery__Node& node);
+
+// The INTO of a SELECT, which stands in the leftmost of several; nullptr: there is none.
+[[nodiscard]] const PgQuery__IntoClause* select_into(const PgQuery__SelectStmt& select);
 
 }  // namespace bop::sql

@@ -148,9 +148,9 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
         added.validated = !skip;
         if (!skip) alteration.checks.push_back(added);
       } else if (added.type == 'f') {
-        if (skip) return fail(ErrorCode::kNotImplemented, "NOT VALID foreign keys are not implemented");
+        added.validated = !skip;
         alteration.rebuild = true;
-        alteration.foreign_keys.emplace_back(table.oid, added.oid);
+        if (!skip) alteration.foreign_keys.emplace_back(table.oid, added.oid);
       } else if (added.type == 'p') {
         for (const std::int16_t number : added.columns) alteration.not_null.push_back(number);
         if (table.rowid_column() != nullptr) alteration.rebuild = true;
@@ -170,7 +170,11 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
                     "constraint \"{}\" of relation \"{}\" is not a foreign key or check constraint",
                     constraint->name, table.name);
       }
-      if (!constraint->validated) alteration.checks.push_back(*constraint);
+      if (!constraint->validated && constraint->type == 'f') {
+        alteration.foreign_keys.emplace_back(table.oid, constraint->oid);
+      } else if (!constraint->validated) {
+        alteration.checks.push_back(*constraint);
+      }
       constraint->validated = true;
       return {};
     }
@@ -218,6 +222,7 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
       return add_sequence_column(table, *column, pg::text(node.generated_when).front(), column->type,
                                  BOP_PG_LIST(&node, options));
     }
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetIdentity: return set_identity(alteration, command);
     case PG_QUERY__ALTER_TABLE_TYPE__AT_DropIdentity: {
       BOP_LET(column, column_of(table, pg::text(command.name)));
       if (column->identity == 0) {
@@ -238,6 +243,35 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
     }
     default: return fail(ErrorCode::kNotImplemented, "this form of ALTER TABLE is not implemented");
   }
+}
+
+// SET GENERATED, SET <option of the sequence> and RESTART of an identity column.
+Status DdlRun::set_identity(Alteration& alteration, const PgQuery__AlterTableCmd& command) {
+  Relation& table = alteration.table;
+  BOP_LET(column, column_of(table, pg::text(command.name)));
+  if (column->identity == 0) {
+    return fail(ErrorCode::kNotInPrerequisiteState,
+                "column \"{}\" of relation \"{}\" is not an identity column", column->name, table.name);
+  }
+  std::vector<pg::Node*> options;
+  bool said = false;
+  for (pg::Node* item : BOP_PG_LIST(command.def->list, items)) {
+    const PgQuery__DefElem& option = *item->def_elem;
+    if (pg::text(option.defname) != "generated") {
+      options.push_back(item);
+      continue;
+    }
+    if (std::exchange(said, true)) {
+      return std::unexpected(
+          error(ErrorCode::kSyntaxError, "conflicting or redundant options").at(position(option.location)));
+    }
+    column->identity = static_cast<char>(option.arg->integer->ival);
+  }
+  if (options.empty()) return {};
+  Sequence sequence = *now().sequence(column->sequence);
+  BOP_TRY(sequence_options(sequence, options, false));
+  edit_.put(std::move(sequence));
+  return {};
 }
 
 Status DdlRun::drop_expression(Alteration& alteration, const PgQuery__AlterTableCmd& command) {

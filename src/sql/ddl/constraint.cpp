@@ -84,23 +84,20 @@ void DdlRun::merge_keys(std::vector<PendingConstraint>& pending) {
 Status DdlRun::add_key(Relation& table, const PendingConstraint& pending, std::vector<Index>& indexes) {
   const PgQuery__Constraint& node = *pending.node;
   const bool primary = node.contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY;
-  if (node.nulls_not_distinct != 0)
-    return fail(ErrorCode::kNotImplemented, "NULLS NOT DISTINCT is not implemented");
   if (pending.deferrable)
     return fail(ErrorCode::kNotImplemented, "DEFERRABLE unique constraints are not implemented");
-  if (!pg::text(node.indexname).empty()) {
-    return fail(ErrorCode::kNotImplemented, "ADD CONSTRAINT ... USING INDEX is not implemented");
-  }
   if (primary && table.primary_key() != nullptr) {
     return std::unexpected(error(ErrorCode::kInvalidTableDefinition,
                                  "multiple primary keys for table \"{}\" are not allowed", table.name)
                                .at(position(node.location)));
   }
+  if (!pg::text(node.indexname).empty()) return add_key_by_index(table, node);
   Constraint constraint;
   constraint.type = primary ? 'p' : 'u';
   Index index;
   index.primary = primary;
   index.unique = true;
+  if (node.nulls_not_distinct != 0 && !primary) index.options.emplace_back(kNullsNotDistinct);
   const auto add = [&](std::string_view name) -> Status {
     const auto column =
         std::ranges::find_if(table.columns, [&](const Column& c) { return !c.dropped && c.name == name; });
@@ -164,6 +161,67 @@ Status DdlRun::add_key(Relation& table, const PendingConstraint& pending, std::v
   index.constraint = constraint.oid;
   table.constraints.push_back(std::move(constraint));
   indexes.push_back(std::move(index));
+  return {};
+}
+
+// ADD CONSTRAINT ... USING INDEX: a unique index becomes the key.
+Status DdlRun::add_key_by_index(Relation& table, const PgQuery__Constraint& node) {
+  const std::string_view name = pg::text(node.indexname);
+  const bool primary = node.contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY;
+  const auto refuse = [&](Error why) -> Status {
+    why.mut().position = position(node.location);
+    return std::unexpected(std::move(why));
+  };
+  const Catalog::Named found = now().find(table.schema, name);
+  if (!found) return refuse(error(ErrorCode::kUndefinedObject, "index \"{}\" does not exist", name));
+  const auto known = now().index(found.oid);
+  if (!known) return fail(ErrorCode::kWrongObjectType, "\"{}\" is not an index", name);
+  if (known->table != table.oid) {
+    return refuse(error(ErrorCode::kNotInPrerequisiteState, "index \"{}\" does not belong to table \"{}\"",
+                        name, table.name));
+  }
+  if (known->constraint != 0) {
+    return refuse(error(ErrorCode::kNotInPrerequisiteState,
+                        "index \"{}\" is already associated with a constraint", name));
+  }
+  const auto unfit = [&](std::string what) {
+    return refuse(error(ErrorCode::kWrongObjectType, "{}", what)
+                      .detail("Cannot create a primary key or unique constraint using such an index."));
+  };
+  if (!known->unique) return unfit(fmt::format("\"{}\" is not a unique index", name));
+  if (std::ranges::any_of(known->keys, [](const IndexKey& key) { return key.column == 0; })) {
+    return unfit(fmt::format("index \"{}\" contains expressions", name));
+  }
+  if (!known->predicate.empty()) return unfit(fmt::format("\"{}\" is a partial index", name));
+  Index index = *known;
+  Constraint constraint;
+  constraint.type = primary ? 'p' : 'u';
+  for (std::size_t i = 0; i < index.keys.size(); ++i) {
+    const IndexKey& key = index.keys[i];
+    if (key.descending || key.nulls_first) {
+      return unfit(
+          fmt::format("index \"{}\" column number {} does not have default sorting behavior", name, i + 1));
+    }
+    constraint.columns.push_back(key.column);
+  }
+  if (primary) {
+    for (const std::int16_t number : constraint.columns)
+      std::ranges::find(table.columns, number, &Column::number)->not_null = true;
+  }
+  constraint.name = pg::text(node.conname).empty() ? std::string(name) : std::string(pg::text(node.conname));
+  if (constraint.name != index.name) {
+    notice(error(ErrorCode::kNotice,
+                 "ALTER TABLE / ADD CONSTRAINT USING INDEX will rename index \"{}\" to \"{}\"", index.name,
+                 constraint.name));
+    BOP_TRY(check_name_free(table.schema, constraint.name));
+    index.name = constraint.name;
+  }
+  index.primary = primary;
+  constraint.oid = edit_.allocate_oid();
+  constraint.index = index.oid;
+  index.constraint = constraint.oid;
+  table.constraints.push_back(std::move(constraint));
+  edit_.put(std::move(index));
   return {};
 }
 
@@ -260,6 +318,8 @@ Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending
   }
   // A unique key over exactly the referenced columns.
   const auto fits = [&](const Index& index) {
+    // SQLite's parent keys are indexes of plain columns.
+    if (has_equal_nulls(index)) return false;
     if (!index.unique || !index.predicate.empty() || index.keys.size() != constraint.foreign_columns.size())
       return false;
     return std::ranges::all_of(index.keys, [&](const IndexKey& key) {

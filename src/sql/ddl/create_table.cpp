@@ -436,6 +436,23 @@ Status DdlRun::copy_like(Relation& table, const PgQuery__TableLikeClause& like, 
   return {};
 }
 
+// As CREATE TABLE AS of the query without its INTO, which stands in the leftmost of several SELECTs.
+Status DdlRun::select_into(const PgQuery__SelectStmt& select) {
+  std::vector<std::unique_ptr<PgQuery__SelectStmt>> copies;
+  for (const PgQuery__SelectStmt* next = &select; next != nullptr; next = next->larg) {
+    copies.push_back(std::make_unique<PgQuery__SelectStmt>(*next));
+    if (copies.size() > 1) copies[copies.size() - 2]->larg = copies.back().get();
+  }
+  PgQuery__CreateTableAsStmt create = PG_QUERY__CREATE_TABLE_AS_STMT__INIT;
+  create.into = std::exchange(copies.back()->into_clause, nullptr);
+  create.is_select_into = 1;
+  pg::Node query = PG_QUERY__NODE__INIT;
+  query.node_case = PG_QUERY__NODE__NODE_SELECT_STMT;
+  query.select_stmt = copies.front().get();
+  create.query = &query;
+  return create_table_as(create);
+}
+
 // CREATE TABLE ... AS and SELECT ... INTO: the table of the query's columns, then an INSERT of its rows.
 Status DdlRun::create_table_as(const PgQuery__CreateTableAsStmt& create) {
   if (create.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW) {

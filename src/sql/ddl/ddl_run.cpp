@@ -18,6 +18,7 @@ Result<DdlOutcome> DdlRun::execute() {
     switch (node.node_case) {
       case PG_QUERY__NODE__NODE_CREATE_STMT: return create_table(*node.create_stmt);
       case PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT: return create_table_as(*node.create_table_as_stmt);
+      case PG_QUERY__NODE__NODE_SELECT_STMT: return select_into(*node.select_stmt);
       case PG_QUERY__NODE__NODE_INDEX_STMT: return create_index(*node.index_stmt);
       case PG_QUERY__NODE__NODE_VIEW_STMT: return create_view(*node.view_stmt);
       case PG_QUERY__NODE__NODE_CREATE_SCHEMA_STMT: return create_schema(*node.create_schema_stmt);

@@ -52,6 +52,7 @@ class DdlRun {
   // ---- statements
   [[nodiscard]] Status create_table(const PgQuery__CreateStmt& create);
   [[nodiscard]] Status create_table_as(const PgQuery__CreateTableAsStmt& create);
+  [[nodiscard]] Status select_into(const PgQuery__SelectStmt& select);
   [[nodiscard]] Status create_index(const PgQuery__IndexStmt& create);
   [[nodiscard]] Status create_view(const PgQuery__ViewStmt& create);
   [[nodiscard]] Result<std::vector<std::string>> view_options(const PgQuery__ViewStmt& create) const;
@@ -194,6 +195,7 @@ class DdlRun {
   static void merge_keys(std::vector<PendingConstraint>& pending);
   [[nodiscard]] Status add_key(Relation& table, const PendingConstraint& pending,
                                std::vector<Index>& indexes);
+  [[nodiscard]] Status add_key_by_index(Relation& table, const PgQuery__Constraint& node);
   [[nodiscard]] Status add_check(Relation& table, const PendingConstraint& pending);
   [[nodiscard]] Status add_foreign_key(Relation& table, const PendingConstraint& pending,
                                        const std::vector<Index>& indexes);
@@ -224,6 +226,7 @@ class DdlRun {
   [[nodiscard]] Status add_column(Alteration& alteration, const PgQuery__AlterTableCmd& command);
   [[nodiscard]] Status drop_column(Alteration& alteration, const PgQuery__AlterTableCmd& command);
   [[nodiscard]] Status alter_type(Alteration& alteration, const PgQuery__AlterTableCmd& command);
+  [[nodiscard]] Status set_identity(Alteration& alteration, const PgQuery__AlterTableCmd& command);
   [[nodiscard]] Status drop_expression(Alteration& alteration, const PgQuery__AlterTableCmd& command);
   // The generated columns that are computed from the column.
   [[nodiscard]] Result<std::vector<std::int16_t>> computed_from(const Relation& table,

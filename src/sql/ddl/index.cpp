@@ -155,8 +155,6 @@ Status DdlRun::create_index(const PgQuery__IndexStmt& create) {
   }
   if (const std::string_view space = pg::text(create.table_space); !space.empty() && space != "pg_default")
     return fail(ErrorCode::kNotImplemented, "TABLESPACE is not implemented");
-  if (create.nulls_not_distinct != 0)
-    return fail(ErrorCode::kNotImplemented, "NULLS NOT DISTINCT is not implemented");
   BOP_TRY(check_storage_options(BOP_PG_LIST(&create, options), true));
 
   Index index;
@@ -164,6 +162,7 @@ Status DdlRun::create_index(const PgQuery__IndexStmt& create) {
   index.table = table->oid;
   index.owner = table->owner;
   index.unique = create.unique != 0;
+  if (create.nulls_not_distinct != 0) index.options.emplace_back(kNullsNotDistinct);
   std::string columns_name;
   std::set<std::string> taken;
   const auto add_name = [&](std::string_view name) {
@@ -344,6 +343,7 @@ Error DdlRun::duplicate_key(const Index& index, const Relation& table, const std
   for (const IndexKey& key : index.keys) {
     present += fmt::format("{}{} IS NOT NULL", present.empty() ? "" : " AND ", column_name(key.column));
   }
+  if (has_equal_nulls(index)) present = "1";
   const std::string sql = fmt::format(
       "SELECT {0} FROM {1} WHERE {2} GROUP BY {0} HAVING count(*) > 1 LIMIT 1", columns, rows, present);
   sqlite3_stmt* statement = nullptr;
@@ -353,8 +353,12 @@ Error DdlRun::duplicate_key(const Index& index, const Relation& table, const std
     for (std::size_t i = 0; i < index.keys.size(); ++i) {
       const Column* column = table.find_column(index.keys[i].column);
       if (i > 0) values += ", ";
-      encode_text(column->type, column->typmod, column_value(statement, static_cast<int>(i)), CodecContext{},
-                  values);
+      const Value value = column_value(statement, static_cast<int>(i));
+      if (value.is_null()) {
+        values += "null";
+      } else {
+        encode_text(column->type, column->typmod, value, CodecContext{}, values);
+      }
     }
     duplicate.mut().detail = fmt::format("Key ({})=({}) is duplicated.", names, values);
   }

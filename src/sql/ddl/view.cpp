@@ -3,6 +3,7 @@
 
 #include "sql/catalog/temporary.hpp"
 #include "sql/ddl/ddl_run.hpp"
+#include "sql/statement_kind.hpp"
 #include "sql/types/types.hpp"
 #include "sql/view_target.hpp"
 
@@ -47,6 +48,10 @@ Status DdlRun::create_view(const PgQuery__ViewStmt& create) {
     return fail(ErrorCode::kSyntaxError, "views cannot be unlogged because they do not have storage");
   }
   BOP_LET(options, view_options(create));
+  if (create.query->node_case == PG_QUERY__NODE__NODE_SELECT_STMT &&
+      sql::select_into(*create.query->select_stmt) != nullptr) {
+    return fail(ErrorCode::kNotImplemented, "views must not contain SELECT INTO");
+  }
   BOP_LET(schema, schema_for_creation(*create.view));
   // The statement's own text first, for the positions of errors.
   BOP_LET(plan, sql::bind(inner_statement(statement_, create.query), context_.bind));

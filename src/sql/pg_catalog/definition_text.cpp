@@ -74,6 +74,7 @@ std::string index_definition(const Catalog& catalog, const Index& index, const O
   }
   out += ")";
   if (!index.include.empty()) out += " INCLUDE (" + column_list(*table, index.include) + ")";
+  if (has_equal_nulls(index)) out += " NULLS NOT DISTINCT";
   if (!index.predicate.empty()) out += " WHERE " + in_brackets(shown_expression(index.predicate, names));
   return out;
 }
@@ -93,7 +94,12 @@ std::string constraint_definition(const Catalog& catalog, const Relation& table,
   std::string out;
   switch (constraint.type) {
     case 'p': out = "PRIMARY KEY (" + column_list(table, constraint.columns) + ")"; break;
-    case 'u': out = "UNIQUE (" + column_list(table, constraint.columns) + ")"; break;
+    case 'u': {
+      const auto index = catalog.index(constraint.index);
+      out = index && has_equal_nulls(*index) ? "UNIQUE NULLS NOT DISTINCT (" : "UNIQUE (";
+      out += column_list(table, constraint.columns) + ")";
+      break;
+    }
     case 'c': out = "CHECK (" + in_brackets(shown_expression(constraint.check_text, names)) + ")"; break;
     case 'f': {
       const auto foreign = catalog.relation(constraint.foreign_table);
