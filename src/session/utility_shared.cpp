@@ -134,6 +134,20 @@ std::vector<std::string> PgSession::owned_by(Oid role) const {
         owned.emplace(oid, fmt::format("{} schema {}", *why, sql::quote_name(schema->name)));
       }
     }
+    for (const auto& [oid, defaults] : catalog->default_acls()) {
+      const bool owner = defaults->role == role;
+      if (!owner && !sql::mentions(defaults->acl, role)) continue;
+      const Role* of = node_.shared()->role(defaults->role);
+      const sql::Schema* schema = catalog->schema(defaults->schema);
+      const std::string_view objects = defaults->object == 'r'   ? "relations"
+                                       : defaults->object == 'S' ? "sequences"
+                                                                 : "schemas";
+      owned.emplace(oid, fmt::format("{} default privileges on new {} belonging to role {}{}{}",
+                                     owner ? "owner of" : "privileges for", objects,
+                                     of == nullptr ? "?" : sql::quote_name(of->name),
+                                     schema == nullptr ? "" : " in schema ",
+                                     schema == nullptr ? "" : sql::quote_name(schema->name)));
+    }
     for (const auto& [oid, relation] : catalog->relations()) {
       if (!relation->is_virtual()) add(relation->kind == 'v' ? "view" : "table", *relation);
     }

@@ -21,6 +21,9 @@ std::size_t live_columns(const Relation& table) {
 }
 
 void add_condition(Change& change, ExprRef condition) {
+  if (change.view != nullptr) {
+    change.view->condition = condition;
+  }
   change.where = change.where == nullptr
                      ? std::move(condition)
                      : make_expr(ExprKind::kAnd, types::kBool, {change.where, std::move(condition)});
@@ -373,8 +376,8 @@ void Binder::ask_for_reading(const Change& change) {
   }
   const auto reads = [&](const ExprRef& e) { return e != nullptr && reads_rows(*e, rows); };
   const auto assigned = [&](const Assignment& a) { return reads(a.expr); };
-  if (reads(change.where) || reads(change.upsert.where) || std::ranges::any_of(change.set, assigned) ||
-      std::ranges::any_of(change.upsert.set, assigned) ||
+  if (reads(change.view == nullptr ? change.where : change.view->condition) || reads(change.upsert.where) ||
+      std::ranges::any_of(change.set, assigned) || std::ranges::any_of(change.upsert.set, assigned) ||
       std::ranges::any_of(change.returning, [&](const Target& t) { return reads(t.expr); })) {
     ask_for(named_relation(change), right::kSelect);
   }

@@ -28,6 +28,7 @@ struct ViewTarget {
   std::shared_ptr<const Relation> view;  // that the statement names
   RangeRef entry;                        // of the view
   std::vector<RangeRef> levels;          // of it and the views below, outermost first
+  ExprRef condition;                     // the statement's own; that of the views is read by their owners
 };
 
 // Why no row can be changed through the view whose query this is; empty: they can. `from_items`: of its FROM

@@ -199,6 +199,15 @@ Catalog::Named Catalog::find(std::span<const std::string> search_path, std::stri
   return {};
 }
 
+const DefaultAcl* Catalog::default_acl(Oid role, Oid schema, char object) const {
+  for (const auto& [oid, defaults] : default_acls_) {
+    if (defaults->role == role && defaults->schema == schema && defaults->object == object) {
+      return defaults.get();
+    }
+  }
+  return nullptr;
+}
+
 std::vector<std::shared_ptr<const Index>> Catalog::indexes_of(Oid table) const {
   std::vector<std::shared_ptr<const Index>> found;
   const auto [begin, end] = indexes_of_table_.equal_range(table);
@@ -287,6 +296,9 @@ Result<std::shared_ptr<const Catalog>> Catalog::load(sqlite3* connection,
     } else if (kind == "index") {
       BOP_LET(index, index_from_json(oid, body));
       edit.put(std::move(index));
+    } else if (kind == "default_acl") {
+      BOP_LET(defaults, default_acl_from_json(oid, body));
+      edit.put(std::move(defaults));
     } else if (kind == "sequence") {
       BOP_LET(sequence, sequence_from_json(oid, body));
       edit.put(std::move(sequence));
@@ -398,6 +410,17 @@ void CatalogEdit::drop_type(Oid oid) {
   next_->types_.erase(it);
 }
 
+void CatalogEdit::put(DefaultAcl defaults) {
+  changed_.insert(defaults.oid);
+  const Oid oid = defaults.oid;
+  next_->default_acls_[oid] = std::make_shared<const DefaultAcl>(std::move(defaults));
+}
+
+void CatalogEdit::drop_default_acl(Oid oid) {
+  changed_.insert(oid);
+  next_->default_acls_.erase(oid);
+}
+
 void CatalogEdit::drop_schema(Oid oid) {
   changed_.insert(oid);
   next_->schemas_.erase(oid);
@@ -460,6 +483,9 @@ Status CatalogEdit::store(sqlite3* connection) const {
     } else if (const auto index = next_->index(oid); index != nullptr) {
       kind = "index";
       body = to_json(*index);
+    } else if (const auto defaults = next_->default_acls_.find(oid); defaults != next_->default_acls_.end()) {
+      kind = "default_acl";
+      body = to_json(*defaults->second);
     } else if (const auto sequence = next_->sequence(oid); sequence != nullptr) {
       kind = "sequence";
       body = to_json(*sequence);

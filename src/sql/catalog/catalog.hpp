@@ -21,6 +21,7 @@
 //             SELECT, reads: [{oid, columns: [num...], used: [num...]}...]
 //   index     schema, name, owner, comment, options, table, method, unique, primary, constraint, predicate,
 //             keys: [{num, expression, type, descending, nulls_first, collation, opclass}...], include: [num...]
+//   default_acl  role, schema, object (letter), acl: what ALTER DEFAULT PRIVILEGES has said
 //   sequence  schema, name, owner, acl, comment, type, start, increment, min, max, cache, cycle, state,
 //             table, column
 //   type      schema, name, owner, comment, kind: "e" enum or "d" domain, array: OID of its array type, array_name,
@@ -212,6 +213,16 @@ struct Schema {
   std::string comment;
 };
 
+// What the objects of a kind that a role makes begin with: in all schemas (0) in the place of the default of
+// the kind, in one schema in addition to that.
+struct DefaultAcl {
+  Oid oid = 0;
+  Oid role = 0;
+  Oid schema = 0;
+  char object = 'r';  // pg_default_acl.defaclobjtype: r tables and views, S sequences, n schemas
+  Acl acl;
+};
+
 // What a schema begins with: those that every database has are everybody's to use, others have no list.
 [[nodiscard]] ObjectAcl default_schema_acl(Oid schema, Oid owner);
 
@@ -260,6 +271,11 @@ class Catalog {
   [[nodiscard]] const std::map<Oid, std::shared_ptr<const Sequence>>& sequences() const { return sequences_; }
   [[nodiscard]] const std::map<Oid, std::shared_ptr<const Type>>& types() const { return types_; }
   [[nodiscard]] const std::shared_ptr<const BuiltinRelations>& builtin() const { return builtin_; }
+  [[nodiscard]] const std::map<Oid, std::shared_ptr<const DefaultAcl>>& default_acls() const {
+    return default_acls_;
+  }
+  // nullptr: nothing was said.
+  [[nodiscard]] const DefaultAcl* default_acl(Oid role, Oid schema, char object) const;
   [[nodiscard]] std::vector<std::shared_ptr<const Index>> indexes_of(Oid table) const;
   // Foreign keys of other (and the same) tables that point to `table`.
   struct Reference {
@@ -281,6 +297,7 @@ class Catalog {
   std::map<Oid, std::shared_ptr<const Relation>> builtin_by_oid_;
   std::map<Oid, std::shared_ptr<const Index>> indexes_;
   std::map<Oid, std::shared_ptr<const Sequence>> sequences_;
+  std::map<Oid, std::shared_ptr<const DefaultAcl>> default_acls_;
   std::map<std::pair<Oid, std::string>, Named, std::less<>> names_;
   std::multimap<Oid, Oid> indexes_of_table_;
   std::map<Oid, std::shared_ptr<const Type>> types_;
@@ -302,6 +319,8 @@ class CatalogEdit {
   void put(Index index);
   void put(Sequence sequence);
   void put(Type type);
+  void put(DefaultAcl defaults);
+  void drop_default_acl(Oid oid);
   void drop_schema(Oid oid);
   void drop_relation(Oid oid);
   void drop_index(Oid oid);

@@ -246,6 +246,12 @@ std::string to_json(const Schema& s) {
   return w.finish();
 }
 
+std::string to_json(const DefaultAcl& d) {
+  Writer w;
+  w.number("role", d.role).number("schema", d.schema).letter("object", d.object).acl(d.acl);
+  return w.finish();
+}
+
 std::string to_json(const Relation& r) {
   Writer w;
   w.number("schema", r.schema).text("name", r.name).number("owner", r.owner, kBootstrapRole).acl(r.acl);
@@ -334,6 +340,16 @@ Result<Schema> schema_from_json(Oid oid, std::string_view body) {
       s.acl = default_schema_acl(oid, s.owner);
     }
     return s;
+  });
+}
+
+Result<DefaultAcl> default_acl_from_json(Oid oid, std::string_view body) {
+  return read_object<DefaultAcl>(oid, body, [&](const Object& o) {
+    return DefaultAcl{.oid = oid,
+                      .role = oid_of(o, "role"),
+                      .schema = oid_of(o, "schema"),
+                      .object = letter_of(o, "object", 'r'),
+                      .acl = acl_of(o).value_or(Acl())};
   });
 }
 

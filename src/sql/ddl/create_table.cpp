@@ -80,6 +80,7 @@ Result<std::optional<Relation>> DdlRun::new_table(const PgQuery__RangeVar& name,
   if (is_temporary_schema(schema->name)) table.persistence = 't';
   table.name = std::string(pg::text(name.relname));
   table.owner = context_.user;
+  table.acl = initial_acl(table.owner, table.schema, 'r');
   if (now().find(table.schema, table.name)) {
     if (!if_not_exists) {
       return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", table.name);
@@ -376,6 +377,7 @@ Status DdlRun::add_sequence_column(const Relation& table, Column& column, char i
   sequence.oid = edit_.allocate_oid();
   sequence.schema = table.schema;
   sequence.owner = table.owner;
+  sequence.acl = initial_acl(sequence.owner, sequence.schema, 'S');
   sequence.name = free_name(table.schema, table.name, column.name, "seq", nullptr);
   sequence.type = type;
   sequence.owned_by_table = table.oid;

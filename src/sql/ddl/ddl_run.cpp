@@ -36,6 +36,8 @@ Result<DdlOutcome> DdlRun::execute() {
       case PG_QUERY__NODE__NODE_ALTER_DOMAIN_STMT: return alter_domain(*node.alter_domain_stmt);
       case PG_QUERY__NODE__NODE_CREATE_ENUM_STMT: return create_enum(*node.create_enum_stmt);
       case PG_QUERY__NODE__NODE_ALTER_ENUM_STMT: return alter_enum(*node.alter_enum_stmt);
+      case PG_QUERY__NODE__NODE_ALTER_DEFAULT_PRIVILEGES_STMT:
+        return alter_default_privileges(*node.alter_default_privileges_stmt);
       case PG_QUERY__NODE__NODE_REINDEX_STMT: return reindex(*node.reindex_stmt);
       default: return fail(ErrorCode::kNotImplemented, "{} is not implemented", statement_->command);
     }

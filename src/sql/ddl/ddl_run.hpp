@@ -110,6 +110,10 @@ class DdlRun {
   [[nodiscard]] Status comment(const PgQuery__CommentStmt& comment);
   // ---- GRANT and REVOKE (grant.cpp)
   [[nodiscard]] Status grant(const PgQuery__GrantStmt& grant);
+  [[nodiscard]] Status alter_default_privileges(const PgQuery__AlterDefaultPrivilegesStmt& alter);
+  [[nodiscard]] Status change_default(const GrantRequest& request, Oid role, Oid schema, char object);
+  // What an object of this kind begins with, by what ALTER DEFAULT PRIVILEGES has said.
+  [[nodiscard]] ObjectAcl initial_acl(Oid role, Oid schema, char object) const;
   [[nodiscard]] Status grant_on(const GrantRequest& request, Oid relation, bool as_table);
   [[nodiscard]] Status grant_on_schema(const GrantRequest& request, std::string_view name);
   [[nodiscard]] Result<std::vector<Oid>> relations_of_schema(const Schema& schema, bool sequences) const;

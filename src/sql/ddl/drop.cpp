@@ -276,6 +276,9 @@ Status DdlRun::remove(const Dropped& dropped) {
     BOP_TRY(alter_table(*parsed.front()->node->alter_table_stmt));
   }
   for (const Oid oid : dropped.types) edit_.drop_type(oid);
+  for (const auto& [oid, defaults] : std::map(now().default_acls())) {
+    if (dropped.schemas.contains(defaults->schema)) edit_.drop_default_acl(oid);
+  }
   for (const Oid oid : dropped.schemas) edit_.drop_schema(oid);
   return {};
 }

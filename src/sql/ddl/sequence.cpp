@@ -227,6 +227,7 @@ Status DdlRun::create_sequence(const PgQuery__CreateSeqStmt& create) {
   sequence.schema = schema->oid;
   sequence.name = name;
   sequence.owner = context_.user;
+  sequence.acl = initial_acl(sequence.owner, sequence.schema, 'S');
   BOP_TRY(sequence_options(sequence, BOP_PG_LIST(&create, options), true));
   edit_.put(std::move(sequence));
   return {};

@@ -81,6 +81,7 @@ Status DdlRun::create_view(const PgQuery__ViewStmt& create) {
   view.schema = schema->oid;
   view.name = std::string(pg::text(create.view->relname));
   view.owner = context_.user;
+  view.acl = initial_acl(view.owner, view.schema, 'r');
   view.view_text = std::move(stored.text);
   view.reads = std::move(stored.reads);
   if (create.n_aliases > plan->columns.size()) {
@@ -168,6 +169,7 @@ Status DdlRun::create_schema(const PgQuery__CreateSchemaStmt& create) {
     return fail(ErrorCode::kDuplicateSchema, "schema \"{}\" already exists", schema.name);
   }
   schema.oid = edit_.allocate_oid();
+  schema.acl = initial_acl(schema.owner, 0, 'n');
   edit_.put(std::move(schema));
   return {};
 }

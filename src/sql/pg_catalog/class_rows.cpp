@@ -15,6 +15,14 @@ void namespaces(const CatalogSession& session, RowSet& rows) {
   }
 }
 
+void default_acls(const CatalogSession& session, RowSet& rows) {
+  for (const auto& [oid, defaults] : session.catalog->default_acls()) {
+    rows.row().set("oid", oid).set("defaclrole", defaults->role).set("defaclnamespace", defaults->schema);
+    rows.set("defaclobjtype", defaults->object);
+    set_acl(session, rows, "defaclacl", defaults->acl);
+  }
+}
+
 void class_row(const CatalogSession& session, RowSet& rows, Oid oid, std::string_view name, Oid schema,
                Oid owner, char kind, std::int64_t columns) {
   rows.row().set("oid", oid).set("relname", name).set("relnamespace", schema).set("relowner", owner);
@@ -243,6 +251,7 @@ void add_class_makers(std::map<std::string_view, MakerInfo>& makers) {
   makers["pg_namespace"] = {namespaces, true};
   makers["pg_class"] = {classes, true};
   makers["pg_attribute"] = {attributes, true};
+  makers["pg_default_acl"] = {default_acls, true};
   makers["pg_attrdef"] = {defaults, true};
   makers["pg_description"] = {descriptions, true};
   makers["pg_tables"] = {tables, false};
