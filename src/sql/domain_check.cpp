@@ -155,8 +155,9 @@ void domain(sqlite3_context* call, int, sqlite3_value** argv) {
 }  // namespace
 
 int register_domain_check(sqlite3* connection) {
-  return sqlite3_create_function_v2(connection, "bop_domain", 2, SQLITE_UTF8, nullptr, domain, nullptr,
-                                    nullptr, nullptr);
+  // Of a statement: the checks change with the catalog only. Generated columns may be of a domain.
+  return sqlite3_create_function_v2(connection, "bop_domain", 2, SQLITE_UTF8 | SQLITE_DETERMINISTIC, nullptr,
+                                    domain, nullptr, nullptr, nullptr);
 }
 
 }  // namespace bop::sql
