@@ -17,6 +17,7 @@
 #include "base/asio_executor.hpp"
 #include "base/disk.hpp"
 #include "base/log.hpp"
+#include "base/memory_use.hpp"
 #include "base/metrics.hpp"
 #include "base/scram.hpp"
 #include "base/trace.hpp"
@@ -207,6 +208,8 @@ Status serve(Settings settings, std::function<Result<Settings>()> read_again) {
   BOP_TRY(configure_log(settings.log_format(), settings.log_level()));
   set_slow_statement_threshold(milliseconds(settings.log_slow_statement_ms()));
   BOP_TRY(check_connection_limits(settings));
+  set_memory_limit(settings.memory_limit() > 0 ? static_cast<std::uint64_t>(settings.memory_limit())
+                                               : memory_of_machine() / 4 * 3);
   const DescriptorBudget descriptors = claim_descriptors();
   BOP_LET(disk, open_system_disk(settings.disk()));
   BOP_LET(directory, DataDirectory::open(*disk, settings.data_dir()));

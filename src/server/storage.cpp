@@ -1,13 +1,12 @@
 #include "server/storage.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <future>
 #include <thread>
 
 #include "aof/commit_stream.hpp"
 #include "base/log.hpp"
+#include "base/memory_use.hpp"
 #include "base/scram.hpp"
 #include "rowstore/row_store.hpp"
 
@@ -40,8 +39,7 @@ executor::EngineOptions engine_options(const Settings& settings, const std::stri
   executor::EngineOptions options;
   options.memory_limit = static_cast<std::uint64_t>(settings.engine_memory());
   if (options.memory_limit == 0) {
-    options.memory_limit = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
-                           static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) / 4;
+    options.memory_limit = memory_limit() / 3;
   }
   options.threads = static_cast<std::size_t>(settings.engine_threads());
   if (options.threads == 0) options.threads = std::max(1U, std::thread::hardware_concurrency());
@@ -152,6 +150,7 @@ void Storage::tick() {
   if (closing_) return;
   maintain();
   databases_->tick(background_);
+  give_back_memory();
   background_.post_after(kTick, [this] { tick(); });
 }
 

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "base/assert.hpp"
+#include "base/memory_use.hpp"
 #include "base/metrics.hpp"
 #include "session/pg_session.hpp"
 #include "sql/catalog/temporary.hpp"
@@ -194,6 +195,11 @@ std::optional<Error> PgSession::interrupt() {
     cancelled_.store(false, std::memory_order_relaxed);
     if (terminated_.load(std::memory_order_relaxed)) return terminated();
     return Error(ErrorCode::kCancelled, "canceling statement due to user request");
+  }
+  if (memory_is_short()) {
+    return error(ErrorCode::kOutOfMemory, "out of memory")
+        .detail(fmt::format("The node holds more than {} MB.", memory_limit() >> 20))
+        .hint("The limit is the setting memory_limit.");
   }
   const std::int64_t now = node_.options().clock->steady_ns();
   if (deadline_ns_ != 0 && now >= deadline_ns_) {

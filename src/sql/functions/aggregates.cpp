@@ -1,9 +1,12 @@
 // Aggregates with PostgreSQL's result types. `undo` makes them exact over moving window frames where taking a
 // row out is exact (sums of integers and numerics); others keep their rows.
+#include <algorithm>
 #include <cmath>
 #include <deque>
 #include <optional>
+#include <span>
 
+#include "base/memory_use.hpp"
 #include "sql/functions/json_convert.hpp"
 #include "sql/functions/registry.hpp"
 #include "sql/types/array.hpp"
@@ -180,12 +183,23 @@ class FloatSum : public Aggregate {
 class Rows : public Aggregate {
  public:
   Status step(Call& c) override {
+    const std::size_t size = bytes_of(c.args);
+    if (kept_ + size > most_value_bytes()) {
+      return std::unexpected(error(ErrorCode::kProgramLimitExceeded, "out of memory")
+                                 .detail(fmt::format("{} has collected {} bytes and cannot take {} more.",
+                                                     c.kernel.name, kept_, size)));
+    }
+    // Between two looks of the statement itself large values may be many.
+    if ((kept_ + size) / kLookEvery != kept_ / kLookEvery) BOP_TRY(interrupted(c.context));
+    kept_ += size;
     auto& row = rows_.emplace_back();
+    row.reserve(c.args.size());
     for (const Value& v : c.args) row.emplace_back(v);
     if (types_.empty()) types_.assign(c.types.begin(), c.types.end());
     return {};
   }
-  Status undo(Call&) override {
+  Status undo(Call& c) override {
+    kept_ -= std::min(kept_, bytes_of(c.args));
     rows_.pop_front();
     return {};
   }
@@ -194,6 +208,15 @@ class Rows : public Aggregate {
   [[nodiscard]] Oid type(std::size_t i) const { return i < types_.size() ? types_[i] : types::kText; }
   std::deque<std::vector<OwnedValue>> rows_;
   std::vector<Oid> types_;
+
+ private:
+  static constexpr std::size_t kLookEvery = std::size_t{1} << 20;
+  [[nodiscard]] static std::size_t bytes_of(std::span<const Value> values) {
+    std::size_t bytes = sizeof(std::vector<OwnedValue>);
+    for (const Value& v : values) bytes += sizeof(OwnedValue) + v.bytes.size();
+    return bytes;
+  }
+  std::size_t kept_ = 0;
 };
 
 class StringAgg final : public Rows {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/memory_use.hpp"
 #include "sql/functions/quote.hpp"
 #include "sql/functions/registry.hpp"
 #include "sql/types/array.hpp"
@@ -8,8 +9,6 @@
 
 namespace bop {
 namespace {
-
-constexpr std::size_t kMaxText = 0x3fffffff;  // one value
 
 std::unexpected<Error> too_long() {
   return fail(ErrorCode::kProgramLimitExceeded, "requested length too large");
@@ -84,7 +83,7 @@ Implementation trimming(std::string key, bool left, bool right) {
 Returned pad(Call& c, bool left) {
   const std::string_view s = c.text(0), fill = c.size() > 2 ? c.text(2) : " ";
   const auto want = static_cast<std::size_t>(std::max<std::int64_t>(0, c.integer(1)));
-  if (want > kMaxText / 4) return too_long();
+  if (want > most_value_bytes() / 4) return too_long();
   const std::size_t have = utf8_count(s);
   if (have >= want || fill.empty())
     return OwnedValue::of_text(std::string(s.substr(0, utf8_offset(s, want))));
@@ -109,7 +108,7 @@ Returned part(Call& c, bool left) {
 
 Returned repeat(Call& c) {
   const auto n = static_cast<std::size_t>(std::max<std::int64_t>(0, c.integer(1)));
-  if (n != 0 && c.text(0).size() > kMaxText / n) return too_long();
+  if (n != 0 && c.text(0).size() > most_value_bytes() / n) return too_long();
   std::string r;
   for (std::size_t i = 0; i < n; ++i) r += c.text(0);
   return OwnedValue::of_text(std::move(r));
@@ -123,7 +122,7 @@ Returned replace(Call& c) {
   for (std::size_t hit = s.find(from); hit != s.npos; hit = s.find(from, at)) {
     r.append(s.substr(at, hit - at)).append(to);
     at = hit + from.size();
-    if (r.size() > kMaxText) return too_long();
+    if (r.size() > most_value_bytes()) return too_long();
   }
   return OwnedValue::of_text(r.append(s.substr(at)));
 }
@@ -317,7 +316,7 @@ Returned format(Call& c) {
                             : *args[index];
     }
     const auto have = static_cast<std::int64_t>(utf8_count(piece));
-    if (width > static_cast<std::int64_t>(kMaxText) / 4) return too_long();
+    if (width > static_cast<std::int64_t>(most_value_bytes()) / 4) return too_long();
     if (have < width) piece.insert(left ? piece.size() : 0, static_cast<std::size_t>(width - have), ' ');
     out += piece;
   }
