@@ -574,9 +574,4 @@ void PgSession::close_portal(const std::string& name) {
   portals_.erase(found);
 }
 
-TransactionStatus PgSession::transaction_status() const {
-  if (!in_block_) return TransactionStatus::kIdle;
-  return failed_ ? TransactionStatus::kFailed : TransactionStatus::kInBlock;
-}
-
 }  // namespace bop::session

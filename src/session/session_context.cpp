@@ -153,6 +153,19 @@ void PgSession::hand_off() {
   if (executor_.hand_off()) metrics().hand_offs_total.add();
 }
 
+TransactionStatus PgSession::transaction_status() const {
+  if (!in_block_) return TransactionStatus::kIdle;
+  return failed_ ? TransactionStatus::kFailed : TransactionStatus::kInBlock;
+}
+
+std::vector<std::pair<std::string, std::string>> PgSession::reported_parameters() const {
+  std::vector<std::pair<std::string, std::string>> reported;
+  for (const VariableInfo& info : variable_table()) {
+    if ((info.flags & kReport) != 0) reported.emplace_back(info.name, variables_.get(info.name));
+  }
+  return reported;
+}
+
 void PgSession::report_changes() {
   for (const std::string& name : variables_.take_reports())
     sink_->parameter_status(name, variables_.get(name));
