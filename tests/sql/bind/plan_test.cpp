@@ -84,6 +84,28 @@ TEST(Plan, what_is_not_implemented_says_so) {
   }
 }
 
+TEST(Plan, nothing_is_stored_before_all_is_computed) {
+  TestDatabase db;
+  for (
+      const char* text :
+      {"WITH x AS (DELETE FROM emp RETURNING id) SELECT * FROM x",
+       "WITH x AS (UPDATE emp SET name = 'a' RETURNING id) DELETE FROM emp USING x WHERE emp.id = x.id RETURNING x.id",
+       "MERGE INTO emp USING dept ON emp.dept = dept.id WHEN MATCHED THEN DELETE"}) {
+    const auto plan = db.plan(text);
+    ASSERT_TRUE(plan.has_value()) << text << ": " << plan.error().what();
+    EXPECT_TRUE((*plan)->needs_writer) << text;
+    bool stores = false;
+    for (const PlanStep& step : (*plan)->steps) {
+      const bool stage = step.sql.find("temp.bop_stage") != std::string::npos &&
+                         (step.sql.find("INSERT INTO temp.") != std::string::npos ||
+                          step.sql.find("INSERT OR IGNORE INTO temp.") != std::string::npos);
+      stores = stores || step.sql.starts_with("DELETE FROM t1") || step.sql.starts_with("UPDATE t1");
+      EXPECT_FALSE(stores && stage) << text << ": " << step.sql;
+    }
+    EXPECT_FALSE((*plan)->steps.empty()) << text;
+  }
+}
+
 TEST(Plan, row_locks_need_the_writer) {
   TestDatabase db;
   EXPECT_TRUE((*db.plan("SELECT * FROM emp FOR UPDATE"))->needs_writer);
@@ -93,6 +115,10 @@ TEST(Plan, row_locks_need_the_writer) {
 TEST(Plan, mutated_statements_never_crash) {
   TestDatabase db;
   const std::vector<std::string> corpus = {
+      "WITH x AS (UPDATE emp SET name = name || 'a' WHERE id > 1 RETURNING id, name) INSERT INTO dept SELECT id, name FROM x ON CONFLICT DO NOTHING RETURNING *",
+      "MERGE INTO emp e USING dept d ON e.dept = d.id WHEN MATCHED AND d.id > 1 THEN UPDATE SET name = d.name WHEN NOT MATCHED THEN INSERT (id, name) VALUES (d.id, DEFAULT)",
+      "UPDATE emp SET (name, dept) = (SELECT d.name, d.id FROM dept d WHERE d.id = emp.dept) FROM dept o RETURNING emp.*, o.name",
+      "SELECT dept, count(*) FROM emp GROUP BY dept ORDER BY 2 DESC OFFSET 1 FETCH FIRST 2 ROWS WITH TIES",
       "SELECT a.name, count(*) FROM emp a LEFT JOIN dept d ON a.dept = d.id WHERE a.salary > 1 GROUP BY a.name HAVING count(*) > 0 ORDER BY 1 LIMIT 3",
       "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 5) SELECT sum(n) OVER (PARTITION BY n) FROM r",
       "INSERT INTO dept VALUES (1, 'x', 2.5), (2, $1, DEFAULT) ON CONFLICT (id) DO UPDATE SET name = excluded.name RETURNING *",
