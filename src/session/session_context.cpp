@@ -560,14 +560,6 @@ std::optional<std::int64_t> PgSession::sequence_last_value(Oid sequence) const {
   return known ? database_->sequences().last_value(known->state_key()) : std::nullopt;
 }
 
-std::vector<std::pair<std::string, std::string>> PgSession::reported_parameters() const {
-  std::vector<std::pair<std::string, std::string>> reported;
-  for (const VariableInfo& info : variable_table()) {
-    if ((info.flags & kReport) != 0) reported.emplace_back(info.name, variables_.get(info.name));
-  }
-  return reported;
-}
-
 sql::ClusterView::ActivityRow PgSession::activity_row() const {
   const std::lock_guard lock(activity_mutex_);
   return activity_;
