@@ -98,7 +98,17 @@ StagedPlan::Stage StagedPlan::make_stage(std::size_t columns, bool keyed) {
   return stage;
 }
 
+// A change behind WITH knows all of them while its text is made, itself too: a circle that keeps itself.
+StagedPlan::~StagedPlan() {
+  for (const auto& cte : read_) {
+    if (cte->change != nullptr) {
+      cte->change->ctes.clear();
+    }
+  }
+}
+
 void StagedPlan::compute_read(const std::vector<std::shared_ptr<Cte>>& ctes) {
+  read_.insert(read_.end(), ctes.begin(), ctes.end());
   for (const auto& cte : ctes) {
     if (cte->change == nullptr) {
       if (cte->recursive || !is_volatile(*cte->query)) {

@@ -39,6 +39,9 @@ class StagedPlan {
  public:
   StagedPlan(Binder& binder, Generator& generator, Plan& plan)
       : binder_(binder), generator_(generator), plan_(plan) {}
+  ~StagedPlan();
+  StagedPlan(const StagedPlan&) = delete;
+  StagedPlan& operator=(const StagedPlan&) = delete;
 
   // The parts of WITH that somebody reads; before the statement itself.
   void compute_read(const std::vector<std::shared_ptr<Cte>>& ctes);
@@ -74,6 +77,7 @@ class StagedPlan {
   Binder& binder_;
   Generator& generator_;
   Plan& plan_;
+  std::vector<std::shared_ptr<Cte>> read_;  // all of WITH
   std::vector<std::shared_ptr<Cte>> unread_;
   std::vector<Part> parts_;
   std::vector<PlanStep> before_, compute_, store_, after_;
