@@ -145,6 +145,13 @@ PgSession::Route PgSession::route(const Run& run, const sql::Plan& plan) {
       if (std::ranges::find(scans.names, translated->names[i]) != scans.names.end())
         most = std::max(most, translated->statement.tables[i].rows);
     }
+    if (translated->may_fail_late)
+      return {.why = "rows would be answered before all numbers have been seen to fit DuckDB's"};
+    if (most < least && scans.ranges && largest >= least) {
+      return {.statement = std::move(*translated),
+              .why = fmt::format("if SQLite has no answer within {} ms", kTrialNs / 1'000'000),
+              .after_trial = true};
+    }
     if (most < least) {
       return {.why = fmt::format("it reads through about {} rows, less than bop.engine_min_rows ({})", most,
                                  least)};
