@@ -53,9 +53,9 @@ struct Translated {
 
 struct TranslateInput {
   std::span<const OwnedValue> parameters;  // of $1...
-  std::span<const Oid> parameter_types;
-  CodecContext codec;  // for functions; copied
-  const sql::Catalog* catalog = nullptr;
+  // Of functions, in any thread: without `names`, which are the session's. Types that would print them do not
+  // travel.
+  CodecContext codec;
 };
 
 // The statement, or in the error's text why not (kNotImplemented).

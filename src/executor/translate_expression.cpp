@@ -8,6 +8,7 @@
 #include "executor/translate.hpp"
 #include "sql/tree_search.hpp"
 #include "sql/types/array.hpp"
+#include "sql/types/user_types.hpp"
 
 namespace bop::executor {
 
@@ -132,7 +133,10 @@ std::optional<ColumnType> column_type(Oid type, std::int32_t typmod) noexcept {
     case types::kInterval:
     case types::kJson:
     case types::kJsonb: return ColumnType{};
-    default: return is_true_array(type) ? std::optional(ColumnType{}) : std::nullopt;
+    // Types that users make are known to the session's thread alone.
+    default:
+      return is_true_array(type) && find_user_type(type) == nullptr ? std::optional(ColumnType{})
+                                                                    : std::nullopt;
   }
 }
 

@@ -18,24 +18,18 @@ namespace bop::session {
 
 namespace {
 
+constexpr std::size_t kMaxWithheldBytes = std::size_t{4} << 20;
 constexpr std::int64_t kTrialNs = 20'000'000;
 constexpr std::size_t kUsualRowsAPage = 20;  // at least, of tables that are worth the other executor
 
-// What SQLite would read through whole, by the names that range entries have in its SQL; whether it reads
-// ranges of an index, of which nobody knows how long they are, and whether it could stop early.
-struct Scans {
-  std::vector<std::string> names;
-  bool ranges = false;
-  bool sorts = false;
-};
-
-Scans scans_of(const sql::Plan& plan, sqlite3* connection) {
-  Scans out;
+// Asks SQLite for its plan, once for each plan of ours.
+void note_reading(const sql::Plan& plan, sqlite3* connection, sql::ReadingNotes& notes) {
+  if (std::exchange(notes.known, true)) return;
   sqlite3_stmt* statement = nullptr;
   const std::string text = "EXPLAIN QUERY PLAN " + plan.sql;
   if (sqlite3_prepare_v2(connection, text.c_str(), -1, &statement, nullptr) != SQLITE_OK) {
     sqlite3_finalize(statement);
-    return out;
+    return;
   }
   while (sqlite3_step(statement) == SQLITE_ROW) {
     const std::string_view detail(reinterpret_cast<const char*>(sqlite3_column_text(statement, 3)));
@@ -43,13 +37,17 @@ Scans scans_of(const sql::Plan& plan, sqlite3* connection) {
     const bool searches = detail.starts_with("SEARCH ");
     if (detail.starts_with("SCAN ") || (searches && says("AUTOMATIC"))) {
       const std::string_view rest = detail.substr(searches ? 7 : 5);
-      out.names.emplace_back(rest.substr(0, rest.find(' ')));
+      notes.scans.emplace_back(rest.substr(0, rest.find(' ')));
     }
-    out.ranges = out.ranges || (searches && (says("<?") || says(">?")));
-    out.sorts = out.sorts || says("TEMP B-TREE");
+    notes.ranges = notes.ranges || (searches && (says("<?") || says(">?")));
+    notes.sorts = notes.sorts || says("TEMP B-TREE");
   }
   sqlite3_finalize(statement);
-  return out;
+}
+
+// The sizes that were found still hold, more or less.
+bool sizes_hold(const sql::ReadingNotes& notes, std::uint32_t pages) {
+  return notes.pages != 0 && pages <= notes.pages + notes.pages / 4 && pages >= notes.pages - notes.pages / 4;
 }
 
 struct TableShape {
@@ -114,51 +112,62 @@ Status PgSession::attach_tables(rowstore::Connection& connection, executor::Tran
   return {};
 }
 
-PgSession::Route PgSession::route(const Run& run, const sql::Plan& plan) {
+// `now`: with the statement, also where SQLite would be tried first.
+PgSession::Route PgSession::route(const Run& run, const sql::Plan& plan, bool now) {
   const std::string& mode = variables_.get("bop.route");
   if (mode == "sqlite") return {.why = "bop.route is sqlite"};
   if (plan.kind != sql::PlanKind::kSelect) return {.why = "only queries are DuckDB's"};
   if (plan.query == nullptr) return {.why = "it looks rows up"};
   rowstore::Connection& connection = *run.connection;
-  const auto least = std::stoull(variables_.get("bop.engine_min_rows"));
-  Scans scans;
-  if (mode == "auto") {
-    if (connection.database_pages() * kUsualRowsAPage < least && least > 0)
-      return {.why = fmt::format("the database is smaller than bop.engine_min_rows ({})", least)};
-    scans = scans_of(plan, connection.handle());
-    if (scans.names.empty() && !scans.ranges) return {.why = "it reads by keys"};
-    const bool stops_early = plan.query->limit != nullptr && !scans.sorts && !plan.query->grouped;
-    if (stops_early) return {.why = "its LIMIT ends it early"};
+  const std::uint32_t pages = connection.database_pages();
+  const auto least = static_cast<std::uint64_t>(variables_.get_int("bop.engine_min_rows"));
+  const bool by_size = mode == "auto";
+  if (by_size && pages * kUsualRowsAPage < least)
+    return {.why = fmt::format("the database is smaller than bop.engine_min_rows ({})", least)};
+
+  sql::ReadingNotes& notes = *plan.reading;
+  std::unique_lock lock(notes.mutex);
+  const std::string trial = fmt::format("if SQLite has no answer within {} ms", kTrialNs / 1'000'000);
+  const auto too_few = [&] {
+    return Route{.why = fmt::format("it reads through about {} rows, less than bop.engine_min_rows ({})",
+                                    notes.scanned_rows, least)};
+  };
+  if (by_size) {
+    note_reading(plan, connection.handle(), notes);
+    if (notes.scans.empty() && !notes.ranges) return {.why = "it reads by keys"};
+    if (plan.query->limit != nullptr && !notes.sorts && !plan.query->grouped)
+      return {.why = "its LIMIT ends it early"};
+    const bool known = sizes_hold(notes, pages);
+    const bool few_scanned = known ? notes.scanned_rows < least : notes.scans.empty();
+    if (known && few_scanned && !(notes.ranges && notes.largest_rows >= least)) return too_few();
+    // Most ranges are short: nothing is translated for them.
+    if (!now && notes.ranges && few_scanned) return {.why = trial, .after_trial = true};
   }
-  auto translated = executor::translate(*plan.query, {.parameters = run.parameters,
-                                                      .parameter_types = plan.parameters,
-                                                      .codec = functions_.codec,
-                                                      .catalog = plan.catalog.get()});
+  lock.unlock();
+  CodecContext codec = functions_.codec;
+  codec.names = nullptr;
+  auto translated = executor::translate(*plan.query, {.parameters = run.parameters, .codec = codec});
   if (!translated) return {.why = fmt::format("not proven on DuckDB: {}", translated.error().what())};
   if (auto attached = attach_tables(connection, *translated, *plan.catalog); !attached)
     return {.why = attached.error().what()};
-  if (mode == "auto") {
-    std::uint64_t most = 0;
-    std::uint64_t largest = 0;
-    for (std::size_t i = 0; i < translated->statement.tables.size(); ++i) {
-      largest = std::max(largest, translated->statement.tables[i].rows);
-      if (std::ranges::find(scans.names, translated->names[i]) != scans.names.end())
-        most = std::max(most, translated->statement.tables[i].rows);
-    }
-    if (translated->may_fail_late)
-      return {.why = "rows would be answered before all numbers have been seen to fit DuckDB's"};
-    if (most < least && scans.ranges && largest >= least) {
-      return {.statement = std::move(*translated),
-              .why = fmt::format("if SQLite has no answer within {} ms", kTrialNs / 1'000'000),
-              .after_trial = true};
-    }
-    if (most < least) {
-      return {.why = fmt::format("it reads through about {} rows, less than bop.engine_min_rows ({})", most,
-                                 least)};
-    }
-    return {.statement = std::move(*translated), .why = fmt::format("it reads through about {} rows", most)};
+  if (!by_size) return {.statement = std::move(*translated), .why = "bop.route is duckdb"};
+
+  lock.lock();
+  notes.pages = pages;
+  notes.scanned_rows = notes.largest_rows = 0;
+  for (std::size_t i = 0; i < translated->statement.tables.size(); ++i) {
+    const std::uint64_t rows = translated->statement.tables[i].rows;
+    notes.largest_rows = std::max(notes.largest_rows, rows);
+    if (std::ranges::find(notes.scans, translated->names[i]) != notes.scans.end())
+      notes.scanned_rows = std::max(notes.scanned_rows, rows);
   }
-  return {.statement = std::move(*translated), .why = "bop.route is duckdb"};
+  if (notes.scanned_rows >= least) {
+    return {.statement = std::move(*translated),
+            .why = fmt::format("it reads through about {} rows", notes.scanned_rows)};
+  }
+  if (notes.ranges && notes.largest_rows >= least)
+    return {.statement = std::move(*translated), .why = trial, .after_trial = true};
+  return too_few();
 }
 
 Status PgSession::checked_interrupt() {
@@ -178,17 +187,16 @@ bool PgSession::trial_is_over(Run& run) {
 }
 
 Status PgSession::start_engine(Run& run) {
-  Route chosen = route(run, *run.plan);
-  const bool tries_first = chosen.after_trial && run.trial == Run::Trial::kNone;
+  Route chosen = route(run, *run.plan, run.trial == Run::Trial::kOver);
   run.only_sqlite = true;  // asked once, and once more after a trial
-  if (!chosen.statement) return {};
-  // (An interrupt may cost a writer its transaction.)
-  if (tries_first && run.connection->role() == rowstore::Connection::Role::kWriter) return {};
-  if (tries_first) {
+  if (chosen.after_trial && run.trial == Run::Trial::kNone) {
+    // (An interrupt may cost a writer its transaction.)
+    if (run.connection->role() == rowstore::Connection::Role::kWriter) return {};
     run.trial = Run::Trial::kUnderWay;
     trial_until_ns_ = node_.options().clock->steady_ns() + kTrialNs;
     return {};
   }
+  if (!chosen.statement) return {};
   auto engine = node_.engine();
   if (!engine) {
     if (variables_.get("bop.route") == "auto") return {};
@@ -197,6 +205,7 @@ Status PgSession::start_engine(Run& run) {
   auto started = (*engine)->start(std::move(chosen.statement->statement));
   if (started) {
     run.engine = std::move(*started);
+    run.withholds = chosen.statement->may_fail_late;
     return {};
   }
   if (started.error().code() == ErrorCode::kNotImplemented) return {};
@@ -227,8 +236,7 @@ sql::ExplainNode explain_node(const Json& node, const executor::Translated& stat
     out.type = "PAGE SCAN";
     if (relation) out.relation = relation->name;
   }
-  if (const std::string rows = detail("Estimated Cardinality"); !rows.empty())
-    out.how = "about " + rows + " rows";
+  if (const std::string rows = detail("Estimated Cardinality"); !rows.empty()) out.estimate = rows;
   if (const std::string join = detail("Join Type"); !join.empty()) out.type += " " + join;
   if (const Json* children = node.find("children")) {
     for (const Json& child : children->items) out.inputs.push_back(explain_node(child, statement, catalog));
@@ -265,7 +273,40 @@ Result<sql::ExplainNode> PgSession::explain_engine(Run& run, executor::Translate
   return root;
 }
 
+// All rows before any is told: a value that turns out to have no form there makes the statement SQLite's, and
+// so does an answer that is too long to be kept.
+Result<bool> PgSession::withhold(Run& run) {
+  std::size_t bytes = 0;
+  for (;;) {
+    ResultBatch batch(run.plan->columns.size());
+    auto more = run.engine->fetch(batch, [this] { return checked_interrupt(); });
+    bytes += batch.bytes_used();
+    if (!more && more.error().code() != ErrorCode::kNotImplemented) {
+      run.engine.reset();
+      return std::unexpected(without_rows(*run.plan, std::move(more).error()));
+    }
+    if (!more || bytes > kMaxWithheldBytes) {
+      run.engine.reset();
+      run.held.clear();
+      run.rows = 0;
+      return false;
+    }
+    if (!*more) break;
+    run.rows += batch.rows();
+    run.held.push_back(std::move(batch));
+  }
+  run.engine.reset();
+  run.drained = true;
+  return true;
+}
+
 Result<std::optional<Progress>> PgSession::step_engine(Run& run) {
+  if (run.withholds) {
+    BOP_LET(complete, withhold(run));
+    if (!complete) return std::nullopt;
+    BOP_LET(progress, step_select(run));
+    return progress;
+  }
   for (;;) {
     const Progress progress = send_held(run);
     if (progress == Progress::kSuspended && run.connection->role() == rowstore::Connection::Role::kWriter) {

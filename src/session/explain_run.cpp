@@ -67,7 +67,10 @@ Result<Progress> PgSession::step_explain(Run& run) {
   sql::ExplainSummary summary;
   summary.shown = plan.explain_summary.value_or(plan.explain_analyze);
   const std::int64_t begin = node_.options().clock->steady_ns();
-  Route chosen = route(run, *plan.inner);
+  Route chosen = route(run, *plan.inner, /*now=*/true);
+  if (chosen.statement) {
+    if (auto engine = node_.engine(); !engine) chosen = {.why = engine.error().what()};
+  }
   summary.executor = fmt::format("{} ({})", chosen.statement ? "DuckDB" : "SQLite", chosen.why);
   sql::ExplainNode root;
   if (chosen.statement) {

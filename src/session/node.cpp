@@ -327,7 +327,11 @@ bool Node::cancel(std::int32_t backend_pid) {
 
 Result<executor::Engine*> Node::engine() {
   const std::lock_guard lock(engine_mutex_);
-  if (!engine_) engine_ = executor::load_engine(options_.engine);
+  if (!engine_) {
+    engine_ = executor::load_engine(options_.engine);
+    if (!*engine_)
+      log_warning("DuckDB is not there: all queries are SQLite's", {{"why", engine_->error().what()}});
+  }
   if (!*engine_) return std::unexpected(engine_->error());
   return (*engine_)->get();
 }

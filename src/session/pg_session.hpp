@@ -81,6 +81,7 @@ struct Run {
   std::vector<OwnedValue> prior_values;  // bound to `sqlite`, so they outlive it
   rowstore::CachedStatement sqlite;
   std::unique_ptr<executor::Running> engine;  // instead of it; reads pages of the connection's transaction
+  bool withholds = false;                     // its rows until it has ended
   bool only_sqlite = false;                   // the engine was asked, or could not answer it
   enum class Trial : std::uint8_t { kNone, kUnderWay, kOver };
   Trial trial = Trial::kNone;  // of SQLite, where it may be the faster one
@@ -265,7 +266,7 @@ class PgSession final : public Session,
     std::string why;
     bool after_trial = false;  // only if SQLite does not answer soon
   };
-  [[nodiscard]] Route route(const Run& run, const sql::Plan& plan);
+  [[nodiscard]] Route route(const Run& run, const sql::Plan& plan, bool now);
   [[nodiscard]] Status start_engine(Run& run);
   // Its plan as a tree; with ANALYZE it is run, its rows are counted and not sent.
   [[nodiscard]] Result<sql::ExplainNode> explain_engine(Run& run, executor::Translated statement,
@@ -276,6 +277,7 @@ class PgSession final : public Session,
   [[nodiscard]] Result<std::optional<Progress>> step_engine(Run& run);
   [[nodiscard]] Status checked_interrupt();
   [[nodiscard]] bool trial_is_over(Run& run);
+  [[nodiscard]] Result<bool> withhold(Run& run);  // false: SQLite has to do it
   [[nodiscard]] bool drain_engine(Run& run, std::size_t& bytes);
   [[nodiscard]] Status run_change(Run& run);
   // Of a plan of several statements of SQLite (change_steps.cpp).

@@ -301,9 +301,7 @@ Result<Progress> PgSession::step_select(Run& run) {
     sink_->gate(transaction_.gate());
     if (const Progress progress = send_held(run); progress != Progress::kDone) return progress;
     if (run.drain_error) return std::unexpected(*std::exchange(run.drain_error, std::nullopt));
-    run.exhausted = true;
-    run.tag = fmt::format("SELECT {}", run.rows_this_call);
-    return Progress::kDone;
+    return end_of_rows(run);
   }
   if (!run.reads() && !run.only_sqlite && run.plan->query != nullptr) BOP_TRY(start_engine(run));
   if (run.engine) {

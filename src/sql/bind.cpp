@@ -74,7 +74,10 @@ void plan_select(Binder& binder, const PgQuery__SelectStmt& stmt, Plan& plan) {
   }
   plan.constants = generator.take_constants();
   plan.needs_writer = binder.needs_writer;
-  if (!plan.needs_writer && combines_rows(*query)) plan.query = query;
+  if (!plan.needs_writer && combines_rows(*query)) {
+    plan.query = query;
+    plan.reading = std::make_shared<ReadingNotes>();
+  }
   plan.lock_nowait = binder.lock_nowait;
 }
 

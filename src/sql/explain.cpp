@@ -167,6 +167,7 @@ void write_text(const ExplainNode& node, int level, std::vector<std::string>& li
   line += node.type;
   if (!node.relation.empty()) line += " on " + node.relation;
   if (!node.how.empty()) line += " (" + node.how + ")";
+  if (!node.estimate.empty()) line += fmt::format(" (rows={})", node.estimate);
   if (node.loops == 0U) {
     line += " (never executed)";
   } else if (node.rows) {
@@ -191,6 +192,7 @@ void write_json(const ExplainNode& node, int indent, std::string& out) {
   out += fmt::format("{{\n{}  \"Node Type\": {}", pad, json_text(node.type));
   if (!node.relation.empty()) field("Relation Name", json_text(node.relation));
   if (!node.how.empty()) field("Index Cond", json_text(node.how));
+  if (!node.estimate.empty()) field("Plan Rows", node.estimate);
   if (node.rows || node.loops) {
     const std::uint64_t loops = node.loops.value_or(1);
     const std::uint64_t rows = node.rows.value_or(0);

@@ -20,6 +20,7 @@ struct ExplainNode {
   std::string how;       // the index and its conditions
   // Of a run (ANALYZE), where SQLite counts them: rows of all loops together.
   std::optional<std::uint64_t> rows, loops;
+  std::string estimate;  // of rows, where the executor tells one
   std::vector<ExplainNode> inputs;
 };
 

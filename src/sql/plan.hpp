@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -102,6 +103,18 @@ struct RelationUse {
   Rights rights = 0;
 };
 
+// What was found out about how SQLite reads for a query, for all who run its plan.
+struct ReadingNotes {
+  std::mutex mutex;
+  bool known = false;
+  std::vector<std::string> scans;  // range entries (r<id>) that it reads through
+  bool ranges = false;             // it reads ranges of indexes, of unknown length
+  bool sorts = false;
+  // Rows of the largest table that it scans and of the largest of all, when the database had so many pages.
+  std::uint32_t pages = 0;
+  std::uint64_t scanned_rows = 0, largest_rows = 0;
+};
+
 struct Plan {
   PlanKind kind = PlanKind::kUtility;
   ParsedStatementPtr statement;
@@ -120,6 +133,7 @@ struct Plan {
 
   // Of a SELECT that does more than look rows up: what another executor may answer it from.
   std::shared_ptr<const Query> query;
+  std::shared_ptr<ReadingNotes> reading;  // with it
 
   bool needs_writer =
       false;  // changes rows, takes row locks or calls a function that writes (nextval, setval)
