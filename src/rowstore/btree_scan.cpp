@@ -30,12 +30,30 @@ std::uint32_t u32(const std::byte* at) {
   return std::byteswap(v);
 }
 
+const std::byte* long_varint(const std::byte* at, const std::byte* end, std::uint64_t& out);
+
 // Reads a varint that ends before `end`; null if it does not.
-const std::byte* varint(const std::byte* at, const std::byte* end, std::uint64_t& out) {
-  if (at < end && u8(at) < 0x80) {
-    out = u8(at);
-    return at + 1;
+inline const std::byte* varint(const std::byte* at, const std::byte* end, std::uint64_t& out) {
+  if (end - at >= 3) [[likely]] {
+    const unsigned first = u8(at);
+    const unsigned second = u8(at + 1);
+    if (first < 0x80) {
+      out = first;
+      return at + 1;
+    }
+    if (second < 0x80) {
+      out = (first & 0x7fU) << 7U | second;
+      return at + 2;
+    }
+    if (const unsigned third = u8(at + 2); third < 0x80) {
+      out = (first & 0x7fU) << 14U | (second & 0x7fU) << 7U | third;
+      return at + 3;
+    }
   }
+  return long_varint(at, end, out);
+}
+
+const std::byte* long_varint(const std::byte* at, const std::byte* end, std::uint64_t& out) {
   std::uint64_t value = 0;
   for (int i = 0; i < 9; ++i, ++at) {
     if (at >= end) return nullptr;
@@ -72,25 +90,6 @@ std::unexpected<Error> corrupt_page(PageNo page) {
 std::size_t header_at(PageNo page) { return page.value == 1 ? kFileHeader : 0; }
 
 }  // namespace
-
-std::int64_t RecordField::integer() const noexcept {
-  switch (type) {
-    case 1: return static_cast<std::int8_t>(u8(data));
-    case 2: return static_cast<std::int16_t>(u16(data));
-    case 3: return static_cast<std::int32_t>(u8(data) << 24U | u8(data + 1) << 16U | u8(data + 2) << 8U) >> 8;
-    case 4: return static_cast<std::int32_t>(u32(data));
-    case 5:
-      return static_cast<std::int64_t>(static_cast<std::int16_t>(u16(data))) * (std::int64_t{1} << 32) +
-             u32(data + 2);
-    case 6: return static_cast<std::int64_t>(std::uint64_t{u32(data)} << 32U | u32(data + 4));
-    case 9: return 1;
-    default: return 0;
-  }
-}
-
-double RecordField::real() const noexcept {
-  return std::bit_cast<double>(std::uint64_t{u32(data)} << 32U | u32(data + 4));
-}
 
 // --- inner pages ---
 
@@ -211,152 +210,223 @@ Result<TableTree::Size> TableTree::estimate(const PageSource& source, PageNo roo
 
 // --- leaves ---
 
-std::unexpected<Error> LeafReader::corrupt() const { return corrupt_page(number_); }
-
-Result<const std::byte*> LeafReader::page_of(PageNo leaf) {
-  if (leaf.value - ahead_first_ < ahead_count_)
-    return ahead_.data() + std::size_t{leaf.value - ahead_first_} * kPageBytes;
-  while (!expected_.empty() && expected_.front() != leaf) expected_ = expected_.subspan(1);
-  std::size_t together = 0;
-  while (together < std::min(expected_.size(), kPagesAhead) &&
-         expected_[together].value == leaf.value + together)
-    ++together;
-  if (together > 1) {
-    ahead_.resize(kPagesAhead * kPageBytes);
-    BOP_LET(count, source_->run(leaf, std::span(ahead_).first(together * kPageBytes)));
-    ahead_first_ = leaf.value;
-    ahead_count_ = static_cast<std::uint32_t>(count);
-    if (count > 0) return ahead_.data();
-  }
-  return source_->page(leaf, buffer_);
+RowReader::RowReader(std::shared_ptr<const PageSource> source, std::vector<unsigned> fields,
+                     std::size_t early, RowidRange range)
+    : source_(std::move(source)), fields_(std::move(fields)), early_(early), range_(range) {
+  BOP_ASSERT(early_ <= fields_.size() && std::ranges::is_sorted(fields_));
 }
 
-Status LeafReader::open(PageNo leaf) {
-  number_ = leaf;
+Status RowReader::open(std::span<const PageNo> leaves) {
+  BOP_ASSERT(leaves.size() <= kMostLeaves);
+  leaves_.assign(leaves.begin(), leaves.end());
+  pages_.assign(leaves.size(), nullptr);
+  buffer_.resize(std::max(buffer_.size(), leaves.size() * kPageBytes));
+  leaf_ = 0;
   cell_ = cells_ = 0;
-  BOP_LET(page, page_of(leaf));
-  page_ = page;
-  const std::byte* header = page + header_at(leaf);
+  count_ = 0;
+  for (std::size_t i = 0; i < leaves.size();) {
+    std::byte* const at = buffer_.data() + i * kPageBytes;
+    std::size_t together = 1;
+    while (together < std::min(leaves.size() - i, kPagesAtOnce) &&
+           leaves[i + together].value == leaves[i].value + together)
+      ++together;
+    if (together > 1) {
+      BOP_LET(count, source_->run(leaves[i], std::span(at, together * kPageBytes)));
+      for (std::size_t k = 0; k < count; ++k) pages_[i + k] = at + k * kPageBytes;
+      i += count;
+      if (count > 0) continue;
+    }
+    BOP_LET(page, source_->page(leaves[i], std::span<std::byte, kPageBytes>(at, kPageBytes)));
+    pages_[i++] = page;
+  }
+  return {};
+}
+
+Status RowReader::enter_leaf() {
+  const PageNo number = leaves_[leaf_];
+  page_ = pages_[leaf_++];
+  const std::byte* header = page_ + header_at(number);
+  cell_ = cells_ = 0;
   const unsigned cells = u16(header + 3);
-  if (u8(header) != kLeafTable || header_at(leaf) + kLeafHeader + cells * 2 > kUsable) return corrupt();
+  if (u8(header) != kLeafTable || header_at(number) + kLeafHeader + cells * 2 > kUsable)
+    return corrupt_page(number);
   cells_ = cells;
   return {};
 }
 
-Result<bool> LeafReader::next() {
+// False: its rowid is not in the range.
+Result<bool> RowReader::next_cell(Row& row, std::int64_t& rowid) {
+  row.page = leaves_[leaf_ - 1];
   const std::byte* end = page_ + kUsable;
-  while (cell_ < cells_) {
-    const unsigned at = u16(page_ + header_at(number_) + kLeafHeader + cell_ * 2);
-    ++cell_;
-    std::uint64_t size = 0;
-    std::uint64_t rowid = 0;
-    const std::byte* p = at < kUsable ? varint(page_ + at, end, size) : nullptr;
-    if (p != nullptr) p = varint(p, end, rowid);
-    if (p == nullptr || size > kMaxRecord) return corrupt();
-    rowid_ = static_cast<std::int64_t>(rowid);
-    if (rowid_ < range_.lowest) continue;
-    if (rowid_ > range_.highest) {
-      cell_ = cells_;
-      return false;
-    }
-    std::uint64_t local = size;
-    if (size > kMaxLocal) {
-      local = kMinLocal + (size - kMinLocal) % kOverflowBytes;
-      if (local > kMaxLocal) local = kMinLocal;
-    }
-    const std::uint64_t in_page = local + (local < size ? 4 : 0);
-    if (in_page > static_cast<std::uint64_t>(end - p)) return corrupt();
-    BOP_TRY(read_record(p, size, local));
-    return true;
+  const unsigned at = u16(page_ + header_at(row.page) + kLeafHeader + cell_ * 2);
+  ++cell_;
+  std::uint64_t key = 0;
+  const std::byte* p = at < kUsable ? varint(page_ + at, end, row.size) : nullptr;
+  if (p != nullptr) p = varint(p, end, key);
+  if (p == nullptr || row.size > kMaxRecord) return corrupt_page(row.page);
+  rowid = static_cast<std::int64_t>(key);
+  if (rowid < range_.lowest) return false;
+  if (rowid > range_.highest) {
+    cell_ = cells_;
+    leaf_ = leaves_.size();
+    return false;
   }
-  return false;
+  row.local = row.size;
+  if (row.size > kMaxLocal) {
+    row.local = kMinLocal + (row.size - kMinLocal) % kOverflowBytes;
+    if (row.local > kMaxLocal) row.local = kMinLocal;
+    to_gather_ += row.size;
+  }
+  const std::uint64_t in_page = row.local + (row.local < row.size ? 4 : 0);
+  if (in_page > static_cast<std::uint64_t>(end - p)) return corrupt_page(row.page);
+  row.bytes = p;
+  const std::byte* types = varint(p, p + row.local, row.offset);
+  if (types == nullptr || row.offset > row.size) return corrupt_page(row.page);
+  if (row.offset > row.local) {
+    BOP_LET(whole, gather(row));
+    types = whole + (types - row.bytes);
+    row.bytes = whole;
+    row.local = row.size;
+  }
+  row.type = types;
+  row.types_end = row.bytes + row.offset;
+  if (row.type > row.types_end) return corrupt_page(row.page);
+  return true;
 }
 
-Status LeafReader::read_record(const std::byte* at, std::uint64_t size, std::uint64_t local) {
-  std::uint64_t header = 0;
-  const std::byte* p = varint(at, at + local, header);
-  if (p == nullptr || header > size) return corrupt();
-  if (header > local) {
-    BOP_TRY(gather(at, local, size));
-    at = overflowing_.data();
-    local = size;
-    p = varint(at, at + local, header);
-  }
-  const std::byte* header_end = at + header;
-  if (p > header_end) return corrupt();
-  if (local == size) return read_fields(at, p, header_end, header, size);
-  std::uint64_t offset = header;
-  bool whole = false;
-  const std::size_t wanted = fields_.size();
-  for (std::size_t i = 0; i < wanted; ++i) {
-    RecordField& field = fields_[i];
-    if (p >= header_end) {
-      field = {};
+void RowReader::make_room(std::size_t rows) {
+  if (room_ >= rows) return;
+  room_ = rows;
+  rowids_.resize(rows);
+  columns_.resize(rows * fields_.size());
+  if (early_ < fields_.size()) rows_.resize(rows);
+}
+
+Result<std::size_t> RowReader::read(std::size_t most) {
+  make_room(most);
+  gathered_.clear();
+  to_gather_ = 0;
+  count_ = 0;
+  std::size_t n = 0;
+  const bool keeps_rows = early_ < fields_.size();
+  while (n < most && to_gather_ < kMostGathered) {
+    if (cell_ == cells_) {
+      if (leaf_ == leaves_.size()) break;
+      BOP_TRY(enter_leaf());
       continue;
     }
-    p = varint(p, header_end, field.type);
-    if (p == nullptr || field.type == 10 || field.type == 11) return corrupt();
-    const std::uint64_t bytes = size_of_type(field.type);
-    if (bytes > size - offset) return corrupt();
-    if (!whole && offset + bytes > local) {
-      // The first field that is not wholly in the page: all of the record is put together, once.
-      BOP_TRY(gather(at, local, size));
-      const auto moved = [&](const std::byte* old) { return overflowing_.data() + (old - at); };
-      p = moved(p);
-      header_end = moved(header_end);
-      for (std::size_t k = 0; k < i; ++k) {
-        if (fields_[k].data != nullptr) fields_[k].data = moved(fields_[k].data);
+    Row row;
+    BOP_LET(is_in_range, next_cell(row, rowids_[n]));
+    if (!is_in_range) continue;
+    BOP_TRY(locate(row, 0, early_, n));
+    if (keeps_rows) rows_[n] = row;
+    ++n;
+  }
+  count_ = n;
+  return n;
+}
+
+void RowReader::keep(std::span<const std::uint32_t> rows) {
+  BOP_ASSERT(rows.size() <= count_);
+  if (rows.size() == count_) return;
+  count_ = rows.size();
+  for (std::size_t k = 0; k < rows.size(); ++k) rowids_[k] = rowids_[rows[k]];
+  for (std::size_t i = 0; i < early_; ++i) {
+    RecordField* const column = columns_.data() + i * room_;
+    for (std::size_t k = 0; k < rows.size(); ++k) column[k] = column[rows[k]];
+  }
+  if (early_ == fields_.size()) return;
+  for (std::size_t k = 0; k < rows.size(); ++k) rows_[k] = rows_[rows[k]];
+}
+
+Status RowReader::locate_rest() {
+  if (early_ == fields_.size()) return {};
+  for (std::size_t r = 0; r < count_; ++r) BOP_TRY(locate(rows_[r], early_, fields_.size(), r));
+  return {};
+}
+
+// The wanted fields `from` to `to`, which the row's state stands before.
+Status RowReader::locate(Row& row, std::size_t from, std::size_t to, std::size_t index) {
+  if (row.local != row.size) return locate_in_chain(row, from, to, index);
+  const std::byte* type = row.type;
+  const std::byte* const end = row.types_end;
+  const std::byte* data = row.bytes + row.offset;
+  RecordField* out = columns_.data() + from * room_ + index;
+  const unsigned* const fields = fields_.data();
+  unsigned number = from == 0 ? 0 : fields[from - 1] + 1;
+  bool well_formed = true;
+  // Types 10 and 11 count as larger than any record; no sum of sizes comes near to overflowing.
+  const auto take = [&] {
+    std::uint64_t t = u8(type);
+    if (t < 0x80) [[likely]] {
+      ++type;
+      data += kSizes[t];
+      return t;
+    }
+    const std::byte* const behind = varint(type, end, t);
+    well_formed = well_formed && behind != nullptr && size_of_type(t) <= row.size;
+    type = well_formed ? behind : end;
+    if (well_formed) data += size_of_type(t);
+    return t;
+  };
+  std::size_t i = from;
+  for (; i < to; ++i, ++number, out += room_) {
+    for (; number < fields[i] && type < end; ++number) take();
+    if (type >= end) break;
+    out->data = data;
+    out->type = take();
+  }
+  // Every size is counted, so the last end bounds them all.
+  row.type = type;
+  row.offset = static_cast<std::uint64_t>(data - row.bytes);
+  if (!well_formed || row.offset > row.size) return corrupt_page(row.page);
+  for (; i < to; ++i, out += room_) *out = {};
+  return {};
+}
+
+// Of a record with overflow pages, which are read if a wanted field lies there.
+Status RowReader::locate_in_chain(Row& row, std::size_t from, std::size_t to, std::size_t index) {
+  unsigned number = from == 0 ? 0 : fields_[from - 1] + 1;
+  for (std::size_t i = from; i < to; ++i) {
+    RecordField& field = columns_[i * room_ + index];
+    field = {};
+    for (; number <= fields_[i] && row.type < row.types_end; ++number) {
+      row.type = varint(row.type, row.types_end, field.type);
+      if (row.type == nullptr) return corrupt_page(row.page);
+      const std::uint64_t bytes = size_of_type(field.type);
+      if (bytes > row.size || bytes > row.size - row.offset) return corrupt_page(row.page);
+      if (number == fields_[i]) {
+        if (row.local != row.size && row.offset + bytes > row.local) {
+          BOP_LET(whole, gather(row));
+          // Its types are read on where they are: in the page, all of them.
+          row.bytes = whole;
+          row.local = row.size;
+        }
+        field.data = row.bytes + row.offset;
       }
-      at = overflowing_.data();
-      whole = true;
+      row.offset += bytes;
     }
-    field.data = at + offset;
-    offset += bytes;
+    if (number <= fields_[i]) field = {};
   }
   return {};
 }
 
-// Of a record that lies in one piece, which is nearly every one.
-Status LeafReader::read_fields(const std::byte* at, const std::byte* p, const std::byte* header_end,
-                               std::uint64_t offset, std::uint64_t size) {
-  RecordField* field = fields_.data();
-  RecordField* const end = field + fields_.size();
-  for (; field != end && p < header_end; ++field) {
-    field->data = at + offset;
-    if (const unsigned type = u8(p); type < 0x80) {
-      field->type = type;
-      offset += kSizes[type];
-      ++p;
-    } else {
-      p = varint(p, header_end, field->type);
-      if (p == nullptr) return corrupt();
-      const std::uint64_t bytes = size_of_type(field->type);
-      if (bytes > size) return corrupt();
-      offset += bytes;
-    }
-  }
-  // Every size is counted, so the last end bounds them all. (Types 10 and 11 count as larger than any
-  // record.)
-  if (offset > size) return corrupt();
-  for (; field != end; ++field) *field = {};
-  return {};
-}
-
-// `local` points into the page; the chain of overflow pages follows it.
-Status LeafReader::gather(const std::byte* local, std::uint64_t local_size, std::uint64_t size) {
-  overflowing_.clear();
-  overflowing_.reserve(size);
-  overflowing_.insert(overflowing_.end(), local, local + local_size);
-  PageNo next(u32(local + local_size));
+// The whole record, behind which there is kReadableBehind; valid until the next read.
+Result<const std::byte*> RowReader::gather(const Row& row) {
+  std::vector<std::byte>& out = gathered_.emplace_back();
+  out.reserve(row.size + kReadableBehind);
+  out.insert(out.end(), row.bytes, row.bytes + row.local);
+  PageNo next(u32(row.bytes + row.local));
   std::array<std::byte, kPageBytes> buffer;
-  while (overflowing_.size() < size) {
-    if (next.value == 0) return corrupt();
+  while (out.size() < row.size) {
+    if (next.value == 0) return corrupt_page(row.page);
     BOP_LET(page, source_->page(next, buffer));
-    const std::uint64_t n = std::min(size - overflowing_.size(), kOverflowBytes);
-    overflowing_.insert(overflowing_.end(), page + 4, page + 4 + n);
+    const std::uint64_t n = std::min(row.size - out.size(), kOverflowBytes);
+    out.insert(out.end(), page + 4, page + 4 + n);
     next = PageNo(u32(page));
   }
-  return {};
+  out.resize(row.size + kReadableBehind);
+  return out.data();
 }
 
 }  // namespace bop::rowstore

@@ -5,13 +5,16 @@
 // `sqlite3_step` is the oracle of the tests.
 //
 //   TableTree tree = open(source, root)      walks the inner pages once, in order, and hands out leaves in lots
-//   LeafReader reader(source)                one a thread: a leaf, its cells, their fields
+//   RowReader reader(source, fields, ...)    one a thread: the rows of a lot, many at once, field beside field
 //
-// Threads: next_lot from any; a LeafReader by one at a time.
+// Threads: next_lot from any; a RowReader by one at a time.
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
+#include <cstring>
+#include <deque>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -80,56 +83,95 @@ struct RecordField {
   [[nodiscard]] bool is_real() const noexcept { return type == 7; }
   [[nodiscard]] bool is_text() const noexcept { return type >= 13 && (type & 1) == 1; }
   [[nodiscard]] bool is_blob() const noexcept { return type >= 12 && (type & 1) == 0; }
-  [[nodiscard]] std::int64_t integer() const noexcept;
-  [[nodiscard]] double real() const noexcept;
+  // (Loads 8 bytes whatever the type: readable they are, see RowReader.)
+  [[nodiscard]] std::int64_t integer() const noexcept {
+    if (type >= 8) return type == 9 ? 1 : 0;
+    constexpr std::array<std::uint8_t, 8> kUnused{63, 56, 48, 40, 32, 16, 0, 0};  // bits, by type
+    return static_cast<std::int64_t>(word()) >> kUnused[type];
+  }
+  [[nodiscard]] double real() const noexcept { return std::bit_cast<double>(word()); }
   [[nodiscard]] std::string_view bytes() const noexcept {
     return {reinterpret_cast<const char*>(data), static_cast<std::size_t>((type - 12) / 2)};
   }
-};
-
-class LeafReader {
- public:
-  // `fields`: how many leading fields of each record are wanted.
-  LeafReader(std::shared_ptr<const PageSource> source, std::size_t fields, RowidRange range = {})
-      : source_(std::move(source)), range_(range), fields_(fields) {}
-
-  [[nodiscard]] Status open(PageNo leaf);
-  // The leaves that will be opened, in this order; they stay the caller's. Those that follow each other in
-  // the file are then read together.
-  void expect(std::span<const PageNo> leaves) noexcept {
-    expected_ = leaves;
-    ahead_first_ = ahead_count_ = 0;
-  }
-  // The next row of the leaf that lies in the range; false at its end. Its fields are valid until the next
-  // call.
-  [[nodiscard]] Result<bool> next();
-  [[nodiscard]] std::int64_t rowid() const noexcept { return rowid_; }
-  // Fields behind the end of the record, which is older than they are, are NULL.
-  [[nodiscard]] const RecordField& field(std::size_t i) const noexcept { return fields_[i]; }
 
  private:
-  [[nodiscard]] std::unexpected<Error> corrupt() const;
-  [[nodiscard]] Status read_record(const std::byte* at, std::uint64_t size, std::uint64_t local);
-  [[nodiscard]] Status read_fields(const std::byte* at, const std::byte* header, const std::byte* header_end,
-                                   std::uint64_t offset, std::uint64_t size);
-  [[nodiscard]] Status gather(const std::byte* local, std::uint64_t local_size, std::uint64_t size);
+  [[nodiscard]] std::uint64_t word() const noexcept {
+    std::uint64_t v = 0;
+    std::memcpy(&v, data, sizeof(v));
+    return std::byteswap(v);
+  }
+};
+
+// Rows of a lot of leaves. What is not needed to choose rows is looked for only in those that were chosen:
+//
+//   open(leaves); while (read(most) > 0) { column(i)[row] ...; keep(rows); locate_rest(); column(j)[row] ...
+//   }
+//
+// Behind the bytes of a field at least kReadableBehind more can be read, of whatever value.
+class RowReader {
+ public:
+  static constexpr std::size_t kReadableBehind = 16;
+  static constexpr std::size_t kMostLeaves = 64;
+
+  // `fields`: numbers of those that are wanted, ascending; the first `early` of them are located by read.
+  RowReader(std::shared_ptr<const PageSource> source, std::vector<unsigned> fields, std::size_t early,
+            RowidRange range = {});
+
+  // Leaves to read next, at most kMostLeaves; those that follow each other in the file are read together.
+  [[nodiscard]] Status open(std::span<const PageNo> leaves);
+  // The next rows that lie in the range, at most `most`; 0: there are none left. What was read before is
+  // gone.
+  [[nodiscard]] Result<std::size_t> read(std::size_t most);
+  // Of the rows that were read those with these indexes, ascending; they are numbered anew.
+  void keep(std::span<const std::uint32_t> rows);
+  [[nodiscard]] Status locate_rest();
+
+  [[nodiscard]] std::span<const std::int64_t> rowids() const noexcept { return {rowids_.data(), count_}; }
+  // Of the wanted field number `i`; those behind the end of a record, which is older than they are, are NULL.
+  [[nodiscard]] std::span<const RecordField> column(std::size_t i) const noexcept {
+    return {columns_.data() + i * room_, count_};
+  }
+
+ private:
+  struct Row {  // and how far it was looked at
+    const std::byte* type = nullptr;
+    const std::byte* types_end = nullptr;
+    const std::byte* bytes = nullptr;  // of the record
+    std::uint64_t offset = 0;
+    std::uint64_t size = 0;
+    std::uint64_t local = 0;  // of it in the page
+    PageNo page;
+  };
+  [[nodiscard]] Status enter_leaf();
+  [[nodiscard]] Result<bool> next_cell(Row& row, std::int64_t& rowid);
+  [[nodiscard]] Status locate(Row& row, std::size_t from, std::size_t to, std::size_t index);
+  [[nodiscard]] Status locate_in_chain(Row& row, std::size_t from, std::size_t to, std::size_t index);
+  [[nodiscard]] Result<const std::byte*> gather(const Row& row);
+  void make_room(std::size_t rows);
+
+  // Bytes of records with overflow pages that one read may put together, unless it is a single record.
+  static constexpr std::uint64_t kMostGathered = std::uint64_t{4} << 20;
+  static constexpr std::size_t kPagesAtOnce = 16;
 
   const std::shared_ptr<const PageSource> source_;
+  const std::vector<unsigned> fields_;
+  const std::size_t early_;
   const RowidRange range_;
-  std::vector<RecordField> fields_;
-  static constexpr std::size_t kPagesAhead = 16;
-  [[nodiscard]] Result<const std::byte*> page_of(PageNo leaf);
-
-  std::array<std::byte, kPageBytes> buffer_;
-  std::span<const PageNo> expected_;
-  std::vector<std::byte> ahead_;  // pages ahead_first_ to ahead_first_ + ahead_count_ - 1
-  std::uint32_t ahead_first_ = 0, ahead_count_ = 0;
+  std::vector<std::byte> buffer_;
+  std::vector<PageNo> leaves_;
+  std::vector<const std::byte*> pages_;  // of leaves_
+  std::size_t leaf_ = 0;                 // the next one
   const std::byte* page_ = nullptr;
-  PageNo number_;
   unsigned cells_ = 0;
   unsigned cell_ = 0;
-  std::int64_t rowid_ = 0;
-  std::vector<std::byte> overflowing_;  // a record that does not fit its page
+
+  std::size_t count_ = 0;
+  std::vector<std::int64_t> rowids_;
+  std::size_t room_ = 0;              // of rows
+  std::vector<RecordField> columns_;  // room_ of each wanted field
+  std::vector<Row> rows_;             // if there is a rest to locate
+  std::uint64_t to_gather_ = 0;
+  std::deque<std::vector<std::byte>> gathered_;
 };
 
 }  // namespace bop::rowstore

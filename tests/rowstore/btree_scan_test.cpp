@@ -44,10 +44,24 @@ std::string show(const RecordField& f) {
   return (f.is_text() ? "t" : "b") + show(f.bytes());
 }
 
-Rows oracle(Connection& connection, std::size_t columns, RowidRange range) {
+// The leading columns, some of which (every one whose bit is set in `left_out`) are not asked for and shown
+// by the oracle as well as here as "-"; rows are chosen by a modulus when some of the fields have been
+// located.
+struct Asked {
+  std::size_t columns = 0;
+  std::uint64_t left_out = 0;
+  std::size_t early = 0;    // at most as many as are asked for
+  std::int64_t every = 1;   // rowids that this divides
+  std::size_t lot = 32;     // leaves
+  std::size_t most = 2048;  // rows at once
+
+  bool asks(std::size_t i) const { return (left_out >> i & 1U) == 0; }
+};
+
+Rows oracle(Connection& connection, const Asked& asked, RowidRange range) {
   std::string sql = "SELECT rowid";
-  for (std::size_t i = 0; i < columns; ++i) sql += fmt::format(", c{}", i);
-  sql += " FROM t WHERE rowid BETWEEN ?1 AND ?2 ORDER BY rowid";
+  for (std::size_t i = 0; i < asked.columns; ++i) sql += fmt::format(", c{}", i);
+  sql += " FROM t WHERE rowid BETWEEN ?1 AND ?2 AND rowid % ?3 = 0 ORDER BY rowid";
   auto statement = connection.prepare(sql);
   EXPECT_TRUE(statement.has_value()) << (statement ? "" : testing::text_of(statement.error()));
   Rows out;
@@ -55,9 +69,14 @@ Rows oracle(Connection& connection, std::size_t columns, RowidRange range) {
   sqlite3_stmt* s = statement->get();
   sqlite3_bind_int64(s, 1, range.lowest);
   sqlite3_bind_int64(s, 2, range.highest);
+  sqlite3_bind_int64(s, 3, asked.every);
   while (sqlite3_step(s) == SQLITE_ROW) {
     std::string row = fmt::format("{}", sqlite3_column_int64(s, 0));
-    for (int i = 1; i <= static_cast<int>(columns); ++i) {
+    for (int i = 1; i <= static_cast<int>(asked.columns); ++i) {
+      if (!asked.asks(static_cast<std::size_t>(i - 1))) {
+        row += "|-";
+        continue;
+      }
       const auto bytes = [&] {
         const auto* p = static_cast<const char*>(sqlite3_column_blob(s, i));
         return show({p == nullptr ? "" : p, static_cast<std::size_t>(sqlite3_column_bytes(s, i))});
@@ -75,7 +94,7 @@ Rows oracle(Connection& connection, std::size_t columns, RowidRange range) {
   return out;
 }
 
-Result<Rows> scan(Connection& connection, std::size_t columns, RowidRange range, std::size_t lot) {
+Result<Rows> scan(Connection& connection, const Asked& asked, RowidRange range) {
   PageNo root;
   {
     BOP_LET(statement, connection.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 't'"));
@@ -83,22 +102,34 @@ Result<Rows> scan(Connection& connection, std::size_t columns, RowidRange range,
     root = PageNo(static_cast<std::uint32_t>(sqlite3_column_int64(statement.get(), 0)));
   }
   BOP_LET(source, connection.page_source());
-  BOP_LET(tree, TableTree::open(source, root, range, lot));
-  LeafReader reader(source, columns, range);
+  BOP_LET(tree, TableTree::open(source, root, range, asked.lot));
+  std::vector<unsigned> fields;
+  for (std::size_t i = 0; i < asked.columns; ++i) {
+    if (asked.asks(i)) fields.push_back(static_cast<unsigned>(i));
+  }
+  RowReader reader(source, fields, std::min(asked.early, fields.size()), range);
   Rows out;
   for (;;) {
     BOP_LET(leaves, tree->next_lot());
     if (leaves.empty()) break;
-    EXPECT_LE(leaves.size(), lot);
-    if (lot % 2 == 0) reader.expect(leaves);
-    for (const PageNo leaf : leaves) {
-      BOP_TRY(reader.open(leaf));
-      for (;;) {
-        BOP_LET(more, reader.next());
-        if (!more) break;
-        std::string row = fmt::format("{}", reader.rowid());
-        for (std::size_t i = 0; i < columns; ++i) row += "|" + show(reader.field(i));
-        out.push_back(std::move(row));
+    EXPECT_LE(leaves.size(), asked.lot);
+    BOP_TRY(reader.open(leaves));
+    for (;;) {
+      BOP_LET(count, reader.read(asked.most));
+      if (count == 0) break;
+      EXPECT_LE(count, asked.most);
+      std::vector<std::uint32_t> kept;
+      for (std::uint32_t row = 0; row < count; ++row) {
+        if (reader.rowids()[row] % asked.every == 0) kept.push_back(row);
+      }
+      reader.keep(kept);
+      BOP_TRY(reader.locate_rest());
+      for (std::size_t row = 0; row < kept.size(); ++row) {
+        std::string text = fmt::format("{}", reader.rowids()[row]);
+        std::size_t slot = 0;
+        for (std::size_t i = 0; i < asked.columns; ++i)
+          text += "|" + (asked.asks(i) ? show(reader.column(slot++)[row]) : "-");
+        out.push_back(std::move(text));
       }
     }
   }
@@ -143,10 +174,15 @@ TEST_P(Scan, AnswersWhatSqliteAnswers) {
     if (random.below(2) == 0) range.lowest = static_cast<std::int64_t>(random.below(3000)) - 100;
     if (random.below(2) == 0)
       range.highest = range.lowest / 2 + static_cast<std::int64_t>(random.below(3000));
-    const std::size_t shown = random.below(columns + 1);
-    auto rows = scan(connection, shown, range, 1 + random.below(40));
+    const Asked asked{.columns = random.below(columns + 1),
+                      .left_out = random.below(2) == 0 ? 0 : random.below(1U << 12),
+                      .early = random.below(4),
+                      .every = 1 + static_cast<std::int64_t>(random.below(3)),
+                      .lot = 1 + random.below(RowReader::kMostLeaves),
+                      .most = 1 + random.below(random.below(2) == 0 ? 20 : 2048)};
+    auto rows = scan(connection, asked, range);
     BOP_OK(rows);
-    EXPECT_EQ(*rows, oracle(connection, shown, range));
+    EXPECT_EQ(*rows, oracle(connection, asked, range));
   };
   for (int round = 0; round < 8; ++round) {
     auto writer = w.node->rows().writer();
@@ -215,19 +251,17 @@ TEST(BtreeScan, ReadersOfSeveralThreadsShareATreeWhileAWriterCommits) {
     BOP_OK(tree);
     std::atomic<std::int64_t> sum{0};
     const auto work = [&] {
-      LeafReader reader(*source, 1);
+      RowReader reader(*source, {0}, 1);
       for (;;) {
         auto lot = (*tree)->next_lot();
         ASSERT_TRUE(lot.has_value());
         if (lot->empty()) return;
-        for (const PageNo leaf : *lot) {
-          ASSERT_TRUE(reader.open(leaf).has_value());
-          for (;;) {
-            auto more = reader.next();
-            ASSERT_TRUE(more.has_value());
-            if (!*more) break;
-            sum += reader.field(0).integer();
-          }
+        ASSERT_TRUE(reader.open(*lot).has_value());
+        for (;;) {
+          auto count = reader.read(100);
+          ASSERT_TRUE(count.has_value());
+          if (*count == 0) break;
+          for (const RecordField& field : reader.column(0)) sum += field.integer();
         }
       }
     };
@@ -275,17 +309,18 @@ TEST(BtreeScan, DamagedPagesAreRefusedOrRead) {
   const auto damaged = std::make_shared<Damaged>(*source, random);
   int refused = 0;
   for (std::uint32_t i = 0; i < 3000; ++i) {
-    LeafReader reader(damaged, 3);
+    RowReader reader(damaged, {0, 1, 2}, i % 4);
     if (auto tree = TableTree::open(damaged, PageNo(2 + i % 38)); tree) {
       // A damaged tree may be long: a few lots are enough.
       for (int lots = 0; lots < 3; ++lots) {
         auto lot = (*tree)->next_lot();
         refused += lot ? 0 : 1;
         if (!lot || lot->empty()) break;
-        for (const PageNo leaf : *lot) {
-          if (!reader.open(leaf)) continue;
-          for (auto more = reader.next(); more && *more; more = reader.next()) {
-            for (std::size_t f = 0; f < 3; ++f) (void)show(reader.field(f)).size();
+        if (!reader.open(*lot)) continue;
+        for (auto count = reader.read(50); count && *count > 0; count = reader.read(50)) {
+          if (!reader.locate_rest()) break;
+          for (std::size_t f = 0; f < 3; ++f) {
+            for (const RecordField& field : reader.column(f)) (void)show(field).size();
           }
         }
       }

@@ -105,6 +105,8 @@ DatabasePtr open_database(const EngineOptions& options) {
   set("autoinstall_known_extensions", duckdb::Value::BOOLEAN(false));
   set("autoload_known_extensions", duckdb::Value::BOOLEAN(false));
   set("preserve_insertion_order", duckdb::Value::BOOLEAN(false));
+  // Keys of a join's smaller side that its other side is asked for by list; the scan looks them up in a set.
+  set("dynamic_or_filter_threshold", duckdb::Value::UBIGINT(4096));
   // It turns sum(x + 1) into sum(x) + count(x), which does not overflow where x + 1 does.
   set("disabled_optimizers", duckdb::Value("sum_rewriter"));
   set("lock_configuration", duckdb::Value::BOOLEAN(true));

@@ -1,17 +1,21 @@
 // bop_scan(<index>): a table of the statement, its b-tree's leaves decoded into vectors by any number of
 // threads.
 //
-// Filters that DuckDB pushes down are applied here, all of them: comparisons with constants on the record
-// before anything else of it is decoded, the others on the vectors. Those that only help (of a join's other
-// side, of a top-N) are used when they are comparisons and left out otherwise. Comparisons of the rowid bound
-// what is read.
+// Filters that DuckDB pushes down are applied here, all of them: comparisons with constants and lists of them
+// on the fields of records, the others on vectors; what they do not need is looked for and decoded for the
+// rows that are left. Filters that only help (of a join's other side, of a top-N) are used when they are
+// comparisons, lists or Bloom filters, and left out otherwise. Comparisons of the rowid bound what is read.
+#include <array>
+#include <deque>
 #include <duckdb/execution/expression_executor.hpp>
 #include <duckdb/function/table_function.hpp>
 #include <duckdb/main/extension/extension_loader.hpp>
 #include <duckdb/planner/expression/bound_conjunction_expression.hpp>
 #include <duckdb/planner/expression/bound_reference_expression.hpp>
+#include <duckdb/planner/filter/bloom_filter.hpp>
 #include <duckdb/planner/filter/list.hpp>
 #include <duckdb/storage/statistics/base_statistics.hpp>
+#include <numeric>
 #include <optional>
 
 #include "executor/duckdb/statement_state.hpp"
@@ -38,60 +42,102 @@ struct ScanData final : duckdb::TableFunctionData {
   const std::size_t index;
 };
 
-// `field <operator> constant` on the record itself.
+// `field <operator> constant`, or `field IN (constants)`, on fields of records. A value of another kind
+// passes: its decoding tells.
 struct RecordFilter {
-  int field = 0;
+  unsigned field = 0;
   ColumnType type;
-  ExpressionType comparison = ExpressionType::INVALID;
-  duckdb::hugeint_t number;  // of integers, booleans and decimals
-  bool is_narrow = false;    // and it fits 64 bits:
+  std::array<bool, 3> passing{};  // whether what is less, equal, greater passes
+  duckdb::hugeint_t number;       // of integers, booleans and decimals
+  bool is_narrow = false;         // and it fits 64 bits:
   std::int64_t narrow_number = 0;
   std::string bytes;  // of text and blobs
+  bool is_list = false;
+  std::vector<std::int64_t> numbers;  // ascending, as the texts are
+  std::vector<std::string> texts;
+  std::vector<bool> members;  // of the numbers from the first to the last one, if those are not too many
 
-  [[nodiscard]] bool passes(const rowstore::RecordField& f) const {
-    if (f.is_null()) return false;
-    int order = 0;
-    if (type.physical == Physical::kText || type.physical == Physical::kBlob) {
-      if (f.type < 12) return true;  // of another kind: the decoding tells
-      order = f.bytes().compare(bytes);
-    } else {
-      if (std::int64_t narrow = 0;
-          is_narrow &&
-          (type.physical == Physical::kDecimal
-               ? f.is_text() && parse_short_decimal(f.bytes(), type.scale, type.precision, narrow)
-               : f.is_integer())) {
-        if (type.physical != Physical::kDecimal) narrow = f.integer();
-        return holds(narrow < narrow_number ? -1 : narrow > narrow_number ? 1 : 0);
-      }
-      duckdb::hugeint_t value;
-      if (f.is_integer() && type.physical != Physical::kDecimal) {
-        value = duckdb::hugeint_t(f.integer());
-      } else if (!f.is_text() || !parse_decimal(f.bytes(), type.scale, type.precision, value)) {
-        return true;
-      }
-      order = value == number ? 0 : value < number ? -1 : 1;
-    }
-    return holds(order);
+  void end_list() {
+    std::ranges::sort(texts);
+    std::ranges::sort(numbers);
+    constexpr std::uint64_t kMostMembers = std::uint64_t{1} << 22;
+    if (numbers.empty()) return;
+    const std::uint64_t range =
+        static_cast<std::uint64_t>(numbers.back()) - static_cast<std::uint64_t>(numbers.front());
+    if (range >= kMostMembers) return;
+    members.resize(range + 1);
+    for (const std::int64_t member : numbers)
+      members[static_cast<std::size_t>(member - numbers.front())] = true;
   }
 
-  [[nodiscard]] bool holds(int order) const {
-    switch (comparison) {
-      case ExpressionType::COMPARE_EQUAL: return order == 0;
-      case ExpressionType::COMPARE_NOTEQUAL: return order != 0;
-      case ExpressionType::COMPARE_LESSTHAN: return order < 0;
-      case ExpressionType::COMPARE_LESSTHANOREQUALTO: return order <= 0;
-      case ExpressionType::COMPARE_GREATERTHAN: return order > 0;
-      case ExpressionType::COMPARE_GREATERTHANOREQUALTO: return order >= 0;
-      default: return true;
+  // Those of `rows` that pass, in place; how many they are.
+  std::size_t select(std::span<const rowstore::RecordField> fields, std::span<std::uint32_t> rows) const {
+    if (type.physical == Physical::kText || type.physical == Physical::kBlob)
+      return keep_if(rows, [&](std::uint32_t row) { return text_passes(fields[row]); });
+    if (type.physical == Physical::kDecimal)
+      return keep_if(rows, [&](std::uint32_t row) { return decimal_passes(fields[row]); });
+    if (is_narrow && !is_list) {
+      return keep_if(rows, [&](std::uint32_t row) {
+        const rowstore::RecordField& f = fields[row];
+        if (!f.is_integer()) return !f.is_null();
+        return holds(f.integer(), narrow_number);
+      });
     }
+    return keep_if(rows, [&](std::uint32_t row) {
+      const rowstore::RecordField& f = fields[row];
+      if (!f.is_integer()) return !f.is_null();
+      return is_list ? in_list(f.integer()) : holds(duckdb::hugeint_t(f.integer()), number);
+    });
   }
+
+ private:
+  template <class Passes>
+  static std::size_t keep_if(std::span<std::uint32_t> rows, const Passes& passes) {
+    std::size_t kept = 0;
+    for (const std::uint32_t row : rows) {
+      rows[kept] = row;
+      kept += passes(row) ? 1 : 0;
+    }
+    return kept;
+  }
+  template <class T>
+  [[nodiscard]] bool holds(const T& value, const T& constant) const {
+    return passing[static_cast<std::size_t>((value > constant) - (value < constant) + 1)];
+  }
+  [[nodiscard]] bool in_list(std::int64_t value) const {
+    if (members.empty()) return std::ranges::binary_search(numbers, value);
+    const std::uint64_t at = static_cast<std::uint64_t>(value) - static_cast<std::uint64_t>(numbers.front());
+    return at < members.size() && members[at];
+  }
+  [[nodiscard]] bool text_passes(const rowstore::RecordField& f) const {
+    if (f.type < 12) return !f.is_null();
+    if (is_list) return std::ranges::binary_search(texts, f.bytes());
+    if (passing[0] == passing[2] && f.bytes().size() != bytes.size()) return passing[0];
+    return holds(f.bytes(), std::string_view(bytes));
+  }
+  [[nodiscard]] bool decimal_passes(const rowstore::RecordField& f) const {
+    if (!f.is_text()) return !f.is_null();
+    if (std::int64_t value = 0;
+        (is_narrow || is_list) && parse_short_decimal(f.bytes(), type.scale, type.precision, value))
+      return is_list ? in_list(value) : holds(value, narrow_number);
+    duckdb::hugeint_t value;
+    if (is_list || !parse_decimal(f.bytes(), type.scale, type.precision, value)) return true;
+    return holds(value, number);
+  }
+};
+
+struct ReadFilters {
+  std::vector<RecordFilter> records;
+  std::vector<const duckdb::BFTableFilter*> blooms;  // of the filter that was read last
+  bool on_records = false;                           // and whether it needs fields, now or later
+  bool tightens = false;                             // one of them does, while the statement runs
+  rowstore::RowidRange range;
 };
 
 // Whether all of the filter is in `out`; if not, what is in there follows from it.
 class FilterReader {
  public:
-  FilterReader(const TableColumn& column, std::vector<RecordFilter>& out, rowstore::RowidRange& range)
-      : column_(column), out_(out), range_(range) {}
+  FilterReader(const TableColumn& column, ReadFilters& out) : column_(column), out_(out) {}
 
   bool read(const TableFilter& filter) {
     switch (filter.filter_type) {
@@ -108,93 +154,124 @@ class FilterReader {
         return true;
       }
       case TableFilterType::DYNAMIC_FILTER: {
+        out_.on_records = out_.tightens = true;
         const auto& data = filter.Cast<duckdb::DynamicFilter>().filter_data;
         if (!data || !data->initialized) return true;
         const std::lock_guard<duckdb::mutex> lock(data->lock);
         if (data->filter) read(*data->filter);
         return true;
       }
-      case TableFilterType::BLOOM_FILTER: return true;
+      case TableFilterType::BLOOM_FILTER:
+        out_.blooms.push_back(&filter.Cast<duckdb::BFTableFilter>());
+        out_.on_records = true;
+        return true;
+      case TableFilterType::IN_FILTER: return list(filter.Cast<duckdb::InFilter>());
       default: return false;
     }
   }
 
  private:
-  bool constant(const duckdb::ConstantFilter& filter) {
-    using enum ExpressionType;
-    RecordFilter f{.field = column_.field, .type = column_.type, .comparison = filter.comparison_type};
-    switch (f.comparison) {
-      case COMPARE_EQUAL:
-      case COMPARE_NOTEQUAL:
-      case COMPARE_LESSTHAN:
-      case COMPARE_LESSTHANOREQUALTO:
-      case COMPARE_GREATERTHAN:
-      case COMPARE_GREATERTHANOREQUALTO: break;
+  // The constant as a number of the column's type.
+  static bool number_of(const duckdb::Value& value, duckdb::hugeint_t& out) {
+    switch (value.type().InternalType()) {
+      case duckdb::PhysicalType::BOOL:
+        out = duckdb::hugeint_t(value.GetValueUnsafe<bool>() ? 1 : 0);
+        return true;
+      case duckdb::PhysicalType::INT16:
+        out = duckdb::hugeint_t(value.GetValueUnsafe<std::int16_t>());
+        return true;
+      case duckdb::PhysicalType::INT32:
+        out = duckdb::hugeint_t(value.GetValueUnsafe<std::int32_t>());
+        return true;
+      case duckdb::PhysicalType::INT64:
+        out = duckdb::hugeint_t(value.GetValueUnsafe<std::int64_t>());
+        return true;
+      case duckdb::PhysicalType::INT128: out = value.GetValueUnsafe<duckdb::hugeint_t>(); return true;
       default: return false;
     }
-    const duckdb::Value& value = filter.constant;
-    if (value.IsNull() || value.type() != logical_type(column_.type)) return false;
-    switch (column_.type.physical) {
-      case Physical::kText:
-      case Physical::kBlob: f.bytes = duckdb::StringValue::Get(value); break;
-      case Physical::kFloat:
-      case Physical::kDouble: return false;
-      default:
-        switch (value.type().InternalType()) {
-          case duckdb::PhysicalType::BOOL:
-            f.number = duckdb::hugeint_t(value.GetValueUnsafe<bool>() ? 1 : 0);
-            break;
-          case duckdb::PhysicalType::INT16:
-            f.number = duckdb::hugeint_t(value.GetValueUnsafe<std::int16_t>());
-            break;
-          case duckdb::PhysicalType::INT32:
-            f.number = duckdb::hugeint_t(value.GetValueUnsafe<std::int32_t>());
-            break;
-          case duckdb::PhysicalType::INT64:
-            f.number = duckdb::hugeint_t(value.GetValueUnsafe<std::int64_t>());
-            break;
-          case duckdb::PhysicalType::INT128: f.number = value.GetValueUnsafe<duckdb::hugeint_t>(); break;
-          default: return false;
-        }
-        f.is_narrow = duckdb::Hugeint::TryCast(f.number, f.narrow_number);
-    }
-    if (column_.field >= 0) {
-      out_.push_back(std::move(f));
-      return true;
-    }
-    return rowid(f);
   }
 
-  bool rowid(const RecordFilter& f) {
-    const auto n = static_cast<std::int64_t>(f.number.lower);
+  [[nodiscard]] bool is_bytes() const {
+    return column_.type.physical == Physical::kText || column_.type.physical == Physical::kBlob;
+  }
+  [[nodiscard]] bool is_comparable(const duckdb::Value& value) const {
+    return !value.IsNull() && value.type() == logical_type(column_.type) &&
+           column_.type.physical != Physical::kFloat && column_.type.physical != Physical::kDouble;
+  }
+
+  bool list(const duckdb::InFilter& filter) {
+    if (column_.field < 0) return false;
+    RecordFilter f{.field = static_cast<unsigned>(column_.field), .type = column_.type, .is_list = true};
+    for (const duckdb::Value& value : filter.values) {
+      if (!is_comparable(value)) return false;
+      if (is_bytes()) {
+        f.texts.push_back(duckdb::StringValue::Get(value));
+        continue;
+      }
+      duckdb::hugeint_t number;
+      std::int64_t narrow = 0;
+      if (!number_of(value, number) || !duckdb::Hugeint::TryCast(number, narrow)) return false;
+      f.numbers.push_back(narrow);
+    }
+    f.end_list();
+    out_.records.push_back(std::move(f));
+    out_.on_records = true;
+    return true;
+  }
+
+  bool constant(const duckdb::ConstantFilter& filter) {
+    using enum ExpressionType;
+    RecordFilter f{.type = column_.type};
+    switch (filter.comparison_type) {
+      case COMPARE_EQUAL: f.passing = {false, true, false}; break;
+      case COMPARE_NOTEQUAL: f.passing = {true, false, true}; break;
+      case COMPARE_LESSTHAN: f.passing = {true, false, false}; break;
+      case COMPARE_LESSTHANOREQUALTO: f.passing = {true, true, false}; break;
+      case COMPARE_GREATERTHAN: f.passing = {false, false, true}; break;
+      case COMPARE_GREATERTHANOREQUALTO: f.passing = {false, true, true}; break;
+      default: return false;
+    }
+    if (!is_comparable(filter.constant)) return false;
+    if (is_bytes()) {
+      f.bytes = duckdb::StringValue::Get(filter.constant);
+    } else {
+      if (!number_of(filter.constant, f.number)) return false;
+      f.is_narrow = duckdb::Hugeint::TryCast(f.number, f.narrow_number);
+    }
+    if (column_.field < 0) return rowid(filter.comparison_type, static_cast<std::int64_t>(f.number.lower));
+    f.field = static_cast<unsigned>(column_.field);
+    out_.records.push_back(std::move(f));
+    out_.on_records = true;
+    return true;
+  }
+
+  bool rowid(ExpressionType comparison, std::int64_t n) {
+    rowstore::RowidRange& range = out_.range;
     constexpr auto kLowest = std::numeric_limits<std::int64_t>::min();
     constexpr auto kHighest = std::numeric_limits<std::int64_t>::max();
-    switch (f.comparison) {
+    switch (comparison) {
       case ExpressionType::COMPARE_EQUAL:
-        range_.lowest = std::max(range_.lowest, n);
-        range_.highest = std::min(range_.highest, n);
+        range.lowest = std::max(range.lowest, n);
+        range.highest = std::min(range.highest, n);
         return true;
-      case ExpressionType::COMPARE_LESSTHANOREQUALTO:
-        range_.highest = std::min(range_.highest, n);
-        return true;
+      case ExpressionType::COMPARE_LESSTHANOREQUALTO: range.highest = std::min(range.highest, n); return true;
       case ExpressionType::COMPARE_GREATERTHANOREQUALTO:
-        range_.lowest = std::max(range_.lowest, n);
+        range.lowest = std::max(range.lowest, n);
         return true;
       case ExpressionType::COMPARE_LESSTHAN:
         if (n == kLowest) return false;
-        range_.highest = std::min(range_.highest, n - 1);
+        range.highest = std::min(range.highest, n - 1);
         return true;
       case ExpressionType::COMPARE_GREATERTHAN:
         if (n == kHighest) return false;
-        range_.lowest = std::max(range_.lowest, n + 1);
+        range.lowest = std::max(range.lowest, n + 1);
         return true;
       default: return false;
     }
   }
 
   const TableColumn& column_;
-  std::vector<RecordFilter>& out_;
-  rowstore::RowidRange& range_;
+  ReadFilters& out_;
 };
 
 struct ScanGlobal final : duckdb::GlobalTableFunctionState {
@@ -207,50 +284,71 @@ struct ScanGlobal final : duckdb::GlobalTableFunctionState {
   idx_t threads = 1;
 };
 
-constexpr std::size_t kLeavesALot = 32;
+constexpr std::size_t kLeavesALot = rowstore::RowReader::kMostLeaves;
+// A chunk is answered with less room than this left, so that rows are read many at a time.
+constexpr idx_t kLeastRoom = 512;
 
 bool is_table_column(const Table& table, idx_t column) { return column < table.columns.size(); }
 
+// A Bloom filter of a join's other side, as long as it keeps rows out.
+struct BloomFilter {
+  BloomFilter(const duckdb::BFTableFilter& f, idx_t c) : filter(f), column(c), state(f.GetKeyType()) {}
+  [[nodiscard]] bool helps() const { return seen < 20000 || kept < seen / 4 * 3; }
+
+  const duckdb::BFTableFilter& filter;
+  const idx_t column;  // of the chunk
+  duckdb::BFTableFilterState state;
+  idx_t seen = 0;
+  idx_t kept = 0;
+};
+
 struct ScanLocal final : duckdb::LocalTableFunctionState {
   ScanLocal(ClientContext& context, const Table& t, const ScanGlobal& g)
-      : table(t), global(g), reader(t.source, fields(t, g), g.range), executor(context) {
+      : table(t), global(g), executor(context) {
     duckdb::vector<duckdb::LogicalType> types;
+    std::vector<unsigned> fields;
     for (const idx_t column : g.columns) {
-      types.push_back(is_table_column(t, column) ? logical_type(t.columns[column].type)
-                                                 : duckdb::LogicalType::BIGINT);
+      const bool known = is_table_column(t, column);
+      types.push_back(known ? logical_type(t.columns[column].type) : duckdb::LogicalType::BIGINT);
+      wanted.push_back({.type = known ? t.columns[column].type : ColumnType{.physical = Physical::kInt64}});
+      if (known && t.columns[column].field >= 0) {
+        wanted.back().field = t.columns[column].field;
+        fields.push_back(static_cast<unsigned>(t.columns[column].field));
+      }
     }
     chunk.Initialize(context, types);
-    for (idx_t i = 0; i < g.columns.size(); ++i) {
-      const idx_t column = g.columns[i];
-      const bool known = is_table_column(t, column);
-      wanted.push_back({.field = known ? t.columns[column].field : -1,
-                        .type = known ? t.columns[column].type : ColumnType{.physical = Physical::kInt64},
-                        .vector = &chunk.data[i]});
+    std::ranges::sort(fields);
+    fields.erase(std::ranges::unique(fields).begin(), fields.end());
+    for (Wanted& w : wanted) {
+      if (w.field >= 0) w.slot = slot_of(fields, static_cast<unsigned>(w.field));
     }
     read_filters();
+    wanted_fields = fields;
+    reader.emplace(t.source, std::move(fields), early_fields, g.range);
   }
 
-  static std::size_t fields(const Table& table, const ScanGlobal& g) {
-    int last = -1;
-    const auto add = [&](idx_t column) {
-      if (is_table_column(table, column)) last = std::max(last, table.columns[column].field);
-    };
-    for (const idx_t column : g.columns) add(column);
-    return static_cast<std::size_t>(last + 1);
+  static std::size_t slot_of(const std::vector<unsigned>& fields, unsigned field) {
+    return static_cast<std::size_t>(std::ranges::lower_bound(fields, field) - fields.begin());
   }
 
-  // What of a filter is not compared on records goes to `conditions`, once; comparisons may tighten while the
-  // statement runs.
+  // What of a filter is not compared on records goes to `conditions` or `blooms`, once; comparisons may
+  // tighten while the statement runs.
   void read_filters() {
-    const bool first = conditions.empty() && !read_once;
-    read_once = true;
-    record_filters.clear();
-    if (!global.filters) return;
-    rowstore::RowidRange range;
+    const bool first = !std::exchange(read_once, true);
+    if (!global.filters || (!first && !filters.tightens)) return;
+    filters.records.clear();
     for (const auto& [index, filter] : global.filters->filters) {
       const TableColumn& column = table.columns[global.columns[index]];
-      const bool all = FilterReader(column, record_filters, range).read(*filter);
-      if (all || !first) continue;
+      filters.blooms.clear();
+      filters.on_records = false;
+      const bool all = FilterReader(column, filters).read(*filter);
+      if (!first) continue;
+      for (const duckdb::BFTableFilter* bloom : filters.blooms) {
+        if (bloom->GetKeyType() == logical_type(column.type)) blooms.emplace_back(*bloom, index);
+      }
+      if (filters.on_records && wanted[index].field >= 0)
+        early_fields = std::max(early_fields, wanted[index].slot + 1);
+      if (all) continue;
       const duckdb::BoundReferenceExpression reference(logical_type(column.type), index);
       conditions.push_back(filter->ToExpression(reference));
     }
@@ -261,21 +359,23 @@ struct ScanLocal final : duckdb::LocalTableFunctionState {
 
   const Table& table;
   const ScanGlobal& global;
-  rowstore::LeafReader reader;
   struct Wanted {
-    int field = -1;  // the rowid
     ColumnType type;
-    duckdb::Vector* vector = nullptr;  // of chunk
+    int field = -1;  // the rowid
+    std::size_t slot = 0;
+    bool stored = false;  // of the rows that were read last
   };
-  std::vector<Wanted> wanted;
-  std::vector<PageNo> lot;
-  std::size_t leaf = 0;
-  bool in_leaf = false;
+  std::vector<Wanted> wanted;  // columns of the chunk
+  std::vector<unsigned> wanted_fields;
+  std::size_t early_fields = 0;  // how many of them are there to choose rows by
+  std::optional<rowstore::RowReader> reader;
   DataChunk chunk;
   bool read_once = false;
-  std::vector<RecordFilter> record_filters;
+  ReadFilters filters;
+  std::deque<BloomFilter> blooms;
   std::vector<unique_ptr<duckdb::Expression>> conditions;
   duckdb::ExpressionExecutor executor;
+  std::array<std::uint32_t, STANDARD_VECTOR_SIZE> chosen;
 };
 
 unique_ptr<duckdb::FunctionData> bind_scan(ClientContext& context, duckdb::TableFunctionBindInput& input,
@@ -305,11 +405,12 @@ unique_ptr<duckdb::GlobalTableFunctionState> init_global(ClientContext& context,
     global->projection.assign(input.projection_ids.begin(), input.projection_ids.end());
   global->filters = input.filters;
   if (input.filters) {
-    std::vector<RecordFilter> unused;
+    ReadFilters read;
     for (const auto& [index, filter] : input.filters->filters) {
       const TableColumn& column = table.columns[global->columns[index]];
-      if (column.field < 0) FilterReader(column, unused, global->range).read(*filter);
+      if (column.field < 0) FilterReader(column, read).read(*filter);
     }
+    global->range = read.range;
   }
   auto tree = rowstore::TableTree::open(table.source, table.root, global->range, kLeavesALot);
   if (!tree) data.state.fail_with(std::move(tree).error());
@@ -330,59 +431,93 @@ unique_ptr<duckdb::LocalTableFunctionState> init_local(duckdb::ExecutionContext&
   return duckdb::make_uniq<ScanLocal>(context.client, data.table(), global->Cast<ScanGlobal>());
 }
 
-// Fills the chunk with rows that pass the record filters; false: nothing is left.
-bool fill(StatementState& state, ScanLocal& local) {
-  DataChunk& chunk = local.chunk;
-  chunk.Reset();
+// The reader's rows of one column into the chunk, from row `first` on.
+void store_column(StatementState& state, ScanLocal& local, idx_t column, idx_t first) {
+  ScanLocal::Wanted& wanted = local.wanted[column];
+  duckdb::Vector& vector = local.chunk.data[column];
+  bool stored = true;
+  if (wanted.field >= 0) {
+    stored = store_fields(local.reader->column(wanted.slot), wanted.type, vector, first);
+  } else {
+    idx_t row = first;
+    for (const std::int64_t rowid : local.reader->rowids())
+      stored = store_value(Value::of_int(rowid), wanted.type, vector, row++) && stored;
+  }
+  wanted.stored = true;
+  if (!stored) {
+    state.fail_with(error(ErrorCode::kNotImplemented,
+                          "a value that this statement reads has no form in the second executor"));
+  }
+}
+
+void keep(ScanLocal& local, std::span<const std::uint32_t> rows) {
+  local.reader->keep(rows);
+  for (ScanLocal::Wanted& wanted : local.wanted) wanted.stored = false;
+}
+
+void apply_record_filters(ScanLocal& local) {
+  std::size_t count = local.reader->rowids().size();
+  bool first = true;
+  for (const RecordFilter& filter : local.filters.records) {
+    const std::size_t slot = ScanLocal::slot_of(local.wanted_fields, filter.field);
+    if (slot >= local.early_fields) continue;  // it only helps
+    if (std::exchange(first, false)) std::iota(local.chosen.begin(), local.chosen.begin() + count, 0U);
+    count = filter.select(local.reader->column(slot), std::span(local.chosen).first(count));
+  }
+  if (!first) keep(local, std::span(local.chosen).first(count));
+}
+
+void apply_blooms(StatementState& state, ScanLocal& local, idx_t first) {
+  for (BloomFilter& bloom : local.blooms) {
+    idx_t count = local.reader->rowids().size();
+    if (count == 0) return;
+    if (!bloom.helps()) continue;
+    store_column(state, local, bloom.column, first);
+    duckdb::Vector keys(local.chunk.data[bloom.column], first, first + count);
+    duckdb::SelectionVector selection(local.chosen.data());
+    std::iota(local.chosen.begin(), local.chosen.begin() + static_cast<std::ptrdiff_t>(count), 0U);
+    bloom.seen += count;
+    bloom.filter.Filter(keys, selection, count, bloom.state);
+    bloom.kept += count;
+    if (selection.data() != local.chosen.data()) std::copy_n(selection.data(), count, local.chosen.data());
+    if (count < local.reader->rowids().size()) keep(local, std::span(local.chosen).first(count));
+  }
+}
+
+// Fills the chunk with rows that pass the filters of records; false: nothing is left.
+bool fill(const ClientContext& context, StatementState& state, ScanLocal& local) {
+  local.chunk.Reset();
   idx_t row = 0;
-  while (row < STANDARD_VECTOR_SIZE) {
-    if (!local.in_leaf) {
-      if (local.leaf == local.lot.size()) {
-        auto lot = local.global.tree->next_lot();
-        if (!lot) state.fail_with(std::move(lot).error());
-        if (lot->empty()) break;
-        local.lot = std::move(*lot);
-        local.leaf = 0;
-        local.reader.expect(local.lot);
-        local.read_filters();
-      }
-      if (auto opened = local.reader.open(local.lot[local.leaf++]); !opened) state.fail_with(opened.error());
-      local.in_leaf = true;
-    }
-    auto more = local.reader.next();
-    if (!more) state.fail_with(std::move(more).error());
-    if (!*more) {
-      local.in_leaf = false;
+  while (row + kLeastRoom <= STANDARD_VECTOR_SIZE) {
+    auto read = local.reader->read(STANDARD_VECTOR_SIZE - row);
+    if (!read) state.fail_with(std::move(read).error());
+    if (*read == 0) {
+      if (context.interrupted) throw duckdb::InterruptException();
+      auto lot = local.global.tree->next_lot();
+      if (!lot) state.fail_with(std::move(lot).error());
+      if (lot->empty()) break;
+      if (auto opened = local.reader->open(*lot); !opened) state.fail_with(std::move(opened).error());
+      local.read_filters();
       continue;
     }
-    bool passes = true;
-    for (const RecordFilter& filter : local.record_filters) {
-      passes = filter.passes(local.reader.field(static_cast<std::size_t>(filter.field)));
-      if (!passes) break;
+    for (ScanLocal::Wanted& wanted : local.wanted) wanted.stored = false;
+    apply_record_filters(local);
+    apply_blooms(state, local, row);
+    if (auto located = local.reader->locate_rest(); !located) state.fail_with(std::move(located).error());
+    for (idx_t i = 0; i < local.wanted.size(); ++i) {
+      if (!local.wanted[i].stored) store_column(state, local, i, row);
     }
-    if (!passes) continue;
-    for (const ScanLocal::Wanted& wanted : local.wanted) {
-      const bool stored =
-          wanted.field >= 0
-              ? store_field(local.reader.field(static_cast<std::size_t>(wanted.field)), wanted.type,
-                            *wanted.vector, row)
-              : store_value(Value::of_int(local.reader.rowid()), wanted.type, *wanted.vector, row);
-      if (!stored) {
-        state.fail_with(error(ErrorCode::kNotImplemented,
-                              "a value that this statement reads has no form in the second executor"));
-      }
-    }
-    ++row;
+    row += local.reader->rowids().size();
   }
-  chunk.SetCardinality(row);
+  local.chunk.SetCardinality(row);
   return row > 0;
 }
 
-void scan(ClientContext&, duckdb::TableFunctionInput& input, DataChunk& output) {
+void scan(ClientContext& context, duckdb::TableFunctionInput& input, DataChunk& output) {
   const auto& data = input.bind_data->Cast<ScanData>();
   auto& local = input.local_state->Cast<ScanLocal>();
   const auto& global = local.global;
-  while (fill(data.state, local)) {
+  while (fill(context, data.state, local)) {
     DataChunk& chunk = local.chunk;
     for (idx_t i = 0; i < local.conditions.size() && chunk.size() > 0; ++i) {
       duckdb::SelectionVector chosen(STANDARD_VECTOR_SIZE);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include <duckdb/common/types/hugeint.hpp>
@@ -45,33 +46,61 @@ constexpr std::array<std::int64_t, 19> kPowers = [] {
 
 }  // namespace
 
-bool parse_short_decimal(std::string_view text, int scale, int precision, std::int64_t& out) {
+namespace {
+
+inline bool parse_short(std::string_view text, int scale, std::int64_t limit, std::int64_t& out) {
+  // Eight digits are one word: their bytes are moved to its upper end, zeros come in below, and pairs, then
+  // quadruples, then halves are added up (Lemire, "Quickly parsing eight digits", 2018).
+  const auto word = [](const char* at) {
+    std::uint64_t v = 0;
+    std::memcpy(&v, at, sizeof(v));
+    return v;
+  };
+  const auto eight = [](std::uint64_t digits, std::size_t count, std::uint64_t& value) {
+    if (count == 0) {
+      value = 0;
+      return true;
+    }
+    digits = (digits ^ 0x3030303030303030U) << (64 - 8 * count);
+    if (((digits | (digits + 0x0606060606060606U)) & 0xf0f0f0f0f0f0f0f0U) != 0) return false;
+    digits = digits * 10 + (digits >> 8U);
+    value = ((digits & 0x000000ff000000ffU) * 0x000f424000000064U +
+             ((digits >> 16U) & 0x000000ff000000ffU) * 0x0000271000000001U) >>
+            32U;
+    return true;
+  };
   const bool negative = !text.empty() && text.front() == '-';
   if (negative) text.remove_prefix(1);
-  const auto size = static_cast<int>(text.size());
-  if (size == 0 || size > 18) return false;
-  std::int64_t value = 0;
-  int fraction = 0;
-  int i = 0;
-  for (; i < size; ++i) {
-    const auto digit = static_cast<unsigned>(text[static_cast<std::size_t>(i)] - '0');
-    if (digit > 9) break;
-    value = value * 10 + digit;
+  const auto behind = static_cast<std::size_t>(scale);
+  const std::size_t with_point = behind + (behind > 0 ? 1 : 0);
+  if (text.size() <= with_point || behind > 8) return false;
+  const std::size_t whole = text.size() - with_point;
+  const char* const fraction_at = text.data() + whole + 1;
+  if (whole > 8 || (behind > 0 && text[whole] != '.')) return false;
+  std::uint64_t value = 0;
+  if (whole + behind <= 8) {
+    std::uint64_t digits = word(text.data());
+    if (behind > 0)
+      digits = (digits & ((std::uint64_t{1} << 8 * whole) - 1)) | word(fraction_at) << 8 * whole;
+    if (!eight(digits, whole + behind, value)) return false;
+  } else {
+    std::uint64_t fraction = 0;
+    if (!eight(word(text.data()), whole, value) || !eight(word(fraction_at), behind, fraction)) return false;
+    value = value * static_cast<std::uint64_t>(kPowers[behind]) + fraction;
   }
-  if (i < size) {
-    if (text[static_cast<std::size_t>(i)] != '.') return false;
-    fraction = size - i - 1;
-    for (++i; i < size; ++i) {
-      const auto digit = static_cast<unsigned>(text[static_cast<std::size_t>(i)] - '0');
-      if (digit > 9) return false;
-      value = value * 10 + digit;
-    }
-  }
-  if (fraction > scale || size + scale - fraction > 18) return false;
-  value *= kPowers[static_cast<std::size_t>(scale - fraction)];
-  if (precision < 18 && value >= kPowers[static_cast<std::size_t>(precision)]) return false;
-  out = negative ? -value : value;
+  const auto number = static_cast<std::int64_t>(value);
+  if (number >= limit) return false;
+  out = negative ? -number : number;
   return true;
+}
+
+// What has fewer digits than `precision`; of the longest ones all that parse_short reads.
+std::int64_t limit_of(int precision) { return kPowers[static_cast<std::size_t>(std::min(precision, 18))]; }
+
+}  // namespace
+
+bool parse_short_decimal(std::string_view text, int scale, int precision, std::int64_t& out) {
+  return parse_short(text, scale, limit_of(precision), out);
 }
 
 bool parse_decimal(std::string_view text, int scale, int precision, hugeint_t& out) {
@@ -143,11 +172,6 @@ std::string print_decimal(hugeint_t value, int scale) {
 namespace {
 
 bool store_decimal(std::string_view text, const ColumnType& type, Vector& vector, idx_t row) {
-  if (std::int64_t narrow = 0; type.precision > 9 && type.precision <= 18 &&
-                               parse_short_decimal(text, type.scale, type.precision, narrow)) {
-    FlatVector::GetData<std::int64_t>(vector)[row] = narrow;
-    return true;
-  }
   hugeint_t value;
   if (!parse_decimal(text, type.scale, type.precision, value)) return false;
   switch (vector.GetType().InternalType()) {
@@ -247,8 +271,75 @@ bool store(const Source& source, const ColumnType& type, Vector& vector, idx_t r
 
 }  // namespace
 
-bool store_field(const rowstore::RecordField& field, const ColumnType& type, Vector& vector, idx_t row) {
-  return store(OfField{field}, type, vector, row);
+namespace {
+
+using Fields = std::span<const rowstore::RecordField>;
+
+// `direct` stores a value, or answers false where store() has to look at it.
+template <class Direct>
+bool store_each(Fields fields, const ColumnType& type, Vector& vector, idx_t first, const Direct& direct) {
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    if (!direct(fields[i], first + i) && !store(OfField{fields[i]}, type, vector, first + i)) return false;
+  }
+  return true;
+}
+
+template <class Integer>
+bool store_integers(Fields fields, const ColumnType& type, Vector& vector, idx_t first) {
+  auto* const out = FlatVector::GetData<Integer>(vector);
+  return store_each(fields, type, vector, first, [out](const rowstore::RecordField& f, idx_t row) {
+    if (!f.is_integer()) return false;
+    const std::int64_t value = f.integer();
+    out[row] = static_cast<Integer>(value);
+    return out[row] == value;
+  });
+}
+
+template <class Integer>
+bool store_decimals(Fields fields, const ColumnType& type, Vector& vector, idx_t first) {
+  auto* const out = FlatVector::GetData<Integer>(vector);
+  const int scale = type.scale;
+  const std::int64_t limit = limit_of(type.precision);
+  return store_each(fields, type, vector, first, [=](const rowstore::RecordField& f, idx_t row) {
+    std::int64_t value = 0;
+    if (!f.is_text() || !parse_short(f.bytes(), scale, limit, value)) return false;
+    out[row] = static_cast<Integer>(value);
+    return true;
+  });
+}
+
+}  // namespace
+
+bool store_fields(Fields fields, const ColumnType& type, Vector& vector, idx_t first) {
+  // (What was there before may have been a null.)
+  auto& validity = FlatVector::Validity(vector);
+  if (!validity.AllValid()) {
+    for (std::size_t i = 0; i < fields.size(); ++i) validity.SetValid(first + i);
+  }
+  switch (vector.GetType().InternalType()) {
+    case PhysicalType::INT16:
+      return type.physical == Physical::kDecimal ? store_decimals<std::int16_t>(fields, type, vector, first)
+                                                 : store_integers<std::int16_t>(fields, type, vector, first);
+    case PhysicalType::INT32:
+      return type.physical == Physical::kDecimal ? store_decimals<std::int32_t>(fields, type, vector, first)
+                                                 : store_integers<std::int32_t>(fields, type, vector, first);
+    case PhysicalType::INT64:
+      return type.physical == Physical::kDecimal ? store_decimals<std::int64_t>(fields, type, vector, first)
+                                                 : store_integers<std::int64_t>(fields, type, vector, first);
+    case PhysicalType::VARCHAR: {
+      auto* const out = FlatVector::GetData<duckdb::string_t>(vector);
+      return store_each(fields, type, vector, first, [out](const rowstore::RecordField& f, idx_t row) {
+        if (f.type < 12) return false;
+        const std::string_view bytes = f.bytes();
+        if (bytes.size() > duckdb::string_t::INLINE_LENGTH) return false;
+        out[row] = duckdb::string_t(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
+        return true;
+      });
+    }
+    default:
+      return store_each(fields, type, vector, first,
+                        [](const rowstore::RecordField&, idx_t) { return false; });
+  }
 }
 
 bool store_value(const Value& value, const ColumnType& type, Vector& vector, idx_t row) {

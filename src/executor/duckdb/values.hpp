@@ -2,6 +2,7 @@
 #pragma once
 
 #include <duckdb/common/types/data_chunk.hpp>
+#include <span>
 
 #include "executor/engine.hpp"
 #include "rowstore/btree_scan.hpp"
@@ -13,13 +14,15 @@ namespace bop::executor {
 // Text of a decimal ("-12.50") as a multiple of 10^-scale; false: not a finite number of that precision and
 // scale.
 [[nodiscard]] bool parse_decimal(std::string_view text, int scale, int precision, duckdb::hugeint_t& out);
-// The same of what surely fits 64 bits; false: parse_decimal has to look.
+// The same of what fits 64 bits and is written with as many digits behind the point as `scale` says; false:
+// parse_decimal has to look. Reads kReadableBehind bytes behind the text (rowstore::RowReader).
 [[nodiscard]] bool parse_short_decimal(std::string_view text, int scale, int precision, std::int64_t& out);
 [[nodiscard]] std::string print_decimal(duckdb::hugeint_t value, int scale);
 
-// Row `row` of a flat vector of logical_type(type). False: the value has no place in it (NaN in a decimal).
-[[nodiscard]] bool store_field(const rowstore::RecordField& field, const ColumnType& type,
-                               duckdb::Vector& vector, duckdb::idx_t row);
+// The rows from `first` on of a flat vector of logical_type(type). False: a value has no place in it (NaN in
+// a decimal).
+[[nodiscard]] bool store_fields(std::span<const rowstore::RecordField> fields, const ColumnType& type,
+                                duckdb::Vector& vector, duckdb::idx_t first);
 [[nodiscard]] bool store_value(const Value& value, const ColumnType& type, duckdb::Vector& vector,
                                duckdb::idx_t row);
 
