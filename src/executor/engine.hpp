@@ -81,6 +81,10 @@ struct Statement {
   std::vector<Table> tables;
   std::vector<Function> functions;
   std::vector<ColumnType> columns;  // of the answer
+  // All rows are there, on disk where they are many, before fetch answers the first: the tables may change
+  // then. In the order that the text asks for only if it is kept.
+  bool whole = false;
+  bool keeps_order = false;
 };
 
 class Running {

@@ -158,8 +158,10 @@ Term Translator::aggregate(const Expr& e) {
     if (is_integer(type)) return {.sql = made(name, arg.sql), .type = arg.type};
   if (name == "string_agg" && type == types::kText && e.args.size() == 2 && e.window == nullptr &&
       e.args[1]->kind == ExprKind::kConst && !e.args[1]->value.is_null() && !e.distinct) {
-    std::string inside = fmt::format("{}, {}", arg.sql, expression(*e.args[1]).sql);
-    if (!e.order.empty()) inside += " ORDER BY " + order(e.order, nullptr);
+    // Threads meet rows in any order; SQLite as they lie there, which is what people see elsewhere.
+    if (e.order.empty()) not_proven("string_agg without ORDER BY");
+    const std::string inside =
+        fmt::format("{}, {} ORDER BY {}", arg.sql, expression(*e.args[1]).sql, order(e.order, nullptr));
     return {.sql = made("string_agg", inside), .type = arg.type};
   }
   not_proven(fmt::format("aggregate {} of type {}", name, format_type(type)));

@@ -216,6 +216,38 @@ Status PgSession::start_engine(Run& run) {
   return std::unexpected(std::move(started).error());
 }
 
+// The rows that `source` selects, all of them computed; nobody: SQLite selects them itself.
+Result<std::optional<sql::FedRows>> PgSession::rows_of_engine(const Run& run, const sql::Plan& source) {
+  Route chosen = route(run, source, /*now=*/true);
+  if (!chosen.statement || chosen.after_trial) return std::nullopt;
+  auto engine = node_.engine();
+  if (!engine) return std::nullopt;
+  chosen.statement->statement.whole = true;
+  chosen.statement->statement.keeps_order = !source.query->order_by.empty();
+  auto batch = std::make_unique<ResultBatch>(source.columns.size());
+  auto started = (*engine)->start(std::move(chosen.statement->statement));
+  auto more = started ? (*started)->fetch(*batch, [this] { return checked_interrupt(); })
+                      : std::unexpected(std::move(started).error());
+  if (!more) {
+    if (more.error().code() == ErrorCode::kNotImplemented) return std::nullopt;
+    return std::unexpected(std::move(more).error());
+  }
+  return [this, running = std::move(*started), batch = std::move(batch), next = std::size_t{0},
+          more = *more](std::vector<OwnedValue>& row) mutable -> Result<bool> {
+    while (next == batch->rows()) {
+      if (!more) return false;
+      batch->clear();
+      next = 0;
+      BOP_LET(fetched, running->fetch(*batch, [this] { return checked_interrupt(); }));
+      more = fetched;
+    }
+    row.clear();
+    for (std::size_t i = 0; i < batch->columns(); ++i) row.emplace_back(batch->cell(next, i));
+    ++next;
+    return true;
+  };
+}
+
 namespace {
 
 // A node of DuckDB's plan. Its details name our functions and columns by number: only what needs no names is

@@ -25,7 +25,8 @@ constexpr std::string_view kCounted = " -- counted";
 }  // namespace
 
 Status PgSession::prepare_change(Run& run) {
-  BOP_LET(prepared, prepare(run, run.measured ? run.plan->sql + std::string(kCounted) : run.plan->sql));
+  const std::string& sql = run.feed ? run.plan->fed_sql : run.plan->sql;
+  BOP_LET(prepared, prepare(run, run.measured ? sql + std::string(kCounted) : sql));
   run.sqlite = std::move(prepared);
   if (run.measured) sqlite3_stmt_scanstatus_reset(run.sqlite.get());
   return {};
@@ -67,13 +68,16 @@ Result<Progress> PgSession::step_explain(Run& run) {
   sql::ExplainSummary summary;
   summary.shown = plan.explain_summary.value_or(plan.explain_analyze);
   const std::int64_t begin = node_.options().clock->steady_ns();
-  Route chosen = route(run, *plan.inner, /*now=*/true);
+  const bool inserts = plan.inner->source != nullptr;
+  Route chosen = route(run, inserts ? *plan.inner->source : *plan.inner, /*now=*/true);
+  if (inserts && chosen.after_trial) chosen = {.why = "it reads ranges of an index, which may be short"};
   if (chosen.statement) {
     if (auto engine = node_.engine(); !engine) chosen = {.why = engine.error().what()};
   }
   summary.executor = fmt::format("{} ({})", chosen.statement ? "DuckDB" : "SQLite", chosen.why);
+  if (inserts) summary.executor += ", then SQLite";
   sql::ExplainNode root;
-  if (chosen.statement) {
+  if (chosen.statement && !inserts) {
     BOP_LET(explained, explain_engine(run, std::move(*chosen.statement), summary));
     root = std::move(explained);
   } else if (plan.explain_analyze) {

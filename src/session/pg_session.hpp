@@ -28,6 +28,7 @@
 #include "sql/bind.hpp"
 #include "sql/catalog/catalog_types.hpp"
 #include "sql/explain.hpp"
+#include "sql/fed_rows.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/parse.hpp"
 #include "sql/pg_catalog/pg_catalog.hpp"
@@ -91,6 +92,7 @@ struct Run {
   void stop_reading() {
     engine.reset();
     sqlite = {};
+    feed.reset();
   }
   // What the client was told, or PREPARE found, that the rows look like; null if nobody has been told.
   sql::PlanPtr promised;
@@ -114,6 +116,7 @@ struct Run {
   std::unique_ptr<CopyOut> copy_out;
   std::shared_ptr<Portal> declared;  // by DECLARE, while it waits for a connection
   std::unique_ptr<Fetch> fetch;
+  std::unique_ptr<sql::FeedRows> feed;       // of a change whose rows the engine has computed
   std::optional<sql::ExplainNode> measured;  // of a change that EXPLAIN ANALYZE runs
   std::optional<Status> shared_result;       // of a change of the shared catalog
   std::shared_ptr<SharedNotices> shared_notices;
@@ -268,6 +271,7 @@ class PgSession final : public Session,
   };
   [[nodiscard]] Route route(const Run& run, const sql::Plan& plan, bool now);
   [[nodiscard]] Status start_engine(Run& run);
+  [[nodiscard]] Result<std::optional<sql::FedRows>> rows_of_engine(const Run& run, const sql::Plan& source);
   // Its plan as a tree; with ANALYZE it is run, its rows are counted and not sent.
   [[nodiscard]] Result<sql::ExplainNode> explain_engine(Run& run, executor::Translated statement,
                                                         sql::ExplainSummary& summary);

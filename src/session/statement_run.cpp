@@ -400,6 +400,13 @@ Status PgSession::hold_prior_rows(Run& run) {
 
 Status PgSession::run_change(Run& run) {
   if (!run.sqlite) {
+    if (run.plan->source != nullptr && !run.feed) {
+      auto rows = rows_of_engine(run, *run.plan->source);
+      if (!rows) return std::unexpected(without_rows(*run.plan, std::move(rows).error()));
+      if (*rows) {
+        run.feed = std::make_unique<sql::FeedRows>(run.connection->handle(), *std::move(*rows));
+      }
+    }
     BOP_TRY(prepare_change(run));
     BOP_TRY(bind_values(run, run.sqlite.get()));
     BOP_TRY(compute_prior_values(run));

@@ -448,6 +448,12 @@ Result<std::string> PgSession::apply_ddl(const sql::ParsedStatementPtr& statemen
     return start_sequences(*next, starts);
   };
   context.may_run = [this](const sql::Plan& plan) { return check_privileges(plan); };
+  context.compute = [this, &connection](const sql::Plan& plan) -> Result<std::optional<sql::FedRows>> {
+    if (plan.query == nullptr) return std::nullopt;
+    Run inner;
+    inner.connection = &connection;
+    return rows_of_engine(inner, plan);
+  };
   context.role = [this](const std::string& name) -> Result<Oid> {
     if (const Role* role = node_.shared()->role(name)) return role->oid;
     return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", name);

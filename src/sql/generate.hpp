@@ -25,6 +25,8 @@ class Generator {
   [[nodiscard]] std::string with(const std::vector<std::shared_ptr<Cte>>& ctes);
   [[nodiscard]] std::string query(const Query& q);
   [[nodiscard]] std::string change(Change& c);
+  // The same with bop_rows in the place of one of its subqueries (fed_rows.hpp).
+  [[nodiscard]] std::string fed_change(Change& c, const RangeEntry& subquery);
   // The rows that a DELETE is about to delete, as its RETURNING answers them.
   [[nodiscard]] std::string deleted_rows(Change& c);
   [[nodiscard]] std::string expression(const Expr& e);
@@ -81,6 +83,7 @@ class Generator {
   std::size_t parameters_;
   bool literals_;
   std::vector<OwnedValue> constants_;
+  const RangeEntry* fed_ = nullptr;
 };
 
 }  // namespace bop::sql

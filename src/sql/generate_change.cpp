@@ -91,6 +91,13 @@ void Generator::write_generated(const Change& c) {
   }
 }
 
+std::string Generator::fed_change(Change& c, const RangeEntry& subquery) {
+  fed_ = &subquery;
+  std::string out = change(c);
+  fed_ = nullptr;
+  return out;
+}
+
 std::string Generator::inserted_rows(const Change& c) {
   if (!c.insert_columns.empty()) {
     return c.source->kind == QueryKind::kValues ? values(*c.source, false) : query(*c.source);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
+#include "sql/fed_rows.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/generate.hpp"
 #include "sql/tree_search.hpp"
@@ -344,6 +345,7 @@ std::string Generator::entry(const RangeEntry& e) {
           e.relation->is_virtual() ? "\"" + e.relation->virtual_table + "\"" : table_name(e.relation->oid),
           e.id);
     case RangeKind::kSubquery:
+      if (&e == fed_) return fmt::format("({}) AS r{}", fed_query(e.columns.size()), e.id);
       // As a CTE, from which SQLite leaves out no column that is not used: computing it may have an effect.
       return has_volatile_output(*e.query)
                  ? fmt::format("(WITH v{0} AS ({1}) SELECT * FROM v{0}) AS r{0}", e.id, once(*e.query))

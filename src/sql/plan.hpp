@@ -135,6 +135,11 @@ struct Plan {
   std::shared_ptr<const Query> query;
   std::shared_ptr<ReadingNotes> reading;  // with it
 
+  // Of INSERT ... SELECT: the same of the query as it stands there, and the statement that takes its rows
+  // from whoever has computed them (fed_rows.hpp); same parameters and constants.
+  std::shared_ptr<const Plan> source;
+  std::string fed_sql;
+
   bool needs_writer =
       false;  // changes rows, takes row locks or calls a function that writes (nextval, setval)
   bool check_foreign_keys =

@@ -207,6 +207,33 @@ void plan_merge(Binder& binder, Merge merge, Plan& plan) {
   plan.constants = generator.take_constants();
 }
 
+namespace {
+
+// What another executor may compute of an INSERT.
+void plan_source(Change& change, Generator& generator, Plan& plan) {
+  if (change.kind != 'i' || !change.ctes.empty() || change.source->kind != QueryKind::kSelect ||
+      change.source->from.size() != 1) {
+    return;
+  }
+  const RangeRef& rows = change.source->from.front()->entry;
+  if (rows == nullptr || rows->kind != RangeKind::kSubquery || rows->columns.empty() ||
+      !combines_rows(*rows->query)) {
+    return;
+  }
+  auto source = std::make_shared<Plan>();
+  source->kind = PlanKind::kSelect;
+  source->statement = plan.statement;
+  source->catalog = plan.catalog;
+  source->columns.resize(rows->columns.size());
+  source->query = rows->query;
+  source->reading = std::make_shared<ReadingNotes>();
+  source->sql = generator.query(*rows->query);
+  plan.source = std::move(source);
+  plan.fed_sql = generator.fed_change(change, *rows);
+}
+
+}  // namespace
+
 void plan_change(Binder& binder, Change change, Plan& plan) {
   finish_parameters(binder);
   plan.kind = change.kind == 'i'   ? PlanKind::kInsert
@@ -240,6 +267,7 @@ void plan_change(Binder& binder, Change change, Plan& plan) {
     plan.sql = generator.change(change);
     plan_prior_rows(change, generator, plan);
     plan_diagnoses(binder, change, generator, plan);
+    plan_source(change, generator, plan);
   }
   plan.constants = generator.take_constants();
 }

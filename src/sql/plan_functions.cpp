@@ -1,7 +1,8 @@
 // The functions of SQLite that plans call besides the kernels: bop_check_row, bop_go_on,
 // bop_meet_row, bop_store_row, bop_merge_once, bop_single, bop_limit, bop_offset, bop_greatest, bop_least,
-// bop_domain (domain_check.cpp). Their FunctionContext is client data of the connection, so that a pooled
-// connection changes sessions without registering (and so without re-preparing) anything.
+// bop_domain (domain_check.cpp), bop_rows (fed_rows.cpp). Their FunctionContext is client data of the
+// connection, so that a pooled connection changes sessions without registering (and so without re-preparing)
+// anything.
 #include <memory>
 #include <new>
 
@@ -9,6 +10,7 @@
 #include <sqlite3.h>
 
 #include "sql/domain_check.hpp"
+#include "sql/fed_rows.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/plan.hpp"
 #include "sql/plan_context.hpp"
@@ -236,9 +238,11 @@ void greatest(sqlite3_context* c, int argc, sqlite3_value** argv) {
 
 }  // namespace
 
-FunctionContext* plan_context(sqlite3_context* call) {
-  return static_cast<FunctionContext*>(sqlite3_get_clientdata(sqlite3_context_db_handle(call), kContextName));
+FunctionContext* plan_context(sqlite3* connection) {
+  return static_cast<FunctionContext*>(sqlite3_get_clientdata(connection, kContextName));
 }
+
+FunctionContext* plan_context(sqlite3_context* call) { return plan_context(sqlite3_context_db_handle(call)); }
 
 void fail_call(sqlite3_context* call, Error why) {
   sqlite3_result_error(call, why.what().c_str(), static_cast<int>(why.what().size()));
@@ -279,6 +283,9 @@ Status register_plan_functions(sqlite3* connection, FunctionContext* context) {
   }
   if (status == SQLITE_OK) {
     status = register_domain_check(connection);
+  }
+  if (status == SQLITE_OK) {
+    status = register_fed_rows(connection);
   }
   if (status == SQLITE_OK) {
     status = sqlite3_set_clientdata(connection, kRegisteredName, &registered_mark, nullptr);

@@ -136,10 +136,8 @@ class DuckRunning final : public Running {
 
   Status start() {
     return guarded([&]() -> Status {
-      pending_ =
-          connection_->PendingQuery(state_->statement.sql, duckdb::QueryResultOutputType::ALLOW_STREAMING);
-      if (pending_->HasError()) return failed(pending_->GetErrorObject());
-      return {};
+      return begin(state_->statement.whole ? "CREATE TEMP TABLE bop_rows AS " + state_->statement.sql
+                                           : state_->statement.sql);
     });
   }
 
@@ -171,6 +169,12 @@ class DuckRunning final : public Running {
   }
 
  private:
+  Status begin(const std::string& sql) {
+    pending_ = connection_->PendingQuery(sql, duckdb::QueryResultOutputType::ALLOW_STREAMING);
+    if (pending_->HasError()) return failed(pending_->GetErrorObject());
+    return {};
+  }
+
   Status failed(const duckdb::ErrorData& error_data) {
     if (breaks(error_data)) shared_->broken(database_);
     return std::unexpected(translate(error_data, state_.get()));
@@ -191,18 +195,12 @@ class DuckRunning final : public Running {
   }
 
   Result<duckdb::unique_ptr<duckdb::DataChunk>> next_chunk(const Interrupted& interrupted) {
-    while (!result_) {
-      BOP_TRY(interrupted());
-      const auto progress = pending_->ExecuteTask();
-      if (progress == duckdb::PendingExecutionResult::EXECUTION_ERROR) {
-        return std::unexpected(failed(pending_->GetErrorObject()).error());
-      }
-      if (duckdb::PendingQueryResult::IsResultReady(progress)) {
-        result_ = pending_->Execute();
-        if (result_->HasError()) return std::unexpected(failed(result_->GetErrorObject()).error());
-      } else if (progress != duckdb::PendingExecutionResult::RESULT_NOT_READY) {
-        pending_->WaitForTask();
-      }
+    BOP_TRY(execute(interrupted));
+    if (state_->statement.whole && !std::exchange(is_stored_, true)) {
+      result_.reset();
+      BOP_TRY(begin(state_->statement.keeps_order ? "SELECT * FROM bop_rows ORDER BY rowid"
+                                                  : "SELECT * FROM bop_rows"));
+      BOP_TRY(execute(interrupted));
     }
     if (result_->type == duckdb::QueryResultType::STREAM_RESULT) {
       auto& stream = result_->Cast<duckdb::StreamQueryResult>();
@@ -218,6 +216,24 @@ class DuckRunning final : public Running {
     auto chunk = result_->Fetch();
     if (result_->HasError()) return std::unexpected(failed(result_->GetErrorObject()).error());
     return chunk;
+  }
+
+  // Until there is a result, maybe one that streams.
+  Status execute(const Interrupted& interrupted) {
+    while (!result_) {
+      BOP_TRY(interrupted());
+      const auto progress = pending_->ExecuteTask();
+      if (progress == duckdb::PendingExecutionResult::EXECUTION_ERROR) {
+        return failed(pending_->GetErrorObject());
+      }
+      if (duckdb::PendingQueryResult::IsResultReady(progress)) {
+        result_ = pending_->Execute();
+        if (result_->HasError()) return failed(result_->GetErrorObject());
+      } else if (progress != duckdb::PendingExecutionResult::RESULT_NOT_READY) {
+        pending_->WaitForTask();
+      }
+    }
+    return {};
   }
 
   void append(duckdb::DataChunk& chunk, ResultBatch& batch) const {
@@ -241,6 +257,7 @@ class DuckRunning final : public Running {
   std::unique_ptr<duckdb::Connection> connection_;
   duckdb::unique_ptr<duckdb::PendingQueryResult> pending_;
   duckdb::unique_ptr<duckdb::QueryResult> result_;
+  bool is_stored_ = false;
 };
 
 class DuckEngine final : public Engine {

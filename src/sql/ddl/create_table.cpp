@@ -493,7 +493,13 @@ Status DdlRun::create_table_as(const PgQuery__CreateTableAsStmt& create) {
     if (!names.empty()) names += ", ";
     names += column_name(column.number);
   }
-  const std::string insert = fmt::format("INSERT INTO {}({}) {}", table_name(table.oid), names, plan->sql);
+  std::optional<FeedRows> feed;
+  if (context_.compute) {
+    BOP_LET(rows, context_.compute(*plan));
+    if (rows) feed.emplace(db_, std::move(*rows));
+  }
+  const std::string insert = fmt::format("INSERT INTO {}({}) {}", table_name(table.oid), names,
+                                         feed ? fed_query(plan->columns.size()) : plan->sql);
   sqlite3_stmt* statement = nullptr;
   if (sqlite3_prepare_v2(db_, insert.c_str(), -1, &statement, nullptr) != SQLITE_OK) {
     return std::unexpected(sqlite_error(insert.substr(0, 200)));

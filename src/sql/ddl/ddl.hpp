@@ -16,6 +16,7 @@
 #include "base/error.hpp"
 #include "sql/bind.hpp"
 #include "sql/catalog/catalog.hpp"
+#include "sql/fed_rows.hpp"
 #include "sql/parse.hpp"
 
 struct sqlite3;
@@ -63,6 +64,8 @@ struct DdlContext {
       before_rows;
   // 42501 unless the user may run the query; empty: everybody may.
   std::function<Status(const Plan&)> may_run;
+  // The rows of a query where another executor computes them; empty: SQLite does it.
+  std::function<Result<std::optional<FedRows>>(const Plan&)> compute;
   // What another role may do.
   IdentityOf identity;
   // OID of a role name; 42704 if there is none.
