@@ -18,7 +18,16 @@ namespace {
 constexpr int kBinary = 0x1;
 constexpr int kScroll = 0x2;
 constexpr int kNoScroll = 0x4;
+constexpr int kInsensitive = 0x8;
+constexpr int kAsensitive = 0x10;
 constexpr int kHold = 0x20;
+struct Opposites {
+  int one;
+  int other;
+  std::string_view words;
+};
+constexpr Opposites kOpposites[] = {{kScroll, kNoScroll, "SCROLL and NO SCROLL"},
+                                    {kInsensitive, kAsensitive, "INSENSITIVE and ASENSITIVE"}};
 
 // What a cursor that was not declared SCROLL keeps for going back.
 constexpr std::size_t kCheapBytes = std::size_t{16} << 20;
@@ -72,8 +81,12 @@ Result<bool> PgSession::declare_cursor(Run& run) {
     if (name.empty()) {
       return fail(ErrorCode::kInvalidCursorName, "invalid cursor name: must not be empty");
     }
+    for (const auto& [one, other, words] : kOpposites) {
+      if (says(one) && says(other))
+        return fail(ErrorCode::kInvalidCursorDefinition, "cannot specify both {}", words);
+    }
     if (!says(kHold)) BOP_TRY(need_block("DECLARE CURSOR"));
-    if (says(kBinary)) return fail(ErrorCode::kNotImplemented, "DECLARE BINARY CURSOR is not implemented");
+    if (says(kBinary)) return fail(ErrorCode::kNotImplemented, "DECLARE ... BINARY is not implemented");
     auto portal = std::make_shared<Portal>();
     portal->prepared.text = run.statement->text;
     portal->prepared.statement = sql::inner_statement(run.statement, declare.query);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "sql/refusal_place.hpp"
 
 namespace bop::session {
 
@@ -380,6 +381,7 @@ Progress PgSession::resume() {
 
 void PgSession::statement_failed(Error why) {
   if (Run* run = current_run()) {
+    if (run->statement) why = sql::placed_refusal(std::move(why), *run->statement);
     run->stop_reading();
     run->copy_in.reset();
     run->stage = Run::Stage::kDone;
@@ -434,8 +436,9 @@ Status PgSession::parse(std::string name, std::string text, std::span<const Oid>
     prepared.statement = statements.front();
     BOP_TRY(check_allowed(*prepared.statement));
     start_statement_clock();
-    BOP_LET(plan, sql::bind(prepared.statement, bind_context(), type_hints));
-    prepared.plan = std::move(plan);
+    auto plan = sql::bind(prepared.statement, bind_context(), type_hints);
+    if (!plan) return std::unexpected(sql::placed_refusal(std::move(plan).error(), *prepared.statement));
+    prepared.plan = std::move(*plan);
   }
   if (!name.empty() && prepared_.contains(name)) {
     return fail(ErrorCode::kDuplicatePreparedStatement, "prepared statement \"{}\" already exists", name);

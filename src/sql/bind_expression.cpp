@@ -146,7 +146,9 @@ ExprRef Binder::expression_node(const pg::Node& node, Scope& scope) {
       not_implemented("arguments by name", node.named_arg_expr->location);
     case PG_QUERY__NODE__NODE_GROUPING_FUNC: not_implemented("GROUPING", node.grouping_func->location);
     case PG_QUERY__NODE__NODE_XML_EXPR:
-    case PG_QUERY__NODE__NODE_XML_SERIALIZE: not_implemented("XML");
+    case PG_QUERY__NODE__NODE_XML_SERIALIZE:
+      not_implemented("XML", node.node_case == PG_QUERY__NODE__NODE_XML_EXPR ? node.xml_expr->location
+                                                                             : node.xml_serialize->location);
     case PG_QUERY__NODE__NODE_CURRENT_OF_EXPR: not_implemented("WHERE CURRENT OF");
     case PG_QUERY__NODE__NODE_MULTI_ASSIGN_REF: not_implemented("this form of multiple assignment");
     default: not_implemented("this expression");
@@ -308,7 +310,7 @@ ExprRef Binder::indirection(const PgQuery__AIndirection& a, Scope& scope) {
   bool slice = false;
   for (const pg::Node* node : BOP_PG_LIST(&a, indirection)) {
     if (node->node_case != PG_QUERY__NODE__NODE_A_INDICES) {
-      not_implemented("access to a field of a composite value");
+      not_implemented("access to a field of a composite value", arg->location);
     }
     slice = slice || node->a_indices->is_slice != 0;
   }

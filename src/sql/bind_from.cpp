@@ -281,7 +281,8 @@ RangeRef Binder::functions_entry(const PgQuery__RangeFunction& range, Scope& sco
     const pg::Node& node = *parts[0];
     if (parts.size() > 1 && parts[1] != nullptr && parts[1]->node_case == PG_QUERY__NODE__NODE_LIST &&
         parts[1]->list->n_items > 0) {
-      not_implemented("a column definition list of a function");
+      not_implemented("a column definition list of a function",
+                      parts[1]->list->items[0]->column_def->location);
     }
     if (!is_unnest_of_several(node)) {
       add(expression(node, scope, Clause::kFrom), target_name(node));
@@ -307,7 +308,7 @@ RangeRef Binder::functions_entry(const PgQuery__RangeFunction& range, Scope& sco
 
 RangeRef Binder::function_entry(const PgQuery__RangeFunction& range, Scope& scope) {
   if (range.n_coldeflist > 0) {
-    not_implemented("a column definition list of a function");
+    not_implemented("a column definition list of a function", range.coldeflist[0]->column_def->location);
   }
   const pg::NodeList parts = BOP_PG_LIST(range.functions[0]->list, items);
   const pg::Node& node = *parts[0];
@@ -316,7 +317,7 @@ RangeRef Binder::function_entry(const PgQuery__RangeFunction& range, Scope& scop
   }
   if (range.is_rowsfrom != 0 && parts.size() > 1 && parts[1] != nullptr &&
       parts[1]->node_case == PG_QUERY__NODE__NODE_LIST && parts[1]->list->n_items > 0) {
-    not_implemented("a column definition list of a function");
+    not_implemented("a column definition list of a function", parts[1]->list->items[0]->column_def->location);
   }
   ExprRef call = expression(node, scope, Clause::kFrom);
   const std::string name = target_name(node);

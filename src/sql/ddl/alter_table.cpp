@@ -9,6 +9,67 @@
 
 namespace bop::sql {
 
+namespace {
+
+// The words of a form of ALTER TABLE, for its refusal.
+std::string_view form_of(const PgQuery__AlterTableCmd& command) {
+#define BOP_FORM(x) PG_QUERY__ALTER_TABLE_TYPE__AT_##x
+  struct Form {
+    PgQuery__AlterTableType type;
+    std::string_view words;
+  };
+  static constexpr Form kForms[] = {
+      {BOP_FORM(AddColumn), "ADD COLUMN"},
+      {BOP_FORM(ColumnDefault), "DEFAULT"},
+      {BOP_FORM(SetOptions), "SET"},
+      {BOP_FORM(ResetOptions), "RESET"},
+      {BOP_FORM(SetRelOptions), "SET"},
+      {BOP_FORM(ResetRelOptions), "RESET"},
+      {BOP_FORM(ReplaceRelOptions), "SET"},
+      {BOP_FORM(SetStatistics), "SET STATISTICS"},
+      {BOP_FORM(SetCompression), "SET COMPRESSION"},
+      {BOP_FORM(AlterConstraint), "ALTER CONSTRAINT"},
+      {BOP_FORM(AlterColumnGenericOptions), "OPTIONS"},
+      {BOP_FORM(ClusterOn), "CLUSTER ON"},
+      {BOP_FORM(DropCluster), "SET WITHOUT CLUSTER"},
+      {BOP_FORM(SetLogged), "SET LOGGED"},
+      {BOP_FORM(SetUnLogged), "SET UNLOGGED"},
+      {BOP_FORM(DropOids), "SET WITHOUT OIDS"},
+      {BOP_FORM(SetAccessMethod), "SET ACCESS METHOD"},
+      {BOP_FORM(SetTableSpace), "SET TABLESPACE"},
+      {BOP_FORM(EnableTrig), "ENABLE TRIGGER"},
+      {BOP_FORM(EnableAlwaysTrig), "ENABLE ALWAYS TRIGGER"},
+      {BOP_FORM(EnableReplicaTrig), "ENABLE REPLICA TRIGGER"},
+      {BOP_FORM(DisableTrig), "DISABLE TRIGGER"},
+      {BOP_FORM(EnableTrigAll), "ENABLE TRIGGER ALL"},
+      {BOP_FORM(DisableTrigAll), "DISABLE TRIGGER ALL"},
+      {BOP_FORM(EnableTrigUser), "ENABLE TRIGGER USER"},
+      {BOP_FORM(DisableTrigUser), "DISABLE TRIGGER USER"},
+      {BOP_FORM(EnableRule), "ENABLE RULE"},
+      {BOP_FORM(EnableAlwaysRule), "ENABLE ALWAYS RULE"},
+      {BOP_FORM(EnableReplicaRule), "ENABLE REPLICA RULE"},
+      {BOP_FORM(DisableRule), "DISABLE RULE"},
+      {BOP_FORM(AddInherit), "INHERIT"},
+      {BOP_FORM(DropInherit), "NO INHERIT"},
+      {BOP_FORM(AddOf), "OF"},
+      {BOP_FORM(DropOf), "NOT OF"},
+      {BOP_FORM(ReplicaIdentity), "REPLICA IDENTITY"},
+      {BOP_FORM(EnableRowSecurity), "ENABLE ROW LEVEL SECURITY"},
+      {BOP_FORM(DisableRowSecurity), "DISABLE ROW LEVEL SECURITY"},
+      {BOP_FORM(ForceRowSecurity), "FORCE ROW LEVEL SECURITY"},
+      {BOP_FORM(NoForceRowSecurity), "NO FORCE ROW LEVEL SECURITY"},
+      {BOP_FORM(GenericOptions), "OPTIONS"},
+      {BOP_FORM(AttachPartition), "ATTACH PARTITION"},
+      {BOP_FORM(DetachPartition), "DETACH PARTITION"},
+      {BOP_FORM(DetachPartitionFinalize), "DETACH PARTITION"},
+  };
+#undef BOP_FORM
+  const auto* form = std::ranges::find(kForms, command.subtype, &Form::type);
+  return form == std::end(kForms) ? "of this kind" : form->words;
+}
+
+}  // namespace
+
 Status DdlRun::alter_table(const PgQuery__AlterTableStmt& alter) {
   BOP_LET(found, find_altered(*alter.relation, alter.missing_ok != 0, alter.objtype));
   if (!found) return {};
@@ -18,7 +79,8 @@ Status DdlRun::alter_table(const PgQuery__AlterTableStmt& alter) {
     return change_owner(found, *alter.cmds[0]->alter_table_cmd->newowner);
   }
   if (alter.objtype != PG_QUERY__OBJECT_TYPE__OBJECT_TABLE)
-    return fail(ErrorCode::kNotImplemented, "this form of {} is not implemented", statement_->command);
+    return fail(ErrorCode::kNotImplemented, "{} ... {} is not implemented", statement_->command,
+                form_of(*alter.cmds[0]->alter_table_cmd));
   BOP_LET(table, table_to_change(*alter.relation, "ALTER TABLE"));
   Alteration alteration;
   alteration.before = table;
@@ -184,8 +246,13 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
       table.owner = now().relation(table.oid)->owner;
       return {};
     }
-    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetRelOptions:
     case PG_QUERY__ALTER_TABLE_TYPE__AT_ResetRelOptions:
+      for (const pg::Node* item : BOP_PG_LIST(command.def->list, items)) {
+        if (item->def_elem->arg != nullptr)
+          return fail(ErrorCode::kSyntaxError, "RESET must not include values for parameters");
+      }
+      [[fallthrough]];
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetRelOptions:
       return check_storage_options(BOP_PG_LIST(command.def->list, items), false);
     case PG_QUERY__ALTER_TABLE_TYPE__AT_SetStatistics:
     case PG_QUERY__ALTER_TABLE_TYPE__AT_SetStorage: {
@@ -241,7 +308,8 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
       column->identity = 0;
       return {};
     }
-    default: return fail(ErrorCode::kNotImplemented, "this form of ALTER TABLE is not implemented");
+    default:
+      return fail(ErrorCode::kNotImplemented, "ALTER TABLE ... {} is not implemented", form_of(command));
   }
 }
 

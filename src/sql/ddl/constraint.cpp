@@ -38,7 +38,8 @@ Status DdlRun::add_constraint(Relation& table, const PendingConstraint& pending,
     case PG_QUERY__CONSTR_TYPE__CONSTR_GENERATED: return add_generated(table, pending);
     case PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN: return add_foreign_key(table, pending, indexes);
     case PG_QUERY__CONSTR_TYPE__CONSTR_EXCLUSION:
-      return fail(ErrorCode::kNotImplemented, "exclusion constraints are not implemented");
+      return std::unexpected(error(ErrorCode::kNotImplemented, "exclusion constraints are not implemented")
+                                 .at(position(pending.node->location)));
     default: return fail(ErrorCode::kNotImplemented, "this constraint is not implemented");
   }
 }

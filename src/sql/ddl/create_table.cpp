@@ -118,7 +118,8 @@ Status DdlRun::add_column_of(Relation& table, std::string name, const OutputColu
 
 Status DdlRun::create_table(const PgQuery__CreateStmt& create) {
   if (create.partspec != nullptr || create.partbound != nullptr) {
-    return fail(ErrorCode::kNotImplemented, "partitioned tables are not implemented");
+    return fail(ErrorCode::kNotImplemented, "partitioned tables ({}) are not implemented",
+                create.partspec != nullptr ? "PARTITION BY" : "PARTITION OF");
   }
   if (create.n_inh_relations > 0) return fail(ErrorCode::kNotImplemented, "INHERITS is not implemented");
   if (create.of_typename != nullptr)
@@ -202,7 +203,7 @@ Result<Column> DdlRun::make_column(Relation& table, const PgQuery__ColumnDef& de
                 method);
   }
   if (definition.n_fdwoptions > 0) {
-    return fail(ErrorCode::kNotImplemented, "options of a column are not implemented");
+    return fail(ErrorCode::kNotImplemented, "OPTIONS of a column are not implemented");
   }
   // The constraint that [NOT] DEFERRABLE and INITIALLY are about, and whether each has been said.
   PendingConstraint* last = nullptr;
@@ -287,7 +288,8 @@ Result<Column> DdlRun::make_column(Relation& table, const PgQuery__ColumnDef& de
         pending.push_back({.node = &constraint, .column = column.name});
         break;
       case PG_QUERY__CONSTR_TYPE__CONSTR_EXCLUSION:
-        return fail(ErrorCode::kNotImplemented, "exclusion constraints are not implemented");
+        return std::unexpected(error(ErrorCode::kNotImplemented, "exclusion constraints are not implemented")
+                                   .at(position(constraint.location)));
       case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRABLE:
         if (last == nullptr) return std::unexpected(refuse("misplaced DEFERRABLE clause").error());
         if (std::exchange(deferrable_said, true))

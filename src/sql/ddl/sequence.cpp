@@ -222,6 +222,10 @@ Status DdlRun::create_sequence(const PgQuery__CreateSeqStmt& create) {
     }
     return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", name);
   }
+  if (pg::text(create.sequence->relpersistence) == "u") {
+    notice(Error(ErrorCode::kNotImplemented,
+                 "UNLOGGED is accepted and has no effect: every commit is in the log"));
+  }
   Sequence sequence;
   sequence.oid = edit_.allocate_oid();
   sequence.schema = schema->oid;
