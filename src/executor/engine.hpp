@@ -85,6 +85,7 @@ struct Statement {
   // then. In the order that the text asks for only if it is kept.
   bool whole = false;
   bool keeps_order = false;
+  bool reads_files = false;         // what is wrong with the text may be wrong with them
 };
 
 class Running {
@@ -96,8 +97,28 @@ class Running {
   [[nodiscard]] virtual Result<bool> fetch(ResultBatch& batch, const Interrupted& interrupted) = 0;
 };
 
+// A Parquet file that is written: its rows are gathered (and spilled), then written at once.
+struct FileToWrite {
+  struct Column {
+    std::string name;  // in quotes
+    ColumnType held;   // as appended, in the representation of tables; held as c0, c1...
+    std::string form;  // what is written, of c<i>
+  };
+  std::string path;
+  std::vector<Column> columns;
+};
+
+class Writer {
+ public:
+  virtual ~Writer() = default;
+  [[nodiscard]] virtual Status append(const ResultBatch& rows) = 0;
+  // Writes the file. Uses the calling thread.
+  [[nodiscard]] virtual Status finish() = 0;
+};
+
 struct EngineOptions {
-  std::string temp_directory;  // where large statements spill; empty: they may not
+  std::string files_directory;  // canonical; below it files may be read and written. Empty: none
+  std::string temp_directory;   // where large statements spill; empty: they may not
   std::uint64_t memory_limit = 0;
   std::uint64_t temp_limit = 0;
   std::size_t threads = 1;
@@ -107,6 +128,7 @@ class Engine {
  public:
   virtual ~Engine() = default;
   [[nodiscard]] virtual Result<std::unique_ptr<Running>> start(Statement statement) = 0;
+  [[nodiscard]] virtual Result<std::unique_ptr<Writer>> write(FileToWrite file) = 0;
   // The plan as the engine's JSON: an array of nodes with `name`, `children` and `extra_info`, which of a
   // scan names the index of its `Table` in the statement.
   [[nodiscard]] virtual Result<std::string> explain(Statement statement) = 0;

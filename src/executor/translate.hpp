@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "executor/engine.hpp"
+#include "sql/file_table.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/query.hpp"
 
@@ -33,6 +34,11 @@ namespace bop::executor {
 // Why the statement is not DuckDB's; caught by translate().
 struct NotProven {
   std::string why;
+};
+
+// A file may not be read; caught by translate().
+struct FileRefused {
+  Error why;
 };
 
 struct Term {
@@ -56,6 +62,8 @@ struct TranslateInput {
   // Of functions, in any thread: without `names`, which are the session's. Types that would print them do not
   // travel.
   CodecContext codec;
+  // The executor's query over a file that is opened now; empty: no files.
+  std::function<Result<std::string>(const sql::FileTable&)> file = {};
 };
 
 // The statement, or in the error's text why not (kNotImplemented).

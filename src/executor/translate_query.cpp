@@ -277,6 +277,16 @@ std::string Translator::entry(const sql::RangeRef& e) {
       columns = known->second;
       return fmt::format("w{} AS r{}", e->cte->id, e->id);
     }
+    case RangeKind::kFile: {
+      columns.clear();
+      for (const sql::RangeColumn& column : e->columns)
+        columns.push_back({.type = column_type(column.type, column.typmod).value_or(ColumnType{})});
+      if (!input_.file) not_proven("a file");
+      auto text = input_.file(*e->file);
+      if (!text) throw FileRefused{std::move(text).error()};
+      out_.statement.reads_files = true;
+      return fmt::format("({}) AS r{}", *text, e->id);
+    }
     case RangeKind::kFunction: not_proven("a function in FROM");
     case RangeKind::kStored:
     case RangeKind::kExcluded: break;
@@ -305,6 +315,8 @@ std::string Translator::from_node(const sql::FromNode& node) {
 Result<Translated> translate(const sql::Query& query, const TranslateInput& input) {
   try {
     return Translator(input).run(query);
+  } catch (FileRefused& refused) {
+    return std::unexpected(std::move(refused.why));
   } catch (const NotProven& why) {
     return fail(ErrorCode::kNotImplemented, "{}", why.why);
   }

@@ -1,6 +1,7 @@
 #include "server/storage.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <future>
 #include <thread>
 
@@ -45,14 +46,20 @@ executor::EngineOptions engine_options(const Settings& settings, const std::stri
   if (options.threads == 0) options.threads = std::max(1U, std::thread::hardware_concurrency());
   options.temp_limit = static_cast<std::uint64_t>(settings.engine_temp_limit());
   if (options.temp_limit > 0) options.temp_directory = scratch_dir + "/engine";
+  if (const std::string& files = settings.files_directory(); !files.empty()) {
+    std::error_code why;
+    options.files_directory = std::filesystem::canonical(files, why).string();
+    if (why) log_warning("files_directory cannot be used", {{"path", files}, {"why", why.message()}});
+  }
   return options;
 }
 
-session::NodeOptions node_options(const Settings& settings, Executor& background,
+session::NodeOptions node_options(const Settings& settings, Disk& disk, Executor& background,
                                   const std::string& scratch_dir) {
   session::NodeOptions options;
   options.background = &background;
   options.engine = engine_options(settings, scratch_dir);
+  options.files = &disk;
   options.clock = &system_clock();
   options.random = &system_random();
   options.max_connections = static_cast<std::uint32_t>(settings.max_connections());
@@ -124,8 +131,8 @@ Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& d
   storage->databases_ = std::move(set);
   storage->open_databases_ = storage->databases_.get();
 
-  BOP_LET(node, session::Node::open(node_options(settings, background, scratch_dir), *storage->databases_,
-                                    *storage->group_, admin_password));
+  BOP_LET(node, session::Node::open(node_options(settings, disk, background, scratch_dir),
+                                    *storage->databases_, *storage->group_, admin_password));
   storage->node_ = std::move(node);
   storage->group_->on_failure([raw = storage.get()](const Error& why) {
     log_error("nothing can be written any more", why);

@@ -25,7 +25,8 @@ inline constexpr std::size_t kMaxCopyLineBytes = std::size_t{256} << 20;
 inline constexpr std::size_t kCopyTextShown = 100;
 
 struct CopyOptions {
-  bool binary = false;  // copy_binary.hpp; nothing else of this matters then
+  bool parquet = false;  // a file of the server, by the second executor
+  bool binary = false;   // copy_binary.hpp; nothing else of this matters then
   bool csv = false;
   char delimiter = '\t';
   std::string null_text = "\\N";

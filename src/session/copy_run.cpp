@@ -174,6 +174,8 @@ Result<ParsedOptions> copy_options(const sql::ParsedStatement& statement, const 
         options.csv = true;
       } else if (format == "binary") {
         options.binary = true;
+      } else if (format == "parquet") {
+        options.parquet = true;
       } else if (format != "text") {
         return std::unexpected(
             error(ErrorCode::kInvalidArgument, "COPY format \"{}\" not recognized", format).at(place));
@@ -228,6 +230,17 @@ Result<ParsedOptions> copy_options(const sql::ParsedStatement& statement, const 
       return std::unexpected(error(ErrorCode::kSyntaxError, "option \"{}\" not recognized", name).at(place));
     }
   }
+  if (options.parquet) {
+    for (const std::string_view name : given) {
+      if (name != "format")
+        return fail(ErrorCode::kNotImplemented, "the option \"{}\" of Parquet files is not implemented",
+                    name);
+    }
+    if (pg::text(copy.filename).empty())
+      return fail(ErrorCode::kNotImplemented,
+                  "COPY of Parquet but with a file of the server is not implemented");
+    return parsed;
+  }
   BOP_TRY(check_options(written, options, copy.is_from != 0));
   const auto choose = [&](const PgQuery__DefElem* option, std::string_view what,
                           std::vector<bool>& chosen) -> Status {
@@ -267,16 +280,21 @@ Result<Progress> PgSession::step_copy(Run& run) {
   const PgQuery__CopyStmt& copy = *run.statement->node->copy_stmt;
   if (run.copy_in && run.stage == Run::Stage::kCopyIn)
     return Progress::kSuspended;  // data comes through copy_input
-  if (run.copy_out) {
+  if (run.copy_out || run.copies_rows) {
     BOP_LET(ready, get_connection(run));
     if (!ready) return Progress::kWaiting;
-    return step_plan(run);
+    BOP_LET(progress, step_plan(run));
+    constexpr std::string_view kInsert = "INSERT 0 ";
+    if (run.copies_rows && run.tag.starts_with(kInsert)) run.tag.replace(0, kInsert.size(), "COPY ");
+    return progress;
   }
-  if (pg::text(copy.filename).size() > 0 || copy.is_program != 0) {
+  const std::string file(pg::text(copy.filename));
+  if (copy.is_program != 0) {
     return std::unexpected(
-        error(ErrorCode::kNotImplemented, "COPY with a file or program of the server is not implemented")
+        error(ErrorCode::kNotImplemented, "COPY with a PROGRAM of the server is not implemented")
             .hint("Use COPY ... FROM STDIN or TO STDOUT; psql's \\copy does."));
   }
+  if (!file.empty()) BOP_TRY(files_.check_right(copy.is_from != 0 ? "COPY from a file" : "COPY to a file"));
   ensure_transaction();
   if (copy.is_from == 0) {
     sql::ParsedStatementPtr select;
@@ -311,6 +329,7 @@ Result<Progress> PgSession::step_copy(Run& run) {
                     format_type(column.type));
       }
     }
+    if (!file.empty()) BOP_TRY(start_copy_file(run));
     return step_copy(run);
   }
   if (transaction_.read_only()) {
@@ -325,6 +344,7 @@ Result<Progress> PgSession::step_copy(Run& run) {
   if (parsed.freeze) {
     notice(Severity::kNotice, Error(ErrorCode::kNotImplemented, "COPY FREEZE is accepted and has no effect"));
   }
+  if (parsed.options.parquet) return copy_from_parquet(run, target);
   std::string values;
   for (std::size_t i = 1; i <= target.columns.size(); ++i)
     values += fmt::format("{}${}", i > 1 ? ", " : "", i);
@@ -367,6 +387,7 @@ Result<Progress> PgSession::step_copy(Run& run) {
     in->source = std::move(reader);
   }
   run.copy_in = std::move(in);
+  if (!file.empty()) return copy_from_file(run, file);
   run.stage = Run::Stage::kCopyIn;
   sink_->gate(transaction_.gate());
   sink_->copy_in({.binary = binary, .columns = static_cast<std::uint16_t>(run.copy_in->columns.size())});
@@ -437,6 +458,8 @@ std::string shown(std::string_view text) {
   return std::string(text.substr(0, end)) + "...";
 }
 
+}  // namespace
+
 // Where in the data an error of COPY came up, as PostgreSQL says it: binary data is not shown, nor the line
 // of a row that was complete and met another one in a unique key.
 void add_copy_context(const CopyIn& in, Error& why) {
@@ -453,8 +476,6 @@ void add_copy_context(const CopyIn& in, Error& why) {
     context += fmt::format(": \"{}\"", shown(static_cast<const CopyReader&>(*in.source).current_line()));
   }
 }
-
-}  // namespace
 
 Progress PgSession::copy_failed(Error why) {
   Run& run = *current_run();
@@ -477,29 +498,34 @@ Progress PgSession::copy_input(std::string_view bytes) {
   return Progress::kDone;
 }
 
+// All rows are there.
+Status PgSession::end_copy_in(Run& run) {
+  CopyIn& in = *run.copy_in;
+  in.statement = {};
+  if (in.insert->check_foreign_keys) {
+    transaction_.table_changed(in.insert->target);
+    const Oid target = in.insert->target;
+    BOP_TRY(
+        sql::check_foreign_keys(*in.insert->catalog, run.connection->handle(), std::span(&target, 1), false));
+  }
+  run.tag = fmt::format("COPY {}", in.rows);
+  run.copy_in.reset();
+  run.stage = Run::Stage::kEnd;
+  return {};
+}
+
 Progress PgSession::copy_input_done() {
   const UserTypesScope scope(&user_types_);
   if (!in_copy()) return Progress::kDone;
   if (evicted_) return copy_failed(*std::exchange(evicted_, std::nullopt));
   transaction_.set_idle(false);
   Run& run = *current_run();
-  CopyIn& in = *run.copy_in;
-  if (Status finished = in.source->finish(); !finished) return copy_failed(finished.error());
-  in.statement = {};
-  if (in.insert->check_foreign_keys) {
-    transaction_.table_changed(in.insert->target);
-    const Oid target = in.insert->target;
-    if (Status held = sql::check_foreign_keys(*in.insert->catalog, run.connection->handle(),
-                                              std::span(&target, 1), false);
-        !held) {
-      statement_failed(held.error());
-      finish_operation();
-      return Progress::kDone;
-    }
+  if (Status finished = run.copy_in->source->finish(); !finished) return copy_failed(finished.error());
+  if (Status ended = end_copy_in(run); !ended) {
+    statement_failed(std::move(ended).error());
+    finish_operation();
+    return Progress::kDone;
   }
-  run.tag = fmt::format("COPY {}", in.rows);
-  run.copy_in.reset();
-  run.stage = Run::Stage::kEnd;
   return drive();
 }
 

@@ -11,6 +11,7 @@
 #include "rowstore/connection.hpp"
 #include "session/copy_binary.hpp"
 #include "session/copy_format.hpp"
+#include "session/files.hpp"
 #include "sql/plan.hpp"
 
 namespace bop::session {
@@ -34,9 +35,14 @@ struct CopyIn {
   std::uint64_t rows = 0;
 };
 
+// Where in the data the error came up, as its context.
+void add_copy_context(const CopyIn& in, Error& why);
+
 struct CopyOut {
   CopyOptions options;
-  bool header_due = false;  // goes out with what comes first
+  std::unique_ptr<CopyFile> file;  // null: to the client
+  std::optional<Error> failure;    // of the file; nothing more is written
+  bool header_due = false;         // goes out with what comes first
   std::string line;
   std::string scratch;
 };

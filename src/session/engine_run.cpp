@@ -12,6 +12,7 @@
 #include "base/log.hpp"
 #include "rowstore/btree_scan.hpp"
 #include "session/pg_session.hpp"
+#include "sql/tree_search.hpp"
 #include "sql/types/json.hpp"
 
 namespace bop::session {
@@ -121,7 +122,8 @@ PgSession::Route PgSession::route(const Run& run, const sql::Plan& plan, bool no
   rowstore::Connection& connection = *run.connection;
   const std::uint32_t pages = connection.database_pages();
   const auto least = static_cast<std::uint64_t>(variables_.get_int("bop.engine_min_rows"));
-  const bool by_size = mode == "auto";
+  const bool has_files = sql::reads_files(*plan.query);
+  const bool by_size = mode == "auto" && !has_files;
   if (by_size && pages * kUsualRowsAPage < least)
     return {.why = fmt::format("the database is smaller than bop.engine_min_rows ({})", least)};
 
@@ -146,11 +148,16 @@ PgSession::Route PgSession::route(const Run& run, const sql::Plan& plan, bool no
   lock.unlock();
   CodecContext codec = functions_.codec;
   codec.names = nullptr;
-  auto translated = executor::translate(*plan.query, {.parameters = run.parameters, .codec = codec});
+  auto translated = executor::translate(
+      *plan.query, {.parameters = run.parameters,
+                    .codec = codec,
+                    .file = [this](const sql::FileTable& table) { return files_.query(table); }});
   if (!translated) return {.why = fmt::format("not proven on DuckDB: {}", translated.error().what())};
   if (auto attached = attach_tables(connection, *translated, *plan.catalog); !attached)
     return {.why = attached.error().what()};
-  if (!by_size) return {.statement = std::move(*translated), .why = "bop.route is duckdb"};
+  if (!by_size)
+    return {.statement = std::move(*translated),
+            .why = has_files ? "it reads a file" : "bop.route is duckdb"};
 
   lock.lock();
   notes.pages = pages;
@@ -263,7 +270,8 @@ sql::ExplainNode explain_node(const Json& node, const executor::Translated& stat
     const Json* value = info == nullptr ? nullptr : info->find(key);
     return value != nullptr && value->type == Json::Type::kString ? value->text : std::string();
   };
-  if (const std::string table = detail("Table"); !table.empty()) {
+  const std::string table = detail("Table");
+  if (!table.empty() && std::ranges::all_of(table, [](char c) { return c >= '0' && c <= '9'; })) {
     const auto relation = catalog.relation(statement.relations.at(std::stoul(table)));
     out.type = "PAGE SCAN";
     if (relation) out.relation = relation->name;

@@ -28,6 +28,10 @@
 #include "sql/functions/kernels.hpp"
 #include "sql/pg_catalog/pg_catalog.hpp"
 
+namespace bop {
+class Disk;
+}
+
 namespace bop::session {
 
 class PgSession;
@@ -45,6 +49,7 @@ struct NodeOptions {
   Executor* background = nullptr;  // for checkpoints that a client asks for; null: the session's
   std::int64_t statement_budget_ms = 5;  // a statement that runs longer hands its reactor to another thread
   executor::EngineOptions engine;
+  Disk* files = nullptr;  // for files that statements read and write below engine.files_directory; null: none
   std::size_t notify_queue_bytes = std::size_t{16} << 20;  // notifications that may wait for one listener
   // Verifier of a new password ("SCRAM-SHA-256$..."), of the layer that knows passwords.
   std::function<Result<std::string>(std::string_view password)> make_verifier;

@@ -20,6 +20,9 @@ PgSession::PgSession(Node& node, std::shared_ptr<database::Database> database, D
       executor_(executor),
       pid_(backend_pid),
       client_address_(request.client_address),
+      files_({.node = &node,
+              .is_superuser = [this] { return who_ != nullptr && who_->superuser; },
+              .interrupted = [this] { return checked_interrupt(); }}),
       catalog_kernels_(catalog_session_),
       transaction_(
           std::move(database), executor,
@@ -51,6 +54,7 @@ PgSession::PgSession(Node& node, std::shared_ptr<database::Database> database, D
   functions_.session = this;
   functions_.sequences = this;
   functions_.catalog = &catalog_kernels_;
+  functions_.files = &files_;
   functions_.clock = node.options().clock;
   functions_.random = node.options().random;
   functions_.version = "PostgreSQL 15.8 (BOP 0.1.0) on x86_64-pc-linux-gnu, 64-bit";

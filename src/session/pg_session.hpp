@@ -19,6 +19,7 @@
 #include "rowstore/connection.hpp"
 #include "session/copy_run.hpp"
 #include "session/cursor.hpp"
+#include "session/files.hpp"
 #include "session/node.hpp"
 #include "session/notification.hpp"
 #include "session/session.hpp"
@@ -52,6 +53,8 @@ inline constexpr std::size_t kMaxHeldBytes = std::size_t{1} << 30;  // of RETURN
 inline constexpr std::size_t kMaxPreparedStatements = 10'000;
 inline constexpr std::size_t kMaxPortals = 1'000;
 inline constexpr std::size_t kMaxPortalBytes = std::size_t{256} << 20;  // of rows that open portals hold
+
+struct CopyTarget;
 
 struct Prepared {
   sql::ParsedStatementPtr statement;  // null: the empty statement
@@ -114,6 +117,7 @@ struct Run {
   std::optional<Csn> end_gate;               // of the commit that ended it
   std::unique_ptr<CopyIn> copy_in;
   std::unique_ptr<CopyOut> copy_out;
+  bool copies_rows = false;          // COPY FROM as INSERT ... SELECT
   std::shared_ptr<Portal> declared;  // by DECLARE, while it waits for a connection
   std::unique_ptr<Fetch> fetch;
   std::unique_ptr<sql::FeedRows> feed;       // of a change whose rows the engine has computed
@@ -262,7 +266,14 @@ class PgSession final : public Session,
   [[nodiscard]] Result<bool> get_connection(Run& run);
   [[nodiscard]] Result<Progress> step_plan(Run& run);
   [[nodiscard]] Result<Progress> step_select(Run& run);
-  Progress end_of_rows(Run& run);
+  Result<Progress> end_of_rows(Run& run);
+  // Bytes or rows of COPY TO, to the client or into a file.
+  void send_copied(Run& run, std::string_view bytes);
+  void send_copied_rows(Run& run, const ResultBatch& batch);
+  [[nodiscard]] Status start_copy_file(Run& run);
+  [[nodiscard]] Result<Progress> copy_from_file(Run& run, std::string_view name);
+  [[nodiscard]] Result<Progress> copy_from_parquet(Run& run, const CopyTarget& target);
+  [[nodiscard]] Status end_copy_in(Run& run);
   // engine_run.cpp. Which executor the plan is for, and why; its SELECT is started if it is the engine's.
   struct Route {
     std::optional<executor::Translated> statement;  // of the engine
@@ -447,6 +458,7 @@ class PgSession final : public Session,
 
   Variables variables_;
   FunctionContext functions_;
+  SessionFiles files_;
   sql::CatalogSession catalog_session_;
   sql::CatalogKernels catalog_kernels_;
   // Open while a caller of the wire is in here: what values and statements mean depends on the users' types.

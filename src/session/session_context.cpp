@@ -59,6 +59,7 @@ sql::BindContext PgSession::bind_context() {
   context.who = who_;
   context.codec = functions_.codec;
   context.database = entry_.name;
+  context.files = &files_;
   return context;
 }
 

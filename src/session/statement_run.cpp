@@ -226,6 +226,7 @@ void PgSession::send(Run& run, const ResultBatch& batch) {
   if (batch.rows() == 0) return;
   if (!run.copy_out) return sink_->rows(batch);
   CopyOut& copy = *run.copy_out;
+  if (copy.options.parquet) return send_copied_rows(run, batch);
   std::vector<CopyField> fields(batch.columns());
   std::vector<std::pair<std::size_t, std::size_t>> places(batch.columns());
   for (std::size_t row = 0; row < batch.rows(); ++row) {
@@ -234,7 +235,7 @@ void PgSession::send(Run& run, const ResultBatch& batch) {
     if (copy.options.binary) {
       if (std::exchange(copy.header_due, false)) write_copy_binary_header(copy.line);
       write_copy_binary_row(run, batch, row);
-      sink_->copy_data(copy.line);
+      send_copied(run, copy.line);
       continue;
     }
     for (std::size_t column = 0; column < batch.columns(); ++column) {
@@ -255,7 +256,7 @@ void PgSession::send(Run& run, const ResultBatch& batch) {
                            : CopyField(std::string_view(copy.scratch).substr(begin, length));
     }
     write_copy_row(copy.options, fields, copy.line);
-    sink_->copy_data(copy.line);
+    send_copied(run, copy.line);
   }
 }
 
@@ -282,13 +283,14 @@ void PgSession::describe_rows(Run& run) {
   sink_->gate(transaction_.gate());
   if (run.copy_out) {
     const bool binary = run.copy_out->options.binary;
-    sink_->copy_out({.binary = binary, .columns = static_cast<std::uint16_t>(run.plan->columns.size())});
+    if (!run.copy_out->file)
+      sink_->copy_out({.binary = binary, .columns = static_cast<std::uint16_t>(run.plan->columns.size())});
     run.copy_out->header_due = binary;
     if (run.copy_out->options.header) {
       std::vector<std::string> names;
       for (const OutputColumn& column : run.plan->columns) names.push_back(column.name);
       write_copy_header(run.copy_out->options, names, run.copy_out->line);
-      sink_->copy_data(run.copy_out->line);
+      send_copied(run, run.copy_out->line);
     }
   } else if (run.describe) {
     sink_->row_description(run.plan->columns);
@@ -351,7 +353,7 @@ Result<Progress> PgSession::step_select(Run& run) {
   return end_of_rows(run);
 }
 
-Progress PgSession::end_of_rows(Run& run) {
+Result<Progress> PgSession::end_of_rows(Run& run) {
   run.exhausted = true;
   if (run.copy_out) {
     if (run.copy_out->options.binary) {
@@ -359,9 +361,11 @@ Progress PgSession::end_of_rows(Run& run) {
       end.clear();
       if (std::exchange(run.copy_out->header_due, false)) write_copy_binary_header(end);
       write_copy_binary_trailer(end);
-      sink_->copy_data(end);
+      send_copied(run, end);
     }
-    sink_->copy_done();
+    if (run.copy_out->failure) return std::unexpected(*run.copy_out->failure);
+    if (!run.copy_out->file) sink_->copy_done();
+    if (run.copy_out->file) BOP_TRY(run.copy_out->file->finish());
     run.tag = fmt::format("COPY {}", run.rows);
   } else {
     run.tag = fmt::format("SELECT {}", run.rows_this_call);

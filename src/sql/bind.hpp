@@ -15,12 +15,15 @@
 
 namespace bop::sql {
 
+class FileCatalog;
+
 struct BindContext {
   std::shared_ptr<const Catalog> catalog;
   std::vector<std::string> search_path = {"public"};  // as it resolves ("$user" replaced or left out)
   CodecContext codec;                                 // for literals; `names` for regclass literals
   std::string database;                               // the name that may stand before schema.table
   std::shared_ptr<const Identity> who;                // whose names they are; null: may look everywhere
+  FileCatalog* files = nullptr;                       // null: there are none
 };
 
 // Plans SELECT, VALUES, INSERT, UPDATE, DELETE and EXPLAIN of these; any other statement becomes

@@ -312,6 +312,9 @@ RangeRef Binder::function_entry(const PgQuery__RangeFunction& range, Scope& scop
   }
   const pg::NodeList parts = BOP_PG_LIST(range.functions[0]->list, items);
   const pg::Node& node = *parts[0];
+  if (range.n_functions == 1) {
+    if (RangeRef file = file_entry(node, range, scope)) return file;
+  }
   if (range.n_functions > 1 || is_unnest_of_several(node)) {
     return functions_entry(range, scope);
   }

@@ -256,6 +256,8 @@ class Binder {
   void name_output(Query& query);
   std::unique_ptr<FromNode> join_item(const PgQuery__JoinExpr& join, Scope& scope);
   RangeRef function_entry(const PgQuery__RangeFunction& range, Scope& scope);
+  // nullptr: it is no function over a file.
+  RangeRef file_entry(const PgQuery__Node& node, const PgQuery__RangeFunction& range, Scope& scope);
   RangeRef functions_entry(const PgQuery__RangeFunction& range, Scope& scope);
   void add_to_scope(Scope& scope, ScopeItem item);
   void rename_columns(RangeEntry& entry, const PgQuery__Alias* alias, std::string_view what);

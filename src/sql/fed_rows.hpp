@@ -1,4 +1,4 @@
-// bop_rows: a table-valued function of SQLite whose rows somebody else has computed: INSERT ... SELECT and
+// bop_rows: a table-valued function of SQLite whose rows somebody else has computed. INSERT ... SELECT and
 // CREATE TABLE AS store what another executor has answered, by the same statement that would have selected it.
 //
 //   FeedRows feed(connection, source);   // while it stands, `SELECT c1, c2 FROM bop_rows` answers its rows, once

@@ -62,6 +62,7 @@ class Generator {
   [[nodiscard]] std::string leg(const Query& q, bool left);
   [[nodiscard]] std::string from_node(const FromNode& node);
   [[nodiscard]] std::string entry(const RangeEntry& e);
+  [[nodiscard]] std::string file(const RangeEntry& e);
   [[nodiscard]] std::string order(const std::vector<SortKey>& keys, const std::vector<Target>* targets);
   [[nodiscard]] std::string limit(const Query& q);
   [[nodiscard]] std::string open_expression(const Expr& e);
@@ -82,6 +83,7 @@ class Generator {
 
   std::size_t parameters_;
   bool literals_;
+  bool alone_ = false;  // what is being written is all that its query reads
   std::vector<OwnedValue> constants_;
   const RangeEntry* fed_ = nullptr;
 };

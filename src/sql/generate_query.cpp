@@ -4,6 +4,7 @@
 
 #include "sql/binder.hpp"
 #include "sql/fed_rows.hpp"
+#include "sql/file_table.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/generate.hpp"
 #include "sql/tree_search.hpp"
@@ -359,10 +360,22 @@ std::string Generator::entry(const RangeEntry& e) {
       }
       return fmt::format("{}({}) AS r{}", f.kernel->sqlite_name, args, e.id);
     }
+    case RangeKind::kFile: return file(e);
     case RangeKind::kStored: return fmt::format("temp.{} AS r{}", e.alias, e.id);
     case RangeKind::kExcluded: break;
   }
   return {};
+}
+
+// Beside other tables the file is read once, whatever the order of the join.
+std::string Generator::file(const RangeEntry& e) {
+  const std::string token = bind_constant(OwnedValue::of_text(file_token(*e.file)));
+  if (alone_) return fmt::format("bop_file({}) AS r{}", token, e.id);
+  std::string names = e.file->columns.empty() ? "1" : "";
+  for (std::size_t i = 0; i < e.file->columns.size(); ++i)
+    names += fmt::format("{}v{}", i > 0 ? ", " : "", i);
+  return fmt::format("(WITH f{0} AS MATERIALIZED (SELECT {1} FROM bop_file({2})) SELECT * FROM f{0}) AS r{0}",
+                     e.id, names, token);
 }
 
 std::string Generator::from_node(const FromNode& node) {
@@ -387,11 +400,14 @@ std::string Generator::from_node(const FromNode& node) {
 
 std::string Generator::from_list(const std::vector<std::unique_ptr<FromNode>>& from) {
   std::string out;
+  const bool before = std::exchange(alone_, false);
   for (std::size_t i = 0; i < from.size(); ++i) {
     const bool closed = i > 0 && has_outer_right(*from[i]);
     out += i == 0 ? "" : " JOIN ";
+    alone_ = from.size() == 1 && from.front()->entry != nullptr;
     out += closed ? "(" + from_node(*from[i]) + ")" : from_node(*from[i]);
   }
+  alone_ = before;
   return out;
 }
 

@@ -25,6 +25,7 @@ namespace bop::sql {
 
 struct Expr;
 struct Query;
+struct FileTable;  // sql/file_table.hpp
 struct RangeEntry;
 using ExprRef = std::shared_ptr<Expr>;
 using QueryRef = std::shared_ptr<Query>;
@@ -136,7 +137,7 @@ struct Cte {
   std::string stored;  // the temporary table that has its rows (staged.hpp)
 };
 
-enum class RangeKind : std::uint8_t { kTable, kSubquery, kCte, kFunction, kExcluded, kStored };
+enum class RangeKind : std::uint8_t { kTable, kSubquery, kCte, kFunction, kExcluded, kStored, kFile };
 
 struct RangeEntry {
   RangeKind kind = RangeKind::kTable;
@@ -148,6 +149,7 @@ struct RangeEntry {
   QueryRef query;
   std::shared_ptr<Cte> cte;
   ExprRef function;
+  std::shared_ptr<const FileTable> file;
   bool nullable = false;  // on the null-supplying side of an outer join
   bool merged =
       false;          // of a view: its columns are written as the expressions of its query (view_target.hpp)

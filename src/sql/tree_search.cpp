@@ -125,6 +125,10 @@ bool is_volatile(const Expr& e) { return Search(calls_volatile).in(e); }
 bool is_volatile(const Query& q) { return Search(calls_volatile).in(q); }
 bool has_volatile_output(const Query& q) { return Search(calls_volatile).in_output(q); }
 
+bool reads_files(const Query& q) {
+  return Search({}, [](const RangeEntry& entry) { return entry.kind == RangeKind::kFile; }).in(q);
+}
+
 bool reads_any(const Expr& e, const std::set<Oid>& tables) {
   return Search({},
                 [&](const RangeEntry& entry) {

@@ -34,6 +34,23 @@ Error overflow(std::string_view text) {
   return error(ErrorCode::kNumericOutOfRange, "{} out of range", type);
 }
 
+bool breaks(const duckdb::ErrorData& error_data) {
+  return error_data.Type() == ExceptionType::INTERNAL || error_data.Type() == ExceptionType::FATAL;
+}
+
+// What is wrong with a file, or with its having changed since the statement was bound.
+std::optional<Error> file_error(const duckdb::ErrorData& error_data) {
+  const std::string& text = error_data.RawMessage();
+  switch (error_data.Type()) {
+    case ExceptionType::INTERRUPT:
+    case ExceptionType::OUT_OF_MEMORY:
+    case ExceptionType::NOT_IMPLEMENTED: return std::nullopt;
+    case ExceptionType::IO: return error(ErrorCode::kIo, "the file cannot be read: {}", first_line(text));
+    case ExceptionType::PERMISSION: return error(ErrorCode::kInsufficientPrivilege, "{}", first_line(text));
+    default: return error(ErrorCode::kBadCopyFormat, "the file does not fit: {}", first_line(text));
+  }
+}
+
 Error translate(const duckdb::ErrorData& error_data, StatementState* state) {
   const std::string& text = error_data.RawMessage();
   if (state != nullptr) {
@@ -42,6 +59,9 @@ Error translate(const duckdb::ErrorData& error_data, StatementState* state) {
   if (has(text, "More than one row returned by a subquery")) {
     return error(ErrorCode::kCardinalityViolation,
                  "more than one row returned by a subquery used as an expression");
+  }
+  if (state != nullptr && state->statement.reads_files && !breaks(error_data)) {
+    if (auto why = file_error(error_data)) return std::move(*why);
   }
   // Some come wrapped in the words of another.
   ExceptionType type = error_data.Type();
@@ -88,10 +108,6 @@ struct Shared {
   }
 };
 
-bool breaks(const duckdb::ErrorData& error_data) {
-  return error_data.Type() == ExceptionType::INTERNAL || error_data.Type() == ExceptionType::FATAL;
-}
-
 DatabasePtr open_database(const EngineOptions& options) {
   duckdb::DBConfig config;
   config.options.maximum_threads = options.threads;
@@ -101,7 +117,6 @@ DatabasePtr open_database(const EngineOptions& options) {
   set("temp_directory", duckdb::Value(options.temp_directory));
   if (options.temp_limit > 0)
     set("max_temp_directory_size", duckdb::Value(std::to_string(options.temp_limit) + "B"));
-  set("enable_external_access", duckdb::Value::BOOLEAN(false));
   set("autoinstall_known_extensions", duckdb::Value::BOOLEAN(false));
   set("autoload_known_extensions", duckdb::Value::BOOLEAN(false));
   set("preserve_insertion_order", duckdb::Value::BOOLEAN(false));
@@ -109,8 +124,16 @@ DatabasePtr open_database(const EngineOptions& options) {
   set("dynamic_or_filter_threshold", duckdb::Value::UBIGINT(4096));
   // It turns sum(x + 1) into sum(x) + count(x), which does not overflow where x + 1 does.
   set("disabled_optimizers", duckdb::Value("sum_rewriter"));
-  set("lock_configuration", duckdb::Value::BOOLEAN(true));
   auto database = std::make_shared<duckdb::DuckDB>(":memory:", &config);
+  // The one exception can be made of a running database only, and only before what is outside is forbidden.
+  std::string closing;
+  if (!options.files_directory.empty()) {
+    const duckdb::Value directory(options.files_directory);
+    closing = "SET allowed_directories = [" + directory.ToSQLString() + "]; ";
+  }
+  closing += "SET enable_external_access = false; SET lock_configuration = true";
+  duckdb::Connection connection(*database);
+  if (auto closed = connection.Query(closing); closed->HasError()) closed->ThrowError();
   register_scan(*database->instance);
   register_calls(*database->instance);
   return database;
@@ -280,6 +303,14 @@ class DuckEngine final : public Engine {
     BOP_TRY(running->start());
     ++shared_->statements;
     return std::unique_ptr<Running>(std::move(running));
+  }
+
+  Result<std::unique_ptr<Writer>> write(FileToWrite file) override {
+    BOP_LET(ready, database());
+    return make_writer(ready, std::move(file), [shared = shared_, ready](const duckdb::ErrorData& why) {
+      if (breaks(why)) shared->broken(ready);
+      return translate(why, nullptr);
+    });
   }
 
   Result<std::string> explain(Statement statement) override {

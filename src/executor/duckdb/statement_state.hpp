@@ -4,6 +4,9 @@
 #include <duckdb/common/exception.hpp>
 #include <duckdb/main/client_context.hpp>
 #include <duckdb/main/client_context_state.hpp>
+#include <duckdb/main/database.hpp>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <string_view>
 #include <vector>
@@ -54,6 +57,10 @@ class StatementState final : public duckdb::ClientContextState {
   std::vector<Error> errors_;
 };
 
+// file_writer.cpp
+using Explain = std::function<Error(const duckdb::ErrorData&)>;
+[[nodiscard]] Result<std::unique_ptr<Writer>> make_writer(const std::shared_ptr<duckdb::DuckDB>& database,
+                                                          FileToWrite file, Explain explain);
 void register_scan(duckdb::DatabaseInstance& database);   // table_scan.cpp
 void register_calls(duckdb::DatabaseInstance& database);  // function_call.cpp
 

@@ -145,6 +145,18 @@ class CatalogFunctions {
   [[nodiscard]] virtual Result<OwnedValue> call(std::string_view name, std::span<const Value> args) = 0;
 };
 
+// Rows of a file, one by one; false at the end.
+using FileRows = std::move_only_function<Result<bool>(std::vector<OwnedValue>&)>;
+inline constexpr int kMostFileColumns = 1600;
+
+// Files as tables (sql/file_table.hpp).
+class FileReader {
+ public:
+  virtual ~FileReader() = default;
+  // `used`: bit i tells whether column i is asked for, bit 63 whether any from 63 on is.
+  [[nodiscard]] virtual Result<FileRows> open(std::string_view token, std::uint64_t used) = 0;
+};
+
 class RegexCache;
 
 // One a session; outlives the registration on a connection. Used by one thread at a time.
@@ -158,6 +170,7 @@ struct FunctionContext {
   SessionInfo* session = nullptr;  // nullptr: such functions answer 0A000
   Sequences* sequences = nullptr;
   CatalogFunctions* catalog = nullptr;
+  FileReader* files = nullptr;
   Clock* clock = nullptr;  // nullptr = the system's
   Random* random = nullptr;
   std::optional<Error> error;  // of the kernel that failed last; the session takes and clears it

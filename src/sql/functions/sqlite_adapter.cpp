@@ -257,6 +257,7 @@ Status register_functions(sqlite3* connection, FunctionContext* context) {
                     sqlite3_create_function_v2(connection, h.name, -1, SQLITE_UTF8 | SQLITE_DETERMINISTIC,
                                                slot, run_helper, nullptr, nullptr, nullptr)));
   }
+  BOP_TRY(register_files(connection, binding));
   return register_collector(connection, binding);
 }
 

@@ -32,6 +32,7 @@ struct Binding {
 void set_result(sqlite3_context* sc, const Value& v);
 void report(sqlite3_context* sc, FunctionContext& context, Error failure);
 [[nodiscard]] Status register_set(sqlite3* connection, Slot* slot);
+[[nodiscard]] Status register_files(sqlite3* connection, Binding* binding);
 [[nodiscard]] Status register_collector(sqlite3* connection, Binding* binding);
 
 }  // namespace bop
