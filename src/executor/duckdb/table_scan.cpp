@@ -19,6 +19,7 @@
 #include <optional>
 
 #include "executor/duckdb/statement_state.hpp"
+#include "executor/duckdb/test_fault.hpp"
 #include "executor/duckdb/values.hpp"
 
 namespace bop::executor {
@@ -486,6 +487,7 @@ void apply_blooms(StatementState& state, ScanLocal& local, idx_t first) {
 
 // Fills the chunk with rows that pass the filters of records; false: nothing is left.
 bool fill(const ClientContext& context, StatementState& state, ScanLocal& local) {
+  provoke_fault();
   local.chunk.Reset();
   idx_t row = 0;
   while (row + kLeastRoom <= STANDARD_VECTOR_SIZE) {

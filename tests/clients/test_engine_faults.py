@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""An internal error of the second executor ends its statement with XX000 and nothing else.
+
+The module has a hook for this test alone: while the file that BOP_TEST_ENGINE_FAULT names is there, the next scan
+removes it and throws DuckDB's InternalException inside one of DuckDB's threads.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "slt"))
+
+# pylint: disable=wrong-import-position
+import servers
+
+binary = ""
+QUERY = "SELECT count(*), sum(a), max(b) FROM t WHERE a % 7 <> 3"
+
+
+class EngineFaults(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="bop-faults-test-")
+        self.addCleanup(shutil.rmtree, self.folder, True)
+        self.fault = os.path.join(self.folder, "fault")
+        os.environ["BOP_TEST_ENGINE_FAULT"] = self.fault
+        self.addCleanup(os.environ.pop, "BOP_TEST_ENGINE_FAULT")
+        self.node = servers.Bop(binary, directory=os.path.join(self.folder, "data"))
+        self.addCleanup(self.node.stop)
+        self.node.start()
+        self.connection = self.node.connect()
+        self.addCleanup(self.connection.close)
+        self.connection.simple("CREATE TABLE t (a int, b text)")
+        result = self.connection.simple("INSERT INTO t SELECT i, 'text ' || i FROM generate_series(1, 60000) i")[-1]
+        self.assertIsNone(result.error)
+        self.connection.simple("SET bop.route = duckdb")
+        self.right = self.connection.simple(QUERY)[-1].rows
+        self.assertEqual(len(self.right), 1)
+
+    def provoke(self):
+        with open(self.fault, "w", encoding="utf-8"):
+            pass
+
+    def rebuilt(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.node.http_port}/metrics", timeout=10) as page:
+            lines = page.read().decode().splitlines()
+        values = [float(line.split()[-1]) for line in lines if line.startswith("bop_engine_rebuilt")]
+        self.assertEqual(len(values), 1, "the metric bop_engine_rebuilt...")
+        return values[0]
+
+    def test_the_statement_ends_and_the_next_has_a_new_engine(self):
+        for time_of in range(1, 4):
+            self.provoke()
+            error = self.connection.simple(QUERY)[-1].error
+            self.assertEqual(error["C"], "XX000", error)
+            self.assertEqual(self.connection.simple(QUERY)[-1].rows, self.right)
+            self.assertEqual(self.rebuilt(), time_of)
+
+    def test_a_transaction_goes_on_behind_its_savepoint(self):
+        self.connection.simple("BEGIN")
+        self.connection.simple("INSERT INTO t VALUES (-1, 'own')")
+        self.connection.simple("SAVEPOINT s")
+        self.provoke()
+        self.assertEqual(self.connection.simple(QUERY)[-1].error["C"], "XX000")
+        self.assertIsNone(self.connection.simple("ROLLBACK TO s")[-1].error)
+        self.assertEqual(self.connection.simple("SELECT count(*) FROM t WHERE a = -1")[-1].rows, [["1"]])
+        self.assertIsNone(self.connection.simple("COMMIT")[-1].error)
+
+    def test_under_concurrent_statements(self):
+        """Others either have the right answer or end as the broken one does; writers and SQLite notice nothing."""
+        deadline = time.monotonic() + 6
+        wrong, broken, right = [], [0], [0]
+        lock = threading.Lock()
+
+        def read():
+            connection = self.node.connect()
+            connection.simple("SET bop.route = duckdb")
+            while time.monotonic() < deadline:
+                result = connection.simple(QUERY)[-1]
+                with lock:
+                    if result.error is None and result.rows == self.right:
+                        right[0] += 1
+                    elif result.error is not None and result.error["C"] == "XX000":
+                        broken[0] += 1
+                    else:
+                        wrong.append(result.error or result.rows)
+            connection.close()
+
+        def write():
+            connection = self.node.connect()
+            connection.simple("CREATE TABLE w (i int)")
+            while time.monotonic() < deadline:
+                error = connection.simple("INSERT INTO w SELECT coalesce(max(i), 0) + 1 FROM w")[-1].error
+                if error is not None:
+                    with lock:
+                        wrong.append(error)
+            connection.close()
+
+        threads = [threading.Thread(target=read) for _ in range(4)] + [threading.Thread(target=write)]
+        for thread in threads:
+            thread.start()
+        provoked = 0
+        while time.monotonic() < deadline - 1:
+            self.provoke()
+            while os.path.exists(self.fault) and time.monotonic() < deadline:
+                time.sleep(0.005)
+            provoked += 1
+            wanted = right[0] + 20
+            while right[0] < wanted and time.monotonic() < deadline:
+                time.sleep(0.005)
+        for thread in threads:
+            thread.join()
+        if os.path.exists(self.fault):
+            os.unlink(self.fault)
+        self.assertEqual(wrong, [])
+        self.assertGreater(provoked, 3)
+        self.assertGreaterEqual(broken[0], provoked - 1)
+        self.assertGreater(right[0], broken[0])
+        self.assertEqual(self.connection.simple(QUERY)[-1].rows, self.right)
+        self.assertGreaterEqual(self.rebuilt(), provoked - 1)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bop", required=True)
+    parser.add_argument("tests", nargs="*")
+    options = parser.parse_args()
+    binary = options.bop
+    unittest.main(argv=[sys.argv[0], *options.tests], verbosity=2)
