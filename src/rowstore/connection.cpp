@@ -249,6 +249,16 @@ Status Connection::execute(std::string_view sql) {
   return std::unexpected(sqlite_error(code));
 }
 
+Status Connection::execute_temporary(std::string_view sql) {
+  if (role_ != Role::kReader) return execute(sql);
+  internal_ = true;
+  Status done = execute("PRAGMA query_only=OFF");
+  if (done) done = execute(sql);
+  const Status closed = execute("PRAGMA query_only=ON");
+  internal_ = false;
+  return done ? closed : done;
+}
+
 std::optional<Error> Connection::take_error() {
   auto from_temp = take_temp_error();
   auto own = std::exchange(error_, std::nullopt);

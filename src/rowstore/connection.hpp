@@ -84,6 +84,8 @@ class Connection {
   [[nodiscard]] Result<CachedStatement> prepare(std::string_view sql);
   // Runs statements without results, for set-up and tests.
   [[nodiscard]] Status execute(std::string_view sql);
+  // The same for what makes temporary tables of SQLite, which a reader may have, too.
+  [[nodiscard]] Status execute_temporary(std::string_view sql);
 
   // About how many pages the database has.
   [[nodiscard]] std::uint32_t database_pages() const noexcept;

@@ -15,6 +15,7 @@ constexpr std::string_view kTrial = "bop_trial";
 Status PgSession::run_steps(Run& run) {
   BOP_TRY(compute_prior_values(run));
   run.changed = 0;
+  if (run.measured) run.measured = sql::explain_root(*run.plan);
   for (const sql::PlanStep& step : run.plan->steps) {
     if (step.kind == sql::PlanStep::Kind::kCommand) {
       BOP_TRY(run.connection->execute(step.sql));
@@ -25,9 +26,9 @@ Status PgSession::run_steps(Run& run) {
       BOP_TRY(try_step(run, step));
       continue;
     }
-    BOP_LET(prepared, prepare(run, step.sql));
-    run.sqlite = std::move(prepared);
+    BOP_TRY(prepare_step(run, step));
     BOP_TRY(bind_values(run, run.sqlite.get()));
+    const std::uint64_t rows_before = run.rows;
     BOP_TRY(bind_prior_values(run, run.sqlite.get()));
     for (;;) {
       const int code = sqlite3_step(run.sqlite.get());
@@ -35,7 +36,9 @@ Status PgSession::run_steps(Run& run) {
       if (code != SQLITE_ROW) return std::unexpected(step_error(run));
       if (step.kind == sql::PlanStep::Kind::kAnswer) BOP_TRY(hold_row(run, run.sqlite.get()));
     }
-    if (step.counts) run.changed += static_cast<std::uint64_t>(sqlite3_changes64(run.connection->handle()));
+    const auto changed = static_cast<std::uint64_t>(sqlite3_changes64(run.connection->handle()));
+    if (step.counts) run.changed += changed;
+    measure_step(run, step, step.kind == sql::PlanStep::Kind::kAnswer ? run.rows - rows_before : changed);
   }
   return {};
 }
@@ -46,8 +49,7 @@ Status PgSession::try_step(Run& run, const sql::PlanStep& step) {
   std::vector<std::vector<OwnedValue>> rows;
   std::size_t bytes = 0;
   {
-    BOP_LET(prepared, prepare(run, step.sql));
-    run.sqlite = std::move(prepared);
+    BOP_TRY(prepare_step(run, step));
     BOP_TRY(bind_values(run, run.sqlite.get()));
     for (;;) {
       const int code = sqlite3_step(run.sqlite.get());
@@ -62,6 +64,7 @@ Status PgSession::try_step(Run& run, const sql::PlanStep& step) {
         return fail(ErrorCode::kProgramLimitExceeded, "RETURNING answers more than 1 GB in one statement");
       }
     }
+    measure_step(run, step, rows.size());
     run.stop_reading();
   }
   BOP_TRY(run.connection->execute(fmt::format("ROLLBACK TO {}", kTrial)));

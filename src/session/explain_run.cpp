@@ -2,6 +2,7 @@
 #include <sqlite3.h>
 
 #include "session/pg_session.hpp"
+#include "sql/tree.hpp"
 
 namespace bop::session {
 
@@ -32,6 +33,18 @@ Status PgSession::prepare_change(Run& run) {
   return {};
 }
 
+Status PgSession::prepare_step(Run& run, const sql::PlanStep& step) {
+  BOP_LET(prepared, prepare(run, run.measured ? step.sql + std::string(kCounted) : step.sql));
+  run.sqlite = std::move(prepared);
+  if (run.measured) sqlite3_stmt_scanstatus_reset(run.sqlite.get());
+  return {};
+}
+
+void PgSession::measure_step(Run& run, const sql::PlanStep& step, std::uint64_t rows) {
+  if (!run.measured) return;
+  run.measured->inputs.push_back(sql::explain_step_run(*run.plan, step, run.sqlite.get(), rows));
+}
+
 Result<sql::ExplainNode> PgSession::measure(Run& run, sql::ExplainSummary& summary) {
   Clock& clock = *node_.options().clock;
   Run inner;
@@ -42,7 +55,7 @@ Result<sql::ExplainNode> PgSession::measure(Run& run, sql::ExplainSummary& summa
   const Counting counting(run.connection->handle());
   inner.measured.emplace();
   std::int64_t begin = clock.steady_ns();
-  BOP_TRY(prepare_change(inner));
+  if (inner.plan->steps.empty()) BOP_TRY(prepare_change(inner));
   summary.planning_ns = clock.steady_ns() - begin;
   begin += summary.planning_ns;
   if (inner.plan->kind != sql::PlanKind::kSelect) {
@@ -59,6 +72,15 @@ Result<sql::ExplainNode> PgSession::measure(Run& run, sql::ExplainSummary& summa
   return sql::explain_run(*inner.plan, inner.sqlite.get(), inner.rows);
 }
 
+// The temporary tables between the steps of a plan; empty, also on a connection that may only read.
+Status PgSession::make_stages(Run& run) {
+  if (run.plan->inner->steps.empty()) return {};
+  for (const sql::PlanStep& step : run.plan->inner->steps) {
+    if (step.kind == sql::PlanStep::Kind::kCommand) BOP_TRY(run.connection->execute_temporary(step.sql));
+  }
+  return {};
+}
+
 Result<Progress> PgSession::step_explain(Run& run) {
   const sql::Plan& plan = *run.plan;
   for (const std::string& option : plan.explain_ignored) {
@@ -68,6 +90,11 @@ Result<Progress> PgSession::step_explain(Run& run) {
   sql::ExplainSummary summary;
   summary.shown = plan.explain_summary.value_or(plan.explain_analyze);
   const std::int64_t begin = node_.options().clock->steady_ns();
+  const sql::pg::Node& explained = *plan.statement->node->explain_stmt->query;
+  if (explained.node_case == PG_QUERY__NODE__NODE_EXECUTE_STMT) {
+    BOP_LET(arguments, execute_arguments(*explained.execute_stmt, plan.inner->parameters));
+    run.parameters = std::move(arguments);
+  }
   const bool inserts = plan.inner->source != nullptr;
   Route chosen = route(run, inserts ? *plan.inner->source : *plan.inner, /*now=*/true);
   if (inserts && chosen.after_trial) chosen = {.why = "it reads ranges of an index, which may be short"};
@@ -78,19 +105,18 @@ Result<Progress> PgSession::step_explain(Run& run) {
   if (inserts) summary.executor += ", then SQLite";
   sql::ExplainNode root;
   if (chosen.statement && !inserts) {
-    BOP_LET(explained, explain_engine(run, std::move(*chosen.statement), summary));
-    root = std::move(explained);
+    BOP_LET(shown, explain_engine(run, std::move(*chosen.statement), summary));
+    root = std::move(shown);
   } else if (plan.explain_analyze) {
     BOP_LET(measured, measure(run, summary));
     root = std::move(measured);
   } else {
+    BOP_TRY(make_stages(run));
     BOP_LET(planned, sql::explain(*plan.inner, run.connection->handle()));
     root = std::move(planned);
     summary.planning_ns = node_.options().clock->steady_ns() - begin;
   }
-  const std::vector<std::string> lines =
-      plan.explain_json ? std::vector{sql::explain_json(root, summary)} : sql::explain_text(root, summary);
-  answer_text(run, "QUERY PLAN", lines, plan.columns.front().type);
+  answer_text(run, plan.columns.front(), sql::explain_lines(root, summary, plan.explain_format));
   run.tag = "EXPLAIN";
   return Progress::kDone;
 }

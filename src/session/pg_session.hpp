@@ -37,6 +37,7 @@
 #include "sql/types/timezone.hpp"
 
 extern "C" {
+struct PgQuery__ExecuteStmt;
 struct PgQuery__GrantRoleStmt;
 struct PgQuery__GrantStmt;
 struct PgQuery__LockStmt;
@@ -302,6 +303,9 @@ class PgSession final : public Session,
   [[nodiscard]] Result<Progress> step_explain(Run& run);
   [[nodiscard]] Result<sql::ExplainNode> measure(Run& run, sql::ExplainSummary& times);
   [[nodiscard]] Status prepare_change(Run& run);
+  [[nodiscard]] Status prepare_step(Run& run, const sql::PlanStep& step);
+  static void measure_step(Run& run, const sql::PlanStep& step, std::uint64_t rows);
+  [[nodiscard]] static Status make_stages(Run& run);
   [[nodiscard]] Result<rowstore::CachedStatement> prepare(Run& run, std::string_view sql);
   [[nodiscard]] Status bind_values(const Run& run, sqlite3_stmt* statement) const;
   [[nodiscard]] Status compute_prior_values(Run& run);
@@ -336,6 +340,10 @@ class PgSession final : public Session,
   [[nodiscard]] Status answer_show(Run& run);
   [[nodiscard]] Status prepare_sql(const sql::ParsedStatementPtr& statement);
   [[nodiscard]] Status start_execute_sql(Run& run);
+  // With a plan of today's catalog, and so many arguments as it wants.
+  [[nodiscard]] Result<Prepared*> prepared_statement(std::string_view name, std::size_t arguments);
+  [[nodiscard]] Result<std::vector<OwnedValue>> execute_arguments(const PgQuery__ExecuteStmt& execute,
+                                                                  const std::vector<Oid>& types);
   [[nodiscard]] Status deallocate(const sql::ParsedStatement& statement);
   [[nodiscard]] Status discard(const sql::ParsedStatement& statement);
   [[nodiscard]] Status run_ddl(Run& run);
@@ -352,7 +360,7 @@ class PgSession final : public Session,
   [[nodiscard]] Result<sql::Catalog::Named> find_relation(const PgQuery__RangeVar& name) const;
   [[nodiscard]] std::vector<std::string> owned_by(Oid role) const;
   [[nodiscard]] Result<bool> lock_tables(const sql::ParsedStatement& statement);
-  void answer_text(Run& run, std::string column, std::span<const std::string> lines, Oid type = kTextType);
+  void answer_text(Run& run, const OutputColumn& description, std::span<const std::string> lines);
   [[nodiscard]] Result<std::vector<OutputColumn>> utility_columns(
       const sql::ParsedStatement& statement) const;
   [[nodiscard]] bool utility_needs_writer(const sql::ParsedStatement& statement) const;

@@ -60,6 +60,10 @@ sql::BindContext PgSession::bind_context() {
   context.codec = functions_.codec;
   context.database = entry_.name;
   context.files = &files_;
+  context.prepared = [this](std::string_view name, std::size_t arguments) -> Result<sql::PlanPtr> {
+    BOP_LET(prepared, prepared_statement(name, arguments));
+    return prepared->plan;
+  };
   return context;
 }
 
@@ -94,6 +98,10 @@ void PgSession::refresh_settings() {
   CodecContext& codec = functions_.codec;
   codec.zone = TimeZone::find(variables_.get("TimeZone"));
   const std::string& style = variables_.get("DateStyle");
+  codec.date_style = style.starts_with("ISO")   ? DateStyle::kIso
+                     : style.starts_with("SQL") ? DateStyle::kSql
+                     : style.starts_with("Pos") ? DateStyle::kPostgres
+                                                : DateStyle::kGerman;
   codec.date_order = style.ends_with("DMY")   ? DateOrder::kDmy
                      : style.ends_with("YMD") ? DateOrder::kYmd
                                               : DateOrder::kMdy;

@@ -6,6 +6,8 @@
 #include "base/assert.hpp"
 #include "session/pg_session.hpp"
 #include "sql/sqlite_value.hpp"
+#include "sql/statement_kind.hpp"
+#include "sql/tree.hpp"
 #include "sql/types/bytes.hpp"
 
 namespace bop::session {
@@ -33,6 +35,19 @@ bool changes_temporary(const sql::Plan& plan) {
            const auto relation = plan.catalog->relation(table);
            return relation && relation->persistence == 't';
          });
+}
+
+bool explains_prepared(const sql::Plan& plan) {
+  return plan.kind == sql::PlanKind::kExplain &&
+         plan.statement->node->explain_stmt->query->node_case == PG_QUERY__NODE__NODE_EXECUTE_STMT;
+}
+
+std::string command_of(const sql::ParsedStatement& statement) {
+  const sql::pg::Node& node = *statement.node;
+  if (node.node_case != PG_QUERY__NODE__NODE_SELECT_STMT || node.select_stmt->n_locking_clause == 0) {
+    return std::string(statement.command);
+  }
+  return "SELECT " + std::string(sql::lock_clause_name(*node.select_stmt->locking_clause[0]->locking_clause));
 }
 
 std::unexpected<Error> result_type_changed() {
@@ -65,6 +80,8 @@ Result<Progress> PgSession::step(Run& run) {
           sink_->command_complete(run.tag);
           return Progress::kDone;
         }
+        // What the name means may have changed since.
+        if (run.plan && explains_prepared(*run.plan)) run.plan.reset();
         if (!run.plan) sink_->stage(Stage::kBind);
         BOP_TRY(plan(run));
         sink_->stage(Stage::kExecute);
@@ -128,7 +145,7 @@ Result<bool> PgSession::get_connection(Run& run) {
   if (run.plan->needs_writer) {
     if (transaction_.read_only() && !changes_temporary(*run.plan)) {
       return fail(ErrorCode::kReadOnlyTransaction, "cannot execute {} in a read-only transaction",
-                  run.statement->command);
+                  command_of(*(run.plan->inner ? run.plan->inner->statement : run.statement)));
     }
     auto ready = transaction_.want_writer(run.plan->lock_nowait);
     if (!ready && run.plan->lock_nowait && !run.plan->relations.empty() &&
@@ -439,7 +456,12 @@ Result<Progress> PgSession::step_change(Run& run) {
   } else {
     BOP_TRY(run_change(run));
   }
-  if (run.measured) *run.measured = sql::explain_run(*run.plan, run.sqlite.get(), run.rows);
+  if (run.measured && run.plan->steps.empty()) {
+    run.measured = sql::explain_run(*run.plan, run.sqlite.get(), run.rows);
+  } else if (run.measured) {
+    run.measured->rows = run.rows;
+    run.measured->loops = 1;
+  }
   run.stop_reading();
   for (const sql::Guard& guard : run.plan->guards) {
     BOP_TRY(run.connection->execute(fmt::format("DROP TRIGGER temp.{}", guard.name)));
@@ -460,8 +482,7 @@ Result<Progress> PgSession::step_change(Run& run) {
   return Progress::kDone;
 }
 
-void PgSession::answer_text(Run& run, std::string column, std::span<const std::string> lines, Oid type) {
-  const OutputColumn description{.name = std::move(column), .type = type};
+void PgSession::answer_text(Run& run, const OutputColumn& description, std::span<const std::string> lines) {
   sink_->gate(transaction_.gate());
   if (run.describe) sink_->row_description(std::span(&description, 1));
   run.described = true;

@@ -280,7 +280,8 @@ Status PgSession::answer_show(Run& run) {
   }
   BOP_LET(value, variables_.show(name));
   const VariableInfo* info = find_variable(name);
-  answer_text(run, info != nullptr ? std::string(info->name) : name, std::span(&value, 1));
+  answer_text(run, {.name = info != nullptr ? std::string(info->name) : name, .type = kTextType},
+              std::span(&value, 1));
   return {};
 }
 
@@ -309,25 +310,24 @@ Status PgSession::prepare_sql(const sql::ParsedStatementPtr& statement) {
   return {};
 }
 
-// Turns the run of EXECUTE into the run of the prepared statement.
-Status PgSession::start_execute_sql(Run& run) {
-  const sql::ParsedStatementPtr outer = run.statement;
-  const PgQuery__ExecuteStmt& execute = *outer->node->execute_stmt;
-  const std::string name(pg::text(execute.name));
-  const auto found = prepared_.find(name);
+Result<Prepared*> PgSession::prepared_statement(std::string_view name, std::size_t arguments) {
+  const auto found = prepared_.find(std::string(name));
   if (found == prepared_.end()) {
     return fail(ErrorCode::kInvalidStatementName, "prepared statement \"{}\" does not exist", name);
   }
   Prepared& prepared = found->second;
   BOP_TRY(refresh(prepared));
-  const auto& types = prepared.plan->parameters;
-  if (execute.n_params != types.size()) {
-    return std::unexpected(
-        error(ErrorCode::kSyntaxError, "wrong number of parameters for prepared statement \"{}\"", name)
-            .detail(fmt::format("Expected {} parameters but got {}.", types.size(), execute.n_params)));
-  }
-  // Each argument is an expression of its own: evaluated as SELECT <argument>, assigned to the parameter's
-  // type.
+  const std::size_t wanted = prepared.plan->parameters.size();
+  if (arguments == wanted) return &prepared;
+  return std::unexpected(
+      error(ErrorCode::kSyntaxError, "wrong number of parameters for prepared statement \"{}\"", name)
+          .detail(fmt::format("Expected {} parameters but got {}.", wanted, arguments)));
+}
+
+// Each argument is an expression of its own: evaluated as SELECT <argument>, assigned to the parameter's
+// type.
+Result<std::vector<OwnedValue>> PgSession::execute_arguments(const PgQuery__ExecuteStmt& execute,
+                                                             const std::vector<Oid>& types) {
   sqlite3* scratch = nullptr;
   if (sqlite3_open(":memory:", &scratch) != SQLITE_OK) return fail(ErrorCode::kOutOfMemory, "out of memory");
   const std::unique_ptr<sqlite3, int (*)(sqlite3*)> closer(scratch, &sqlite3_close);
@@ -352,10 +352,19 @@ Status PgSession::start_execute_sql(Run& run) {
     }
     values.emplace_back(sql::column_value(statement, 0));
   }
-  run.statement = prepared.statement;
-  run.hints = types;
-  run.plan = prepared.plan;
-  run.promised = prepared.plan;
+  return values;
+}
+
+// Turns the run of EXECUTE into the run of the prepared statement.
+Status PgSession::start_execute_sql(Run& run) {
+  const sql::ParsedStatementPtr outer = run.statement;
+  const PgQuery__ExecuteStmt& execute = *outer->node->execute_stmt;
+  BOP_LET(prepared, prepared_statement(pg::text(execute.name), execute.n_params));
+  BOP_LET(values, execute_arguments(execute, prepared->plan->parameters));
+  run.statement = prepared->statement;
+  run.hints = prepared->plan->parameters;
+  run.plan = prepared->plan;
+  run.promised = prepared->plan;
   run.parameters = std::move(values);
   run.stage = Run::Stage::kStart;
   run.tag.clear();

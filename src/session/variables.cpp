@@ -102,32 +102,67 @@ Result<std::string> normalise_enum(const VariableInfo& info, std::string_view va
   }
   std::string list(info.values);
   for (std::size_t at = 0; (at = list.find('|', at)) != list.npos; at += 2) list.replace(at, 1, ", ");
-  return std::unexpected(
-      error(ErrorCode::kInvalidArgument, "invalid value for parameter \"{}\": \"{}\"", info.name, value)
-          .hint(fmt::format("Available values: {}.", list)));
+  return std::unexpected(error(ErrorCode::kInvalidArgument, "invalid value for parameter \"{}\": \"{}\"",
+                               lower(info.name), value)
+                             .hint(fmt::format("Available values: {}.", list)));
 }
 
-// DateStyle: only the ISO output form is produced; the order of fields may be any.
-Result<std::string> normalise_date_style(const VariableInfo& info, std::string_view value) {
-  std::string_view order = "MDY";
-  std::string_view rest = value;
+// DateStyle: the words of a list change the form, the order of fields, or both; what none speaks of stays.
+Result<std::string> normalise_date_style(const VariableInfo& info, std::string_view value,
+                                         std::string_view current, std::string_view reset) {
+  const auto refuse = [&](std::string why) -> std::unexpected<Error> {
+    return std::unexpected(
+        error(ErrorCode::kInvalidArgument, "invalid value for parameter \"{}\": \"{}\"", info.name, value)
+            .detail(std::move(why)));
+  };
+  std::string_view style, order;
+  bool conflict = false;
+  const auto take = [&](std::string_view& what, std::string_view word) {
+    conflict = conflict || (!what.empty() && what != word);
+    what = word;
+  };
+  const auto split = [](std::string_view both) {
+    const std::size_t comma = both.find(',');
+    return std::pair(both.substr(0, comma), trimmed(both.substr(comma + 1)));
+  };
+  bool german = false;
+  std::string_view rest = trimmed(value);
   while (!rest.empty()) {
     const std::size_t comma = rest.find(',');
-    const std::string word = lower(trimmed(rest.substr(0, comma)));
+    const std::string_view written = trimmed(rest.substr(0, comma));
+    const std::string word = lower(written);
+    if (written.empty() || (comma != rest.npos && trimmed(rest.substr(comma + 1)).empty())) {
+      return refuse("List syntax is invalid.");
+    }
     rest = comma == rest.npos ? std::string_view{} : rest.substr(comma + 1);
-    if (word == "dmy" || word == "euro" || word == "european") {
-      order = "DMY";
-    } else if (word == "mdy" || word == "us" || word == "noneuro" || word == "noneuropean") {
-      order = "MDY";
+    if (word == "iso") {
+      take(style, "ISO");
+    } else if (word == "sql") {
+      take(style, "SQL");
+    } else if (word.starts_with("postgres")) {
+      take(style, "Postgres");
+    } else if (word == "german") {
+      take(style, "German");
+      german = true;
     } else if (word == "ymd") {
-      order = "YMD";
-    } else if (word == "sql" || word == "postgres" || word == "german") {
-      return fail(ErrorCode::kNotImplemented, "DateStyle \"{}\" is not implemented; only ISO is", word);
-    } else if (word != "iso" && word != "default") {
-      return invalid(info, value);
+      take(order, "YMD");
+    } else if (word == "dmy" || word.starts_with("euro")) {
+      take(order, "DMY");
+    } else if (word == "mdy" || word == "us" || word.starts_with("noneuro")) {
+      take(order, "MDY");
+    } else if (word == "default") {
+      const auto [reset_style, reset_order] = split(reset);
+      if (style.empty()) style = reset_style;
+      if (order.empty()) order = reset_order;
+    } else {
+      return refuse(fmt::format("Unrecognized key word: \"{}\".", written));
     }
   }
-  return fmt::format("ISO, {}", order);
+  if (conflict) return refuse("Conflicting \"datestyle\" specifications.");
+  const auto [current_style, current_order] = split(current);
+  if (style.empty()) style = current_style;
+  if (order.empty()) order = german ? "DMY" : current_order;
+  return fmt::format("{}, {}", style, order);
 }
 
 std::string with_unit(const VariableInfo& info, const std::string& value) {
@@ -168,7 +203,8 @@ const VariableInfo* find_variable(std::string_view name) {
   return row != table.end() && lower(row->name) == key ? &*row : nullptr;
 }
 
-Result<std::string> normalise_variable(const VariableInfo& info, std::string_view value) {
+Result<std::string> normalise_variable(const VariableInfo& info, std::string_view value,
+                                       std::string_view current, std::string_view reset) {
   switch (info.kind) {
     case VariableKind::kBool: return normalise_bool(info, value);
     case VariableKind::kInt:
@@ -176,7 +212,10 @@ Result<std::string> normalise_variable(const VariableInfo& info, std::string_vie
     case VariableKind::kEnum: return normalise_enum(info, value);
     case VariableKind::kString: break;
   }
-  if (info.name == "DateStyle") return normalise_date_style(info, value);
+  if (info.name == "DateStyle") {
+    return normalise_date_style(info, value, current.empty() ? info.default_value : current,
+                                reset.empty() ? info.default_value : reset);
+  }
   if (info.name == "TimeZone") {
     const TimeZone* zone = TimeZone::find(value);
     if (zone == nullptr) return invalid(info, value);
@@ -235,7 +274,9 @@ Result<Variables::Change> Variables::set(std::string_view name, std::optional<st
   std::string next;
   if (value) {
     if (info != nullptr) {
-      BOP_LET(normal, normalise_variable(*info, *value));
+      const bool known = found != slots_.end();
+      BOP_LET(normal, normalise_variable(*info, *value, known ? found->second.current() : std::string_view(),
+                                         known ? found->second.default_value : std::string_view()));
       next = std::move(normal);
     } else {
       next = std::string(*value);

@@ -88,6 +88,9 @@ class Variables {
 };
 
 // "5s", "1min", "200" -> milliseconds; "64kB", "1GB" -> kilobytes; by the variable's unit.
-[[nodiscard]] Result<std::string> normalise_variable(const VariableInfo& info, std::string_view value);
+// `current`, `reset`: what the variable has now, and after RESET, where a value may speak of a part only.
+[[nodiscard]] Result<std::string> normalise_variable(const VariableInfo& info, std::string_view value,
+                                                     std::string_view current = {},
+                                                     std::string_view reset = {});
 
 }  // namespace bop::session

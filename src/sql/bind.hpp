@@ -4,6 +4,7 @@
 // nothing of a statement is left out silently. Thread-safe: all state is in the arguments.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,6 +25,8 @@ struct BindContext {
   std::string database;                               // the name that may stand before schema.table
   std::shared_ptr<const Identity> who;                // whose names they are; null: may look everywhere
   FileCatalog* files = nullptr;                       // null: there are none
+  // The plan of a prepared statement, for EXPLAIN EXECUTE with so many arguments; null: there are none.
+  std::function<Result<PlanPtr>(std::string_view name, std::size_t arguments)> prepared;
 };
 
 // Plans SELECT, VALUES, INSERT, UPDATE, DELETE and EXPLAIN of these; any other statement becomes

@@ -6,6 +6,7 @@
 
 #include "sql/binder.hpp"
 #include "sql/functions/kernels.hpp"
+#include "sql/statement_kind.hpp"
 
 namespace bop::sql {
 
@@ -38,19 +39,6 @@ std::string_view clause_name(Clause clause) {
   }
   return "";
 }
-
-namespace {
-
-std::string_view lock_clause_name(const PgQuery__LockingClause& lock) {
-  switch (lock.strength) {
-    case PG_QUERY__LOCK_CLAUSE_STRENGTH__LCS_FORKEYSHARE: return "FOR KEY SHARE";
-    case PG_QUERY__LOCK_CLAUSE_STRENGTH__LCS_FORSHARE: return "FOR SHARE";
-    case PG_QUERY__LOCK_CLAUSE_STRENGTH__LCS_FORNOKEYUPDATE: return "FOR NO KEY UPDATE";
-    default: return "FOR UPDATE";
-  }
-}
-
-}  // namespace
 
 QueryRef Binder::select(const PgQuery__SelectStmt& stmt, Scope* parent, bool resolve_unknown_types) {
   Scope scope{.parent = parent, .depth = parent == nullptr ? 1 : parent->depth + 1};
@@ -86,9 +74,6 @@ QueryRef Binder::select(const PgQuery__SelectStmt& stmt, Scope* parent, bool res
 }
 
 void Binder::lock_rows(const PgQuery__LockingClause& lock, const Query& query, const Scope& scope) {
-  if (lock.wait_policy == PG_QUERY__LOCK_WAIT_POLICY__LockWaitSkip) {
-    not_implemented("SKIP LOCKED");
-  }
   const std::string_view clause = lock_clause_name(lock);
   const auto refuse = [&](std::string_view what) {
     raise(error(ErrorCode::kNotImplemented, "{} {}", clause, what));
@@ -149,7 +134,8 @@ void Binder::lock_rows(const PgQuery__LockingClause& lock, const Query& query, c
     const std::string_view wanted = pg::text(name->range_var->relname);
     ask_for_locking(*std::ranges::find(scope.items, wanted, &ScopeItem::alias)->entry, role);
   }
-  // One writer a database: holding its lane is holding every row.
+  // One writer a database: holding its lane is holding every row. So SKIP LOCKED, which waits for the lane
+  // like every writer, finds no row that somebody else has locked, and has none to skip.
   needs_writer = true;
   lock_nowait = lock_nowait || lock.wait_policy == PG_QUERY__LOCK_WAIT_POLICY__LockWaitError;
 }

@@ -59,7 +59,7 @@ std::string table_of_alias(const std::string& sql, std::string_view alias, const
   return std::string(alias);
 }
 
-ExplainNode node_of(std::string_view detail, const Plan& plan) {
+ExplainNode node_of(std::string_view detail, const Plan& plan, const std::string& sql) {
   const auto starts = [&](std::string_view word) { return detail.starts_with(word); };
   const auto word_at = [&](std::size_t at) {
     const std::size_t end = detail.find(' ', at);
@@ -67,7 +67,7 @@ ExplainNode node_of(std::string_view detail, const Plan& plan) {
   };
   const auto table = [&](std::string_view alias) {
     const bool is_alias = alias.size() > 1 && alias[0] == 'r' && is_digit(alias[1]);
-    return is_alias ? table_of_alias(plan.sql, alias, *plan.catalog) : readable(alias, *plan.catalog);
+    return is_alias ? table_of_alias(sql, alias, *plan.catalog) : readable(alias, *plan.catalog);
   };
   const std::size_t index = detail.find("USING ");
   std::string how =
@@ -97,7 +97,7 @@ struct Step {
 
 class Tree {
  public:
-  explicit Tree(const Plan& plan) : plan_(plan) {}
+  Tree(const Plan& plan, const std::string& sql) : plan_(plan), sql_(sql) {}
 
   void add(int id, int parent, const char* detail, std::optional<std::uint64_t> rows,
            std::optional<std::uint64_t> loops) {
@@ -106,22 +106,15 @@ class Tree {
     if (order_.empty() || std::ranges::find(order_, id) == order_.end()) order_.push_back(id);
     step.parent = parent;
     step.sorts = text.starts_with(kTempTree);
-    step.node = node_of(text, plan_);
+    step.node = node_of(text, plan_, sql_);
     step.node.rows = rows;
     step.node.loops = loops;
   }
 
-  ExplainNode root() {
+  // What the statement's rows come from; none if it reads nothing.
+  ExplainNode top() {
     std::vector<ExplainNode> tops = below(0);
-    ExplainNode top = tops.empty() ? ExplainNode{.type = "Result"} : std::move(tops.front());
-    if (plan_.kind == PlanKind::kSelect) return top;
-    const auto target = plan_.catalog->relation(plan_.target);
-    ExplainNode change{.type = plan_.kind == PlanKind::kInsert   ? "Insert"
-                               : plan_.kind == PlanKind::kUpdate ? "Update"
-                                                                 : "Delete",
-                       .relation = target == nullptr ? "?" : target->name};
-    change.inputs.push_back(std::move(top));
-    return change;
+    return tops.empty() ? ExplainNode{.type = "Result"} : std::move(tops.front());
   }
 
  private:
@@ -157,6 +150,7 @@ class Tree {
   }
 
   const Plan& plan_;
+  const std::string& sql_;
   std::map<int, Step> steps_;
   std::vector<int> order_;
 };
@@ -184,56 +178,129 @@ std::string json_text(std::string_view text) {
   return out;
 }
 
-void write_json(const ExplainNode& node, int indent, std::string& out) {
-  const std::string pad(static_cast<std::size_t>(indent), ' ');
-  const auto field = [&](std::string_view name, const std::string& value) {
-    out += fmt::format(",\n{}  {}: {}", pad, json_text(name), value);
-  };
-  out += fmt::format("{{\n{}  \"Node Type\": {}", pad, json_text(node.type));
-  if (!node.relation.empty()) field("Relation Name", json_text(node.relation));
-  if (!node.how.empty()) field("Index Cond", json_text(node.how));
-  if (!node.estimate.empty()) field("Plan Rows", node.estimate);
+struct Field {
+  std::string_view name;
+  std::string value;
+  bool is_text = true;
+};
+
+std::vector<Field> fields_of(const ExplainNode& node) {
+  std::vector<Field> out{{"Node Type", node.type}};
+  if (!node.relation.empty()) out.push_back({"Relation Name", node.relation});
+  if (!node.how.empty()) out.push_back({"Index Cond", node.how});
+  if (!node.estimate.empty()) out.push_back({"Plan Rows", node.estimate, false});
   if (node.rows || node.loops) {
     const std::uint64_t loops = node.loops.value_or(1);
     const std::uint64_t rows = node.rows.value_or(0);
-    field("Actual Rows", std::to_string(loops == 0 ? 0 : (rows + loops / 2) / loops));
-    field("Actual Loops", std::to_string(loops));
+    out.push_back({"Actual Rows", std::to_string(loops == 0 ? 0 : (rows + loops / 2) / loops), false});
+    out.push_back({"Actual Loops", std::to_string(loops), false});
+  }
+  return out;
+}
+
+void write_json(const ExplainNode& node, int indent, std::string& out) {
+  const std::string pad(static_cast<std::size_t>(indent), ' ');
+  std::string_view separator = "{";
+  for (const Field& field : fields_of(node)) {
+    out += fmt::format("{}\n{}  {}: {}", std::exchange(separator, ","), pad, json_text(field.name),
+                       field.is_text ? json_text(field.value) : field.value);
   }
   if (!node.inputs.empty()) {
-    std::string inputs = "[";
+    out += fmt::format(",\n{}  \"Plans\": [", pad);
+    std::string_view between;
     for (const ExplainNode& input : node.inputs) {
-      inputs += fmt::format("{}\n{}    ", inputs.size() == 1 ? "" : ",", pad);
-      write_json(input, indent + 4, inputs);
+      out += fmt::format("{}\n{}    ", std::exchange(between, ","), pad);
+      write_json(input, indent + 4, out);
     }
-    field("Plans", inputs + fmt::format("\n{}  ]", pad));
+    out += fmt::format("\n{}  ]", pad);
   }
   out += fmt::format("\n{}}}", pad);
 }
 
+std::string xml_name(std::string_view name) {
+  std::string out(name);
+  std::ranges::replace(out, ' ', '-');
+  return out;
+}
+
+std::string xml_text(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&': out += "&amp;"; break;
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      default: out += c;
+    }
+  }
+  return out;
+}
+
+std::string xml_field(const Field& field) {
+  const std::string name = xml_name(field.name);
+  return fmt::format("<{}>{}</{}>", name, xml_text(field.value), name);
+}
+
+void write_xml(const ExplainNode& node, int indent, std::string& out) {
+  const std::string pad(static_cast<std::size_t>(indent), ' ');
+  out += pad + "<Plan>\n";
+  for (const Field& field : fields_of(node)) out += fmt::format("{}  {}\n", pad, xml_field(field));
+  if (!node.inputs.empty()) {
+    out += pad + "  <Plans>\n";
+    for (const ExplainNode& input : node.inputs) write_xml(input, indent + 4, out);
+    out += pad + "  </Plans>\n";
+  }
+  out += pad + "</Plan>\n";
+}
+
+std::string yaml_field(const Field& field) {
+  return fmt::format("{}: {}", field.name, field.is_text ? json_text(field.value) : field.value);
+}
+
+// The first field stands where the caller has indented to.
+void write_yaml(const ExplainNode& node, int indent, std::string& out) {
+  const std::string pad = "\n" + std::string(static_cast<std::size_t>(indent), ' ');
+  std::string before;
+  for (const Field& field : fields_of(node)) out += std::exchange(before, pad) + yaml_field(field);
+  if (node.inputs.empty()) return;
+  out += pad + "Plans: ";
+  for (const ExplainNode& input : node.inputs) {
+    out += pad + "  - ";
+    write_yaml(input, indent + 4, out);
+  }
+}
+
 std::string milliseconds(std::int64_t ns) { return fmt::format("{:.3f}", static_cast<double>(ns) / 1e6); }
 
-}  // namespace
+std::vector<Field> fields_of(const ExplainSummary& summary) {
+  std::vector<Field> out{{"Executor", summary.executor}};
+  if (!summary.shown) return out;
+  out.push_back({"Planning Time", milliseconds(summary.planning_ns), false});
+  if (summary.execution_ns) out.push_back({"Execution Time", milliseconds(*summary.execution_ns), false});
+  return out;
+}
 
-Result<ExplainNode> explain(const Plan& plan, sqlite3* connection) {
-  const std::string sql = "EXPLAIN QUERY PLAN " + plan.sql;
+Result<ExplainNode> explain_sql(const Plan& plan, const std::string& sql, sqlite3* connection) {
+  const std::string explaining = "EXPLAIN QUERY PLAN " + sql;
   sqlite3_stmt* statement = nullptr;
-  if (sqlite3_prepare_v2(connection, sql.c_str(), -1, &statement, nullptr) != SQLITE_OK) {
+  if (sqlite3_prepare_v2(connection, explaining.c_str(), -1, &statement, nullptr) != SQLITE_OK) {
     Error e = error(ErrorCode::kInternal, "the storage engine refused the statement: {}",
                     sqlite3_errmsg(connection));
     sqlite3_finalize(statement);
     return std::unexpected(std::move(e));
   }
-  Tree tree(plan);
+  Tree tree(plan, sql);
   while (sqlite3_step(statement) == SQLITE_ROW) {
     tree.add(sqlite3_column_int(statement, 0), sqlite3_column_int(statement, 1),
              reinterpret_cast<const char*>(sqlite3_column_text(statement, 3)), std::nullopt, std::nullopt);
   }
   sqlite3_finalize(statement);
-  return tree.root();
+  return tree.top();
 }
 
-ExplainNode explain_run(const Plan& plan, sqlite3_stmt* statement, std::uint64_t rows) {
-  Tree tree(plan);
+// What SQLite has counted in a run.
+ExplainNode counted_top(const Plan& plan, const std::string& sql, sqlite3_stmt* statement) {
+  Tree tree(plan, sql);
   for (int i = 0;; ++i) {
     int id = 0, parent = 0;
     const char* detail = nullptr;
@@ -251,37 +318,104 @@ ExplainNode explain_run(const Plan& plan, sqlite3_stmt* statement, std::uint64_t
     };
     tree.add(id, parent, detail, loops < 0 ? std::nullopt : counted(visited), counted(loops));
   }
-  ExplainNode root = tree.root();
+  return tree.top();
+}
+
+// A change above its rows; of a SELECT they are all there is.
+ExplainNode with_root(const Plan& plan, ExplainNode top) {
+  if (plan.kind == PlanKind::kSelect) return top;
+  ExplainNode root = explain_root(plan);
+  root.inputs.push_back(std::move(top));
+  return root;
+}
+
+ExplainNode step_node(const PlanStep& step, ExplainNode top) {
+  ExplainNode node{.type = step.label, .relation = step.relation};
+  node.inputs.push_back(std::move(top));
+  return node;
+}
+
+}  // namespace
+
+ExplainNode explain_root(const Plan& plan) {
+  if (plan.kind == PlanKind::kChangingSelect) return {.type = "Result"};
+  const auto target = plan.catalog->relation(plan.target);
+  return {.type = plan.tag == "MERGE"              ? "Merge"
+                  : plan.kind == PlanKind::kInsert ? "Insert"
+                  : plan.kind == PlanKind::kUpdate ? "Update"
+                                                   : "Delete",
+          .relation = target == nullptr ? "?" : target->name};
+}
+
+Result<ExplainNode> explain(const Plan& plan, sqlite3* connection) {
+  if (plan.steps.empty()) {
+    BOP_LET(top, explain_sql(plan, plan.sql, connection));
+    return with_root(plan, std::move(top));
+  }
+  ExplainNode root = explain_root(plan);
+  for (const PlanStep& step : plan.steps) {
+    if (step.kind == PlanStep::Kind::kCommand) continue;
+    BOP_LET(top, explain_sql(plan, step.sql, connection));
+    root.inputs.push_back(step_node(step, std::move(top)));
+  }
+  return root;
+}
+
+ExplainNode explain_run(const Plan& plan, sqlite3_stmt* statement, std::uint64_t rows) {
+  ExplainNode root = with_root(plan, counted_top(plan, plan.sql, statement));
   root.rows = rows;
   root.loops = 1;
   return root;
 }
 
-std::vector<std::string> explain_text(const ExplainNode& root, const ExplainSummary& summary) {
+ExplainNode explain_step_run(const Plan& plan, const PlanStep& step, sqlite3_stmt* statement,
+                             std::uint64_t rows) {
+  ExplainNode node = step_node(step, counted_top(plan, step.sql, statement));
+  node.rows = rows;
+  node.loops = 1;
+  return node;
+}
+
+namespace {
+
+std::vector<std::string> text_lines(const ExplainNode& root, const ExplainSummary& summary) {
   std::vector<std::string> lines;
   write_text(root, 0, lines);
-  lines.push_back("Executor: " + summary.executor);
-  if (summary.shown) {
-    lines.push_back(fmt::format("Planning Time: {} ms", milliseconds(summary.planning_ns)));
-    if (summary.execution_ns) {
-      lines.push_back(fmt::format("Execution Time: {} ms", milliseconds(*summary.execution_ns)));
-    }
+  for (const Field& field : fields_of(summary)) {
+    lines.push_back(fmt::format("{}: {}{}", field.name, field.value, field.is_text ? "" : " ms"));
   }
   return lines;
 }
 
-std::string explain_json(const ExplainNode& root, const ExplainSummary& summary) {
-  std::string out = "[\n  {\n    \"Plan\": ";
-  write_json(root, 4, out);
-  out += ",\n    \"Executor\": ";
-  append_json_string(summary.executor, out);
-  if (summary.shown) {
-    out += fmt::format(",\n    \"Planning Time\": {}", milliseconds(summary.planning_ns));
-    if (summary.execution_ns) {
-      out += fmt::format(",\n    \"Execution Time\": {}", milliseconds(*summary.execution_ns));
-    }
+}  // namespace
+
+std::vector<std::string> explain_lines(const ExplainNode& root, const ExplainSummary& summary,
+                                       ExplainFormat format) {
+  std::string out;
+  switch (format) {
+    case ExplainFormat::kText: return text_lines(root, summary);
+    case ExplainFormat::kJson:
+      out = "[\n  {\n    \"Plan\": ";
+      write_json(root, 4, out);
+      for (const Field& field : fields_of(summary)) {
+        out += fmt::format(",\n    {}: {}", json_text(field.name),
+                           field.is_text ? json_text(field.value) : field.value);
+      }
+      out += "\n  }\n]";
+      break;
+    case ExplainFormat::kXml:
+      out = "<explain xmlns=\"http://www.postgresql.org/2009/explain\">\n  <Query>\n";
+      write_xml(root, 4, out);
+      for (const Field& field : fields_of(summary)) out += fmt::format("    {}\n", xml_field(field));
+      out += "  </Query>\n</explain>";
+      break;
+    case ExplainFormat::kYaml:
+      out = "- Plan: \n    ";
+      write_yaml(root, 4, out);
+      for (const Field& field : fields_of(summary)) out += "\n  " + yaml_field(field);
+      break;
   }
-  return out + "\n  }\n]";
+  return {std::move(out)};
 }
 
 }  // namespace bop::sql

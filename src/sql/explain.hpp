@@ -31,13 +31,19 @@ struct ExplainSummary {
   bool shown = false;                        // the times
 };
 
-// The plan by EXPLAIN QUERY PLAN.
+// The plan by EXPLAIN QUERY PLAN. The stages of a plan of several steps have to be there.
 [[nodiscard]] Result<ExplainNode> explain(const Plan& plan, sqlite3* connection);
 // The same with what SQLite has counted in a run of `statement`, which was prepared on a connection with
 // SQLITE_DBCONFIG_STMT_SCANSTATUS. `rows`: that it has answered or changed.
 [[nodiscard]] ExplainNode explain_run(const Plan& plan, sqlite3_stmt* statement, std::uint64_t rows);
 
-[[nodiscard]] std::vector<std::string> explain_text(const ExplainNode& root, const ExplainSummary& summary);
-[[nodiscard]] std::string explain_json(const ExplainNode& root, const ExplainSummary& summary);
+// A step of a plan of several, and what stands above its steps.
+[[nodiscard]] ExplainNode explain_step_run(const Plan& plan, const PlanStep& step, sqlite3_stmt* statement,
+                                           std::uint64_t rows);
+[[nodiscard]] ExplainNode explain_root(const Plan& plan);
+
+// The lines of the answer.
+[[nodiscard]] std::vector<std::string> explain_lines(const ExplainNode& root, const ExplainSummary& summary,
+                                                     ExplainFormat format);
 
 }  // namespace bop::sql

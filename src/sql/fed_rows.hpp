@@ -1,7 +1,7 @@
 // bop_rows: a table-valued function of SQLite whose rows somebody else has computed. INSERT ... SELECT and
-// CREATE TABLE AS store what another executor has answered, by the same statement that would have selected it.
+// CREATE TABLE AS store what another executor has answered, by the statement that would have selected it.
 //
-//   FeedRows feed(connection, source);   // while it stands, `SELECT c1, c2 FROM bop_rows` answers its rows, once
+//   FeedRows feed(connection, source);   // while it stands, `SELECT c1 FROM bop_rows` answers its rows, once
 //
 // A plan has two texts of the statement then: with the query in it, and with fed_query in its place.
 #pragma once

@@ -88,7 +88,12 @@ struct PlanStep {
   std::size_t into_columns = 0;
   Kind kind = Kind::kChange;
   bool counts = false;  // the rows that it changes are those that the tag tells
+  // For EXPLAIN: what it does, and to which relation.
+  std::string label = {};
+  std::string relation = {};
 };
+
+enum class ExplainFormat : std::uint8_t { kText, kJson, kXml, kYaml };
 
 // A temporary trigger that stands while the plan runs (foreign_key_actions.hpp).
 struct Guard {
@@ -161,7 +166,7 @@ struct Plan {
 
   std::shared_ptr<const Plan> inner;  // of kExplain
   bool explain_analyze = false;
-  bool explain_json = false;
+  ExplainFormat explain_format = ExplainFormat::kText;
   std::optional<bool> explain_summary;       // times of planning and execution; none: with ANALYZE
   std::vector<std::string> explain_ignored;  // options that are accepted and have no effect
 };

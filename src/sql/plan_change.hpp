@@ -4,8 +4,13 @@
 #include <memory>
 #include <vector>
 
+#include "sql/bind.hpp"
 #include "sql/plan.hpp"
 #include "sql/query.hpp"
+
+extern "C" {
+struct PgQuery__ExplainStmt;
+}
 
 namespace bop::sql {
 
@@ -25,6 +30,10 @@ void plan_diagnoses(const Binder& binder, const std::vector<std::shared_ptr<Cte>
                     Plan& plan);
 // INSERT, UPDATE or DELETE with all of that.
 void plan_change(Binder& binder, Change change, Plan& plan);
+
+// bind_explain.cpp
+void plan_explain(const PgQuery__ExplainStmt& stmt, const ParsedStatementPtr& statement,
+                  const BindContext& context, std::span<const Oid> parameter_types, Plan& plan);
 
 void plan_merge(Binder& binder, Merge merge, Plan& plan);
 

@@ -117,7 +117,8 @@ void StagedPlan::compute_read(const std::vector<std::shared_ptr<Cte>>& ctes) {
       const Stage stage = make_stage(cte->columns.size(), false);
       compute_.push_back(
           {.sql = fmt::format("{}INSERT INTO temp.{}({}) {}", generator_.with(ctes), stage.table,
-                              stage_columns(cte->columns.size()), generator_.query(*cte->query))});
+                              stage_columns(cte->columns.size()), generator_.query(*cte->query)),
+           .label = "CTE " + cte->name});
       cte->stored = stage.table;
       continue;
     }
@@ -133,7 +134,7 @@ void StagedPlan::compute_read(const std::vector<std::shared_ptr<Cte>>& ctes) {
 }
 
 void StagedPlan::answer(const Query& query) {
-  compute_.push_back({.sql = generator_.query(query), .kind = PlanStep::Kind::kAnswer});
+  compute_.push_back({.sql = generator_.query(query), .kind = PlanStep::Kind::kAnswer, .label = "Rows"});
 }
 
 void StagedPlan::answer(Change& change) {
@@ -194,12 +195,14 @@ StagedPlan::Stage StagedPlan::compute_joined(Merge& merge) {
            generator_.with(merge.ctes), stage.table, stage_columns(shown.size() + 2), row, row,
            choice(choices[1]), choice(choices[0]), values, generator_.from_list(merge.source),
            choices[0].empty() ? "JOIN" : "LEFT JOIN", table_name(merge.target->relation->oid), row,
-           generator_.condition(*merge.on))});
+           generator_.condition(*merge.on)),
+       .label = "Source and Target"});
   if (!changing.empty()) {
     compute_.push_back(
         {.sql = fmt::format("SELECT bop_merge_once() FROM temp.{} WHERE o2 IN ({}) GROUP BY o1 "
                             "HAVING count(*) > 1 LIMIT 1",
-                            stage.table, changing)});
+                            stage.table, changing),
+         .label = "Check"});
   }
   stage.entry->columns.push_back({.name = "row", .type = types::kInt8, .sql = "o1"});
   stage.entry->columns.push_back({.name = "action", .type = types::kInt8, .sql = "o2"});
@@ -286,7 +289,9 @@ void StagedPlan::compute_insert(Change& change, bool counts) {
   compute_.push_back(
       {.sql = fmt::format("{}INSERT INTO temp.{}({}) {}", generator_.with(change.ctes), stage.table,
                           count == 0 ? "o0" : stage_columns(count), generator_.inserted_rows(change)),
-       .counts = counts});
+       .counts = counts,
+       .label = "Rows to Insert",
+       .relation = change.target->relation->name});
   auto rows = std::make_shared<Query>();
   for (const Column* column : change.insert_columns) {
     stage.entry->columns.push_back({.name = column->name,
@@ -344,7 +349,10 @@ void StagedPlan::compute_rows(Change& change, bool counts) {
   if (change.where != nullptr) {
     sql += " AND " + generator_.condition(*change.where);
   }
-  compute_.push_back({.sql = sql + except_changed(change), .counts = counts});
+  compute_.push_back({.sql = sql + except_changed(change),
+                      .counts = counts,
+                      .label = change.kind == 'd' ? "Rows to Delete" : "Rows to Update",
+                      .relation = change.target->relation->name});
   change.stage = stage.entry;
   change.shown = shown;
 }
@@ -409,13 +417,14 @@ void StagedPlan::return_rows(Change& change, Cte* cte) {
   const std::string select =
       fmt::format("SELECT {}{} ORDER BY {}.rowid", values.empty() ? "NULL" : values, from, stage_row);
   if (cte == nullptr) {
-    compute_.push_back({.sql = with + select, .kind = PlanStep::Kind::kAnswer});
+    compute_.push_back({.sql = with + select, .kind = PlanStep::Kind::kAnswer, .label = "Returning"});
     return;
   }
   const std::size_t count = change.returning.size();
   const Stage answers = make_stage(count, false);
   compute_.push_back({.sql = fmt::format("{}INSERT INTO temp.{}({}) {}", with, answers.table,
-                                         count == 0 ? "o0" : stage_columns(count), select)});
+                                         count == 0 ? "o0" : stage_columns(count), select),
+                      .label = "CTE " + cte->name});
   cte->stored = answers.table;
 }
 
@@ -435,7 +444,8 @@ void StagedPlan::try_upsert(Change& change, Cte& cte) {
                       .into = fmt::format("INSERT INTO temp.{}({}) VALUES ({})", answers.table,
                                           count == 0 ? "o0" : stage_columns(count), values),
                       .into_columns = count,
-                      .kind = PlanStep::Kind::kTrial});
+                      .kind = PlanStep::Kind::kTrial,
+                      .label = "CTE " + cte.name});
   cte.stored = answers.table;
 }
 
@@ -444,7 +454,11 @@ void StagedPlan::store(Change& change, bool answers) {
       std::exchange(change.has_returning, answers && change.has_upsert && change.has_returning);
   store_.push_back({.sql = generator_.change(change),
                     .kind = change.has_returning ? PlanStep::Kind::kAnswer : PlanStep::Kind::kChange,
-                    .counts = answers && change.has_upsert});
+                    .counts = answers && change.has_upsert,
+                    .label = change.kind == 'i'   ? "Insert"
+                             : change.kind == 'u' ? "Update"
+                                                  : "Delete",
+                    .relation = change.target->relation->name});
   change.has_returning = returns;
 }
 

@@ -285,4 +285,13 @@ const PgQuery__IntoClause* select_into(const PgQuery__SelectStmt& select) {
   return leftmost->into_clause;
 }
 
+std::string_view lock_clause_name(const PgQuery__LockingClause& lock) {
+  switch (lock.strength) {
+    case PG_QUERY__LOCK_CLAUSE_STRENGTH__LCS_FORKEYSHARE: return "FOR KEY SHARE";
+    case PG_QUERY__LOCK_CLAUSE_STRENGTH__LCS_FORSHARE: return "FOR SHARE";
+    case PG_QUERY__LOCK_CLAUSE_STRENGTH__LCS_FORNOKEYUPDATE: return "FOR NO KEY UPDATE";
+    default: return "FOR UPDATE";
+  }
+}
+
 }  // namespace bop::sql

@@ -14,4 +14,7 @@ namespace bop::sql {
 // The INTO of a SELECT, which stands in the leftmost of several; nullptr: there is none.
 [[nodiscard]] const PgQuery__IntoClause* select_into(const PgQuery__SelectStmt& select);
 
+// "FOR UPDATE", "FOR KEY SHARE"...
+[[nodiscard]] std::string_view lock_clause_name(const PgQuery__LockingClause& lock);
+
 }  // namespace bop::sql
