@@ -119,17 +119,22 @@ Status PgSession::check_privileges(const sql::Plan& plan) const {
 }
 
 Error PgSession::without_rows(const sql::Plan& plan, Error why) const {
-  return without_rows(*plan.catalog, plan.target, std::move(why));
+  if (!why.fields().schema.empty()) return without_rows(*plan.catalog, std::move(why));
+  // It does not say whose row it shows: it may be of any table that is changed.
+  Error out = without_rows(*plan.catalog, plan.target, std::move(why));
+  for (const Oid table : plan.changed_tables) out = without_rows(*plan.catalog, table, std::move(out));
+  return out;
 }
 
-// Of a deferred key: the error names the table that refers, its detail a row of that or of the other.
+// The error names its table, of a foreign key the one that refers; its detail is a row of that or of the other.
 Error PgSession::without_rows(const sql::Catalog& catalog, Error why) const {
   const ErrorFields& said = why.fields();
   if (said.schema.empty()) return why;
   const auto table = catalog.relation(catalog.find({}, said.schema, said.table).oid);
-  const sql::Constraint* key = table ? table->find_constraint(said.constraint) : nullptr;
-  if (key == nullptr) return why;
-  const bool referenced = said.detail.find(" is still referenced ") != std::string::npos;
+  if (!table) return why;
+  const sql::Constraint* key = table->find_constraint(said.constraint);
+  const bool referenced =
+      key != nullptr && key->type == 'f' && said.detail.find(" is still referenced ") != std::string::npos;
   return without_rows(catalog, referenced ? key->foreign_table : table->oid, std::move(why));
 }
 
@@ -144,7 +149,8 @@ Error PgSession::without_rows(const sql::Catalog& catalog, Oid changed, Error wh
     const std::size_t rest = detail.rfind(") is ");
     if (key != detail.npos && rest != detail.npos) detail.erase(key, rest + 1 - key);
   } else if (why.code() == ErrorCode::kCheckViolation || why.code() == ErrorCode::kNotNullViolation ||
-             why.code() == ErrorCode::kUniqueViolation) {
+             why.code() == ErrorCode::kUniqueViolation ||
+             why.code() == ErrorCode::kWithCheckOptionViolation) {
     detail.clear();
   }
   return why;

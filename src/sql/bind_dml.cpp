@@ -71,6 +71,10 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt, Scope* outer) {
   bind_ctes(stmt.with_clause, scope, change.ctes);
   bind_target(change, *stmt.relation, scope, right::kInsert);
   const std::shared_ptr<const Relation>& table = change.target->relation;
+  // Columns of a view may be the same one of its table.
+  const auto refuse_twice = [this](const Column& column) {
+    raise(error(ErrorCode::kSyntaxError, "multiple assignments to same column \"{}\"", column.name), -1);
+  };
   // ---- the columns that the statement names
   std::vector<const Column*> named;
   std::vector<int> locations;
@@ -81,7 +85,9 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt, Scope* outer) {
     }
     const std::string_view name = pg::text(target.name);
     const Column* column = assigned_column(change, name, target.location);
-    if (std::ranges::find(named, column) != named.end()) {
+    if (const auto same = std::ranges::find(named, column); same != named.end()) {
+      const auto other = static_cast<std::size_t>(same - named.begin());
+      if (pg::text(BOP_PG_LIST(&stmt, cols)[other]->res_target->name) != name) refuse_twice(*column);
       raise(error(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", name),
             target.location);
     }
@@ -117,6 +123,9 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt, Scope* outer) {
               locations[count]);
       }
       named.resize(count);
+    }
+    for (auto column = named.begin(); column != named.end(); ++column) {
+      if (std::find(named.begin(), column, *column) != column) refuse_twice(**column);
     }
     for (std::size_t i = 0; i < named.size() && !explicit_columns; ++i) {
       refuse_computed(change, all_columns[i]);
