@@ -66,6 +66,8 @@ session::NodeOptions node_options(const Settings& settings, Disk& disk, Executor
   options.superuser_reserved_connections =
       static_cast<std::uint32_t>(settings.superuser_reserved_connections());
   options.tls = settings.tls() != "off";
+  options.advisory_locks = static_cast<std::size_t>(settings.advisory_locks());
+  options.advisory_waiters = static_cast<std::size_t>(std::max<std::int64_t>(settings.reader_pool() / 2, 1));
   options.notify_queue_bytes = static_cast<std::size_t>(settings.notify_queue());
   options.lock_timeout_ms = settings.lock_timeout_ms();
   options.writer_idle_ms = settings.idle_in_transaction_timeout_ms();

@@ -37,7 +37,8 @@ Node::Node(NodeOptions options, database::DatabaseSet& databases, raft::Group& g
     : options_(std::move(options)),
       databases_(databases),
       group_(group),
-      notifications_(options_.notify_queue_bytes) {}
+      notifications_(options_.notify_queue_bytes),
+      advisory_locks_(options_.advisory_locks, options_.advisory_waiters) {}
 
 Node::~Node() { BOP_ASSERT(sessions_.empty() && shared_changes_ == 0); }
 

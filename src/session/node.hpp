@@ -20,6 +20,7 @@
 #include "database/database_set.hpp"
 #include "executor/engine.hpp"
 #include "rowstore/row_store.hpp"
+#include "session/advisory_locks.hpp"
 #include "session/literal_plans.hpp"
 #include "session/notification.hpp"
 #include "session/parse_cache.hpp"
@@ -50,6 +51,8 @@ struct NodeOptions {
   std::int64_t statement_budget_ms = 5;  // a statement that runs longer hands its reactor to another thread
   executor::EngineOptions engine;
   Disk* files = nullptr;  // for files that statements read and write below engine.files_directory; null: none
+  std::size_t advisory_locks = 65536;  // of all sessions together
+  std::size_t advisory_waiters = 16;   // sessions of a database: each one has a connection for reading
   std::size_t notify_queue_bytes = std::size_t{16} << 20;  // notifications that may wait for one listener
   // Verifier of a new password ("SCRAM-SHA-256$..."), of the layer that knows passwords.
   std::function<Result<std::string>(std::string_view password)> make_verifier;
@@ -103,6 +106,8 @@ class Node final : public SessionFactory {
   [[nodiscard]] std::optional<executor::Engine::Numbers> engine_numbers();
   [[nodiscard]] NotificationHub& notifications() noexcept { return notifications_; }
   [[nodiscard]] const NotificationHub& notifications() const noexcept { return notifications_; }
+  [[nodiscard]] AdvisoryLocks& advisory_locks() noexcept { return advisory_locks_; }
+  [[nodiscard]] const AdvisoryLocks& advisory_locks() const noexcept { return advisory_locks_; }
 
   // One change of the system database, with what goes with it outside of that. It goes to its end whatever
   // becomes of the session that asked: nothing in it may hold on to a session.
@@ -154,6 +159,7 @@ class Node final : public SessionFactory {
   std::mutex engine_mutex_;
   std::optional<Result<std::unique_ptr<executor::Engine>>> engine_;
   NotificationHub notifications_;
+  AdvisoryLocks advisory_locks_;
   mutable std::mutex mutex_;
   std::shared_ptr<const SharedCatalog> shared_;
   Csn shared_csn_;  // of shared_

@@ -371,7 +371,7 @@ void PgSession::fail_extended() {
   } else if (transaction_.active()) {
     drop_portals();
     transaction_.rollback();
-    notify_changes_.clear();
+    end_of_transaction();
     variables_.rollback();
     refresh_settings();
   }
@@ -398,7 +398,7 @@ void PgSession::statement_failed(Error why) {
   } else {
     drop_portals();
     transaction_.rollback();
-    notify_changes_.clear();
+    end_of_transaction();
     variables_.rollback();
     refresh_settings();
   }
@@ -409,6 +409,7 @@ void PgSession::statement_failed(Error why) {
 void PgSession::fail_block() {
   failed_ = true;
   drop_portals_after(transaction_.has_savepoints() ? transaction_.newest_savepoint_portals() : 0);
+  if (!transaction_.has_savepoints()) node_.advisory_locks().release_transaction(backend_pid());
   transaction_.fail(portals_read());
 }
 

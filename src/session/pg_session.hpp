@@ -390,6 +390,8 @@ class PgSession final : public Session,
   void start_statement_clock();
   void start_deadline();  // statement_timeout
   void hand_off();        // before what takes long
+  void end_of_transaction();
+  [[nodiscard]] std::int32_t lane_holder(std::int32_t waiting) const;
   [[nodiscard]] Result<Csn> commit_transaction();
   [[nodiscard]] Status refuse_in_block(std::string_view command) const;
   [[nodiscard]] Status assign(std::string_view variable, std::optional<std::string_view> value, bool local);
@@ -432,6 +434,8 @@ class PgSession final : public Session,
                                             std::int64_t timeout_ms) override;
   [[nodiscard]] Status notify(std::string_view channel, std::string_view payload) override;
   [[nodiscard]] std::vector<std::string> listening_channels() const override;
+  [[nodiscard]] Result<bool> advisory_lock(const AdvisoryLock& lock) override;
+  void advisory_unlock_all() override;
   [[nodiscard]] double notification_queue_usage() const override;
   // Sequences
   [[nodiscard]] Result<std::int64_t> nextval(Oid sequence) override;
@@ -448,6 +452,7 @@ class PgSession final : public Session,
   [[nodiscard]] std::vector<SettingRow> settings() const override;
   [[nodiscard]] std::vector<ActivityRow> activity() const override;
   [[nodiscard]] std::vector<LockRow> locks() const override;
+  [[nodiscard]] std::vector<AdvisoryRow> advisory_locks() const override;
   [[nodiscard]] std::vector<CursorRow> cursors() const override;
   [[nodiscard]] std::vector<PreparedRow> prepared_statements() const override;
   [[nodiscard]] std::optional<std::int64_t> sequence_last_value(Oid sequence) const override;

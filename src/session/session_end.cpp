@@ -13,6 +13,7 @@ PgSession::~PgSession() {
   executing_.reset();
   portals_.clear();
   transaction_.rollback();
+  node_.advisory_locks().forget(backend_pid());
   if (mailbox_) node_.notifications().leave(mailbox_);
   if (has_temporary_) node_.drop_temporary(database_, temporary_name(), executor_);
   node_.leave(*this);  // last: its database may be dropped from here on

@@ -511,12 +511,12 @@ Result<Csn> PgSession::commit_transaction() {
   const auto now = who_->superuser ? nullptr : catalog();
   if (Status obeyed = obey_on_commit(); !obeyed) {
     transaction_.rollback();
-    notify_changes_.clear();
+    end_of_transaction();
     settle_held(false);
     return std::unexpected(obeyed.error());
   }
   auto committed = transaction_.commit([this](Csn csn) { publish_notifications(csn); });
-  if (!committed) notify_changes_.clear();
+  end_of_transaction();
   settle_held(committed.has_value());
   if (committed || !now) return committed;
   return std::unexpected(without_rows(*now, committed.error()));

@@ -91,6 +91,7 @@ class Transaction {
     Variables::Mark variables = 0;
     std::uint64_t portals = 0;  // number of the newest
     NotifyChanges::Mark notify = {};
+    std::size_t advisory_locks = 0;  // that the transaction holds
   };
   [[nodiscard]] Status savepoint(const std::string& name, Marks marks);
   [[nodiscard]] Status release_savepoint(const std::string& name);

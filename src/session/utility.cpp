@@ -394,6 +394,7 @@ Status PgSession::discard(const sql::ParsedStatement& statement) {
       close_all_cursors();
       ensure_transaction();
       notify_changes_.unlisten_all();
+      advisory_unlock_all();
       refresh_settings();
       break;
     case PG_QUERY__DISCARD_MODE__DISCARD_SEQUENCES:

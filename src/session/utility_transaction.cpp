@@ -77,7 +77,7 @@ Result<Progress> PgSession::step_transaction(Run& run) {
       if (failed) {
         drop_portals();
         transaction_.rollback();
-        notify_changes_.clear();
+        end_of_transaction();
         variables_.rollback();
         run.tag = "ROLLBACK";
       } else {
@@ -94,14 +94,15 @@ Result<Progress> PgSession::step_transaction(Run& run) {
       evicted_.reset();
       drop_portals();
       transaction_.rollback();
-      notify_changes_.clear();
+      end_of_transaction();
       variables_.rollback();
       end_block();
       break;
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_SAVEPOINT:
       BOP_TRY(need_block("SAVEPOINT"));
       if (failed_) return aborted();
-      BOP_TRY(transaction_.savepoint(name, {variables_.mark(), newest_portal_, notify_changes_.mark()}));
+      BOP_TRY(transaction_.savepoint(name, {variables_.mark(), newest_portal_, notify_changes_.mark(),
+                                                 node_.advisory_locks().held_by_transaction(backend_pid())}));
       return Progress::kDone;
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_RELEASE:
       BOP_TRY(need_block("RELEASE SAVEPOINT"));
@@ -116,6 +117,7 @@ Result<Progress> PgSession::step_transaction(Run& run) {
       if (transaction_.writing()) BOP_TRY(settle_portals());
       BOP_TRY(transaction_.rollback_to(name));
       notify_changes_.undo_to(marks.notify);
+      node_.advisory_locks().release_transaction(backend_pid(), marks.advisory_locks);
       variables_.undo_to(marks.variables);
       failed_ = false;
       refresh_settings();

@@ -124,6 +124,19 @@ class SessionInfo {
     return fail(ErrorCode::kNotImplemented, "there are no other sessions here");
   }
   [[nodiscard]] virtual std::vector<std::string> listening_channels() const { return {}; }
+  // pg_advisory_lock and its like. False: a try did not get it, or what is to be released is not held.
+  struct AdvisoryLock {
+    enum class What : std::uint8_t { kLock, kTry, kUnlock } what = What::kLock;
+    bool shared = false;
+    bool transaction = false;  // until its end
+    bool pair = false;         // of integers, the first in the upper half of:
+    std::uint64_t key = 0;
+  };
+  [[nodiscard]] virtual Result<bool> advisory_lock(const AdvisoryLock& lock) {
+    (void)lock;
+    return fail(ErrorCode::kNotImplemented, "there are no other sessions here");
+  }
+  virtual void advisory_unlock_all() {}
   [[nodiscard]] virtual double notification_queue_usage() const { return 0; }
 };
 

@@ -1,4 +1,5 @@
 // Functions about the session and the server, sequences, and those the catalog answers.
+#include <array>
 #include <algorithm>
 #include <cmath>
 
@@ -42,6 +43,26 @@ Returned set_config(Call& c) {
   BOP_LET(s, session(c));
   BOP_LET(v, s->set_setting(c.text(0), c[1].is_null() ? "" : c.text(1), !c[2].is_null() && c[2].as_bool()));
   return OwnedValue::of_text(std::move(v));
+}
+
+struct Keyword {
+  std::string_view word;
+  char category;
+  bool bare_label;
+};
+constexpr auto kKeywords = std::to_array<Keyword>({
+#define BOP_KEYWORD(word, category, bare_label) {word, category, bare_label},
+#include "sql/functions/keywords.def"
+#undef BOP_KEYWORD
+});
+
+Returned advisory(Call& c, SessionInfo::AdvisoryLock lock) {
+  BOP_LET(s, session(c));
+  lock.key = static_cast<std::uint64_t>(c[0].integer);
+  if (lock.pair) lock.key = lock.key << 32U | static_cast<std::uint32_t>(c[1].integer);
+  BOP_LET(done, s->advisory_lock(lock));
+  if (lock.what == SessionInfo::AdvisoryLock::What::kLock) return OwnedValue::of_text("");
+  return OwnedValue::of_bool(done);
 }
 
 Returned signal_backend(Call& c, bool terminate) {
@@ -124,6 +145,43 @@ void add_session_functions(Implementations& all) {
   all.push_back(scalar("pg_sleep", sleep));
   all.push_back(scalar("pg_cancel_backend", [](Call& c) { return signal_backend(c, false); }));
   all.push_back(scalar("pg_terminate_backend", [](Call& c) { return signal_backend(c, true); }));
+  using Advisory = SessionInfo::AdvisoryLock;
+  for (const auto& [what, name] : {std::pair(Advisory::What::kLock, "pg_advisory_{}lock{}_{}"),
+                                   std::pair(Advisory::What::kTry, "pg_try_advisory_{}lock{}_{}"),
+                                   std::pair(Advisory::What::kUnlock, "pg_advisory_{}unlock{}_{}")}) {
+    for (const bool transaction : {false, true}) {
+      if (transaction && what == Advisory::What::kUnlock) continue;
+      for (const bool shared : {false, true}) {
+        for (const bool pair : {false, true}) {
+          Advisory lock{.what = what, .shared = shared, .transaction = transaction, .pair = pair};
+          all.push_back(scalar(fmt::format(fmt::runtime(name), transaction ? "xact_" : "",
+                                           shared ? "_shared" : "", pair ? "int4" : "int8"),
+                               [lock](Call& c) { return advisory(c, lock); }));
+        }
+      }
+    }
+  }
+  all.push_back(rows("pg_get_keywords", [](Call&) -> Result<RowSource> {
+    return RowSource([i = std::size_t{0}](std::vector<OwnedValue>& row) mutable -> Result<bool> {
+      if (i >= kKeywords.size()) return false;
+      const Keyword& k = kKeywords[i++];
+      row.clear();
+      row.push_back(OwnedValue::of_text(std::string(k.word)));
+      row.push_back(OwnedValue::of_text(std::string(1, k.category)));
+      row.push_back(OwnedValue::of_bool(k.bare_label));
+      row.push_back(OwnedValue::of_text(k.category == 'R'   ? "reserved"
+                                        : k.category == 'T' ? "reserved (can be function or type name)"
+                                        : k.category == 'C' ? "unreserved (cannot be function or type name)"
+                                                            : "unreserved"));
+      row.push_back(OwnedValue::of_text(k.bare_label ? "can be bare label" : "requires AS"));
+      return true;
+    });
+  }));
+  all.push_back(scalar("pg_advisory_unlock_all", [](Call& c) -> Returned {
+    BOP_LET(s, session(c));
+    s->advisory_unlock_all();
+    return OwnedValue::of_text("");
+  }));
   all.push_back(scalar("pg_notify", [](Call& c) -> Returned {
     BOP_LET(s, session(c));
     BOP_TRY(s->notify(c[0].is_null() ? "" : c.text(0), c[1].is_null() ? "" : c.text(1)));
@@ -225,6 +283,7 @@ void add_session_functions(Implementations& all) {
                         "col_description(oid, integer)",
                         "shobj_description(oid, name)",
                         "pg_relation_size",
+                        "pg_relation_size(regclass)",
                         "pg_total_relation_size",
                         "pg_table_size",
                         "pg_indexes_size",
@@ -326,11 +385,6 @@ void add_session_functions(Implementations& all) {
                         "pg_describe_object",
                         "pg_identify_object",
                         "pg_blocking_pids",
-                        "pg_advisory_lock_int8",
-                        "pg_try_advisory_lock_int8",
-                        "pg_advisory_unlock_int8",
-                        "pg_advisory_xact_lock_int8",
-                        "pg_advisory_unlock_all",
                         "pg_column_is_updatable",
                         "pg_relation_is_updatable",
                         "pg_char_to_encoding",

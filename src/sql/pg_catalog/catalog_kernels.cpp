@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/metrics.hpp"
 #include "sql/catalog/temporary.hpp"
 #include "sql/pg_catalog/definition_text.hpp"
 #include "sql/pg_catalog/pg_catalog.hpp"
@@ -16,6 +17,8 @@
 namespace bop::sql {
 
 namespace {
+
+constexpr std::int64_t kSecondsTo2000 = 946'684'800;  // from 1970
 
 using Args = std::span<const Value>;
 
@@ -206,8 +209,6 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
   if (name.starts_with("pg_") && name.ends_with("_is_visible")) return OwnedValue::of_bool(true);
   if (name == "obj_description" || name == "shobj_description") return or_null(comment_of(session, first, 0));
   if (name == "col_description") return or_null(comment_of(session, first, args[1].integer));
-  // None can be held: taking one is not implemented. Pools ask it when they take a connection back.
-  if (name == "pg_advisory_unlock_all") return text("");
   if (name == "pg_get_serial_sequence") return serial_sequence(session, args[0].bytes, args[1].bytes);
   if (name == "pg_relation_size") return relation_size(session, first, false, false);
   if (name == "pg_table_size") return relation_size(session, first, false, false);
@@ -225,6 +226,8 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
     }
     return OwnedValue::null();
   }
+  if (name == "pg_postmaster_start_time" || name == "pg_conf_load_time")
+    return OwnedValue::of_int((metrics().start_time_seconds.value() - kSecondsTo2000) * 1'000'000);
   if (name == "pg_encoding_to_char")
     return text(args[0].integer == 6 ? "UTF8" : args[0].integer == 0 ? "SQL_ASCII" : "");
   if (name == "pg_char_to_encoding")

@@ -123,6 +123,28 @@ void locks(const CatalogSession& session, RowSet& rows) {
   }
 }
 
+// No session is authenticated by GSSAPI.
+void gssapi(const CatalogSession& session, RowSet& rows) {
+  if (session.cluster == nullptr) return;
+  for (const auto& one : session.cluster->activity()) {
+    rows.row().set("pid", std::int64_t{one.pid}).set("gss_authenticated", false).set("encrypted", false);
+  }
+}
+
+// Advisory locks; what holds a writer lane is in bop_locks.
+void advisory_locks(const CatalogSession& session, RowSet& rows) {
+  if (session.cluster == nullptr) return;
+  for (const auto& lock : session.cluster->advisory_locks()) {
+    rows.row().set("locktype", "advisory").set("database", std::int64_t{lock.database});
+    rows.set("classid", static_cast<std::int64_t>(lock.key >> 32U))
+        .set("objid", static_cast<std::int64_t>(lock.key & 0xffffffffU))
+        .set("objsubid", std::int64_t{lock.pair ? 2 : 1})
+        .set("pid", std::int64_t{lock.pid});
+    rows.set("mode", lock.shared ? "ShareLock" : "ExclusiveLock").set("granted", lock.granted);
+    rows.set("fastpath", false);
+  }
+}
+
 void cursors(const CatalogSession& session, RowSet& rows) {
   if (session.cluster == nullptr) return;
   for (const auto& cursor : session.cluster->cursors()) {
@@ -154,7 +176,9 @@ void add_cluster_makers(std::map<std::string_view, MakerInfo>& makers) {
   makers["pg_settings"] = {settings, false};
   makers["pg_stat_activity"] = {activity, false};
   makers["pg_stat_ssl"] = {encryption, false};
+  makers["pg_stat_gssapi"] = {gssapi, false};
   makers["bop_locks"] = {locks, false};
+  makers["pg_locks"] = {advisory_locks, false};
   makers["pg_cursors"] = {cursors, false};
   makers["pg_prepared_statements"] = {prepared_statements, false};
 }

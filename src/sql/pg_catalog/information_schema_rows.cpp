@@ -62,6 +62,32 @@ void tables(const CatalogSession& session, RowSet& rows) {
   });
 }
 
+void domains(const CatalogSession& session, RowSet& rows) {
+  for (const auto& [oid, type] : session.catalog->types()) {
+    if (type->kind != 'd') continue;
+    const TypeInfo* base = find_type(type->base);
+    rows.row().set("domain_catalog", session.database_name).set("domain_name", type->name);
+    rows.set("domain_schema", schema_name(*session.catalog, type->schema));
+    rows.set("data_type", is_true_array(type->base) ? "ARRAY" : format_type(type->base));
+    if (type->default_text)
+      rows.set("domain_default", shown_expression(*type->default_text, CatalogKernels(session)));
+    rows.set("udt_catalog", session.database_name).set("udt_schema", "pg_catalog");
+    rows.set("udt_name", base == nullptr ? "" : base->name).set("dtd_identifier", "1");
+  }
+}
+
+void domain_constraints(const CatalogSession& session, RowSet& rows) {
+  for (const auto& [oid, type] : session.catalog->types()) {
+    for (const DomainCheck& check : type->checks) {
+      const std::string schema = schema_name(*session.catalog, type->schema);
+      rows.row().set("constraint_catalog", session.database_name).set("constraint_schema", schema);
+      rows.set("constraint_name", check.name).set("domain_catalog", session.database_name);
+      rows.set("domain_schema", schema).set("domain_name", type->name);
+      rows.set("is_deferrable", "NO").set("initially_deferred", "NO");
+    }
+  }
+}
+
 void columns(const CatalogSession& session, RowSet& rows) {
   each_relation(session, [&](const Relation& relation, bool builtin) {
     if (!may_see(session, relation, kOfColumns)) return;
@@ -331,6 +357,8 @@ void check_constraints(const CatalogSession& session, RowSet& rows) {
 void add_information_schema_makers(std::map<std::string_view, MakerInfo>& makers) {
   makers["information_schema.tables"] = {tables, false};
   makers["information_schema.columns"] = {columns, false};
+  makers["information_schema.domains"] = {domains, false};
+  makers["information_schema.domain_constraints"] = {domain_constraints, false};
   makers["information_schema.schemata"] = {schemata, false};
   makers["information_schema.views"] = {views, false};
   makers["information_schema.sequences"] = {sequences, false};

@@ -75,6 +75,13 @@ class ClusterView {
     std::int64_t waited_us;
     std::string query;
   };
+  struct AdvisoryRow {
+    Oid database;
+    bool pair;
+    std::uint64_t key;
+    std::int32_t pid;
+    bool shared, granted;
+  };
   struct CursorRow {
     std::string name, statement;
     bool holdable, binary, scrollable;
@@ -95,6 +102,7 @@ class ClusterView {
   [[nodiscard]] virtual std::vector<SettingRow> settings() const = 0;
   [[nodiscard]] virtual std::vector<ActivityRow> activity() const = 0;
   [[nodiscard]] virtual std::vector<LockRow> locks() const = 0;
+  [[nodiscard]] virtual std::vector<AdvisoryRow> advisory_locks() const = 0;
   // Of this session.
   [[nodiscard]] virtual std::vector<CursorRow> cursors() const = 0;
   [[nodiscard]] virtual std::vector<PreparedRow> prepared_statements() const = 0;
