@@ -38,7 +38,8 @@ struct ErrorFields {
   std::string hint;
   std::string context;
   std::string schema, table, column, data_type, constraint;
-  int position = 0;  // 1-based, in characters of the statement's text; 0 = none
+  std::string sqlstate;  // in place of the code's, where a user has chosen one (RAISE)
+  int position = 0;      // 1-based, in characters of the statement's text; 0 = none
 };
 
 // Cheap to move; `what` names the thing, the value and the limit. Copyable.
@@ -48,7 +49,9 @@ class Error {
 
   [[nodiscard]] ErrorCode code() const noexcept { return code_; }
   [[nodiscard]] const std::string& what() const noexcept { return what_; }
-  [[nodiscard]] std::string_view sqlstate() const noexcept { return info(code_).sqlstate; }
+  [[nodiscard]] std::string_view sqlstate() const noexcept {
+    return fields_ && !fields_->sqlstate.empty() ? std::string_view(fields_->sqlstate) : info(code_).sqlstate;
+  }
   [[nodiscard]] const ErrorFields& fields() const noexcept;
 
   Error&& detail(std::string text) && {

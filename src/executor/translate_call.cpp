@@ -153,6 +153,7 @@ Term Translator::function(std::string identity, std::vector<Term> args, ColumnTy
 
 Term Translator::kernel_call(const Kernel& kernel, std::vector<Term> args, std::vector<Oid> types,
                              bool variadic_array, ColumnType result) {
+  if (kernel.oid >= sql::kFirstUserOid) not_proven("a user's function");
   const Implementation& implementation = implementation_of(kernel);
   if (!implementation.scalar) not_proven(fmt::format("function {}", kernel.name));
   for (const Term& arg : args) {

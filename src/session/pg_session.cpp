@@ -53,6 +53,7 @@ PgSession::PgSession(Node& node, std::shared_ptr<database::Database> database, D
            .empty_catalog = [] { return std::make_shared<const sql::Catalog>(sql::builtin_relations()); }}) {
   functions_.session = this;
   functions_.sequences = this;
+  functions_.user_functions = this;
   functions_.catalog = &catalog_kernels_;
   functions_.files = &files_;
   functions_.clock = node.options().clock;
@@ -158,7 +159,7 @@ Run* PgSession::current_run() const {
 
 // The running statement of the simple protocol is the last of its message and in no block: it commits itself.
 bool PgSession::stands_alone() const {
-  return !in_block_ && operation_ == Operation::kQuery && query_next_ == query_.size();
+  return nested_ == 0 && !in_block_ && operation_ == Operation::kQuery && query_next_ == query_.size();
 }
 
 Progress PgSession::start_query(std::string text, ReplySink& sink) {

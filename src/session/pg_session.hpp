@@ -68,6 +68,14 @@ struct Prepared {
 
 struct Portal;
 struct Fetch;
+class PlpgsqlRun;
+
+// Names of a statement inside another one, and the values behind them.
+class RunNames : public sql::NamedValues {
+ public:
+  virtual void begin() = 0;                                          // before it is bound
+  [[nodiscard]] virtual std::vector<OwnedValue> values() const = 0;  // of its parameters, once it is
+};
 
 // One statement on its way.
 struct Run {
@@ -77,6 +85,8 @@ struct Run {
   sql::PlanPtr plan;
   std::vector<Oid> hints;
   std::vector<OwnedValue> parameters;
+  RunNames* names = nullptr;     // of a statement in PL/pgSQL
+  bool nested_in_query = false;  // and of one in a function that a query calls
   bool clock_started = false;
   bool describe = false;       // the sink wants a row description before rows
   bool commit_at_end = false;  // it stands alone: commit before its completion is told
@@ -122,6 +132,7 @@ struct Run {
   std::shared_ptr<Portal> declared;  // by DECLARE, while it waits for a connection
   std::unique_ptr<Fetch> fetch;
   std::unique_ptr<sql::FeedRows> feed;       // of a change whose rows the engine has computed
+  std::shared_ptr<PlpgsqlRun> block;         // of DO
   std::optional<sql::ExplainNode> measured;  // of a change that EXPLAIN ANALYZE runs
   std::optional<Status> shared_result;       // of a change of the shared catalog
   std::shared_ptr<SharedNotices> shared_notices;
@@ -156,6 +167,7 @@ struct Fetch {
 class PgSession final : public Session,
                         private SessionInfo,
                         private bop::Sequences,
+                        private bop::UserFunctions,
                         private sql::ClusterView {
  public:
   [[nodiscard]] static Result<std::unique_ptr<Session>> open(Node& node,
@@ -204,6 +216,7 @@ class PgSession final : public Session,
   void terminate();  // pg_terminate_backend; any thread, while the node knows the session
 
  private:
+  friend class PlpgsqlRun;
   // What the wire asked for and is in progress.
   enum class Operation : std::uint8_t { kNone, kQuery, kExecute };
 
@@ -365,6 +378,13 @@ class PgSession final : public Session,
       const sql::ParsedStatement& statement) const;
   [[nodiscard]] bool utility_needs_writer(const sql::ParsedStatement& statement) const;
 
+  // ---- statements in statements (function_run.cpp)
+  [[nodiscard]] Result<Progress> step_do(Run& run);
+  [[nodiscard]] Result<Progress> step_nested(Run& run, ReplySink& sink);
+  [[nodiscard]] Status begin_savepoint(const std::string& name);
+  [[nodiscard]] Status undo_to(const std::string& name);
+  [[nodiscard]] Result<OwnedValue> call_function(Oid function, std::span<const Value> args) override;
+
   // ---- COPY (copy_run.cpp)
   [[nodiscard]] Result<Progress> step_copy(Run& run);
   class BinaryRows;
@@ -493,6 +513,11 @@ class PgSession final : public Session,
   std::map<std::string, Prepared, std::less<>> prepared_;
   std::map<std::string, std::shared_ptr<Portal>, std::less<>> portals_;
   std::uint64_t newest_portal_ = 0;
+
+  int nested_ = 0;      // statements inside the running one
+  int call_depth_ = 0;  // functions inside it
+  struct KnownFunction;
+  std::map<Oid, std::shared_ptr<KnownFunction>> function_programs_;
 
   std::map<Oid, std::int64_t> currvals_;
   std::optional<Oid> last_sequence_;

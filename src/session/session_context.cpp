@@ -204,8 +204,9 @@ std::optional<Error> PgSession::interrupt_sqlite() {
   }
   auto why = interrupt();
   const Run* run = current_run();
-  const bool writes = transaction_.writing() && transaction_.has_savepoints() &&
-                      (run == nullptr || !run->plan || run->plan->kind != sql::PlanKind::kSelect);
+  const bool writes =
+      transaction_.writing() && transaction_.has_savepoints() &&
+      (nested_ > 0 || run == nullptr || !run->plan || run->plan->kind != sql::PlanKind::kSelect);
   if (!why || !writes) return why;
   functions_.stop = std::move(why);
   stop_asked_ = 0;

@@ -116,7 +116,16 @@ Result<Progress> PgSession::step(Run& run) {
 
 Status PgSession::plan(Run& run) {
   if (run.plan) return {};
-  BOP_LET(bound, sql::bind(run.statement, bind_context(), run.hints));
+  sql::BindContext context = bind_context();
+  context.names = run.names;
+  if (run.names != nullptr) run.names->begin();
+  BOP_LET(bound, sql::bind(run.statement, context, run.hints));
+  if (run.names != nullptr && bound->kind != sql::PlanKind::kUtility) {
+    run.parameters = run.names->values();
+    if (run.parameters.size() < bound->parameters.size()) {
+      return fail(ErrorCode::kUndefinedParameter, "there is no parameter ${}", run.parameters.size() + 1);
+    }
+  }
   if (run.parameters.empty() && !bound->parameters.empty()) {
     return fail(ErrorCode::kUndefinedParameter, "there is no parameter $1");
   }

@@ -99,6 +99,8 @@ class Transaction {
   [[nodiscard]] Result<Marks> savepoint_marks(const std::string& name) const;
   [[nodiscard]] Status rollback_to(const std::string& name);
   [[nodiscard]] std::uint64_t newest_savepoint_portals() const { return savepoints_.back().marks.portals; }
+  // SQLite has taken everything back with a statement that failed.
+  [[nodiscard]] bool is_lost() const { return writer_ != nullptr && writer_->rolled_back_by_itself(); }
   [[nodiscard]] bool has_savepoints() const noexcept { return !savepoints_.empty(); }
 
   // Ends it. The Csn to gate the answer on. On an error everything is rolled back. `decided` runs when

@@ -115,6 +115,12 @@ Status PgSession::check_privileges(const sql::Plan& plan) const {
                             : sql::held_on(*relation, node_.shared()->identity(role), use.rights);
     if (held != use.rights) return std::unexpected(sql::permission_denied(*relation));
   }
+  for (const sql::FunctionUse& use : plan.function_uses) {
+    const auto function = plan.catalog->function(use.function);
+    if (who_->superuser || !function || sql::held_on(*function, *who_, sql::right::kExecute) != 0) continue;
+    return std::unexpected(
+        sql::permission_denied(function->kind == 'p' ? "procedure" : "function", function->name));
+  }
   return {};
 }
 

@@ -121,6 +121,11 @@ Result<Progress> PgSession::step_utility(Run& run) {
           if (!done) return Progress::kWaiting;
           break;
         }
+        case PG_QUERY__NODE__NODE_DO_STMT: {
+          BOP_LET(progress, step_do(run));
+          if (progress != Progress::kDone) return progress;
+          break;
+        }
         case PG_QUERY__NODE__NODE_CREATEDB_STMT:
         case PG_QUERY__NODE__NODE_DROPDB_STMT:
         case PG_QUERY__NODE__NODE_CREATE_ROLE_STMT:
@@ -166,7 +171,7 @@ Status PgSession::set_variable(const sql::ParsedStatement& statement) {
   const PgQuery__VariableSetStmt& set = *statement.node->variable_set_stmt;
   const std::string name = variable_name(pg::text(set.name));
   const bool local = set.is_local != 0;
-  if (local && !in_block_) {
+  if (local && !in_block_ && nested_ == 0) {
     notice(Severity::kWarning,
            Error(ErrorCode::kNoActiveTransaction, "SET LOCAL can only be used in transaction blocks"));
   }

@@ -101,8 +101,7 @@ Result<Progress> PgSession::step_transaction(Run& run) {
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_SAVEPOINT:
       BOP_TRY(need_block("SAVEPOINT"));
       if (failed_) return aborted();
-      BOP_TRY(transaction_.savepoint(name, {variables_.mark(), newest_portal_, notify_changes_.mark(),
-                                                 node_.advisory_locks().held_by_transaction(backend_pid())}));
+      BOP_TRY(begin_savepoint(name));
       return Progress::kDone;
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_RELEASE:
       BOP_TRY(need_block("RELEASE SAVEPOINT"));
@@ -112,15 +111,8 @@ Result<Progress> PgSession::step_transaction(Run& run) {
     case PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_TO: {
       BOP_TRY(need_block("ROLLBACK TO SAVEPOINT"));
       if (evicted_ || !transaction_.active()) return aborted();
-      BOP_LET(marks, transaction_.savepoint_marks(name));
-      drop_portals_after(marks.portals);
-      if (transaction_.writing()) BOP_TRY(settle_portals());
-      BOP_TRY(transaction_.rollback_to(name));
-      notify_changes_.undo_to(marks.notify);
-      node_.advisory_locks().release_transaction(backend_pid(), marks.advisory_locks);
-      variables_.undo_to(marks.variables);
+      BOP_TRY(undo_to(name));
       failed_ = false;
-      refresh_settings();
       return Progress::kDone;
     }
     default:

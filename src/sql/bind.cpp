@@ -138,6 +138,7 @@ Result<PlanPtr> bind_telling(const ParsedStatementPtr& statement, const BindCont
     plan->parameters = binder.parameters();
     plan->relations = binder.relations;
     plan->uses = binder.uses;
+    plan->function_uses = binder.function_uses;
     plan->is_volatile = binder.is_volatile;
     return plan;
   } catch (BindFailure& failure) {

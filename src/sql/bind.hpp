@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +19,25 @@ namespace bop::sql {
 
 class FileCatalog;
 
+// Names beside those of columns: parameters of the function whose body a statement belongs to, variables of
+// PL/pgSQL. They become parameters of the plan.
+class NamedValues {
+ public:
+  struct Found {
+    int number = 0;  // $number
+    Oid type = 0;
+    std::int32_t typmod = -1;
+  };
+  enum class Conflict : std::uint8_t { kError, kColumn, kValue };  // where a column has the name, too
+
+  virtual ~NamedValues() = default;
+  // `name`, or `qualifier.name`.
+  [[nodiscard]] virtual std::optional<Found> find(std::string_view qualifier, std::string_view name) = 0;
+  // The fields of a value of several (`record.*`, `record`), in order; none if there is no such value.
+  [[nodiscard]] virtual std::vector<std::pair<std::string, Found>> fields(std::string_view name) = 0;
+  [[nodiscard]] virtual Conflict conflict() const = 0;
+};
+
 struct BindContext {
   std::shared_ptr<const Catalog> catalog;
   std::vector<std::string> search_path = {"public"};  // as it resolves ("$user" replaced or left out)
@@ -27,6 +47,7 @@ struct BindContext {
   FileCatalog* files = nullptr;                       // null: there are none
   // The plan of a prepared statement, for EXPLAIN EXECUTE with so many arguments; null: there are none.
   std::function<Result<PlanPtr>(std::string_view name, std::size_t arguments)> prepared;
+  NamedValues* names = nullptr;                       // may be called while the statement is bound
 };
 
 // Plans SELECT, VALUES, INSERT, UPDATE, DELETE and EXPLAIN of these; any other statement becomes

@@ -113,6 +113,7 @@ void plan_explain(const PgQuery__ExplainStmt& stmt, const ParsedStatementPtr& st
   }
   plan.relations = plan.inner->relations;
   plan.uses = plan.inner->uses;
+  plan.function_uses = plan.inner->function_uses;
   plan.needs_writer = plan.explain_analyze && plan.inner->needs_writer;
 }
 

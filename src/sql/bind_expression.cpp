@@ -202,6 +202,21 @@ ExprRef Binder::parameter(int number, int location) {
   if (number < 1 || number > 65535) {
     raise(error(ErrorCode::kUndefinedParameter, "there is no parameter ${}", number), location);
   }
+  if (inlined_ != nullptr) {
+    if (static_cast<std::size_t>(number) > inlined_->args.size()) {
+      raise(error(ErrorCode::kUndefinedParameter, "there is no parameter ${}", number), location);
+    }
+    return inlined_->args[static_cast<std::size_t>(number - 1)];
+  }
+  if (context_.names != nullptr && !text_hidden_) {
+    if (const auto found = context_.names->find({}, fmt::format("${}", number))) {
+      return parameter_of(*found, location);
+    }
+  }
+  return plain_parameter(number, location);
+}
+
+ExprRef Binder::plain_parameter(int number, int location) {
   if (text_hidden_) {
     raise(error(ErrorCode::kUndefinedParameter, "there is no parameter ${}", number), location);
   }

@@ -267,6 +267,9 @@ RangeRef Binder::functions_entry(const PgQuery__RangeFunction& range, Scope& sco
     if (call->kernel->columns.size() > 1) {
       not_implemented("ROWS FROM of a function that answers several columns");
     }
+    if (call->kernel->oid >= kFirstUserOid) {
+      not_implemented("a user's function among several in FROM", call->location);
+    }
     if (!call->kernel->columns.empty()) name = call->kernel->columns.front().name;
     RangeRef entry = new_entry(RangeKind::kFunction, name, scope.depth);
     entry->columns.push_back({.name = std::move(name),
@@ -326,6 +329,16 @@ RangeRef Binder::function_entry(const PgQuery__RangeFunction& range, Scope& scop
   const std::string name = target_name(node);
   const std::string alias = range.alias == nullptr ? name : std::string(pg::text(range.alias->aliasname));
   const bool set = call->kind == ExprKind::kCall && call->kernel->kind == KernelKind::kSetReturning;
+  if (call->kind == ExprKind::kCall && call->kernel->oid >= kFirstUserOid &&
+      (set || call->type == types::kRecord)) {
+    if (range.ordinality != 0) {
+      not_implemented("WITH ORDINALITY of a user's function", call->location);
+    }
+    RangeRef entry =
+        inline_set(*context_.catalog->function(call->kernel->oid), call->args, alias, scope, call->location);
+    rename_columns(*entry, range.alias, "table");
+    return entry;
+  }
   if (!set) {
     // One row of one value.
     if (range.ordinality != 0) {

@@ -195,7 +195,18 @@ ExprRef Binder::function_call(const PgQuery__FuncCall& call, Scope& scope) {
   const bool expand = std::exchange(scope.may_expand, scope.may_expand && !aggregate);
   std::vector<ExprRef> args;
   for (const pg::Node* node : BOP_PG_LIST(&call, args)) {
-    args.push_back(expression(*node, scope));
+    const bool is_named = node->node_case == PG_QUERY__NODE__NODE_NAMED_ARG_EXPR;
+    ExprRef arg = expression(is_named ? *node->named_arg_expr->arg : *node, scope);
+    if (is_named) {
+      ExprRef whole =
+          make_expr(ExprKind::kNamedArgument, type_of(*arg), {arg}, node->named_arg_expr->location);
+      whole->text = pg::text(node->named_arg_expr->name);
+      arg = std::move(whole);
+    } else if (!args.empty() && args.back()->kind == ExprKind::kNamedArgument) {
+      raise(error(ErrorCode::kSyntaxError, "positional argument cannot follow named argument"),
+            arg->location);
+    }
+    args.push_back(std::move(arg));
   }
   scope.in_aggregate = saved;
   scope.may_expand = expand;
@@ -224,7 +235,25 @@ ExprRef Binder::function_call(const PgQuery__FuncCall& call, Scope& scope) {
                 "count(*) must be used to call a parameterless aggregate function"),
           call.location);
   }
-  ExprRef made = make_call(schema, name, std::move(args), call.location, call.func_variadic != 0);
+  ExprRef made = user_call(call, schema, name, args, scope);
+  if (made == nullptr) {
+    if (std::ranges::any_of(args, [](const ExprRef& arg) { return arg->kind == ExprKind::kNamedArgument; })) {
+      if (!lookup_any(name).empty())
+        not_implemented("arguments by name of a built-in function", call.location);
+      std::string given;
+      for (const ExprRef& arg : args) {
+        given += given.empty() ? "" : ", ";
+        if (arg->kind == ExprKind::kNamedArgument) given += arg->text + " => ";
+        given += format_type(type_of(*arg));
+      }
+      raise(error(ErrorCode::kUndefinedFunction, "function {}{}{}({}) does not exist", schema,
+                  schema.empty() ? "" : ".", name, given)
+                .hint("No function matches the given name and argument types. You might need to add explicit "
+                      "type casts."),
+            call.location);
+    }
+    made = make_call(schema, name, std::move(args), call.location, call.func_variadic != 0);
+  }
   const bool is_aggregate = made->kind == ExprKind::kAggregate;
   if (!is_aggregate) {
     const auto refuse = [&](std::string_view what) {
@@ -316,6 +345,9 @@ ExprRef Binder::function_call(const PgQuery__FuncCall& call, Scope& scope) {
 ExprRef Binder::set_returning(ExprRef call, Scope& scope, std::string_view name) {
   if (scope.clause == Clause::kFrom) {
     return call;
+  }
+  if (call->kernel->oid >= kFirstUserOid) {
+    not_implemented(fmt::format("the set of {} outside FROM", name), call->location);
   }
   if (!scope.may_expand || scope.in_aggregate || scope.in_window) {
     raise(error(ErrorCode::kNotImplemented, "set-returning functions are not allowed in {}",

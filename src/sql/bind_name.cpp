@@ -166,6 +166,20 @@ ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
     }
     return row;
   };
+  ExprRef value = fields.size() == 1
+                      ? named_value({}, column, ref.location)
+                      : named_value(pg::string_of(fields[fields.size() - 2]), column, ref.location);
+  const bool by_value = value != nullptr && !text_hidden_;
+  if (by_value && context_.names->conflict() == NamedValues::Conflict::kValue) {
+    return value;
+  }
+  const auto refuse_both = [&] {
+    if (by_value && context_.names->conflict() == NamedValues::Conflict::kError) {
+      raise(error(ErrorCode::kAmbiguousColumn, "column reference \"{}\" is ambiguous", name_list(fields))
+                .detail("It could refer to either a PL/pgSQL variable or a table column."),
+            ref.location);
+    }
+  };
   if (fields.size() == 1) {
     std::vector<std::string> reference;
     if (ExprRef e = find_column(column, scope, ref.location, names_found == nullptr ? nullptr : &reference);
@@ -173,7 +187,11 @@ ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
       if (!reference.empty()) {
         names_found->columns[&ref] = std::move(reference);
       }
+      refuse_both();
       return e;
+    }
+    if (value != nullptr) {
+      return value;
     }
     for (Scope* s = &scope; s != nullptr; s = s->parent) {
       for (const ScopeItem& item : s->items) {
@@ -212,14 +230,21 @@ ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
               names_found->columns[&ref] = std::move(reference);
             }
           }
+          refuse_both();
           return named(expr, ref.location);
         }
       }
       if (column == "tableoid" && item.entry != nullptr && item.entry->relation != nullptr) {
         return constant(types::kOid, OwnedValue::of_int(item.entry->relation->oid), ref.location);
       }
+      if (value != nullptr) {
+        return value;
+      }
       raise_missing_column(table, column, scope, ref.location);
     }
+  }
+  if (value != nullptr) {
+    return value;
   }
   raise_missing_table(schema, table, scope, ref.location);
 }
@@ -244,6 +269,14 @@ std::vector<Target> Binder::expand_star(const PgQuery__ColumnRef& ref, Scope& sc
       out.push_back(std::move(target));
     }
   };
+  if (fields.size() == 2 && context_.names != nullptr && !text_hidden_) {
+    for (const auto& [name, found] : context_.names->fields(pg::string_of(fields[0]))) {
+      out.push_back({.name = name, .expr = parameter_of(found, ref.location)});
+    }
+    if (!out.empty()) {
+      return out;
+    }
+  }
   if (fields.size() == 1) {
     if (scope.items.empty()) {
       raise(error(ErrorCode::kSyntaxError, "SELECT * with no tables specified is not valid"), ref.location);

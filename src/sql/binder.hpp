@@ -83,6 +83,13 @@ struct Scope {
   bool merge_source = false;  // its items are seen beside the target of an action of MERGE
 };
 
+// A call of a user's function that is replaced by the function's body.
+struct InlinedCall {
+  const Function* function = nullptr;
+  std::vector<ExprRef> args;  // of the types that the function has, the input arguments in order
+  const InlinedCall* outer = nullptr;
+};
+
 class Binder {
  public:
   Binder(const ParsedStatementPtr& statement, const BindContext& context,
@@ -118,6 +125,10 @@ class Binder {
   ExprRef function_call(const PgQuery__FuncCall& call, Scope& scope);
   ExprRef make_call(std::string_view schema, std::string_view name, std::vector<ExprRef> args, int location,
                     bool variadic = false);
+  // ---- bind_user_function.cpp
+  // nullptr if no user's function of that name is what is meant.
+  ExprRef user_call(const PgQuery__FuncCall& call, std::string_view schema, std::string_view name,
+                    std::vector<ExprRef>& args, Scope& scope);
   void window_arguments(Expr& made, std::vector<ExprRef> args, int location);
   [[noreturn]] void no_function(std::string_view name, std::span<const Oid> args, int location) const;
   ExprRef make_operator(std::string_view name, ExprRef left, ExprRef right, int location);
@@ -172,15 +183,18 @@ class Binder {
   auto with_text(const ParsedStatementPtr& statement, Function f) {
     ParsedStatementPtr saved = std::exchange(statement_, statement);
     const bool hidden = std::exchange(text_hidden_, true);
+    const InlinedCall* inlined = std::exchange(inlined_, nullptr);
     struct Restore {
       Binder& binder;
       ParsedStatementPtr& statement;
       bool hidden;
+      const InlinedCall* inlined;
       ~Restore() {
         binder.statement_ = std::move(statement);
         binder.text_hidden_ = hidden;
+        binder.inlined_ = inlined;
       }
-    } restore{*this, saved, hidden};
+    } restore{*this, saved, hidden, inlined};
     return f();
   }
 
@@ -197,6 +211,7 @@ class Binder {
 
   std::vector<Oid> relations;
   std::vector<RelationUse> uses;
+  std::vector<FunctionUse> function_uses;
   bool needs_writer = false;
   bool lock_nowait = false;  // a locking clause says NOWAIT
   bool is_volatile = false;
@@ -206,6 +221,21 @@ class Binder {
 
  private:
   friend class SelectBinder;
+  // The call's arguments in the places of the function's: by position or name, defaults and VARIADIC settled.
+  std::vector<ExprRef> settle_arguments(const Function& function, const PgQuery__FuncCall& call,
+                                        std::vector<ExprRef> args, std::span<const Oid> wanted, Scope& scope);
+  // The call as an expression of its body, nullptr if that would mean something else.
+  ExprRef inline_call(const Function& function, const std::vector<ExprRef>& args, Oid result, Scope& scope,
+                      int location);
+  ExprRef inline_body(const Function& function, const pg::Node& body, Oid result, Scope& scope);
+  // A set: FROM (its query).
+  RangeRef inline_set(const Function& function, const std::vector<ExprRef>& args, std::string alias,
+                      Scope& scope, int location);
+  // A parameter of the function whose body is bound; nullptr if it has none of that name.
+  ExprRef inlined_argument(std::string_view qualifier, std::string_view name) const;
+  ExprRef named_value(std::string_view qualifier, std::string_view name, int location);
+  ExprRef plain_parameter(int number, int location);
+  ExprRef parameter_of(const NamedValues::Found& found, int location);
   ExprRef expression_node(const pg::Node& node, Scope& scope);
   ExprRef constant_node(const PgQuery__AConst& c);
   ExprRef operator_expression(const PgQuery__AExpr& e, Scope& scope);
@@ -295,7 +325,17 @@ class Binder {
   std::vector<std::shared_ptr<Cte>>
       recursive_ctes_;  // their queries refer to them: the circles are cut at the end
   int depth_of_views_ = 0;
-  const Relation* view_ = nullptr;  // the view whose query is being bound
+  const Relation* view_ = nullptr;        // the view whose query is being bound
+  const InlinedCall* inlined_ = nullptr;  // the function whose body is being bound
+  // Bodies, as long as their nodes tell subqueries apart; and what calls have become, to be found again.
+  std::vector<ParsedStatementPtr> bodies_;
+  struct KnownCall {
+    const Function* function;
+    std::vector<ExprRef> args;
+    const Scope* scope;
+    ExprRef made;
+  };
+  std::vector<KnownCall> known_calls_;
   bool text_hidden_ = false;
 };
 

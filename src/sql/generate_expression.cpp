@@ -418,7 +418,8 @@ std::string Generator::open_expression(const Expr& e) {
     case ExprKind::kQuantifiedSubquery: return quantified(e);
     case ExprKind::kSubscript: return fmt::format("bop_subscript({}, {})", e.cast_from, list(e.args));
     case ExprKind::kSlice: return fmt::format("bop_slice({}, {})", e.cast_from, list(e.args));
-    case ExprKind::kSetToDefault: break;
+    case ExprKind::kSetToDefault:
+    case ExprKind::kNamedArgument: break;
   }
   throw BindFailure{error(ErrorCode::kNotImplemented, "DEFAULT is not implemented here")};
 }

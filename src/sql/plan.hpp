@@ -120,6 +120,13 @@ struct ReadingNotes {
   std::uint64_t scanned_rows = 0, largest_rows = 0;
 };
 
+// A user's function that a statement calls: EXECUTE is asked for, and of whom.
+struct FunctionUse {
+  Oid function = 0;
+  Oid role = 0;  // as in RelationUse
+  friend bool operator==(const FunctionUse&, const FunctionUse&) = default;
+};
+
 struct Plan {
   PlanKind kind = PlanKind::kUtility;
   ParsedStatementPtr statement;
@@ -162,6 +169,7 @@ struct Plan {
   Oid target = 0;              // the table that is changed
   std::vector<Oid> relations;  // all that are read or changed, views included
   std::vector<RelationUse> uses;
+  std::vector<FunctionUse> function_uses;
   std::vector<UniqueDiagnosis> unique_diagnoses;
 
   std::shared_ptr<const Plan> inner;  // of kExplain

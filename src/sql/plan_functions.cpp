@@ -212,6 +212,36 @@ void limit(sqlite3_context* c, int, sqlite3_value** argv) {
   sqlite3_result_int64(c, n);
 }
 
+// bop_function(oid, arguments...)
+void call_function(sqlite3_context* c, int argc, sqlite3_value** argv) {
+  if (!goes_on(c)) return;
+  FunctionContext* context = plan_context(c);
+  const auto oid = static_cast<Oid>(sqlite3_value_int64(argv[0]));
+  std::vector<Value> args;
+  for (int i = 1; i < argc; ++i) args.push_back(value_of(argv[i]));
+  if (context == nullptr || context->user_functions == nullptr) {
+    fail_call(c,
+              Error(ErrorCode::kNotImplemented, "a function with statements of its own cannot be run here"));
+    return;
+  }
+  const auto answer = context->user_functions->call_function(oid, args);
+  if (!answer) {
+    fail_call(c, answer.error());
+    return;
+  }
+  switch (answer->kind()) {
+    case OwnedValue::Kind::kNull: sqlite3_result_null(c); break;
+    case OwnedValue::Kind::kInt: sqlite3_result_int64(c, answer->integer()); break;
+    case OwnedValue::Kind::kReal: sqlite3_result_double(c, answer->real()); break;
+    case OwnedValue::Kind::kText:
+      sqlite3_result_text64(c, answer->bytes().data(), answer->bytes().size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+      break;
+    case OwnedValue::Kind::kBlob:
+      sqlite3_result_blob64(c, answer->bytes().data(), answer->bytes().size(), SQLITE_TRANSIENT);
+      break;
+  }
+}
+
 void greatest(sqlite3_context* c, int argc, sqlite3_value** argv) {
   const bool least = sqlite3_user_data(c) != nullptr;
   const auto type = static_cast<Oid>(sqlite3_value_int64(argv[0]));
@@ -273,6 +303,7 @@ Status register_plan_functions(sqlite3* connection, FunctionContext* context) {
   scalar("bop_store_row", 1, SQLITE_UTF8, nullptr, store_row);
   scalar("bop_merge_once", 0, SQLITE_UTF8, nullptr, merge_once);
   scalar("bop_go_on", 0, SQLITE_UTF8, nullptr, go_on);
+  scalar("bop_function", -1, SQLITE_UTF8, nullptr, call_function);
   scalar("bop_limit", 1, kFlags, nullptr, limit);
   scalar("bop_offset", 1, kFlags, &second, limit);
   scalar("bop_greatest", -1, kFlags, nullptr, greatest);

@@ -71,6 +71,7 @@ enum class ExprKind : std::uint8_t {
   kSubscript,           // args[0] array, then indexes
   kSlice,  // args[0] array, then lower, upper, lower, upper...; a null pointer is a missing bound
   kSetToDefault,
+  kNamedArgument,  // text: its name, args[0]; only until its call is bound
 };
 
 struct SortKey {

@@ -269,6 +269,10 @@ std::string_view command_of(const PgQuery__Node& node) {
     case BOP_NODE(ALTER_OBJECT_DEPENDS_STMT):
       return object_command(node.alter_object_depends_stmt->object_type, Verb::kAlter);
     case BOP_NODE(DEFINE_STMT): return object_command(node.define_stmt->kind, Verb::kCreate);
+    case BOP_NODE(CREATE_FUNCTION_STMT):
+      return node.create_function_stmt->is_procedure != 0 ? "CREATE PROCEDURE" : "CREATE FUNCTION";
+    case BOP_NODE(ALTER_FUNCTION_STMT):
+      return object_command(node.alter_function_stmt->objtype, Verb::kAlter);
     case BOP_NODE(GRANT_STMT): return node.grant_stmt->is_grant != 0 ? "GRANT" : "REVOKE";
     case BOP_NODE(GRANT_ROLE_STMT): return node.grant_role_stmt->is_grant != 0 ? "GRANT ROLE" : "REVOKE ROLE";
     case BOP_NODE(VACUUM_STMT): return node.vacuum_stmt->is_vacuumcmd != 0 ? "VACUUM" : "ANALYZE";

@@ -103,23 +103,25 @@ std::string stored_name(Oid type) {
   return std::string(info->name);
 }
 
-void set_names(PgQuery__TypeName& type, std::string_view name) {
-  for (std::size_t i = 0; i < type.n_names; ++i) free_node(type.names[i]);
-  std::free(type.names);
-  type.n_names = 1;
-  type.names = allocate<PgQuery__Node*>();
-  type.names[0] = string_node(name);
+void set_names(PgQuery__Node**& names, std::size_t& count, std::string_view name) {
+  for (std::size_t i = 0; i < count; ++i) free_node(names[i]);
+  std::free(names);
+  count = 1;
+  names = allocate<PgQuery__Node*>();
+  names[0] = string_node(name);
 }
 
-// The user's type that stored text names, 0 if it is another.
-Oid user_type_of(const PgQuery__TypeName& type) {
-  if (type.n_names != 1) return 0;
-  const std::string_view name = pg::string_of(type.names[0]);
+// The user's object that a name of stored text means, 0 if it is another's.
+Oid user_object(pg::NodeList names) {
+  if (names.size() != 1) return 0;
+  const std::string_view name = pg::string_of(names[0]);
   Oid oid = 0;
   if (!name.starts_with('#')) return 0;
   const auto [end, problem] = std::from_chars(name.data() + 1, name.data() + name.size(), oid);
   return problem == std::errc{} && end == name.data() + name.size() ? oid : 0;
 }
+
+Oid user_type_of(const PgQuery__TypeName& type) { return user_object(BOP_PG_LIST(&type, names)); }
 
 PgQuery__TypeName* type_node(Oid type) {
   const bool array = is_true_array(type);
@@ -202,7 +204,12 @@ class Settler {
     if (kind == &pg_query__type_name__descriptor) {
       auto& type = *reinterpret_cast<PgQuery__TypeName*>(message);
       if (const auto at = found_.types.find(&type); at != found_.types.end())
-        set_names(type, stored_name(at->second));
+        set_names(type.names, type.n_names, stored_name(at->second));
+    }
+    if (kind == &pg_query__func_call__descriptor) {
+      auto& call = *reinterpret_cast<PgQuery__FuncCall*>(message);
+      if (const auto at = found_.functions.find(&call); at != found_.functions.end())
+        set_names(call.funcname, call.n_funcname, fmt::format("#{}", at->second));
     }
     if (kind == &pg_query__join_expr__descriptor) {
       auto& join = *reinterpret_cast<PgQuery__JoinExpr*>(message);
@@ -337,7 +344,21 @@ void each_user_type(ProtobufCMessage* message, const std::function<void(Oid, PgQ
   });
 }
 
+// Each call of a user's function.
+void each_user_function(ProtobufCMessage* message, const std::function<void(Oid, PgQuery__FuncCall&)>& f) {
+  each<PgQuery__FuncCall>(pg_query__func_call__descriptor, message, [&](PgQuery__FuncCall& call) {
+    if (const Oid oid = user_object(BOP_PG_LIST(&call, funcname)); oid != 0) f(oid, call);
+  });
+}
+
 void name_objects(const ParsedStatement& parsed, const ObjectNames& names) {
+  each_user_function(tree_of(parsed), [&](Oid oid, PgQuery__FuncCall& call) {
+    auto named = parse_expression(names.name_of(types::kRegproc, oid) + "()");
+    if (!named || (*named)->node->node_case != PG_QUERY__NODE__NODE_FUNC_CALL) return;
+    PgQuery__FuncCall& other = *(*named)->node->func_call;
+    std::swap(call.funcname, other.funcname);
+    std::swap(call.n_funcname, other.n_funcname);
+  });
   each_regclass(tree_of(parsed),
                 [&](Oid oid, char*& text) { assign(text, names.name_of(types::kRegclass, oid)); });
   each_user_type(tree_of(parsed), [&](Oid oid, PgQuery__TypeName& type) {
@@ -474,6 +495,16 @@ std::vector<Oid> named_types(const std::string& stored) {
   const auto parsed = parse_stored(stored, is_query);
   if (!parsed) return found;
   each_user_type(tree_of(**parsed), [&](Oid oid, PgQuery__TypeName&) { found.push_back(oid); });
+  return found;
+}
+
+std::vector<Oid> named_functions(const std::string& stored) {
+  std::vector<Oid> found;
+  if (stored.find("\"#") == std::string::npos) return found;
+  bool is_query = false;
+  const auto parsed = parse_stored(stored, is_query);
+  if (!parsed) return found;
+  each_user_function(tree_of(**parsed), [&](Oid oid, PgQuery__FuncCall&) { found.push_back(oid); });
   return found;
 }
 

@@ -7,7 +7,7 @@
 //   columns     qualified, * and NATURAL written out, wherever that is possible without another meaning
 //   constants   of regclass as the OID; of intervals in full; of dates and times in ISO form
 //               with their zone ('now' is a value then); of enums cast to their type
-//   types       that users made as "#<oid>"
+//   types       that users made as "#<oid>", functions too
 #pragma once
 
 #include <functional>
@@ -20,6 +20,7 @@
 
 extern "C" {
 struct PgQuery__ColumnRef;
+struct PgQuery__FuncCall;
 struct PgQuery__JoinExpr;
 struct PgQuery__RangeVar;
 struct PgQuery__TypeName;
@@ -41,6 +42,7 @@ struct NamesFound {
   std::map<const PgQuery__ColumnRef*, Star> stars;
   std::map<const PgQuery__JoinExpr*, std::vector<std::string>> naturals;  // the columns of NATURAL JOIN
   std::map<const PgQuery__TypeName*, Oid> types;                          // of users
+  std::map<const PgQuery__FuncCall*, Oid> functions;                      // of users
   std::map<int, Literal> literals;                                        // by location
   std::map<int, Oid> literal_types;  // of every literal that got its type from its place, by location
   std::vector<ViewRead> reads;       // in the order of their names
@@ -94,6 +96,8 @@ struct RelationName {
 
 // The users' types that a stored query or expression names, or has constants of.
 [[nodiscard]] std::vector<Oid> named_types(const std::string& stored);
+// The users' functions that it calls.
+[[nodiscard]] std::vector<Oid> named_functions(const std::string& stored);
 // The text after an enum's labels have changed: constants say what `renew` makes of their text.
 using RenewLiteral = std::function<std::string(Oid type, std::string_view text)>;
 [[nodiscard]] Result<std::string> renew_literals(const std::string& stored, Oid type,

@@ -170,6 +170,7 @@ Rights all_rights(AclKind kind) {
     case AclKind::kTable: return right::kOfTable;
     case AclKind::kSequence: return right::kOfSequence;
     case AclKind::kSchema: return right::kOfSchema;
+    case AclKind::kFunction: return right::kOfFunction;
     case AclKind::kDatabase: break;
   }
   return right::kOfDatabase;
@@ -179,6 +180,9 @@ Acl default_acl(AclKind kind, Oid owner) {
   Acl acl;
   if (kind == AclKind::kDatabase) {
     acl.push_back({.grantee = kPublic, .grantor = owner, .rights = right::kTemporary | right::kConnect});
+  }
+  if (kind == AclKind::kFunction) {
+    acl.push_back({.grantee = kPublic, .grantor = owner, .rights = right::kExecute});
   }
   acl.push_back({.grantee = owner, .grantor = owner, .rights = all_rights(kind)});
   return acl;
@@ -200,7 +204,10 @@ Rights held(const ObjectAcl& acl, AclKind kind, Oid owner, const Identity& who, 
     if (who.has_rights_of(owner)) {
       return both(wanted, all_rights(kind));
     }
-    return kind == AclKind::kDatabase ? both(wanted, right::kTemporary | right::kConnect) : Rights{0};
+    const Rights everybody = kind == AclKind::kDatabase   ? right::kTemporary | right::kConnect
+                             : kind == AclKind::kFunction ? right::kExecute
+                                                          : Rights{0};
+    return both(wanted, everybody);
   }
   Rights found = 0;
   for (const AclItem& item : *acl) {

@@ -1,9 +1,10 @@
 // Rights on objects, as PostgreSQL's aclitem[] has them: who has what, given by whom, and may give it on.
 //
 // An object without a list (nullopt) has its kind's default: all for its owner, and for everybody CONNECT
-// and TEMPORARY on databases. GRANT and REVOKE make the default a list of its own first. Rights come
-// to a role by an item for it, for a role whose rights it inherits, or for PUBLIC (role 0). The right to give
-// on (option) is the owner's always, with or without an item; superusers are asked for nothing.
+// and TEMPORARY on databases, EXECUTE on functions. GRANT and REVOKE make the default a list of its own
+// first. Rights come to a role by an item for it, for a role whose rights it inherits, or for PUBLIC (role
+// 0). The right to give on (option) is the owner's always, with or without an item; superusers are asked for
+// nothing.
 //
 // Stored form of an item, in the catalog and in bop_database: "<role>=<letters>/<grantor>", roles by OID,
 // nothing for PUBLIC, a letter followed by '*' where it may be given on: "16390=ar*/10", "=r/10".
@@ -31,10 +32,11 @@ inline constexpr Rights kInsert = 1u << 0, kSelect = 1u << 1, kUpdate = 1u << 2,
 inline constexpr Rights kOfTable = kInsert | kSelect | kUpdate | kDelete | kTruncate | kReferences | kTrigger;
 inline constexpr Rights kOfSequence = kUsage | kSelect | kUpdate;
 inline constexpr Rights kOfSchema = kUsage | kCreate;
+inline constexpr Rights kOfFunction = kExecute;
 inline constexpr Rights kOfDatabase = kCreate | kTemporary | kConnect;
 }  // namespace right
 
-enum class AclKind : std::uint8_t { kTable, kSequence, kSchema, kDatabase };
+enum class AclKind : std::uint8_t { kTable, kSequence, kSchema, kDatabase, kFunction };
 [[nodiscard]] Rights all_rights(AclKind kind);
 
 inline constexpr Oid kPublic = 0;  // everybody, as a grantee

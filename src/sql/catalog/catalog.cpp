@@ -302,6 +302,9 @@ Result<std::shared_ptr<const Catalog>> Catalog::load(sqlite3* connection,
     } else if (kind == "sequence") {
       BOP_LET(sequence, sequence_from_json(oid, body));
       edit.put(std::move(sequence));
+    } else if (kind == "function") {
+      BOP_LET(function, function_from_json(oid, body));
+      edit.put(std::move(function));
     } else if (kind == "type") {
       BOP_LET(type, type_from_json(oid, body));
       edit.put(std::move(type));
@@ -492,6 +495,9 @@ Status CatalogEdit::store(sqlite3* connection) const {
     } else if (const auto type = next_->type(oid); type != nullptr) {
       kind = "type";
       body = to_json(*type);
+    } else if (const auto function = next_->function(oid); function != nullptr) {
+      kind = "function";
+      body = to_json(*function);
     }
     sqlite3_stmt* statement = kind.empty() ? remove.get() : write.get();
     sqlite3_bind_int64(statement, 1, static_cast<sqlite3_int64>(oid));

@@ -28,8 +28,12 @@
 //             of an enum labels: [{oid, label, ordinal, order}...] (ordinal is what is stored; left out: 0), of a
 //             domain type, typmod, not_null, default, collation, checks: [{oid, name, check, not_validated,
 //             comment}...]
+//   function  schema, name, owner, acl, comment, kind: "f" or left out, "p" a procedure, language,
+//             arguments: [{name, type, mode, default}...] (mode as pg_proc.proargmodes, left out: "i"), result, set,
+//             strict, leakproof, volatility (left out: "v"), parallel (left out: "u"), cost, rows (texts), standard:
+//             the body is of the SQL standard, body, reads: [oid...]
 //
-// Types in the texts of other objects stand as "#<oid>" (stored_text.hpp).
+// Types and functions of users stand as "#<oid>" in the texts of other objects (stored_text.hpp).
 //
 // acl: [text...], items as sql/catalog/acl.hpp stores them; left out: the default of the kind, which for the
 // schemas that every database has lets everybody use them.
@@ -53,6 +57,7 @@
 #include "base/error.hpp"
 #include "base/ids.hpp"
 #include "sql/catalog/acl.hpp"
+#include "sql/catalog/function.hpp"
 #include "sql/types/user_types.hpp"
 
 struct sqlite3;
@@ -245,6 +250,7 @@ class Catalog {
   [[nodiscard]] std::shared_ptr<const Index> index(Oid oid) const;
   [[nodiscard]] std::shared_ptr<const Sequence> sequence(Oid oid) const;
   [[nodiscard]] std::shared_ptr<const Type> type(Oid oid) const;
+  [[nodiscard]] std::shared_ptr<const Function> function(Oid oid) const;
   [[nodiscard]] const UserType* user_type(Oid oid) const;  // also by the OID of its array type
 
   // ---- by name
@@ -264,7 +270,15 @@ class Catalog {
   [[nodiscard]] Oid find_type(std::span<const std::string> search_path, std::string_view schema_name,
                               std::string_view name) const;
 
+  // By its input types; nullptr if there is none.
+  [[nodiscard]] std::shared_ptr<const Function> find_function(Oid schema, std::string_view name,
+                                                              std::span<const Oid> inputs) const;
+  // All of a name, without those that the search path hides behind one of the same types.
+  [[nodiscard]] std::vector<std::shared_ptr<const Function>> find_functions(
+      std::span<const std::string> search_path, std::string_view schema_name, std::string_view name) const;
+
   // ---- all of them, by OID
+  [[nodiscard]] const std::map<Oid, std::shared_ptr<const Function>>& functions() const { return functions_; }
   [[nodiscard]] const std::map<Oid, std::shared_ptr<const Schema>>& schemas() const { return schemas_; }
   [[nodiscard]] const std::map<Oid, std::shared_ptr<const Relation>>& relations() const { return relations_; }
   [[nodiscard]] const std::map<Oid, std::shared_ptr<const Index>>& indexes() const { return indexes_; }
@@ -303,6 +317,8 @@ class Catalog {
   std::map<Oid, std::shared_ptr<const Type>> types_;
   std::map<Oid, Oid> type_of_array_;
   std::map<std::pair<Oid, std::string>, Oid, std::less<>> type_names_;
+  std::map<Oid, std::shared_ptr<const Function>> functions_;
+  std::multimap<std::pair<Oid, std::string>, Oid> function_names_;
 };
 
 // The next version of a catalog in the making. One thread. `put` inserts or replaces by OID (a rename is a
@@ -319,6 +335,7 @@ class CatalogEdit {
   void put(Index index);
   void put(Sequence sequence);
   void put(Type type);
+  void put(Function function);
   void put(DefaultAcl defaults);
   void drop_default_acl(Oid oid);
   void drop_schema(Oid oid);
@@ -326,6 +343,7 @@ class CatalogEdit {
   void drop_index(Oid oid);
   void drop_sequence(Oid oid);
   void drop_type(Oid oid);
+  void drop_function(Oid oid);
 
   // Writes the changed rows of bop_catalog, making the table if it is missing; inside the caller's
   // transaction.
@@ -334,6 +352,8 @@ class CatalogEdit {
   [[nodiscard]] std::shared_ptr<const Catalog> finish();
 
  private:
+  void remove_function_name(Oid oid);
+
   std::shared_ptr<Catalog> next_;
   std::set<Oid> changed_;
 };
@@ -345,6 +365,7 @@ class CatalogEdit {
 [[nodiscard]] Rights held_on(const Relation& relation, const Identity& who, Rights wanted);
 [[nodiscard]] Rights held_on(const Sequence& sequence, const Identity& who, Rights wanted);
 [[nodiscard]] Rights held_on(const Schema& schema, const Identity& who, Rights wanted);
+[[nodiscard]] Rights held_on(const Function& function, const Identity& who, Rights wanted);
 // "permission denied for <noun> <name>", 42501.
 [[nodiscard]] Error permission_denied(std::string_view noun, std::string_view name);
 [[nodiscard]] Error permission_denied(const Relation& relation);

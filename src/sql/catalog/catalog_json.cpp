@@ -325,6 +325,30 @@ std::string to_json(const Type& t) {
   return w.finish();
 }
 
+std::string to_json(const Function& f) {
+  Writer w;
+  w.number("schema", f.schema).text("name", f.name).number("owner", f.owner, kBootstrapRole).acl(f.acl);
+  w.letter("kind", f.kind, 'f').text("language", f.language);
+  w.list("arguments", f.arguments, [&w](const FunctionArgument& a) {
+    Writer item;
+    item.text("name", a.name).number("type", a.type).letter("mode", a.mode, 'i');
+    if (a.default_text) {
+      item.present("default", *a.default_text);
+    }
+    w.raw(item.finish());
+  });
+  w.number("result", f.result)
+      .flag("set", f.returns_set)
+      .flag("strict", f.strict)
+      .flag("leakproof", f.leakproof);
+  w.letter("volatility", f.volatility, 'v').letter("parallel", f.parallel, 'u');
+  w.text("cost", fmt::format("{}", f.cost)).text("rows", fmt::format("{}", f.rows));
+  w.flag("standard", f.standard_body).present("body", f.body);
+  w.list("reads", f.reads, [&w](Oid oid) { w.raw(std::to_string(oid)); });
+  w.text("comment", f.comment);
+  return w.finish();
+}
+
 Result<Oid> state_from_json(std::string_view body) {
   return read_object<Oid>(0, body, [](const Object& o) { return oid_of(o, "next_oid"); });
 }
@@ -479,6 +503,49 @@ Result<Type> type_from_json(Oid oid, std::string_view body) {
     });
     t.comment = text_of(o, "comment");
     return t;
+  });
+}
+
+Result<Function> function_from_json(Oid oid, std::string_view body) {
+  return read_object<Function>(oid, body, [&](const Object& o) {
+    Function f;
+    f.oid = oid;
+    f.schema = oid_of(o, "schema");
+    f.name = text_of(o, "name");
+    f.owner = static_cast<Oid>(number_of(o, "owner", kBootstrapRole));
+    f.acl = acl_of(o);
+    f.kind = letter_of(o, "kind", 'f');
+    f.language = text_of(o, "language");
+    each(o, "arguments", [&](simdjson::dom::element e) {
+      if (Object a; e.get(a) == simdjson::SUCCESS) {
+        FunctionArgument argument{.name = text_of(a, "name"),
+                                  .type = oid_of(a, "type"),
+                                  .mode = letter_of(a, "mode", 'i'),
+                                  .default_text = std::nullopt};
+        std::string_view text;
+        if (a["default"].get(text) == simdjson::SUCCESS) {
+          argument.default_text = std::string(text);
+        }
+        f.arguments.push_back(std::move(argument));
+      }
+    });
+    f.result = oid_of(o, "result");
+    f.returns_set = flag_of(o, "set");
+    f.strict = flag_of(o, "strict");
+    f.leakproof = flag_of(o, "leakproof");
+    f.volatility = letter_of(o, "volatility", 'v');
+    f.parallel = letter_of(o, "parallel", 'u');
+    f.cost = std::strtod(text_of(o, "cost").c_str(), nullptr);
+    f.rows = std::strtod(text_of(o, "rows").c_str(), nullptr);
+    f.standard_body = flag_of(o, "standard");
+    f.body = text_of(o, "body");
+    each(o, "reads", [&](simdjson::dom::element e) {
+      if (std::int64_t read = 0; e.get(read) == simdjson::SUCCESS) {
+        f.reads.push_back(static_cast<Oid>(read));
+      }
+    });
+    f.comment = text_of(o, "comment");
+    return f;
   });
 }
 

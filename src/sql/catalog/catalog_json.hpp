@@ -13,6 +13,7 @@ namespace bop::sql {
 [[nodiscard]] std::string to_json(const Index& index);
 [[nodiscard]] std::string to_json(const Sequence& sequence);
 [[nodiscard]] std::string to_json(const Type& type);
+[[nodiscard]] std::string to_json(const Function& function);
 [[nodiscard]] std::string to_json(const DefaultAcl& defaults);
 
 // Errors: kCorrupt when the text is not what to_json writes.
@@ -22,6 +23,7 @@ namespace bop::sql {
 [[nodiscard]] Result<Index> index_from_json(Oid oid, std::string_view body);
 [[nodiscard]] Result<Sequence> sequence_from_json(Oid oid, std::string_view body);
 [[nodiscard]] Result<Type> type_from_json(Oid oid, std::string_view body);
+[[nodiscard]] Result<Function> function_from_json(Oid oid, std::string_view body);
 [[nodiscard]] Result<DefaultAcl> default_acl_from_json(Oid oid, std::string_view body);
 
 }  // namespace bop::sql

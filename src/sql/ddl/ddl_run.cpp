@@ -32,6 +32,8 @@ Result<DdlOutcome> DdlRun::execute() {
       case PG_QUERY__NODE__NODE_ALTER_OWNER_STMT: return set_owner(*node.alter_owner_stmt);
       case PG_QUERY__NODE__NODE_COMMENT_STMT: return comment(*node.comment_stmt);
       case PG_QUERY__NODE__NODE_GRANT_STMT: return grant(*node.grant_stmt);
+      case PG_QUERY__NODE__NODE_CREATE_FUNCTION_STMT: return create_function(*node.create_function_stmt);
+      case PG_QUERY__NODE__NODE_ALTER_FUNCTION_STMT: return alter_function(*node.alter_function_stmt);
       case PG_QUERY__NODE__NODE_CREATE_DOMAIN_STMT: return create_domain(*node.create_domain_stmt);
       case PG_QUERY__NODE__NODE_ALTER_DOMAIN_STMT: return alter_domain(*node.alter_domain_stmt);
       case PG_QUERY__NODE__NODE_CREATE_ENUM_STMT: return create_enum(*node.create_enum_stmt);

@@ -35,7 +35,7 @@ struct PendingConstraint {
 
 // What an object's removal takes with it.
 struct Dropped {
-  std::set<Oid> relations, indexes, sequences, schemas, types;
+  std::set<Oid> relations, indexes, sequences, schemas, types, functions;
   std::set<std::pair<Oid, std::int16_t>> columns;                     // table, number
   std::set<std::pair<Oid, Oid>> constraints;                          // table, constraint
   std::set<std::pair<Oid, std::int16_t>> columns_of_types, defaults;  // lost with a type: table, number
@@ -82,6 +82,36 @@ class DdlRun {
                                                                         PgQuery__ObjectType wanted) const;
   [[nodiscard]] Status add_label(Type& type, const std::string& label, std::string_view neighbor, bool after);
   [[nodiscard]] Status rename_label(Type type);
+  // ---- functions (function.cpp, function_change.cpp)
+  [[nodiscard]] Status create_function(const PgQuery__CreateFunctionStmt& create);
+  [[nodiscard]] Status alter_function(const PgQuery__AlterFunctionStmt& alter);
+  [[nodiscard]] Status rename_function(const PgQuery__RenameStmt& rename);
+  [[nodiscard]] Status set_function_schema(const PgQuery__AlterObjectSchemaStmt& alter);
+  [[nodiscard]] Status set_function_owner(const PgQuery__AlterOwnerStmt& alter);
+  [[nodiscard]] Status comment_on_function(const PgQuery__CommentStmt& comment);
+  [[nodiscard]] Status grant_on_functions(const PgQuery__GrantStmt& grant, const RoleOf& role);
+  [[nodiscard]] Status grant_on_function(const GrantRequest& request, Oid function);
+  [[nodiscard]] Status find_dropped_functions(const PgQuery__DropStmt& drop, Dropped& dropped,
+                                              std::string& what);
+  // Functions that go with what is dropped.
+  void collect_functions(Dropped& dropped, std::vector<std::string>& dependents,
+                         std::vector<std::string>& taken) const;
+  [[nodiscard]] Result<Oid> function_type(const PgQuery__TypeName& name, bool& set) const;
+  [[nodiscard]] Status read_parameters(const PgQuery__CreateFunctionStmt& create, Function& function);
+  [[nodiscard]] Status read_result(const PgQuery__CreateFunctionStmt& create, Function& function);
+  [[nodiscard]] Status read_options(pg::NodeList options, Function& function, std::string* body);
+  [[nodiscard]] Status read_standard_body(const pg::Node& body, Function& function);
+  [[nodiscard]] Status check_body(const Function& function);
+  [[nodiscard]] Status check_plpgsql(const Function& function) const;
+  // nullptr after the NOTICE that it is not there.
+  [[nodiscard]] Result<std::shared_ptr<const Function>> find_function(const pg::Node* object,
+                                                                      PgQuery__ObjectType type,
+                                                                      bool missing_ok) const;
+  [[nodiscard]] static std::string_view routine_word(char kind) {
+    return kind == 'p' ? "procedure" : "function";
+  }
+  [[nodiscard]] Status must_own_function(const Function& function) const;
+  [[nodiscard]] Status check_function_free(const Function& function) const;
   // ---- domains (domain.cpp)
   [[nodiscard]] Status create_domain(const PgQuery__CreateDomainStmt& create);
   [[nodiscard]] Status alter_domain(const PgQuery__AlterDomainStmt& alter);

@@ -41,10 +41,14 @@ void DdlRun::collect_of_types(Dropped& dropped, std::vector<std::string>& depend
     dropped.types.insert(oid);
     add(description(oid), in_schema ? type->schema : base);
   }
-  if (dropped.types.empty()) return;
+  if (dropped.types.empty() && dropped.functions.empty()) return;
   const auto named = [&](const std::string& text) -> Oid {
     for (const Oid type : named_types(text)) {
       if (const Oid found = dropped_type_of(dropped, type)) return found;
+    }
+    if (dropped.functions.empty()) return 0;
+    for (const Oid function : named_functions(text)) {
+      if (dropped.functions.contains(function)) return function;
     }
     return 0;
   };
@@ -111,6 +115,7 @@ Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what,
     }
     if (dropped.sequences.contains(read.relation)) return description(read.relation);
     if (dropped.types.contains(read.relation)) return description(read.relation);
+    if (dropped.functions.contains(read.relation)) return description(read.relation);
     if (dropped.indexes.contains(read.relation)) {
       const auto index = now().index(read.relation);
       if (index->constraint == 0) return description(read.relation);
@@ -120,6 +125,7 @@ Status DdlRun::collect(Dropped& dropped, bool cascade, std::string_view what,
   };
   for (bool grew = true; grew;) {
     const std::size_t before = dependents.size();
+    collect_functions(dropped, dependents, taken);
     collect_of_types(dropped, dependents, taken);
     grew = dependents.size() != before;
     for (const auto& [oid, relation] : now().relations()) {
@@ -276,6 +282,7 @@ Status DdlRun::remove(const Dropped& dropped) {
     BOP_TRY(alter_table(*parsed.front()->node->alter_table_stmt));
   }
   for (const Oid oid : dropped.types) edit_.drop_type(oid);
+  for (const Oid oid : dropped.functions) edit_.drop_function(oid);
   for (const auto& [oid, defaults] : std::map(now().default_acls())) {
     if (dropped.schemas.contains(defaults->schema)) edit_.drop_default_acl(oid);
   }
@@ -291,6 +298,16 @@ Status DdlRun::drop(const PgQuery__DropStmt& drop) {
     std::string what;
     BOP_TRY(find_dropped_types(drop, dropped, what));
     if (dropped.types.empty()) return {};
+    BOP_TRY(collect(dropped, cascade, what));
+    return remove(dropped);
+  }
+  if (drop.remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_FUNCTION ||
+      drop.remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_PROCEDURE ||
+      drop.remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_ROUTINE) {
+    Dropped dropped;
+    std::string what;
+    BOP_TRY(find_dropped_functions(drop, dropped, what));
+    if (dropped.functions.empty()) return {};
     BOP_TRY(collect(dropped, cascade, what));
     return remove(dropped);
   }

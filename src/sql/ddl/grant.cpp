@@ -1,5 +1,5 @@
-// GRANT and REVOKE on tables, views, sequences and schemas. Those on databases and roles change what all
-// databases share.
+// GRANT and REVOKE on tables, views, sequences, schemas and functions. Those on databases and roles change
+// what all databases share.
 #include "sql/ddl/ddl_run.hpp"
 
 namespace bop::sql {
@@ -33,6 +33,10 @@ Status DdlRun::grant(const PgQuery__GrantStmt& grant) {
   const bool sequences = grant.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE;
   const bool tables = grant.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE;
   const bool schemas = grant.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA;
+  const bool functions = grant.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_FUNCTION ||
+                         grant.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_PROCEDURE ||
+                         grant.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_ROUTINE;
+  if (functions) return grant_on_functions(grant, role);
   if (!sequences && !tables && !schemas) {
     return fail(ErrorCode::kNotImplemented, "{} on this kind of object is not implemented",
                 statement_->command);
@@ -70,6 +74,35 @@ Status DdlRun::grant(const PgQuery__GrantStmt& grant) {
   for (const Oid object : objects) {
     if (request.all || request.rights != 0) BOP_TRY(grant_on(request, object, tables));
   }
+  return {};
+}
+
+Status DdlRun::grant_on_functions(const PgQuery__GrantStmt& grant, const RoleOf& role) {
+  const bool whole_schemas = grant.targtype == PG_QUERY__GRANT_TARGET_TYPE__ACL_TARGET_ALL_IN_SCHEMA;
+  std::vector<Oid> objects;
+  for (const pg::Node* node : BOP_PG_LIST(&grant, objects)) {
+    if (!whole_schemas) {
+      BOP_LET(found, find_function(node, grant.objtype, false));
+      objects.push_back(found->oid);
+      continue;
+    }
+    const std::string_view name = pg::string_of(node);
+    const Schema* schema = now().schema(name);
+    if (schema == nullptr) return fail(ErrorCode::kUndefinedSchema, "schema \"{}\" does not exist", name);
+    BOP_TRY(may_look_in(name));
+    for (const auto& [oid, function] : now().functions()) {
+      const bool meant =
+          grant.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_ROUTINE ||
+          (function->kind == 'p') == (grant.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_PROCEDURE);
+      if (function->schema == schema->oid && meant) objects.push_back(oid);
+    }
+  }
+  BOP_LET(request, read_grant(grant, right::kOfFunction,
+                              grant.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_PROCEDURE ? "procedure"
+                              : grant.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_ROUTINE ? "routine"
+                                                                                       : "function",
+                              role));
+  for (const Oid object : objects) BOP_TRY(grant_on_function(request, object));
   return {};
 }
 

@@ -282,6 +282,13 @@ std::string DdlRun::description(Oid object) const {
   if (const auto index = now().index(object)) return named('i', index->schema, index->name);
   if (const auto sequence = now().sequence(object)) return named('S', sequence->schema, sequence->name);
   if (const Schema* schema = now().schema(object)) return describe('n', schema->name);
+  if (const auto function = now().function(object)) {
+    const auto visible = now().find_functions(context_.bind.search_path, {}, function->name);
+    const bool seen = std::ranges::find(visible, function) != visible.end();
+    return fmt::format("{} {}{}", function->kind == 'p' ? "procedure" : "function",
+                       seen ? "" : quote_name(now().schema(function->schema)->name) + ".",
+                       signature_text(*function));
+  }
   if (const auto type = now().type(object)) {
     const bool visible = now().find_type(context_.bind.search_path, {}, type->name) == object;
     const std::string name = quote_name(type->name);

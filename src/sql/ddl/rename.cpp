@@ -9,6 +9,15 @@
 
 namespace bop::sql {
 
+namespace {
+
+bool is_routine(PgQuery__ObjectType type) {
+  return type == PG_QUERY__OBJECT_TYPE__OBJECT_FUNCTION || type == PG_QUERY__OBJECT_TYPE__OBJECT_PROCEDURE ||
+         type == PG_QUERY__OBJECT_TYPE__OBJECT_ROUTINE;
+}
+
+}  // namespace
+
 // Before `relation` gets the name `to`, or one of its columns another name.
 Status DdlRun::rename_in_views(Oid oid, const RelationName& to, std::int16_t column) {
   const auto relation = now().relation(oid);
@@ -145,6 +154,9 @@ Status DdlRun::rename(const PgQuery__RenameStmt& rename) {
     case PG_QUERY__OBJECT_TYPE__OBJECT_TYPE:
     case PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN: return rename_type(rename);
     case PG_QUERY__OBJECT_TYPE__OBJECT_DOMCONSTRAINT: return rename_domain_check(rename);
+    case PG_QUERY__OBJECT_TYPE__OBJECT_FUNCTION:
+    case PG_QUERY__OBJECT_TYPE__OBJECT_PROCEDURE:
+    case PG_QUERY__OBJECT_TYPE__OBJECT_ROUTINE: return rename_function(rename);
     case PG_QUERY__OBJECT_TYPE__OBJECT_TABCONSTRAINT: {
       BOP_LET(table, table_to_change(*rename.relation, "ALTER TABLE"));
       const std::string from(pg::text(rename.subname));
@@ -178,6 +190,7 @@ Status DdlRun::set_schema(const PgQuery__AlterObjectSchemaStmt& alter) {
       alter.object_type == PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN) {
     return set_type_schema(alter);
   }
+  if (is_routine(alter.object_type)) return set_function_schema(alter);
   if (alter.relation == nullptr) {
     return fail(ErrorCode::kNotImplemented, "SET SCHEMA of this kind of object is not implemented");
   }
@@ -286,6 +299,7 @@ Status DdlRun::set_owner(const PgQuery__AlterOwnerStmt& alter) {
       alter.object_type == PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN) {
     return set_type_owner(alter);
   }
+  if (is_routine(alter.object_type)) return set_function_owner(alter);
   if (alter.object_type != PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA) {
     return fail(ErrorCode::kNotImplemented, "OWNER TO of this kind of object is not implemented");
   }
@@ -360,6 +374,9 @@ Status DdlRun::comment(const PgQuery__CommentStmt& comment) {
     case PG_QUERY__OBJECT_TYPE__OBJECT_TYPE:
     case PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN: return comment_on_type(comment);
     case PG_QUERY__OBJECT_TYPE__OBJECT_DOMCONSTRAINT: return comment_on_domain_check(comment);
+    case PG_QUERY__OBJECT_TYPE__OBJECT_FUNCTION:
+    case PG_QUERY__OBJECT_TYPE__OBJECT_PROCEDURE:
+    case PG_QUERY__OBJECT_TYPE__OBJECT_ROUTINE: return comment_on_function(comment);
     case PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN: {
       const pg::NodeList names = BOP_PG_LIST(comment.object->list, items);
       std::string schema;

@@ -170,6 +170,14 @@ class FileReader {
   [[nodiscard]] virtual Result<FileRows> open(std::string_view token, std::uint64_t used) = 0;
 };
 
+// Runs functions that users made: those whose calls are more than an expression. Called on the session's
+// thread, while the statement that calls is being stepped.
+class UserFunctions {
+ public:
+  virtual ~UserFunctions() = default;
+  [[nodiscard]] virtual Result<OwnedValue> call_function(Oid function, std::span<const Value> args) = 0;
+};
+
 class RegexCache;
 
 // One a session; outlives the registration on a connection. Used by one thread at a time.
@@ -184,6 +192,7 @@ struct FunctionContext {
   Sequences* sequences = nullptr;
   CatalogFunctions* catalog = nullptr;
   FileReader* files = nullptr;
+  UserFunctions* user_functions = nullptr;
   Clock* clock = nullptr;  // nullptr = the system's
   Random* random = nullptr;
   std::optional<Error> error;  // of the kernel that failed last; the session takes and clears it

@@ -7,6 +7,7 @@
 #include "base/metrics.hpp"
 #include "sql/catalog/temporary.hpp"
 #include "sql/pg_catalog/definition_text.hpp"
+#include "sql/pg_catalog/function_rows.hpp"
 #include "sql/pg_catalog/pg_catalog.hpp"
 #include "sql/pg_catalog/privileges.hpp"
 #include "sql/pg_catalog/relation_table.hpp"
@@ -118,6 +119,7 @@ std::string comment_of(const CatalogSession& session, Oid oid, std::int64_t part
   if (const auto index = catalog.index(oid)) return part == 0 ? index->comment : std::string();
   if (const auto sequence = catalog.sequence(oid)) return part == 0 ? sequence->comment : std::string();
   if (const auto type = catalog.type(oid)) return type->comment;
+  if (const auto function = catalog.function(oid)) return function->comment;
   for (const auto& [domain, type] : catalog.types()) {
     for (const DomainCheck& check : type->checks) {
       if (check.oid == oid) return check.comment;
@@ -195,6 +197,13 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
     const auto relation = catalog.relation(view);
     return relation && relation->kind == 'v' ? text(" " + shown_query(relation->view_text, *this) + ";")
                                              : OwnedValue::null();
+  }
+  if (name.starts_with("pg_get_function")) return about_function(session, *this, name, args);
+  if (name == "pg_function_is_visible") {
+    const auto function = catalog.function(first);
+    if (function == nullptr) return OwnedValue::of_bool(true);
+    const auto seen = catalog.find_functions(session.search_path, {}, function->name);
+    return OwnedValue::of_bool(std::ranges::any_of(seen, [&](const auto& f) { return f->oid == first; }));
   }
   if (name == "pg_get_userbyid") return text(role_name(session, first));
   if (name == "pg_table_is_visible") {
@@ -276,7 +285,7 @@ Result<OwnedValue> CatalogKernels::call(std::string_view name, std::span<const V
   if (name == "pg_is_in_recovery") return OwnedValue::of_bool(false);
   if (name == "pg_get_partkeydef" || name == "pg_get_statisticsobjdef_columns" ||
       name == "pg_get_statisticsobjdef" || name == "pg_get_triggerdef" || name == "pg_get_ruledef" ||
-      name == "pg_get_functiondef" || name == "pg_tablespace_location") {
+      name == "pg_tablespace_location") {
     return OwnedValue::null();  // there are no such objects
   }
   return fail(ErrorCode::kNotImplemented, "function {} is not implemented", name);
@@ -321,6 +330,30 @@ Result<Oid> CatalogKernels::resolve(Oid kind, std::string_view name) const {
     }
     return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", parts.back());
   }
+  if (const auto open = name.find('('); open != std::string_view::npos && name.ends_with(')')) {
+    // regprocedure: with the types of its arguments.
+    std::vector<Oid> wanted;
+    std::string_view rest = name.substr(open + 1, name.size() - open - 2);
+    while (!rest.empty()) {
+      int depth = 0;
+      std::size_t length = 0;
+      for (; length < rest.size() && (depth > 0 || rest[length] != ','); ++length) {
+        depth += rest[length] == '(' ? 1 : rest[length] == ')' ? -1 : 0;
+      }
+      BOP_LET(type, resolve(types::kRegtype, rest.substr(0, length)));
+      wanted.push_back(type);
+      rest.remove_prefix(std::min(rest.size(), length + 1));
+    }
+    const std::vector<std::string> bare = parts_of(name.substr(0, open));
+    BOP_LET(found, resolve_function_name(session_, bare, wanted));
+    if (found != 0) return found;
+    for (const Kernel* kernel : lookup_any(bare.back())) {
+      if (kernel->args == wanted) return kernel->oid;
+    }
+    return fail(ErrorCode::kUndefinedFunction, "function \"{}\" does not exist", name);
+  }
+  BOP_LET(of_user, resolve_function_name(session_, parts, std::nullopt));
+  if (of_user != 0) return of_user;
   const auto kernels = lookup_any(parts.back());
   if (const IoFunction* io = find_io_function(parts.back()); io != nullptr && kernels.empty()) return io->oid;
   if (kernels.empty()) return fail(ErrorCode::kUndefinedFunction, "function \"{}\" does not exist", name);
@@ -349,6 +382,9 @@ std::string CatalogKernels::name_of(Oid kind, Oid object) const {
   if (kind == types::kRegrole) {
     const std::string name = role_name(session_, object);
     return name.starts_with("unknown") ? std::to_string(object) : quote_name(name);
+  }
+  if (const auto function = catalog.function(object)) {
+    return function_name(session_, *function, kind == types::kRegprocedure);
   }
   const Kernel* kernel = find_kernel(object);
   const auto io = std::ranges::find(io_functions(), object, &IoFunction::oid);

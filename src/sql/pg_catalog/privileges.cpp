@@ -251,8 +251,14 @@ struct Question {
   // Functions and types: built in, everybody's to use.
   [[nodiscard]] Result<OwnedValue> built_in(Oid kind, Words words, std::span<const Value> args) const {
     const bool by_name = args[0].kind == Value::Kind::kText;
+    Oid oid = by_name ? Oid{0} : static_cast<Oid>(args[0].integer);
     if (by_name) {
-      BOP_TRY(names.resolve(kind, args[0].bytes));
+      BOP_LET(found, names.resolve(kind, args[0].bytes));
+      oid = found;
+    }
+    if (const auto function = kind == types::kRegprocedure ? session.catalog->function(oid) : nullptr) {
+      BOP_LET(wanted, parse_privileges(args.back().bytes, words, false));
+      return answer(function->acl, AclKind::kFunction, function->owner, wanted);
     }
     BOP_LET(wanted, parse_privileges(args.back().bytes, words, false));
     const bool known =

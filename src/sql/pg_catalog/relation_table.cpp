@@ -61,6 +61,7 @@ const std::map<std::string_view, MakerInfo>& row_makers() {
     add_cluster_makers(all);
     add_information_schema_makers(all);
     add_privilege_makers(all);
+    add_function_makers(all);
     return all;
   }();
   return makers;

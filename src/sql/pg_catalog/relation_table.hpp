@@ -75,6 +75,7 @@ void add_type_makers(std::map<std::string_view, MakerInfo>& makers);
 void add_constraint_makers(std::map<std::string_view, MakerInfo>& makers);
 void add_cluster_makers(std::map<std::string_view, MakerInfo>& makers);
 void add_privilege_makers(std::map<std::string_view, MakerInfo>& makers);
+void add_function_makers(std::map<std::string_view, MakerInfo>& makers);
 void add_information_schema_makers(std::map<std::string_view, MakerInfo>& makers);
 
 // OID of a column's row in pg_attrdef.

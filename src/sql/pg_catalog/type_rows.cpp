@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "sql/functions/kernels.hpp"
+#include "sql/pg_catalog/function_rows.hpp"
 #include "sql/pg_catalog/relation_table.hpp"
 #include "sql/stored_text.hpp"
 #include "sql/types/range.hpp"
@@ -72,7 +73,8 @@ std::string vector_of(const std::vector<Oid>& oids) {
   return out;
 }
 
-void procs(const CatalogSession&, RowSet& rows) {
+void procs(const CatalogSession& session, RowSet& rows) {
+  user_procs(session, rows);
   for (const Kernel& kernel : all_kernels()) {
     if (kernel.is_operator || lookup_any(kernel.name).empty()) continue;
     rows.row().set("oid", kernel.oid).set("proname", kernel.name).set("pronamespace", kPgCatalogSchema);
@@ -128,6 +130,12 @@ void languages(const CatalogSession&, RowSet& rows) {
       .set("oid", Oid{14})
       .set("lanname", "sql")
       .set("lanowner", kBootstrapRole)
+      .set("lanpltrusted", true);
+  rows.row()
+      .set("oid", kPlpgsqlLanguage)
+      .set("lanname", "plpgsql")
+      .set("lanowner", kBootstrapRole)
+      .set("lanispl", true)
       .set("lanpltrusted", true);
 }
 

@@ -39,8 +39,9 @@ void write_report(std::string& out, Backend type, std::string_view severity, con
 
 // What is absent or goes along with something else is told with 00000: as a notice it is no failure.
 std::string_view notice_state(session::Severity severity, const Error& e) {
-  if (severity == session::Severity::kWarning) return e.sqlstate();
+  if (severity == session::Severity::kWarning || !e.fields().sqlstate.empty()) return e.sqlstate();
   switch (e.code()) {
+    case ErrorCode::kUndefinedFunction:
     case ErrorCode::kUndefinedTable:
     case ErrorCode::kUndefinedColumn:
     case ErrorCode::kUndefinedObject:
