@@ -70,10 +70,11 @@ void describe(CLI::App& app, Arguments& arguments) {
   sql->add_option("-c,--command", arguments.sql.statements, "Statements to run")->take_all();
   sql->add_option("-f,--file", arguments.sql.files, "Scripts to run; - is the standard input")->take_all();
   const std::map<std::string, OutputFormat> formats{{"aligned", OutputFormat::kAligned},
+                                                    {"unaligned", OutputFormat::kUnaligned},
                                                     {"table", OutputFormat::kTable},
                                                     {"csv", OutputFormat::kCsv},
                                                     {"json", OutputFormat::kJson}};
-  sql->add_option("--format", arguments.sql.format, "aligned, table, csv or json")
+  sql->add_option("--format", arguments.sql.format, "aligned, unaligned, table, csv or json")
       ->transform(CLI::CheckedTransformer(formats, CLI::ignore_case).description(""));
 
   CLI::App* status = app.add_subcommand("status", "Tell whether a node serves");

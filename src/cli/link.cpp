@@ -3,6 +3,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -51,7 +52,8 @@ Result<int> connect_socket(const std::string& host, std::uint16_t port) {
               std::strerror(failure));
 }
 
-Link::Link(Sink& sink) : sink_(sink), client_(*this, system_random()) {}
+Link::Link(Sink& sink, volatile std::sig_atomic_t* interrupted)
+    : sink_(&sink), interrupted_(interrupted), client_(*this, system_random()) {}
 
 Link::~Link() {
   if (socket_ < 0) return;
@@ -63,6 +65,7 @@ Link::~Link() {
 Status Link::open(const DatabaseUrl& url) {
   BOP_LET(fd, connect_socket(url.host, url.port));
   socket_ = fd;
+  url_ = url;
   opening_ = true;
   BOP_TRY(ask_for_tls(url));
   client_.start(url.user, url.password, url.database.empty() ? url.user : url.database, "bop sql",
@@ -73,8 +76,42 @@ Status Link::open(const DatabaseUrl& url) {
 }
 
 Status Link::run(std::string_view text) {
+  cancelled_ = false;
   client_.query(text);
   return exchange();
+}
+
+Status Link::run(std::string_view text, Sink& sink) {
+  Sink* const before = std::exchange(sink_, &sink);
+  const Status done = run(text);
+  sink_ = before;
+  return done;
+}
+
+// On a connection of its own, which the server closes without an answer.
+void Link::cancel() const {
+  const auto socket = connect_socket(url_.host, url_.port);
+  if (!socket) return;
+  const std::string request = wire::pg::cancel_request(client_.process_id(), client_.secret());
+  (void)::send(*socket, request.data(), request.size(), MSG_NOSIGNAL);
+  char answer = 0;
+  (void)::recv(*socket, &answer, 1, 0);
+  ::close(*socket);
+}
+
+Status Link::wait() {
+  constexpr int kPollMs = 200;
+  if (tls_ && tls_->has_pending()) return {};
+  while (true) {
+    if (interrupted_ != nullptr && *interrupted_ != 0 && !opening_ && !std::exchange(cancelled_, true))
+      cancel();
+    pollfd waits{.fd = socket_, .events = POLLIN, .revents = 0};
+    const int ready = ::poll(&waits, 1, kPollMs);
+    if (ready > 0) return {};
+    if (ready < 0 && errno != EINTR)
+      return fail(ErrorCode::kConnectionFailure, "the connection broke: {}", std::strerror(errno));
+    if (ready == 0) sink_->waiting();
+  }
 }
 
 Status Link::ask_for_tls(const DatabaseUrl& url) {
@@ -133,13 +170,22 @@ Status Link::exchange() {
   while (!ready_) {
     if (copy_in_) {
       copy_in_ = false;
-      while (const std::optional<std::string> piece = sink_.copy_in()) {
+      bool stopped = false;
+      while (const std::optional<std::string> piece = sink_->copy_in()) {
         client_.copy_data(*piece);
         if (client_.output().size() > kCopyBufferBytes) BOP_TRY(send());
+        stopped = interrupted_ != nullptr && *interrupted_ != 0;
+        if (stopped) break;
       }
-      client_.copy_done();
+      if (stopped) {
+        cancelled_ = true;
+        client_.copy_fail("canceled by user");
+      } else {
+        client_.copy_done();
+      }
     }
     BOP_TRY(send());
+    BOP_TRY(wait());
     const auto got = receive(buffer);
     if (!got || *got == 0) {
       if (refusal_) return std::unexpected(*refusal_);
@@ -156,7 +202,7 @@ void Link::error(const wire::pg::ReportFields& fields) {
   if (opening_ || severity == "FATAL") {
     refusal_ = Error(code_of_sqlstate(field_of(fields, 'C')), field_of(fields, 'M'));
   } else {
-    sink_.error(fields);
+    sink_->error(fields);
   }
 }
 

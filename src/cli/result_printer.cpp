@@ -83,33 +83,44 @@ bool is_json_number(std::string_view text) {
   return i == text.size();
 }
 
+void ResultPrinter::decorate(std::string title, std::vector<std::string> footers) {
+  title_ = std::move(title);
+  footers_ = std::move(footers);
+}
+
 void ResultPrinter::columns(const std::vector<wire::pg::ClientColumn>& columns) {
   in_result_ = true;
   rows_ = 0;
   columns_ = columns;
   held_.clear();
-  if (format_ == OutputFormat::kCsv) {
+  if (settings_.format == OutputFormat::kCsv) {
+    if (settings_.tuples_only) return;
     std::string line;
     for (const auto& column : columns_) line += (line.empty() ? "" : ",") + csv_field(column.name);
     fmt::print(out_, "{}\n", line);
-  } else if (format_ == OutputFormat::kJson) {
+  } else if (settings_.format == OutputFormat::kJson) {
     fmt::print(out_, "[");
   }
 }
 
 void ResultPrinter::row(const std::vector<std::optional<std::string_view>>& cells) {
   ++rows_;
-  if (format_ == OutputFormat::kCsv) return csv_row(cells);
-  if (format_ == OutputFormat::kJson) return json_row(cells);
+  if (settings_.format == OutputFormat::kCsv) return csv_row(cells);
+  if (settings_.format == OutputFormat::kJson) return json_row(cells);
   std::vector<std::string>& held = held_.emplace_back();
-  for (const auto& cell : cells) held.push_back(cell ? without_line_ends(*cell) : "");
+  for (const auto& cell : cells) held.push_back(cell ? without_line_ends(*cell) : settings_.null_text);
 }
 
 void ResultPrinter::csv_row(const std::vector<std::optional<std::string_view>>& cells) {
   std::string line;
   for (std::size_t i = 0; i < cells.size(); ++i) {
     if (i > 0) line += ',';
-    if (cells[i]) line += csv_field(*cells[i]);  // NULL is nothing, the empty text is ""
+    // NULL is nothing, the empty text is "".
+    if (cells[i]) {
+      line += csv_field(*cells[i]);
+    } else if (!settings_.null_text.empty()) {
+      line += csv_field(settings_.null_text);
+    }
   }
   fmt::print(out_, "{}\n", line);
 }
@@ -137,23 +148,80 @@ void ResultPrinter::json_row(const std::vector<std::optional<std::string_view>>&
 
 void ResultPrinter::complete(std::string_view tag) {
   if (in_result_) {
-    switch (format_) {
-      case OutputFormat::kAligned: print_aligned(); break;
-      case OutputFormat::kTable: print_table(); break;
+    const bool expanded = settings_.expanded && settings_.for_people();
+    switch (settings_.format) {
+      case OutputFormat::kAligned: expanded ? print_expanded() : print_aligned(); break;
+      case OutputFormat::kUnaligned: expanded ? print_expanded() : print_unaligned(); break;
+      case OutputFormat::kTable: expanded ? print_expanded() : print_table(); break;
       case OutputFormat::kCsv: break;
       case OutputFormat::kJson: fmt::print(out_, "{}]\n", rows_ == 0 ? "" : "\n"); break;
     }
-  } else if (!tag.empty() && (format_ == OutputFormat::kAligned || format_ == OutputFormat::kTable)) {
+  } else if (!tag.empty() && settings_.for_people() && !settings_.tuples_only) {
     fmt::print(out_, "{}\n", tag);
   }
   in_result_ = false;
   held_.clear();
+  title_.clear();
+  footers_.clear();
 }
 
 void ResultPrinter::broken() {
-  if (in_result_ && format_ == OutputFormat::kJson) fmt::print(out_, "\n]\n");
+  if (in_result_ && settings_.format == OutputFormat::kJson) fmt::print(out_, "\n]\n");
   in_result_ = false;
   held_.clear();
+  title_.clear();
+  footers_.clear();
+}
+
+// What is said of the result, or how many rows it has.
+void ResultPrinter::print_end() {
+  for (const std::string& line : footers_) fmt::print(out_, "{}\n", line);
+  if (footers_.empty() && settings_.footer && !settings_.tuples_only)
+    fmt::print(out_, "({} {})\n", rows_, rows_ == 1 ? "row" : "rows");
+}
+
+void ResultPrinter::print_unaligned() {
+  if (!title_.empty() && !settings_.tuples_only) fmt::print(out_, "{}\n", title_);
+  const auto line = [&](const auto& text_of, std::size_t count) {
+    std::string out;
+    for (std::size_t i = 0; i < count; ++i) out += (i > 0 ? settings_.separator : "") + text_of(i);
+    fmt::print(out_, "{}\n", out);
+  };
+  if (!settings_.tuples_only) line([&](std::size_t i) { return columns_[i].name; }, columns_.size());
+  for (const auto& cells : held_) line([&](std::size_t i) { return cells[i]; }, cells.size());
+  print_end();
+}
+
+void ResultPrinter::print_expanded() {
+  const bool aligned = settings_.format != OutputFormat::kUnaligned;
+  std::size_t widest = 0;
+  std::size_t values = 0;
+  for (const auto& column : columns_) widest = std::max(widest, display_width(column.name));
+  for (const auto& cells : held_) {
+    for (const std::string& cell : cells) values = std::max(values, display_width(cell));
+  }
+  if (!title_.empty() && !settings_.tuples_only) fmt::print(out_, "{}\n", title_);
+  if (held_.empty() && !settings_.tuples_only && settings_.footer) fmt::print(out_, "(0 rows)\n");
+  for (std::size_t record = 0; record < held_.size(); ++record) {
+    if (aligned && !settings_.tuples_only) {
+      std::string rule = fmt::format("-[ RECORD {} ]", record + 1);
+      const std::size_t whole = widest + 3 + values;
+      while (rule.size() < whole) rule += rule.size() == widest + 1 ? '+' : '-';
+      fmt::print(out_, "{}\n", rule);
+    } else if (record > 0) {
+      fmt::print(out_, "\n");
+    }
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      const std::string& name = columns_[i].name;
+      if (aligned) {
+        fmt::print(out_, "{} | {}\n", padded(name, widest, false), held_[record][i]);
+      } else {
+        fmt::print(out_, "{}{}{}\n", name, settings_.separator, held_[record][i]);
+      }
+    }
+  }
+  for (const std::string& line : footers_) fmt::print(out_, "{}\n", line);
+  if (aligned) fmt::print(out_, "\n");
 }
 
 void ResultPrinter::print_aligned() {
@@ -170,7 +238,13 @@ void ResultPrinter::print_aligned() {
             std::string(1 + space - space / 2, ' ');
     rule += (i > 0 ? "+" : "") + std::string(widths[i] + 2, '-');
   }
-  fmt::print(out_, "{}\n{}\n", head, rule);
+  if (!settings_.tuples_only) {
+    if (!title_.empty()) {
+      const std::size_t own = display_width(title_);
+      fmt::print(out_, "{}{}\n", std::string(rule.size() > own ? (rule.size() - own) / 2 : 0, ' '), title_);
+    }
+    fmt::print(out_, "{}\n{}\n", head, rule);
+  }
   for (const auto& cells : held_) {
     std::string line;
     for (std::size_t i = 0; i < cells.size(); ++i) {
@@ -181,7 +255,8 @@ void ResultPrinter::print_aligned() {
     }
     fmt::print(out_, "{}\n", line);
   }
-  fmt::print(out_, "({} {})\n\n", rows_, rows_ == 1 ? "row" : "rows");
+  print_end();
+  fmt::print(out_, "\n");
 }
 
 void ResultPrinter::print_table() {
@@ -200,11 +275,15 @@ void ResultPrinter::print_table() {
     }
     fmt::print(out_, "{}\n", out);
   };
+  if (!title_.empty() && !settings_.tuples_only) fmt::print(out_, "{}\n", title_);
   fmt::print(out_, "{}\n", rule);
-  line([&](std::size_t i) { return columns_[i].name; }, true);
-  fmt::print(out_, "{}\n", rule);
+  if (!settings_.tuples_only) {
+    line([&](std::size_t i) { return columns_[i].name; }, true);
+    fmt::print(out_, "{}\n", rule);
+  }
   for (const auto& cells : held_) line([&](std::size_t i) { return cells[i]; }, false);
   fmt::print(out_, "{}\n", rule);
+  for (const std::string& footer : footers_) fmt::print(out_, "{}\n", footer);
 }
 
 }  // namespace bop::cli

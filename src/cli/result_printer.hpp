@@ -1,8 +1,8 @@
-// Prints results: aligned as psql does, as a table with borders, as CSV (RFC 4180, with a header line) or as
-// JSON (an array of objects a result; numbers, booleans and json as themselves).
+// Prints results: aligned as psql does, unaligned, as a table with borders, as CSV (RFC 4180, with a header
+// line) or as JSON (an array of objects a result; numbers, booleans and json as themselves); aligned,
+// unaligned and table expanded too, a line a column.
 //
-// Aligned and table need the widths of all cells and hold one result in memory; CSV and JSON print row by
-// row.
+// Aligned and table need the widths of all cells and hold one result in memory; the others print row by row.
 #pragma once
 
 #include <cstdio>
@@ -15,29 +15,54 @@
 
 namespace bop::cli {
 
-enum class OutputFormat : std::uint8_t { kAligned, kTable, kCsv, kJson };
+enum class OutputFormat : std::uint8_t { kAligned, kUnaligned, kTable, kCsv, kJson };
+
+struct PrintSettings {
+  OutputFormat format = OutputFormat::kAligned;
+  bool expanded = false;
+  bool tuples_only = false;  // no header, no count, no tags
+  bool footer = true;        // "(2 rows)"
+  std::string null_text;     // JSON has its own, CSV's is nothing unless it is set
+  std::string separator = "|";
+  [[nodiscard]] bool for_people() const {
+    return format == OutputFormat::kAligned || format == OutputFormat::kTable ||
+           format == OutputFormat::kUnaligned;
+  }
+};
 
 class ResultPrinter {
  public:
-  ResultPrinter(OutputFormat format, std::FILE* out) : format_(format), out_(out) {}
+  ResultPrinter(OutputFormat format, std::FILE* out) : out_(out) { settings_.format = format; }
+
+  // Between results.
+  [[nodiscard]] PrintSettings& settings() noexcept { return settings_; }
+  void print_to(std::FILE* out) noexcept { out_ = out; }
+  // For the next result: above and below it.
+  void decorate(std::string title, std::vector<std::string> footers);
 
   void columns(const std::vector<wire::pg::ClientColumn>& columns);
   void row(const std::vector<std::optional<std::string_view>>& cells);
-  // The statement is complete; a tag without a result is printed by the two formats for people.
+  // The statement is complete; a tag without a result is printed by the formats for people.
   void complete(std::string_view tag);
   // The result ended in an error.
   void broken();
+  [[nodiscard]] std::size_t rows() const noexcept { return rows_; }
 
  private:
   void print_aligned();
   void print_table();
+  void print_unaligned();
+  void print_expanded();
+  void print_end();
   void json_row(const std::vector<std::optional<std::string_view>>& cells);
   void csv_row(const std::vector<std::optional<std::string_view>>& cells);
 
-  const OutputFormat format_;
+  PrintSettings settings_;
   std::FILE* out_;
   bool in_result_ = false;
   std::size_t rows_ = 0;
+  std::string title_;
+  std::vector<std::string> footers_;
   std::vector<wire::pg::ClientColumn> columns_;
   std::vector<std::vector<std::string>> held_;
 };

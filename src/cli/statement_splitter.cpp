@@ -73,12 +73,17 @@ std::size_t StatementSplitter::skip_blank(std::string_view text, std::size_t at)
   return at;
 }
 
-std::size_t StatementSplitter::end_of_statement() const {
+StatementSplitter::Scan StatementSplitter::scan() const {
   const std::string_view text = text_;
+  Scan found;
   int depth = 0;
   for (std::size_t i = 0; i < text.size();) {
     const char c = text[i];
-    if (c == ';' && depth <= 0) return i;
+    if (c == ';' && depth <= 0) {
+      found.end = i;
+      return found;
+    }
+    if (c == '\\' && found.backslash == text.npos) found.backslash = i;
     if (c == '(') ++depth;
     if (c == ')') --depth;
     std::size_t behind = i + 1;
@@ -96,16 +101,20 @@ std::size_t StatementSplitter::end_of_statement() const {
     } else if (c == '/' && text.substr(i).starts_with("/*")) {
       behind = skip_block_comment(text, i);
     }
-    if (behind == text.npos) return text.npos;
+    if (behind == text.npos) {
+      found.open = c == '/' ? '*' : c == '-' ? '-' : c;
+      return found;
+    }
     i = behind;
   }
-  return text.npos;
+  found.open = depth > 0 ? '(' : '-';
+  return found;
 }
 
 std::optional<std::string> StatementSplitter::next() {
   while (true) {
     text_.erase(0, skip_blank(text_, 0));
-    const std::size_t end = end_of_statement();
+    const std::size_t end = scan().end;
     if (end == text_.npos) return std::nullopt;
     std::string statement = text_.substr(0, end);
     text_.erase(0, end + 1);
@@ -119,19 +128,6 @@ std::string StatementSplitter::rest() {
   text_.clear();
   while (!out.empty() && std::isspace(static_cast<unsigned char>(out.back()))) out.pop_back();
   return out;
-}
-
-std::optional<std::string> StatementSplitter::next_line() {
-  const std::size_t end = text_.find('\n');
-  if (end == text_.npos) return std::nullopt;
-  std::string line = text_.substr(0, end);
-  text_.erase(0, end + 1);
-  return line;
-}
-
-void StatementSplitter::skip_line_end() {
-  const std::size_t end = text_.find('\n');
-  if (end != text_.npos && text_.find_first_not_of(" \t\r") >= end) text_.erase(0, end + 1);
 }
 
 bool StatementSplitter::is_blank() const { return skip_blank(text_, 0) == text_.size(); }

@@ -60,4 +60,6 @@ Status TlsClient::write(std::string_view bytes) {
   return std::unexpected(broken("the connection broke"));
 }
 
+bool TlsClient::has_pending() const { return SSL_pending(ssl_.get()) > 0; }
+
 }  // namespace bop::cli

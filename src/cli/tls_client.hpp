@@ -30,6 +30,8 @@ class TlsClient {
   // 0: the peer closed the connection.
   [[nodiscard]] Result<std::size_t> read(std::span<char> bytes);
   [[nodiscard]] Status write(std::string_view bytes);
+  // Bytes that have come and have not been read.
+  [[nodiscard]] bool has_pending() const;
 
  private:
   struct Free {

@@ -49,6 +49,11 @@ TEST(ResultPrinter, Table) {
             "BEGIN\n");
 }
 
+TEST(ResultPrinter, Unaligned) {
+  EXPECT_EQ(printed(OutputFormat::kUnaligned, {{"1", "a", "t", "{}"}}),
+            "id|name|ok|doc\n1|a|t|{}\n(1 row)\nBEGIN\n");
+}
+
 TEST(ResultPrinter, Csv) {
   EXPECT_EQ(printed(OutputFormat::kCsv, kRows),
             "id,name,ok,doc\n1,\"\xC3\xA4,\"\"b\"\"\",t,\"{\"\"a\"\":1}\"\n20,,f,\n");

@@ -53,14 +53,33 @@ TEST(StatementSplitter, PiecesGiveTheSameStatements) {
   }
 }
 
-TEST(StatementSplitter, DataLinesFollowTheirStatement) {
-  StatementSplitter splitter;
-  splitter.feed("COPY t FROM STDIN;  \n1;2\n\\.\nSELECT 1;");
-  EXPECT_EQ(splitter.next(), "COPY t FROM STDIN");
-  splitter.skip_line_end();
-  EXPECT_EQ(splitter.next_line(), "1;2");
-  EXPECT_EQ(splitter.next_line(), "\\.");
-  EXPECT_EQ(splitter.next(), "SELECT 1");
+TEST(StatementSplitter, BackslashesOutsideOfQuotesBeginCommands) {
+  const auto place = [](std::string_view text) {
+    StatementSplitter splitter;
+    splitter.feed(text);
+    return splitter.find_backslash();
+  };
+  EXPECT_EQ(place("SELECT 1 \\g"), 9u);
+  EXPECT_EQ(place("\\d t"), 0u);
+  EXPECT_EQ(place("SELECT (1 \\x"), 10u);
+  for (const std::string_view text : {"SELECT '\\g'", "SELECT \"\\g\"", "SELECT $$\\g$$", "SELECT 1 -- \\g\n",
+                                      "/* \\g */", "SELECT E'\\'\\g'", "SELECT 1; \\g", "SELECT '\\g"}) {
+    EXPECT_EQ(place(text), std::string::npos) << text;
+  }
+}
+
+TEST(StatementSplitter, TellsWhatIsOpen) {
+  const auto open = [](std::string_view text) {
+    StatementSplitter splitter;
+    splitter.feed(text);
+    return splitter.open_construct();
+  };
+  EXPECT_EQ(open("SELECT\n"), '-');
+  EXPECT_EQ(open("SELECT (1,\n"), '(');
+  EXPECT_EQ(open("SELECT 'a\n"), '\'');
+  EXPECT_EQ(open("SELECT \"a\n"), '"');
+  EXPECT_EQ(open("SELECT $x$ a\n"), '$');
+  EXPECT_EQ(open("SELECT /* a\n"), '*');
 }
 
 TEST(StatementSplitter, AnyTextEnds) {

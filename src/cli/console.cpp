@@ -1,0 +1,104 @@
+#include "cli/console.hpp"
+
+#include <cstdlib>
+
+#include "cli/shell.hpp"
+
+namespace bop::cli {
+
+void Console::columns(const std::vector<wire::pg::ClientColumn>& columns) {
+  clear_progress();
+  printer.columns(columns);
+}
+
+void Console::complete(std::string_view tag) {
+  clear_progress();
+  // Rows of COPY on the standard output are all that is said.
+  printer.complete(std::exchange(copied_, false) ? std::string_view() : tag);
+}
+
+void Console::error(const wire::pg::ReportFields& fields) {
+  clear_progress();
+  printer.broken();
+  std::fflush(out);
+  report(fields);
+  failed = true;
+}
+
+void Console::notice(const wire::pg::ReportFields& fields) {
+  clear_progress();
+  report(fields);
+}
+
+void Console::copy_out(std::string_view bytes) {
+  clear_progress();
+  std::FILE* to = copy_to != nullptr ? copy_to : out;
+  copied_ = to == out;
+  if (std::fwrite(bytes.data(), 1, bytes.size(), to) != bytes.size()) copy_failed = true;
+}
+
+std::optional<std::string> Console::copy_in() {
+  if (copy_from != nullptr) {
+    std::string piece(64 * 1024, '\0');
+    piece.resize(std::fread(piece.data(), 1, piece.size(), copy_from));
+    if (piece.empty()) return std::nullopt;
+    return piece;
+  }
+  if (data == nullptr) return std::nullopt;
+  const auto line = data->next(shows_progress ? ">> " : "");
+  if (!line || line->given_up || line->text == "\\." || line->text == "\\.\r") return std::nullopt;
+  return line->text + "\n";
+}
+
+void Console::waiting() {
+  constexpr std::chrono::milliseconds kQuiet{1000};
+  const auto elapsed = std::chrono::steady_clock::now() - begin;
+  if (!shows_progress || elapsed < kQuiet) return;
+  const double seconds = std::chrono::duration<double>(elapsed).count();
+  fmt::print(stderr, "\r\033[K{:.1f} s, {} rows (Ctrl-C cancels)", seconds, printer.rows());
+  std::fflush(stderr);
+  progress_shown_ = true;
+}
+
+void Console::start(const std::string& sql) {
+  statement = sql;
+  failed = copy_failed = false;
+  begin = std::chrono::steady_clock::now();
+}
+
+void Console::clear_progress() {
+  if (std::exchange(progress_shown_, false)) fmt::print(stderr, "\r\033[K");
+}
+
+void Console::send_output(std::FILE* to) {
+  out = to;
+  printer.print_to(to);
+}
+
+void Console::report(const wire::pg::ReportFields& fields) const {
+  const auto text = [&](char code) {
+    const auto found = fields.find(code);
+    return found == fields.end() ? std::string() : found->second;
+  };
+  fmt::print(stderr, "{}: {} ({})\n", text('S'), text('M'), text('C'));
+  if (const std::string position = text('P'); !position.empty()) show_position(std::atoi(position.c_str()));
+  if (const std::string detail = text('D'); !detail.empty()) fmt::print(stderr, "DETAIL: {}\n", detail);
+  if (const std::string hint = text('H'); !hint.empty()) fmt::print(stderr, "HINT: {}\n", hint);
+  if (const std::string context = text('W'); !context.empty()) fmt::print(stderr, "CONTEXT: {}\n", context);
+}
+
+void Console::show_position(int position) const {
+  std::size_t at = 0;
+  for (int characters = 1; at < statement.size() && characters < position; ++characters) {
+    do {
+      ++at;
+    } while (at < statement.size() && (statement[at] & 0xC0) == 0x80);
+  }
+  const std::size_t before = at == 0 ? statement.npos : statement.rfind('\n', at - 1);
+  const std::size_t begin_of_line = before == statement.npos ? 0 : before + 1;
+  const std::string line = statement.substr(begin_of_line, statement.find('\n', at) - begin_of_line);
+  fmt::print(stderr, "  {}\n  {}^\n", line,
+             std::string(display_width(statement.substr(begin_of_line, at - begin_of_line)), ' '));
+}
+
+}  // namespace bop::cli

@@ -1,0 +1,140 @@
+#include "cli/line_editor.hpp"
+
+#include <fcntl.h>
+#include <histedit.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include <fmt/format.h>
+
+namespace bop::cli {
+
+struct LineEditor::State {
+  ::EditLine* line = nullptr;
+  ::History* history = nullptr;
+  ::HistEvent event{};
+  std::string file;
+  Complete complete;
+  std::string prompt;
+  bool given_up = false;
+
+  static State& of(::EditLine* line) {
+    void* found = nullptr;
+    el_get(line, EL_CLIENTDATA, &found);
+    return *static_cast<State*>(found);
+  }
+};
+
+namespace {
+
+std::string common_beginning(const std::vector<std::string>& words) {
+  std::string common = words.front();
+  for (const std::string& word : words) {
+    const auto [end, rest] = std::ranges::mismatch(common, word);
+    common.resize(static_cast<std::size_t>(end - common.begin()));
+  }
+  return common;
+}
+
+void list(const std::vector<std::string>& words) {
+  constexpr std::size_t kMostShown = 200;
+  constexpr std::size_t kWidth = 80;
+  std::size_t widest = 0;
+  for (const std::string& word : words) widest = std::max(widest, word.size());
+  const std::size_t columns = std::max<std::size_t>(1, kWidth / (widest + 2));
+  std::string out = "\n";
+  for (std::size_t i = 0; i < std::min(words.size(), kMostShown); ++i)
+    out += fmt::format("{:<{}}{}", words[i], widest + 2, (i + 1) % columns == 0 ? "\n" : "");
+  if (words.size() > kMostShown) out += fmt::format("... {} more", words.size() - kMostShown);
+  if (!out.ends_with('\n')) out += '\n';
+  std::fputs(out.c_str(), stdout);
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+LineEditor::LineEditor(std::string history, Complete complete) : state_(std::make_unique<State>()) {
+  State& s = *state_;
+  s.file = std::move(history);
+  s.complete = std::move(complete);
+  s.history = history_init();
+  ::history(s.history, &s.event, H_SETSIZE, kHistoryLines);
+  ::history(s.history, &s.event, H_SETUNIQUE, 1);
+  if (!s.file.empty()) ::history(s.history, &s.event, H_LOAD, s.file.c_str());
+  s.line = el_init("bop", stdin, stdout, stderr);
+  el_set(s.line, EL_CLIENTDATA, &s);
+  el_set(s.line, EL_EDITOR, "emacs");
+  el_set(s.line, EL_HIST, ::history, s.history);
+  el_set(s.line, EL_PROMPT, +[](::EditLine* line) { return State::of(line).prompt.data(); });
+  // While a line is edited Ctrl-C is a key; while a statement runs it is a signal.
+  el_set(s.line, EL_SETTY, "-d", "-isig", nullptr);
+  el_set(
+      s.line, EL_ADDFN, "bop-give-up", "Give the line up", +[](::EditLine* line, int) -> unsigned char {
+        State::of(line).given_up = true;
+        return CC_NEWLINE;
+      });
+  el_set(
+      s.line, EL_ADDFN, "bop-complete", "Complete the word", +[](::EditLine* line, int) -> unsigned char {
+        State& state = State::of(line);
+        const LineInfo* info = el_line(line);
+        const std::string_view before(info->buffer, static_cast<std::size_t>(info->cursor - info->buffer));
+        Completion found = state.complete(before);
+        if (found.words.empty()) return CC_REFRESH_BEEP;
+        const bool one = found.words.size() == 1;
+        const std::string text = one ? found.words.front() + " " : common_beginning(found.words);
+        const std::size_t typed = before.size() - found.begin;
+        if (!one && text.size() <= typed) {
+          list(found.words);
+          return CC_REDISPLAY;
+        }
+        el_deletestr(line, static_cast<int>(typed));
+        return el_insertstr(line, text.c_str()) == 0 ? CC_REFRESH : CC_REFRESH_BEEP;
+      });
+  el_set(s.line, EL_BIND, "^I", "bop-complete", nullptr);
+  el_set(s.line, EL_BIND, "^C", "bop-give-up", nullptr);
+  el_set(s.line, EL_BIND, "^R", "em-inc-search-prev", nullptr);
+  el_source(s.line, nullptr);
+}
+
+LineEditor::~LineEditor() {
+  State& s = *state_;
+  if (!s.file.empty()) {
+    // libedit writes with fopen: the file is there before, with its mode.
+    const int fd = ::open(s.file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0) {
+      ::fchmod(fd, 0600);
+      ::close(fd);
+      ::history(s.history, &s.event, H_SAVE, s.file.c_str());
+    }
+  }
+  el_end(s.line);
+  history_end(s.history);
+}
+
+std::optional<LineEditor::Line> LineEditor::read(const std::string& prompt) {
+  State& s = *state_;
+  s.prompt = prompt;
+  s.given_up = false;
+  int count = 0;
+  const char* text = el_gets(s.line, &count);
+  if (s.given_up) {
+    std::fputs("^C\n", stdout);
+    el_reset(s.line);
+    return Line{.text = {}, .given_up = true};
+  }
+  if (text == nullptr || count <= 0) return std::nullopt;
+  std::string line(text, static_cast<std::size_t>(count));
+  if (line.ends_with('\n')) line.pop_back();
+  return Line{.text = std::move(line)};
+}
+
+void LineEditor::remember(std::string_view line) {
+  if (line.find_first_not_of(" \t") == std::string_view::npos) return;
+  ::history(state_->history, &state_->event, H_ENTER, std::string(line).c_str());
+}
+
+}  // namespace bop::cli

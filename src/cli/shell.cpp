@@ -1,0 +1,222 @@
+#include "cli/shell.hpp"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+
+#include "cli/console.hpp"
+
+namespace bop::cli {
+
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+void on_interrupt(int) {
+  constexpr int kMostUnheard = 3;
+  if (interrupted == kMostUnheard) ::_exit(130);
+  interrupted = interrupted + 1;
+}
+
+std::string history_file() {
+  if (const char* file = std::getenv("BOP_HISTORY"); file != nullptr) return file;
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0')
+    return std::string(home) + "/.bop_history";
+  return {};
+}
+
+class Capture final : public Link::Sink {
+ public:
+  void columns(const std::vector<wire::pg::ClientColumn>& columns) override {
+    answer.names.clear();
+    for (const auto& column : columns) answer.names.push_back(column.name);
+  }
+  void row(const std::vector<std::optional<std::string_view>>& cells) override {
+    auto& row = answer.rows.emplace_back();
+    for (const auto& cell : cells) row.push_back(cell ? std::optional(std::string(*cell)) : std::nullopt);
+  }
+  void complete(std::string_view) override {}
+  void error(const wire::pg::ReportFields& fields) override { answer.error = fields.at('M'); }
+  void notice(const wire::pg::ReportFields&) override {}
+  void copy_out(std::string_view) override {}
+  std::optional<std::string> copy_in() override { return std::nullopt; }
+  Answer answer;
+};
+
+}  // namespace
+
+std::optional<LineEditor::Line> FileLines::next(const std::string&) {
+  std::size_t size = 0;
+  char* text = nullptr;
+  const ssize_t length = ::getline(&text, &size, file_);
+  const std::unique_ptr<char, decltype(&std::free)> owned(text, &std::free);
+  if (length <= 0) return std::nullopt;
+  std::string line(text, static_cast<std::size_t>(length));
+  if (line.ends_with('\n')) line.pop_back();
+  return LineEditor::Line{.text = std::move(line)};
+}
+
+class Shell::TerminalLines final : public LineSource {
+ public:
+  explicit TerminalLines(Shell& shell)
+      : editor_(history_file(), [&shell](std::string_view before) { return shell.complete(before); }) {}
+  std::optional<LineEditor::Line> next(const std::string& prompt) override {
+    interrupted = 0;
+    return editor_.read(prompt);
+  }
+  void remember(std::string_view line) override { editor_.remember(line); }
+
+ private:
+  LineEditor editor_;
+};
+
+Shell::Shell(OutputFormat format) : console_(std::make_unique<Console>(format)) {
+  struct sigaction action{};
+  action.sa_handler = on_interrupt;
+  ::sigaction(SIGINT, &action, nullptr);  // without SA_RESTART: what waits is to look
+}
+
+bool Shell::was_interrupted() { return interrupted != 0; }
+
+Shell::~Shell() { close_output(); }
+
+Status Shell::connect(const DatabaseUrl& url) {
+  auto link = std::make_unique<Link>(*console_, &interrupted);
+  BOP_TRY(link->open(url));
+  link_ = std::move(link);
+  url_ = url;
+  if (url_.database.empty()) url_.database = url_.user;
+  names_.clear();
+  return {};
+}
+
+std::string Shell::prompt() const {
+  const char state = link_->transaction();
+  if (splitter_.is_blank()) return url_.database + (state == 'T' ? "*=> " : state == 'E' ? "!=> " : "=> ");
+  return url_.database + splitter_.open_construct() + "> ";
+}
+
+int Shell::run_script(LineSource& lines, LineSource& data) { return run_lines(lines, data, false); }
+
+int Shell::run_terminal() {
+  is_terminal_ = true;
+  console_->shows_progress = ::isatty(STDOUT_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1;
+  say("Statements end with ';'. \\? tells of commands, \\q or Ctrl-D leaves.");
+  TerminalLines lines(*this);
+  return run_lines(lines, lines, true);
+}
+
+int Shell::run_lines(LineSource& lines, LineSource& data, bool goes_on) {
+  int code = 0;
+  const auto ends = [&](Outcome outcome) {
+    if (outcome == Outcome::kLost) code = kNoConnection;
+    if (outcome == Outcome::kFailed && !goes_on) code = kFailedStatement;
+    return code != 0 || quits_;
+  };
+  std::string remembered;
+  while (!quits_) {
+    if (splitter_.is_blank()) (void)splitter_.rest();
+    const auto line = lines.next(prompt());
+    if (!line) break;
+    if (line->given_up) {
+      splitter_.set_text({});
+      remembered.clear();
+      continue;
+    }
+    // A statement of several lines is one entry of the history.
+    remembered += (remembered.empty() ? "" : "\n") + line->text;
+    const Outcome outcome = take_line(line->text, data);
+    if (splitter_.is_blank()) lines.remember(std::exchange(remembered, {}));
+    if (ends(outcome)) return code;
+  }
+  if (const std::string last = splitter_.rest(); !last.empty() && !goes_on)
+    (void)ends(run_statement(last, &data));
+  if (goes_on && !quits_) say("");
+  return code;
+}
+
+Shell::Outcome Shell::take_line(const std::string& line, LineSource& data) {
+  splitter_.feed(line + "\n");
+  while (true) {
+    interrupted = 0;
+    if (const std::size_t at = splitter_.find_backslash(); at != std::string::npos) {
+      const std::string all = splitter_.text();
+      const std::size_t end = all.find('\n', at);
+      splitter_.set_text(all.substr(0, at));
+      const Outcome outcome = run_command(std::string_view(all).substr(at + 1, end - at - 1), data);
+      if (end != std::string::npos) splitter_.feed(std::string_view(all).substr(end + 1));
+      return outcome;
+    }
+    const auto statement = splitter_.next();
+    if (!statement) return Outcome::kDone;
+    if (const Outcome outcome = run_statement(*statement, &data); outcome != Outcome::kDone) {
+      if (outcome == Outcome::kLost || !is_terminal_) return outcome;
+    }
+  }
+}
+
+Shell::Outcome Shell::run_statement(const std::string& sql, LineSource* data) {
+  last_query_ = sql;
+  console_->data = data;
+  console_->start(sql);
+  const Status ran = link_->run(sql);
+  console_->clear_progress();
+  const auto elapsed = std::chrono::steady_clock::now() - console_->begin;
+  names_.clear();
+  if (!ran) {
+    complain(ran.error().what());
+    if (!is_terminal_) return Outcome::kLost;
+    if (const Status again = connect(url_); !again) {
+      complain(again.error().what());
+      return Outcome::kLost;
+    }
+    complain("connected again; what was not committed is gone");
+    return Outcome::kFailed;
+  }
+  if (console_->copy_failed) complain("not everything could be written");
+  if (timing_)
+    say(fmt::format("Time: {:.3f} ms", std::chrono::duration<double, std::milli>(elapsed).count()));
+  std::fflush(console_->out);
+  return console_->failed || console_->copy_failed ? Outcome::kFailed : Outcome::kDone;
+}
+
+Answer Shell::ask(const std::string& sql) {
+  Capture capture;
+  if (const Status ran = link_->run(sql, capture); !ran) capture.answer.error = ran.error().what();
+  return std::move(capture.answer);
+}
+
+void Shell::show(const std::string& sql, std::string title, std::vector<std::string> footers) {
+  console_->start(sql);
+  console_->printer.decorate(std::move(title), std::move(footers));
+  if (const Status ran = link_->run(sql); !ran) complain(ran.error().what());
+  console_->clear_progress();
+  std::fflush(console_->out);
+}
+
+void Shell::say(std::string_view line) {
+  fmt::print(console_->out, "{}\n", line);
+  std::fflush(console_->out);
+}
+
+void Shell::complain(std::string_view line) {
+  std::fflush(console_->out);
+  fmt::print(stderr, "bop: {}\n", line);
+}
+
+std::string Shell::buffer_or_last() {
+  std::string buffer = splitter_.rest();
+  return buffer.empty() ? last_query_ : buffer;
+}
+
+std::string sql_literal(std::string_view text) {
+  std::string out = text.find('\\') == std::string_view::npos ? "'" : " E'";
+  for (const char c : text) {
+    if (c == '\'' || c == '\\') out += c;
+    out += c;
+  }
+  return out += '\'';
+}
+
+}  // namespace bop::cli

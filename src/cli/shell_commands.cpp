@@ -1,0 +1,498 @@
+// Backslash commands of the shell, but for \d and its family.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <chrono>
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "cli/console.hpp"
+#include "cli/shell.hpp"
+
+namespace bop::cli {
+
+namespace {
+
+constexpr int kMostIncludes = 32;
+
+bool is_on(const std::string& word) { return word == "on" || word == "true" || word == "1"; }
+
+std::optional<OutputFormat> format_named(std::string_view name) {
+  if (name == "aligned") return OutputFormat::kAligned;
+  if (name == "unaligned") return OutputFormat::kUnaligned;
+  if (name == "table") return OutputFormat::kTable;
+  if (name == "csv") return OutputFormat::kCsv;
+  if (name == "json") return OutputFormat::kJson;
+  return std::nullopt;
+}
+
+std::string_view name_of(OutputFormat format) {
+  switch (format) {
+    case OutputFormat::kAligned: return "aligned";
+    case OutputFormat::kUnaligned: return "unaligned";
+    case OutputFormat::kTable: return "table";
+    case OutputFormat::kCsv: return "csv";
+    case OutputFormat::kJson: return "json";
+  }
+  return "";
+}
+
+}  // namespace
+
+const std::vector<CommandHelp>& command_help() {
+  static const std::vector<CommandHelp> kCommands{
+      {"?", "", "this list"},
+      {"q", "", "leave"},
+      {"c", "[DATABASE [USER] | URL]", "connect to another database, or again"},
+      {"conninfo", "", "where the shell is connected to"},
+      {"d", "[NAME]", "relations, or one of them with columns, indexes and constraints"},
+      {"dt", "[PATTERN]", "tables"},
+      {"di", "[PATTERN]", "indexes"},
+      {"dv", "[PATTERN]", "views"},
+      {"ds", "[PATTERN]", "sequences"},
+      {"dn", "[PATTERN]", "schemas"},
+      {"du", "[PATTERN]", "roles"},
+      {"dg", "[PATTERN]", "roles"},
+      {"dp", "[PATTERN]", "privileges of relations"},
+      {"df", "[PATTERN]", "functions"},
+      {"dT", "[PATTERN]", "types"},
+      {"dD", "[PATTERN]", "domains"},
+      {"l", "[PATTERN]", "databases"},
+      {"sv", "VIEW", "the definition of a view"},
+      {"sf", "FUNCTION", "the definition of a function"},
+      {"g", "[FILE | '|'COMMAND]", "run the statement"},
+      {"gx", "", "run the statement, the answer expanded"},
+      {"watch", "[SECONDS [TIMES]]", "run the statement again and again, until Ctrl-C"},
+      {"e", "", "edit the statement with $EDITOR"},
+      {"p", "", "print the statement as far as it goes"},
+      {"r", "", "forget it"},
+      {"i", "FILE", "run the statements of a file"},
+      {"o", "[FILE | '|'COMMAND]", "send answers there, or back to the terminal"},
+      {"copy", "TABLE|(QUERY) FROM|TO FILE ...", "COPY with a file on this side"},
+      {"echo", "TEXT", "print a text"},
+      {"x", "[on|off]", "expanded answers"},
+      {"a", "", "aligned or unaligned answers"},
+      {"t", "[on|off]", "rows only"},
+      {"timing", "[on|off]", "tell how long each statement takes"},
+      {"pset", "[NAME [VALUE]]", "format, expanded, null, tuples_only, fieldsep, footer"},
+      {"!", "[COMMAND]", "run a command of the system"},
+  };
+  return kCommands;
+}
+
+// Words behind the name; '...' and "..." hold one together.
+Shell::Command Shell::split_command(std::string_view text) {
+  Command command;
+  std::size_t at = 0;
+  const auto is_space = [&](std::size_t i) { return std::isspace(static_cast<unsigned char>(text[i])) != 0; };
+  if (text.starts_with('!')) {
+    at = 1;
+  } else {
+    while (at < text.size() && !is_space(at)) ++at;
+  }
+  command.name = text.substr(0, at);
+  command.rest = text.substr(at);
+  while (!command.rest.empty() && std::isspace(static_cast<unsigned char>(command.rest.back())) != 0)
+    command.rest.pop_back();
+  while (!command.rest.empty() && std::isspace(static_cast<unsigned char>(command.rest.front())) != 0)
+    command.rest.erase(0, 1);
+  while (at < text.size()) {
+    if (is_space(at)) {
+      ++at;
+      continue;
+    }
+    std::string word;
+    while (at < text.size() && !is_space(at)) {
+      const char c = text[at];
+      if (c == '\'') {
+        for (++at; at < text.size(); ++at) {
+          if (text[at] == '\'' && (at + 1 == text.size() || text[at + 1] != '\'')) break;
+          if (text[at] == '\'') ++at;
+          word += text[at];
+        }
+        ++at;
+      } else if (c == '"') {
+        // Names keep their quotes: they say that the case matters.
+        do {
+          word += text[at++];
+        } while (at < text.size() && text[at] != '"');
+        if (at < text.size()) word += text[at++];
+      } else {
+        word += c;
+        ++at;
+      }
+    }
+    if (word.ends_with(';')) word.pop_back();
+    command.arguments.push_back(std::move(word));
+  }
+  return command;
+}
+
+Shell::Outcome Shell::run_command(std::string_view text, LineSource& data) {
+  const Command command = split_command(text);
+  Outcome outcome = Outcome::kDone;
+  if (session_command(command, data, outcome) || print_command(command, outcome)) return outcome;
+  if (describe_command(*this, command.name, command.arguments))
+    return console_->failed ? Outcome::kFailed : Outcome::kDone;
+  complain(fmt::format("there is no command \\{}; \\? lists them", command.name));
+  return Outcome::kFailed;
+}
+
+bool Shell::session_command(const Command& command, LineSource& data, Outcome& outcome) {
+  const std::string& name = command.name;
+  if (name == "q" || name == "quit") {
+    quits_ = true;
+  } else if (name == "c" || name == "connect") {
+    outcome = reconnect(command);
+  } else if (name == "conninfo") {
+    say(fmt::format("Connected to database \"{}\" as user \"{}\" on host \"{}\" at port {}.", url_.database,
+                    url_.user, url_.host, url_.port));
+  } else if (name == "g" || name == "gx") {
+    outcome = go(command, data);
+  } else if (name == "watch") {
+    outcome = watch(command);
+  } else if (name == "e" || name == "edit") {
+    outcome = edit(data);
+  } else if (name == "p" || name == "print") {
+    std::string shown = splitter_.text().empty() ? last_query_ : splitter_.text();
+    while (shown.ends_with('\n')) shown.pop_back();
+    say(shown);
+  } else if (name == "r" || name == "reset") {
+    splitter_.set_text({});
+  } else if (name == "i" || name == "include") {
+    outcome = include(command);
+  } else if (name == "copy") {
+    outcome = copy(command.rest);
+  } else if (name == "!") {
+    const char* shell = std::getenv("SHELL");
+    const std::string system = command.rest.empty() ? (shell != nullptr ? shell : "/bin/sh") : command.rest;
+    if (std::system(system.c_str()) != 0) outcome = Outcome::kFailed;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool Shell::print_command(const Command& command, Outcome& outcome) {
+  const std::string& name = command.name;
+  PrintSettings& settings = console_->printer.settings();
+  const auto flag = [&](bool& value, std::string_view what) {
+    value = command.arguments.empty() ? !value : is_on(command.arguments[0]);
+    say(fmt::format("{} is {}.", what, value ? "on" : "off"));
+  };
+  if (name == "?") {
+    for (const CommandHelp& help : command_help())
+      say(fmt::format("  {:<44} {}", fmt::format("\\{} {}", help.name, help.arguments), help.help));
+  } else if (name == "echo") {
+    std::string line;
+    for (const std::string& word : command.arguments) line += (line.empty() ? "" : " ") + word;
+    say(line);
+  } else if (name == "x") {
+    flag(settings.expanded, "Expanded display");
+  } else if (name == "t") {
+    flag(settings.tuples_only, "Tuples only");
+  } else if (name == "timing") {
+    flag(timing_, "Timing");
+  } else if (name == "a") {
+    settings.format =
+        settings.format == OutputFormat::kAligned ? OutputFormat::kUnaligned : OutputFormat::kAligned;
+    say(fmt::format("Output format is {}.", name_of(settings.format)));
+  } else if (name == "o" || name == "out") {
+    outcome = redirect(command);
+  } else if (name == "pset") {
+    outcome = set_print(command);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+Shell::Outcome Shell::set_print(const Command& command) {
+  PrintSettings& settings = console_->printer.settings();
+  if (command.arguments.empty()) {
+    say(fmt::format("expanded     {}", settings.expanded ? "on" : "off"));
+    say(fmt::format("fieldsep     '{}'", settings.separator));
+    say(fmt::format("footer       {}", settings.footer ? "on" : "off"));
+    say(fmt::format("format       {}", name_of(settings.format)));
+    say(fmt::format("null         '{}'", settings.null_text));
+    say(fmt::format("tuples_only  {}", settings.tuples_only ? "on" : "off"));
+    return Outcome::kDone;
+  }
+  const std::string& what = command.arguments[0];
+  const bool given = command.arguments.size() > 1;
+  const std::string value = given ? command.arguments[1] : "";
+  if (what == "format") {
+    const auto format = format_named(value);
+    if (!format) {
+      complain("formats are aligned, unaligned, table, csv and json");
+      return Outcome::kFailed;
+    }
+    settings.format = *format;
+  } else if (what == "expanded" || what == "x") {
+    settings.expanded = given ? is_on(value) : !settings.expanded;
+  } else if (what == "null") {
+    settings.null_text = value;
+  } else if (what == "tuples_only" || what == "t") {
+    settings.tuples_only = given ? is_on(value) : !settings.tuples_only;
+  } else if (what == "fieldsep") {
+    settings.separator = value;
+  } else if (what == "footer") {
+    settings.footer = given ? is_on(value) : !settings.footer;
+  } else {
+    complain(fmt::format("there is no setting \"{}\"; \\pset lists them", what));
+    return Outcome::kFailed;
+  }
+  return Outcome::kDone;
+}
+
+Shell::Outcome Shell::reconnect(const Command& command) {
+  DatabaseUrl url = url_;
+  if (!command.arguments.empty() && command.arguments[0].find("://") != std::string::npos) {
+    auto parsed = parse_url(command.arguments[0]);
+    if (!parsed) {
+      complain(parsed.error().what());
+      return Outcome::kFailed;
+    }
+    url = std::move(*parsed);
+  } else {
+    if (!command.arguments.empty() && command.arguments[0] != "-") url.database = command.arguments[0];
+    if (command.arguments.size() > 1 && command.arguments[1] != "-") {
+      url.user = command.arguments[1];
+      const char* password = std::getenv("PGPASSWORD");
+      if (url.user != url_.user) url.password = password != nullptr ? password : "";
+    }
+  }
+  if (const Status opened = connect(url); !opened) {
+    complain(opened.error().what());
+    complain("the connection before is kept");
+    return Outcome::kFailed;
+  }
+  say(fmt::format("You are now connected to database \"{}\" as user \"{}\".", url_.database, url_.user));
+  return Outcome::kDone;
+}
+
+Shell::Outcome Shell::go(const Command& command, LineSource& data) {
+  const std::string sql = buffer_or_last();
+  if (sql.empty()) {
+    complain("there is no statement to run");
+    return Outcome::kFailed;
+  }
+  const bool expanded = console_->printer.settings().expanded;
+  if (command.name == "gx") console_->printer.settings().expanded = true;
+  std::FILE* const before = output_;
+  const bool before_is_pipe = output_is_pipe_;
+  if (!command.rest.empty()) {
+    output_ = nullptr;
+    if (redirect(command) != Outcome::kDone) {
+      output_ = before;
+      return Outcome::kFailed;
+    }
+  }
+  const Outcome outcome = run_statement(sql, &data);
+  if (!command.rest.empty()) {
+    close_output();
+    output_ = before;
+    output_is_pipe_ = before_is_pipe;
+    console_->send_output(before != nullptr ? before : stdout);
+  }
+  console_->printer.settings().expanded = expanded;
+  return outcome;
+}
+
+Shell::Outcome Shell::watch(const Command& command) {
+  const std::string sql = buffer_or_last();
+  if (sql.empty()) {
+    complain("there is no statement to watch");
+    return Outcome::kFailed;
+  }
+  const double seconds = command.arguments.empty() ? 2 : std::atof(command.arguments[0].c_str());
+  long left = command.arguments.size() > 1 ? std::atol(command.arguments[1].c_str()) : -1;
+  if (seconds <= 0) {
+    complain("\\watch wants seconds greater than 0");
+    return Outcome::kFailed;
+  }
+  while (left != 0) {
+    const std::time_t now = std::time(nullptr);
+    std::tm local{};
+    ::localtime_r(&now, &local);
+    char text[64];
+    std::strftime(text, sizeof text, "%F %T", &local);
+    if (console_->printer.settings().for_people()) say(fmt::format("{} (every {}s)\n", text, seconds));
+    const Outcome outcome = run_statement(sql, nullptr);
+    if (outcome != Outcome::kDone || was_interrupted()) return outcome;
+    if (left > 0 && --left == 0) break;
+    // A signal ends the sleep.
+    const auto whole = static_cast<time_t>(seconds);
+    timespec sleep{.tv_sec = whole,
+                   .tv_nsec = static_cast<long>((seconds - static_cast<double>(whole)) * 1e9)};
+    if (::nanosleep(&sleep, nullptr) != 0 || was_interrupted()) break;
+  }
+  return Outcome::kDone;
+}
+
+Shell::Outcome Shell::edit(LineSource& data) {
+  std::string name = (std::filesystem::temp_directory_path() / "bop-edit-XXXXXX.sql").string();
+  const int fd = ::mkstemps(name.data(), 4);
+  if (fd < 0) {
+    complain("no file can be made for the editor");
+    return Outcome::kFailed;
+  }
+  std::string text = splitter_.text().find_first_not_of(" \n\t") == std::string::npos ? last_query_ + "\n"
+                                                                                      : splitter_.text();
+  bool done = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  ::close(fd);
+  const char* editor = std::getenv("EDITOR");
+  if (editor == nullptr) editor = std::getenv("VISUAL");
+  done = done && std::system(fmt::format("{} '{}'", editor != nullptr ? editor : "vi", name).c_str()) == 0;
+  std::stringstream edited;
+  if (done) edited << std::ifstream(name).rdbuf();
+  ::unlink(name.c_str());
+  if (!done) {
+    complain("the editor failed");
+    return Outcome::kFailed;
+  }
+  splitter_.set_text({});
+  std::string line;
+  Outcome outcome = Outcome::kDone;
+  while (std::getline(edited, line)) {
+    if (is_terminal_) say(line);
+    outcome = take_line(line, data);
+    if (outcome == Outcome::kLost) return outcome;
+  }
+  return outcome;
+}
+
+Shell::Outcome Shell::include(const Command& command) {
+  if (command.arguments.empty()) {
+    complain("\\i wants the name of a file");
+    return Outcome::kFailed;
+  }
+  if (depth_ == kMostIncludes) {
+    complain("files include each other without end");
+    return Outcome::kFailed;
+  }
+  std::FILE* file = std::fopen(command.arguments[0].c_str(), "rb");
+  if (file == nullptr) {
+    complain(fmt::format("cannot read {}", command.arguments[0]));
+    return Outcome::kFailed;
+  }
+  ++depth_;
+  const std::string pending = splitter_.text();
+  splitter_.set_text({});
+  FileLines lines(file);
+  const int code = run_lines(lines, lines, false);
+  std::fclose(file);
+  splitter_.set_text(pending);
+  --depth_;
+  return code == 0 ? Outcome::kDone : code == kNoConnection ? Outcome::kLost : Outcome::kFailed;
+}
+
+Shell::Outcome Shell::redirect(const Command& command) {
+  close_output();
+  if (command.rest.empty()) return Outcome::kDone;
+  const bool pipe = command.rest.front() == '|';
+  output_ = pipe ? ::popen(command.rest.substr(1).c_str(), "w")
+                 : std::fopen((command.arguments.empty() ? command.rest : command.arguments[0]).c_str(), "w");
+  output_is_pipe_ = pipe;
+  if (output_ == nullptr) {
+    complain(fmt::format("cannot write {}", command.rest));
+    return Outcome::kFailed;
+  }
+  console_->send_output(output_);
+  return Outcome::kDone;
+}
+
+void Shell::close_output() {
+  if (output_ == nullptr) return;
+  if (output_is_pipe_) {
+    ::pclose(output_);
+  } else {
+    std::fclose(output_);
+  }
+  output_ = nullptr;
+  console_->send_output(stdout);
+}
+
+// TABLE or (QUERY), FROM or TO, a file or stdin/stdout, then the options of COPY.
+Shell::Outcome Shell::copy(const std::string& arguments) {
+  std::size_t at = 0;
+  int depth = 0;
+  char quote = 0;
+  std::size_t direction = std::string::npos;
+  const auto word_at = [&](std::size_t i) {
+    std::size_t end = i;
+    while (end < arguments.size() && std::isspace(static_cast<unsigned char>(arguments[end])) == 0) ++end;
+    std::string word = arguments.substr(i, end - i);
+    std::ranges::transform(word, word.begin(), [](unsigned char c) { return std::tolower(c); });
+    return word;
+  };
+  for (; at < arguments.size(); ++at) {
+    const char c = arguments[at];
+    if (quote != 0) {
+      if (c == quote) quote = 0;
+      continue;
+    }
+    if (c == '\'' || c == '"') quote = c;
+    if (c == '(') ++depth;
+    if (c == ')') --depth;
+    if (depth != 0 || at == 0 || std::isspace(static_cast<unsigned char>(arguments[at - 1])) == 0) continue;
+    if (const std::string word = word_at(at); word == "from" || word == "to") {
+      direction = at;
+      break;
+    }
+  }
+  if (direction == std::string::npos) {
+    complain("\\copy wants TABLE or (QUERY), FROM or TO, and a file");
+    return Outcome::kFailed;
+  }
+  const bool from = word_at(direction) == "from";
+  const Command behind = split_command("copy" + arguments.substr(direction + (from ? 4 : 2)));
+  if (behind.arguments.empty()) {
+    complain("\\copy wants a file");
+    return Outcome::kFailed;
+  }
+  std::string file = behind.arguments[0];
+  // What stands behind the file, as it was written.
+  std::size_t end = 0;
+  if (behind.rest.front() == '\'') {
+    for (end = 1; end < behind.rest.size(); ++end) {
+      if (behind.rest[end] != '\'') continue;
+      if (end + 1 == behind.rest.size() || behind.rest[end + 1] != '\'') break;
+      ++end;
+    }
+    ++end;
+  } else {
+    end = behind.rest.find_first_of(" \t");
+  }
+  std::string options = end >= behind.rest.size() ? "" : behind.rest.substr(end);
+  if (options.ends_with(';')) options.pop_back();
+  if (file == "program" || file == "PROGRAM") {
+    complain("\\copy with a program is not there; use a pipe");
+    return Outcome::kFailed;
+  }
+  const bool standard = file == "stdin" || file == "stdout" || file == "pstdin" || file == "pstdout";
+  std::FILE* opened = standard ? (from ? stdin : stdout) : std::fopen(file.c_str(), from ? "rb" : "wb");
+  if (opened == nullptr) {
+    complain(fmt::format("cannot {} {}", from ? "read" : "write", file));
+    return Outcome::kFailed;
+  }
+  (from ? console_->copy_from : console_->copy_to) = opened;
+  const Outcome outcome = run_statement(
+      fmt::format("COPY {}{}{}", arguments.substr(0, direction), from ? "FROM STDIN" : "TO STDOUT", options),
+      nullptr);
+  console_->copy_from = console_->copy_to = nullptr;
+  if (standard) return outcome;
+  if (std::fclose(opened) != 0) {
+    complain(fmt::format("not everything could be written to {}", file));
+    return Outcome::kFailed;
+  }
+  return outcome;
+}
+
+}  // namespace bop::cli

@@ -1,0 +1,338 @@
+#!/usr/bin/env python3
+"""`bop sql`: scripts through pipes, and a person at a pseudo terminal."""
+
+import argparse
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "slt"))
+
+# pylint: disable=wrong-import-position
+import servers
+
+binary = ""
+node = None
+folder = ""
+
+SETUP = """
+CREATE TABLE account (id int PRIMARY KEY, owner text NOT NULL UNIQUE, balance numeric(12,2) DEFAULT 0 CHECK (balance >= 0));
+CREATE TABLE entry (n int REFERENCES account, note text);
+CREATE INDEX entry_note ON entry (note);
+CREATE VIEW rich AS SELECT owner FROM account WHERE balance > 100;
+CREATE SEQUENCE numbers START 7;
+CREATE SCHEMA side; CREATE TABLE side.t (x int);
+CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE DOMAIN small AS int CHECK (VALUE < 10);
+COMMENT ON TABLE account IS 'who has what';
+INSERT INTO account VALUES (1, 'ada', 100), (2, 'grace', 250.5);
+INSERT INTO entry VALUES (1, NULL), (2, 'two');
+"""
+
+
+def shell(*arguments, stdin="", environment=None, timeout=60):
+    return subprocess.run([binary, "sql", node.url(), *arguments], input=stdin, capture_output=True, text=True,
+                          timeout=timeout, check=False, env={**os.environ, **(environment or {})})
+
+
+class Scripts(unittest.TestCase):
+    def out(self, text, *arguments, code=0):
+        done = shell(*arguments, stdin=text)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout
+
+    def test_statements_and_exit_codes(self):
+        self.assertIn("(2 rows)", self.out("SELECT * FROM account;\n"))
+        self.assertEqual(self.out("SELECT 1 AS one\n;SELECT 2\n AS two", "--format", "csv"), "one\n1\ntwo\n2\n")
+        done = shell(stdin="SELECT 1;\nSELECT nothing;\nSELECT 3;\n")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("nothing", done.stderr)
+        self.assertNotIn("3\n", done.stdout)
+        self.assertEqual(shell("-c", "SELECT 1", "-c", "\\dt").returncode, 0)
+        self.assertEqual(shell("-c", "\\nosuch").returncode, 1)
+        self.assertEqual(subprocess.run([binary, "sql", "postgresql://x:y@127.0.0.1:1/z"], check=False,
+                                        capture_output=True).returncode, 2)
+
+    def test_backslashes_in_quotes_are_none(self):
+        self.assertEqual(self.out("SELECT 'a\\d' AS a, $x$\\q$x$ AS b; -- \\q\n/* \\q */ SELECT 1 AS c;\n",
+                                  "--format", "csv"), "a,b\na\\d,\\q\nc\n1\n")
+
+    def test_formats(self):
+        sql = "SELECT id, owner, balance, NULL AS nothing, true AS t FROM account ORDER BY id;\n"
+        self.assertEqual(json.loads(self.out("\\pset format json\n" + sql)),
+                         [{"id": 1, "owner": "ada", "balance": 100.00, "nothing": None, "t": True},
+                          {"id": 2, "owner": "grace", "balance": 250.50, "nothing": None, "t": True}])
+        self.assertEqual(self.out("\\pset format csv\n" + sql),
+                         "id,owner,balance,nothing,t\n1,ada,100.00,,t\n2,grace,250.50,,t\n")
+        self.assertEqual(self.out("\\pset null (none)\n\\pset format csv\n\\pset tuples_only on\n" + sql),
+                         "1,ada,100.00,(none),t\n2,grace,250.50,(none),t\n")
+        self.assertIn("1|ada|100.00||t\n", self.out("\\a\n" + sql))
+        self.assertIn("1;ada;", self.out("\\a\n\\pset fieldsep ;\n" + sql).replace("; ", ";") + "1;ada;")
+        expanded = self.out("\\x\n" + sql)
+        self.assertIn("-[ RECORD 1 ]", expanded)
+        self.assertIn("owner   | ada\n", expanded)
+        self.assertIn("owner   | grace", self.out("SELECT * FROM account WHERE id = 2 \\gx\n"))
+        self.assertIn("Time: ", self.out("\\timing on\nSELECT 1;\n"))
+        self.assertEqual(self.out("\\pset format nosuch\n", code=1), "")
+        self.assertIn("null         ''", self.out("\\pset\n"))
+
+    def test_describe(self):
+        tables = self.out("\\d\n")
+        for words in ("List of relations", "public | account | table    | bop", "numbers", "rich"):
+            self.assertIn(words, tables)
+        self.assertNotIn("side", tables)
+        account = self.out("\\d account\n")
+        for words in ('Table "public.account"', "balance | numeric(12,2) |", '"account_pkey" PRIMARY KEY, btree (id)',
+                      '"account_owner_key" UNIQUE CONSTRAINT, btree (owner)', "Check constraints:",
+                      'TABLE "entry" CONSTRAINT "entry_n_fkey" FOREIGN KEY (n) REFERENCES account(id)'):
+            self.assertIn(words, account)
+        self.assertIn("Foreign-key constraints:", self.out("\\d entry\n"))
+        self.assertIn("entry_note", self.out("\\di entry*\n"))
+        self.assertIn("rich", self.out("\\dv\n"))
+        self.assertIn("numbers", self.out("\\ds\n"))
+        self.assertIn("Start", self.out("\\d numbers\n"))
+        self.assertIn("side", self.out("\\dn\n"))
+        self.assertIn("Superuser", self.out("\\du\n"))
+        self.assertIn("UTF8", self.out("\\l\n"))
+        self.assertIn("generate_series", self.out("\\df generate_series\n"))
+        self.assertIn("mood", self.out("\\dT\n"))
+        self.assertIn("small", self.out("\\dD\n"))
+        self.assertIn("who has what", self.out("\\dt+ account\n"))
+        self.assertIn("side   | t", self.out("\\dt side.*\n"))
+        self.assertIn("View definition:", self.out("\\d+ rich\n"))
+        self.assertIn("CREATE OR REPLACE VIEW rich AS", self.out("\\sv rich\n"))
+        self.assertIn("pg_class", self.out("\\dtS pg_class\n"))
+        self.assertIn("Access privileges", self.out("\\dp account\n"))
+        missing = shell(stdin="\\d nosuch\n")
+        self.assertIn('Did not find any relation named "nosuch".', missing.stderr)
+        self.assertIn("(0 rows)", self.out("\\dt nosuch*\n"))
+
+    def test_copy(self):
+        name = os.path.join(folder, "entry copy.csv")
+        self.assertEqual(self.out(f"\\copy entry TO '{name}' (FORMAT csv, HEADER)\n"), "COPY 2\n")
+        with open(name, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "n,note\n1,\n2,two\n")
+        self.assertEqual(self.out("BEGIN;\n" f"\\copy entry (n, note) FROM '{name}' (FORMAT csv, HEADER)\n"
+                                  "SELECT count(*) FROM entry;\nROLLBACK;\n", "--format", "csv"), "count\n4\n")
+        self.assertEqual(self.out(f"\\copy (SELECT owner FROM account WHERE owner <> ' to ' ORDER BY id) to '{name}.2'\n"),
+                         "COPY 2\n")
+        self.assertEqual(self.out("\\copy entry FROM /none/at/all\n", code=1), "")
+        self.assertEqual(self.out("BEGIN;\nCOPY entry FROM STDIN;\n1\tx\n2\t\\N\n\\.\nSELECT count(*) FROM entry;\nROLLBACK;\n",
+                                  "--format", "csv"), "count\n4\n")
+        self.assertEqual(self.out("COPY account TO STDOUT;\n"), "1\tada\t100.00\n2\tgrace\t250.50\n")
+
+    def test_files_and_output(self):
+        script, output = os.path.join(folder, "script.sql"), os.path.join(folder, "output.txt")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write("SELECT 'from a file' AS f;\n\\echo 'and echoed'\n")
+        self.assertIn("from a file", self.out(f"\\i {script}\n"))
+        self.assertIn("and echoed", self.out("", "-f", script))
+        self.assertEqual(self.out(f"\\o {output}\nSELECT 42 AS hidden;\n\\o\n\\echo shown\n"), "shown\n")
+        with open(output, encoding="utf-8") as file:
+            self.assertIn("42", file.read())
+        self.assertIn("HIDDEN", self.out("SELECT 'hidden' \\g | tr a-z A-Z\n"))
+        self.assertEqual(self.out("\\i /none\n", code=1), "")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write(f"\\i {script}\n")
+        self.assertEqual(shell(stdin=f"\\i {script}\n").returncode, 1)
+
+    def test_buffer_commands(self):
+        self.assertEqual(self.out("SELECT 1\n+ 1 AS x\n\\p\n\\r\nSELECT 3 AS y;\n", "--format", "csv"),
+                         "SELECT 1\n+ 1 AS x\ny\n3\n")
+        self.assertEqual(self.out("SELECT 5 AS a;\n\\g\n", "--format", "csv"), "a\n5\na\n5\n")
+        self.assertEqual(self.out("SELECT 5 AS a \\watch 0.01 3\n", "--format", "csv"), "a\n5\n" * 3)
+        editor = os.path.join(folder, "editor.sh")
+        with open(editor, "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\nsed -i 's/one/two/; s/$/;/' \"$1\"\n")
+        os.chmod(editor, 0o700)
+        done = shell("--format", "csv", stdin="SELECT 'one' AS e\n\\e\n", environment={"EDITOR": editor})
+        self.assertEqual((done.returncode, done.stdout), (0, "e\ntwo\n"), done.stderr)
+
+    def test_connect(self):
+        out = self.out("CREATE DATABASE other;\n\\c other\nSELECT current_database();\n\\c bop\nDROP DATABASE other;\n")
+        self.assertIn('You are now connected to database "other" as user "bop".', out)
+        self.assertIn(" other", out)
+        self.assertIn("the connection before is kept", shell(stdin="\\c nosuch\n").stderr)
+        self.assertIn("on host", self.out("\\conninfo\n"))
+
+
+class Terminal:
+    """`bop sql` at a pseudo terminal; what it shows is read as it comes."""
+
+    def __init__(self, *arguments, home):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ.update(HOME=home, TERM="xterm", COLUMNS="120")
+            os.environ.pop("BOP_HISTORY", None)
+            os.execv(binary, [binary, "sql", node.url(), *arguments])
+        self.shown = ""
+
+    def expect(self, pattern, seconds=20):
+        deadline = time.monotonic() + seconds
+        while not (found := re.search(pattern, self.shown)):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{pattern!r} did not come; shown: {self.shown!r}")
+            if select.select([self.fd], [], [], 0.1)[0]:
+                try:
+                    data = os.read(self.fd, 65536)
+                except OSError:
+                    data = b""
+                if not data:
+                    raise AssertionError(f"{pattern!r} did not come before the end; shown: {self.shown!r}")
+                self.shown += data.decode(errors="replace").replace("\r\n", "\n")
+        self.shown = self.shown[found.end():]
+        return found
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def expect_prompt(self, prompt):
+        """And that keys are the editor's: until then the terminal gives Ctrl-C and Ctrl-D a meaning of its own."""
+        self.expect(prompt)
+        deadline = time.monotonic() + 20
+        while termios.tcgetattr(self.fd)[3] & termios.ICANON:
+            if time.monotonic() > deadline:
+                raise AssertionError("no line is edited")
+            time.sleep(0.002)
+
+    def ask(self, text, pattern, prompt="bop=> "):
+        self.type(text)
+        found = self.expect(pattern)
+        self.expect_prompt(prompt)
+        return found
+
+    def end(self):
+        self.type("\\q\r")
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid != 0:
+                os.close(self.fd)
+                return os.waitstatus_to_exitcode(status)
+            if select.select([self.fd], [], [], 0.02)[0]:
+                try:
+                    os.read(self.fd, 65536)
+                except OSError:
+                    pass
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+        raise AssertionError("it did not end")
+
+
+class Person(unittest.TestCase):
+    def setUp(self):
+        self.home = tempfile.mkdtemp(prefix="bop-home-", dir=folder)
+        self.terminal = None
+
+    def open(self, *arguments):
+        self.terminal = Terminal(*arguments, home=self.home)
+        self.terminal.expect_prompt("bop=> ")
+        return self.terminal
+
+    def close(self):
+        self.assertEqual(self.terminal.end(), 0)
+
+    def test_prompts_and_lines(self):
+        at = self.open()
+        at.ask("SELECT 1 + 1 AS two;\r", r"two \n-+\n +2\n\(1 row\)")
+        at.ask("SELECT\r", "", "bop-> ")
+        at.ask("(\r", "", r"bop\(> ")
+        at.ask("'\r", "", "bop'> ")
+        at.ask("x');\r", r"\n \\nx\n")
+        at.ask("BEGIN;\r", "BEGIN", r"bop\*=> ")
+        at.ask("SELECT nosuch;\r", "ERROR: .*nosuch", "bop!=> ")
+        at.ask("ROLLBACK;\r", "ROLLBACK")
+        self.close()
+
+    def test_editing_and_history(self):
+        at = self.open()
+        at.ask("SELECT 'x' AS left;\x01\x0bSELECT 'ket' AS k;\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x1b[Dp\r",
+               r"\n kept")
+        at.ask("SELECT 'many',\r", "", "bop-> ")
+        at.ask("'lines';\r", "lines")
+        self.close()
+        history = os.path.join(self.home, ".bop_history")
+        self.assertEqual(stat.S_IMODE(os.stat(history).st_mode), 0o600)
+        at = self.open()
+        at.ask("\x1b[A\x1b[A\x1b[A\r", r"\n kept")  # \q, the two lines, then it
+        self.close()
+
+    def test_completion(self):
+        at = self.open()
+        at.ask("SELECT ow\t FROM acc\t ORDER BY 1;\r", r"owner \n-+\n ada\n grace\n")
+        at.ask("SELECT count(*) fr\t account;\r", r"\n +2\n")
+        at.ask("\\d acc\t\r", 'Table "public.account"')
+        at.type("\\d\t\t")
+        at.expect(r"\\dt")
+        at.ask("\x03", r"\^C")
+        at.ask("SELECT x FROM side.\t;\r", r"\(0 rows\)")
+        self.close()
+
+    def test_ctrl_c_gives_a_line_up(self):
+        at = self.open()
+        at.ask("SELECT 'never\r", "", "bop'> ")
+        at.ask("seen\x03", r"\^C")
+        at.ask("SELECT 'seen' AS s;\r", r"\n seen")
+        self.close()
+
+    def test_ctrl_c_cancels_the_statement_only(self):
+        at = self.open()
+        at.type("SELECT count(*) FROM generate_series(1, 100000000000) i;\r")
+        at.expect(r"\d+\.\d s, 0 rows")  # the progress
+        begin = time.monotonic()
+        at.ask("\x03", "canceling statement due to user request")
+        self.assertLess(time.monotonic() - begin, 10)
+        at.ask("SELECT 'alive' AS a;\r", r"\n alive")
+        at.type("SELECT 1 \\watch 0.2\r")
+        at.expect(r"every 0.2s[\s\S]*every 0.2s")
+        at.ask("\x03", "")
+        at.ask("SELECT 'again' AS a;\r", r"\n again")
+        self.close()
+
+    def test_end_of_input_leaves(self):
+        at = self.open()
+        at.type("\x04")
+        deadline = time.monotonic() + 20
+        while os.waitpid(at.pid, os.WNOHANG)[0] == 0:
+            self.assertLess(time.monotonic(), deadline)
+            if select.select([at.fd], [], [], 0.02)[0]:
+                try:
+                    os.read(at.fd, 4096)
+                except OSError:
+                    pass
+        os.close(at.fd)
+
+
+def main():
+    global binary, node, folder
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bop", required=True)
+    parser.add_argument("tests", nargs="*")
+    options = parser.parse_args()
+    binary = os.path.abspath(options.bop)
+    folder = tempfile.mkdtemp(prefix="bop-shell-test-")
+    node = servers.Bop(binary, directory=os.path.join(folder, "data"))
+    try:
+        node.start()
+        done = shell(stdin=SETUP)
+        assert done.returncode == 0, done.stderr
+        program = unittest.main(argv=[sys.argv[0], *options.tests], exit=False, verbosity=2)
+    finally:
+        node.stop()
+        shutil.rmtree(folder, True)
+    sys.exit(0 if program.result.wasSuccessful() else 1)
+
+
+if __name__ == "__main__":
+    main()
