@@ -85,7 +85,7 @@ struct Statement {
   // then. In the order that the text asks for only if it is kept.
   bool whole = false;
   bool keeps_order = false;
-  bool reads_files = false;         // what is wrong with the text may be wrong with them
+  bool reads_files = false;  // what is wrong with the text may be wrong with them
 };
 
 class Running {

@@ -97,6 +97,22 @@ bool fails_for_some(const sql::Expr& e) {
   }
 }
 
+bool answers_for_sure(const sql::Query& q) {
+  const bool one_row = q.kind == sql::QueryKind::kSelect && q.grouped && q.group_by.empty();
+  return one_row && (q.where == nullptr || !fails_for_some(*q.where)) &&
+         std::ranges::none_of(q.targets, [](const sql::Target& t) { return fails_for_some(*t.expr); });
+}
+
+// DuckDB joins subqueries, also where CASE, coalesce, AND and OR would not compute them: those that may find
+// two rows or fail do not stand there.
+void refuse_subqueries_that_fail(const sql::Expr& e) {
+  sql::visit(e, [](const sql::Expr& part) {
+    if (part.kind == sql::ExprKind::kScalarSubquery && !answers_for_sure(*part.query))
+      not_proven("a subquery that may fail where it may not be computed");
+    return true;
+  });
+}
+
 }  // namespace
 
 std::string cast_to(const Term& term, const ColumnType& type) {
@@ -230,6 +246,7 @@ std::string Translator::logic(const Expr& e, bool tested) {
   std::size_t last = 0;
   for (std::size_t i = 0; i < e.args.size(); ++i) {
     texts.push_back(tested ? condition(*e.args[i]) : expression(*e.args[i]).sql);
+    if (i > 0) refuse_subqueries_that_fail(*e.args[i]);
     if (i == 0 || !fails_for_some(*e.args[i])) continue;
     first = std::min(first, i);
     last = i;
@@ -343,6 +360,8 @@ Term Translator::in_subquery(const Expr& e) {
   grouped_ = outer;
   const std::string a = key(e.args[0]->type, left);
   const std::string b = key(right_expr.type, right);
+  const bool keyed = is_keyed(e.args[0]->type, left.type);
+  if (keyed != is_keyed(right_expr.type, right.type)) not_proven("IN over values of different forms");
   const bool alike =
       left.type == right.type ||
       (left.type.physical == Physical::kDecimal && right.type.physical == Physical::kDecimal) ||
@@ -454,6 +473,7 @@ Term Translator::open_expression(const Expr& e) {
     case ExprKind::kIsFalse: return test("IS FALSE");
     case ExprKind::kIsNotFalse: return test("IS NOT FALSE");
     case ExprKind::kCase: {
+      for (std::size_t i = 1; i < e.args.size(); ++i) refuse_subqueries_that_fail(*e.args[i]);
       std::vector<const Expr*> values;
       for (std::size_t i = 1; i < e.args.size(); i += 2) values.push_back(e.args[i].get());
       values.push_back(e.args.back().get());
@@ -466,6 +486,7 @@ Term Translator::open_expression(const Expr& e) {
       return out;
     }
     case ExprKind::kCoalesce: {
+      for (std::size_t i = 1; i < e.args.size(); ++i) refuse_subqueries_that_fail(*e.args[i]);
       std::vector<const Expr*> values;
       for (const ExprRef& arg : e.args) values.push_back(arg.get());
       std::vector<std::string> texts;

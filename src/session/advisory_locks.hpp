@@ -69,8 +69,8 @@ class AdvisoryLocks {
   [[nodiscard]] std::size_t held_by_transaction(Owner owner) const;
   void forget(Owner owner);  // it has ended
 
-  // Whether `owner`, which waits, waits for itself in the end. `others`: for whom a session waits elsewhere; 0
-  // is nobody.
+  // Whether `owner`, which waits, waits for itself in the end. `others`: for whom a session waits elsewhere;
+  // 0 is nobody.
   [[nodiscard]] bool circle(Owner owner, const std::function<Owner(Owner)>& others) const;
   [[nodiscard]] std::vector<Row> rows() const;
   [[nodiscard]] std::size_t count() const;

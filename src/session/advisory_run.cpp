@@ -15,8 +15,8 @@ constexpr std::int64_t kDeadlockNs = 1'000'000'000;  // deadlock_timeout of Post
 // The session that a session waits for at its database's writer lane.
 std::int32_t PgSession::lane_holder(std::int32_t waiting) const {
   const std::vector<LockRow> rows = locks();
-  const auto waits = std::ranges::find_if(
-      rows, [&](const LockRow& row) { return row.pid == waiting && !row.granted; });
+  const auto waits =
+      std::ranges::find_if(rows, [&](const LockRow& row) { return row.pid == waiting && !row.granted; });
   if (waits == rows.end()) return 0;
   const auto holds = std::ranges::find_if(
       rows, [&](const LockRow& row) { return row.granted && row.database == waits->database; });

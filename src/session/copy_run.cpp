@@ -479,6 +479,7 @@ void add_copy_context(const CopyIn& in, Error& why) {
 
 Progress PgSession::copy_failed(Error why) {
   Run& run = *current_run();
+  if (run.copy_in->insert) why = without_rows(*run.copy_in->insert, std::move(why));
   add_copy_context(*run.copy_in, why);
   run.copy_in.reset();
   statement_failed(std::move(why));

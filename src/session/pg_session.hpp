@@ -538,6 +538,11 @@ class PgSession final : public Session,
   bool has_temporary_ = false;       // has had a temporary relation: its schema is in `path_`
   bool implicit_temporary_ = false;  // in front, where search_path does not name it
   std::vector<std::string> path_;
+  std::uint64_t names_key_ = 0;  // of path_ and role
+  // Whether names would be the same if the statement were bound now.
+  [[nodiscard]] bool is_current(const sql::Plan& plan) const {
+    return plan.catalog == catalog() && plan.names_key == names_key_;
+  }
   Isolation default_isolation_ = Isolation::kReadCommitted;
   bool default_read_only_ = false;
   bool plain_defaults_ = true;  // transaction_isolation and transaction_read_only say what the defaults say

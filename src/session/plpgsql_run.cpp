@@ -270,7 +270,7 @@ Task<Result<PlpgsqlRun::Answer>> PlpgsqlRun::run(const Expression& e, std::uint6
   run.names = &names;
   if (const auto known = plans_->find(e.statement.get()); known != plans_->end()) {
     names.uses = known->second.uses;
-    if (known->second.plan->catalog == session_.catalog() && names.fits(*known->second.plan)) {
+    if (session_.is_current(*known->second.plan) && names.fits(*known->second.plan)) {
       run.plan = known->second.plan;
       run.parameters = names.values();
     }

@@ -56,6 +56,7 @@ sql::BindContext PgSession::bind_context() {
   sql::BindContext context;
   context.catalog = catalog_session_.catalog = catalog();
   context.search_path = usable_path(*context.catalog);
+  context.names_key = names_key_;
   context.who = who_;
   context.codec = functions_.codec;
   context.database = entry_.name;
@@ -84,6 +85,7 @@ std::vector<std::string> PgSession::search_path() const {
 void PgSession::refresh_settings() {
   refresh_user();
   path_ = search_path();
+  names_key_ = std::hash<std::string>()(fmt::format("{}\n{}", who_->role, fmt::join(path_, "\n")));
   const auto written = split_path(variables_.get("search_path"));
   implicit_temporary_ = std::ranges::find(written, sql::kTemporaryAlias) == written.end() &&
                         std::ranges::find(written, temporary_name()) == written.end();

@@ -135,16 +135,17 @@ Status PgSession::plan(Run& run) {
 }
 
 Status PgSession::refresh(Prepared& prepared) {
-  if (prepared.plan->catalog == catalog()) return {};
+  if (is_current(*prepared.plan)) return {};
   BOP_LET(bound, sql::bind(prepared.statement, bind_context(), prepared.plan->parameters));
   if (!same_answer(*prepared.plan, *bound)) return result_type_changed();
   prepared.plan = std::move(bound);
   return {};
 }
 
-// A plan of another catalog than the one that the statement's snapshot has is made anew.
+// A plan of another catalog than the one that the statement's snapshot has, or of another path or role, is
+// made anew.
 bool PgSession::drop_stale_plan(Run& run) const {
-  if (run.plan->catalog == transaction_.catalog()) return false;
+  if (is_current(*run.plan)) return false;
   run.plan.reset();
   return true;
 }

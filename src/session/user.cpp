@@ -132,7 +132,8 @@ Error PgSession::without_rows(const sql::Plan& plan, Error why) const {
   return out;
 }
 
-// The error names its table, of a foreign key the one that refers; its detail is a row of that or of the other.
+// The error names its table, of a foreign key the one that refers; its detail is a row of that or of the
+// other.
 Error PgSession::without_rows(const sql::Catalog& catalog, Error why) const {
   const ErrorFields& said = why.fields();
   if (said.schema.empty()) return why;

@@ -26,15 +26,25 @@ std::string text_of(const pg::Node* node) {
   return {};
 }
 
-bool flag_of(const pg::Node* node) {
+Result<bool> flag_of(const PgQuery__DefElem& option) {
+  const pg::Node* node = option.arg;
   if (node == nullptr) return true;
   if (node->node_case == PG_QUERY__NODE__NODE_BOOLEAN) return node->boolean->boolval != 0;
-  if (node->node_case == PG_QUERY__NODE__NODE_INTEGER) return node->integer->ival != 0;
-  return true;
+  if (node->node_case == PG_QUERY__NODE__NODE_INTEGER && (node->integer->ival | 1) == 1)
+    return node->integer->ival != 0;
+  if (node->node_case == PG_QUERY__NODE__NODE_STRING) {
+    const std::string value = text_of(node);
+    if (value == "true" || value == "on") return true;
+    if (value == "false" || value == "off") return false;
+  }
+  return fail(ErrorCode::kSyntaxError, "{} requires a Boolean value", pg::text(option.defname));
 }
 
-std::int64_t integer_of(const pg::Node* node) {
-  return node != nullptr && node->node_case == PG_QUERY__NODE__NODE_INTEGER ? node->integer->ival : 0;
+Result<std::int64_t> connection_limit_of(const pg::Node* node) {
+  const std::int64_t limit =
+      node != nullptr && node->node_case == PG_QUERY__NODE__NODE_INTEGER ? node->integer->ival : 0;
+  if (limit < -1) return fail(ErrorCode::kInvalidArgument, "invalid connection limit: {}", limit);
+  return limit;
 }
 
 // Why the role cannot be dropped before the object.
@@ -43,6 +53,10 @@ std::optional<std::string_view> dependence(const Object& object, Oid role) {
   if (object.owner == role) return "owner of";
   if (sql::mentions(object.acl, role)) return "privileges for";
   return std::nullopt;
+}
+
+Error empty_password() {
+  return error(ErrorCode::kNotice, "empty string is not a valid password, clearing password");
 }
 
 Status refuse_unless(bool allowed, std::string_view what) {
@@ -55,39 +69,49 @@ Status refuse_unless(bool allowed, std::string_view what) {
 // Lists of roles among the options of CREATE or ALTER ROLE.
 struct RoleLists {
   std::span<pg::Node* const> in, members, admins;  // IN ROLE, ROLE, ADMIN
+  bool empty_password = false;                     // nobody logs in by it
+  std::set<std::string_view> said;                 // the options, in the statement's memory
 };
 
 // Reads the options of CREATE or ALTER ROLE into `role` and `lists`.
 static Status apply_role_options(const pg::NodeList options, Role& role, RoleLists& lists,
                                  const CodecContext& codec,
                                  const std::function<Result<std::string>(std::string_view)>& make_verifier) {
-  std::set<std::string_view> said;
   for (const pg::Node* node : options) {
     const PgQuery__DefElem& option = *node->def_elem;
     const std::string_view name = pg::text(option.defname);
-    if (!said.insert(name).second) return fail(ErrorCode::kSyntaxError, "conflicting or redundant options");
+    if (!lists.said.insert(name).second)
+      return fail(ErrorCode::kSyntaxError, "conflicting or redundant options");
     if (name == "password") {
       role.verifiers.clear();
       if (option.arg == nullptr) continue;  // PASSWORD NULL
       const std::string password = text_of(option.arg);
-      if (password.starts_with("SCRAM-SHA-256$")) {
+      if (password.empty()) {
+        lists.empty_password = true;
+      } else if (password.starts_with("SCRAM-SHA-256$")) {
         role.verifiers.push_back({"SCRAM-SHA-256", password});
       } else {
         BOP_LET(verifier, make_verifier(password));
         role.verifiers.push_back({"SCRAM-SHA-256", std::move(verifier)});
       }
     } else if (name == "superuser") {
-      role.superuser = flag_of(option.arg);
+      BOP_LET(flag, flag_of(option));
+      role.superuser = flag;
     } else if (name == "inherit") {
-      role.inherit = flag_of(option.arg);
+      BOP_LET(flag, flag_of(option));
+      role.inherit = flag;
     } else if (name == "createrole") {
-      role.createrole = flag_of(option.arg);
+      BOP_LET(flag, flag_of(option));
+      role.createrole = flag;
     } else if (name == "createdb") {
-      role.createdb = flag_of(option.arg);
+      BOP_LET(flag, flag_of(option));
+      role.createdb = flag;
     } else if (name == "canlogin") {
-      role.login = flag_of(option.arg);
+      BOP_LET(flag, flag_of(option));
+      role.login = flag;
     } else if (name == "connectionlimit") {
-      role.connection_limit = integer_of(option.arg);
+      BOP_LET(limit, connection_limit_of(option.arg));
+      role.connection_limit = limit;
     } else if (name == "validUntil") {
       BOP_LET(value, parse_text(1184, -1, text_of(option.arg), codec));
       role.valid_until = value.integer();
@@ -152,6 +176,18 @@ std::vector<std::string> PgSession::owned_by(Oid role) const {
       if (!relation->is_virtual()) add(relation->kind == 'v' ? "view" : "table", *relation);
     }
     for (const auto& [oid, sequence] : catalog->sequences()) add("sequence", *sequence);
+    for (const auto& [oid, function] : catalog->functions()) {
+      if (const auto why = dependence(*function, role))
+        owned.emplace(oid, fmt::format("{} function {}", *why, sql::signature_text(*function)));
+    }
+    for (const auto& [oid, type] : catalog->types()) {
+      if (type->owner != role) continue;
+      const bool visible = catalog->find_type(path_, {}, type->name) == oid;
+      const sql::Schema* schema = catalog->schema(type->schema);
+      owned.emplace(oid, fmt::format("owner of type {}{}{}",
+                                     visible || schema == nullptr ? "" : sql::quote_name(schema->name),
+                                     visible || schema == nullptr ? "" : ".", sql::quote_name(type->name)));
+    }
     if (entry.oid == entry_.oid) {
       here.merge(owned);
     } else if (!owned.empty()) {
@@ -210,6 +246,7 @@ Status PgSession::start_shared_change(Run& run) {
       RoleLists lists;
       BOP_TRY(apply_role_options(BOP_PG_LIST(&create, options), role, lists, functions_.codec,
                                  node_.options().make_verifier));
+      if (lists.empty_password) notice(Severity::kNotice, empty_password());
       if (role.superuser) BOP_TRY(refuse_unless(self->superuser, "create superusers"));
       BOP_LET(groups, role_oids(lists.in));
       BOP_LET(members, role_oids(lists.members));
@@ -248,6 +285,7 @@ Status PgSession::start_shared_change(Run& run) {
       RoleLists lists;
       BOP_TRY(apply_role_options(BOP_PG_LIST(&alter, options), role, lists, functions_.codec,
                                  node_.options().make_verifier));
+      if (lists.empty_password) notice(Severity::kNotice, empty_password());
       if (role.superuser) BOP_TRY(refuse_unless(self->superuser, "alter superusers"));
       if (!lists.members.empty()) {  // ALTER GROUP
         BOP_LET(members, role_oids(lists.members));
@@ -259,7 +297,27 @@ Status PgSession::start_shared_change(Run& run) {
         });
         break;
       }
-      change = [role](sqlite3* system) { return SharedCatalog::update_role(system, role); };
+      // Onto the row as it is when the change is made: another one may have come between.
+      const std::set<std::string> said(lists.said.begin(), lists.said.end());
+      change = [role, said, user = who_->role](sqlite3* system) -> Status {
+        BOP_LET(now, SharedCatalog::load(system));
+        const Role* current = now->role(role.oid);
+        const Role* by = now->role(user);
+        if (current == nullptr)
+          return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", role.name);
+        Role next = *current;
+        if (said.contains("password")) next.verifiers = role.verifiers;
+        if (said.contains("superuser")) next.superuser = role.superuser;
+        if (said.contains("inherit")) next.inherit = role.inherit;
+        if (said.contains("createrole")) next.createrole = role.createrole;
+        if (said.contains("createdb")) next.createdb = role.createdb;
+        if (said.contains("canlogin")) next.login = role.login;
+        if (said.contains("connectionlimit")) next.connection_limit = role.connection_limit;
+        if (said.contains("validUntil")) next.valid_until = role.valid_until;
+        if (current->superuser || next.superuser)
+          BOP_TRY(refuse_unless(by != nullptr && by->superuser, "alter superusers"));
+        return SharedCatalog::update_role(system, next);
+      };
       break;
     }
     case PG_QUERY__NODE__NODE_GRANT_STMT: {
@@ -335,9 +393,11 @@ Status PgSession::start_shared_change(Run& run) {
           }
           entry.owner = owner->oid;
         } else if (name == "connection_limit") {
-          entry.connection_limit = integer_of(option.arg);
+          BOP_LET(limit, connection_limit_of(option.arg));
+          entry.connection_limit = limit;
         } else if (name == "allow_connections") {
-          entry.allow_connections = flag_of(option.arg);
+          BOP_LET(flag, flag_of(option));
+          entry.allow_connections = flag;
         } else if (name == "encoding") {
           if (value != "UTF8" && value != "utf8" && value != "UTF-8" && value != "utf-8" &&
               option.arg != nullptr) {

@@ -86,6 +86,7 @@ Result<PlanPtr> bind_telling(const ParsedStatementPtr& statement, const BindCont
   auto plan = std::make_shared<Plan>();
   plan->statement = statement;
   plan->catalog = context.catalog;
+  plan->names_key = context.names_key;
   try {
     const pg::Node& node = *statement->node;
     Binder binder(statement, context, parameter_types);

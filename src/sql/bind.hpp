@@ -41,13 +41,14 @@ class NamedValues {
 struct BindContext {
   std::shared_ptr<const Catalog> catalog;
   std::vector<std::string> search_path = {"public"};  // as it resolves ("$user" replaced or left out)
-  CodecContext codec;                                 // for literals; `names` for regclass literals
-  std::string database;                               // the name that may stand before schema.table
-  std::shared_ptr<const Identity> who;                // whose names they are; null: may look everywhere
-  FileCatalog* files = nullptr;                       // null: there are none
+  std::uint64_t names_key = 0;  // of what names mean besides the catalog: path and role; for Plan::names_key
+  CodecContext codec;           // for literals; `names` for regclass literals
+  std::string database;         // the name that may stand before schema.table
+  std::shared_ptr<const Identity> who;  // whose names they are; null: may look everywhere
+  FileCatalog* files = nullptr;         // null: there are none
   // The plan of a prepared statement, for EXPLAIN EXECUTE with so many arguments; null: there are none.
   std::function<Result<PlanPtr>(std::string_view name, std::size_t arguments)> prepared;
-  NamedValues* names = nullptr;                       // may be called while the statement is bound
+  NamedValues* names = nullptr;  // may be called while the statement is bound
 };
 
 // Plans SELECT, VALUES, INSERT, UPDATE, DELETE and EXPLAIN of these; any other statement becomes

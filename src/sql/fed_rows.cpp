@@ -61,8 +61,8 @@ int close(sqlite3_vtab_cursor* c) {
 int next(sqlite3_vtab_cursor* cursor) {
   auto* c = static_cast<FedCursor*>(cursor);
   auto* rows = static_cast<FedRows*>(sqlite3_get_clientdata(connection_of(c), kName));
-  auto more = rows == nullptr ? Result<bool>(fail(ErrorCode::kInternal, "nobody feeds bop_rows"))
-                              : (*rows)(c->row);
+  auto more =
+      rows == nullptr ? Result<bool>(fail(ErrorCode::kInternal, "nobody feeds bop_rows")) : (*rows)(c->row);
   if (!more) {
     sqlite3_free(c->pVtab->zErrMsg);
     c->pVtab->zErrMsg = sqlite3_mprintf("%s", more.error().what().c_str());

@@ -131,6 +131,7 @@ struct Plan {
   PlanKind kind = PlanKind::kUtility;
   ParsedStatementPtr statement;
   std::shared_ptr<const Catalog> catalog;
+  std::uint64_t names_key = 0;  // BindContext's: with another one, names may mean something else
 
   std::string tag;  // "SELECT", "INSERT 0", "UPDATE", "DELETE": the session appends the count of rows
   std::vector<Oid> parameters;        // types of $1..$n

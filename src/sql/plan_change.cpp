@@ -113,6 +113,32 @@ void plan_guards(Binder& binder, const Acted& acted, Plan& plan) {
   plan.guards = action_guards(binder, acted);
 }
 
+// The parts of a statement change their rows one after the other, and a key acts at once; PostgreSQL's keys
+// act when all parts are done. It is the same unless what one changes is what another's key acts on.
+void refuse_meeting_actions(const Binder& binder, const std::vector<const Change*>& parts) {
+  for (const Change* part : parts) {
+    for (const Change* other : parts) {
+      const Relation& table = *other->target->relation;
+      const bool acts = table.oid == part->target->relation->oid ? part->acts_on_itself
+                                                                 : part->changed_tables.contains(table.oid);
+      if (part == other || !acts) continue;
+      binder.not_implemented(
+          fmt::format(
+              "changing table \"{}\" in a statement of which another part changes it by a foreign key",
+              table.name),
+          -1);
+    }
+  }
+}
+
+std::vector<const Change*> changes_of(const std::vector<std::shared_ptr<Cte>>& ctes) {
+  std::vector<const Change*> out;
+  for (const auto& cte : ctes) {
+    if (cte->change != nullptr) out.push_back(cte->change.get());
+  }
+  return out;
+}
+
 void plan_parts(Binder& binder, const std::vector<std::shared_ptr<Cte>>& ctes, Acted& acted, Plan& plan) {
   for (const auto& cte : ctes) {
     if (cte->change != nullptr) {
@@ -175,6 +201,7 @@ void plan_diagnoses(const Binder& binder, const std::vector<std::shared_ptr<Cte>
 void plan_changes(Binder& binder, const std::vector<std::shared_ptr<Cte>>& ctes, Plan& plan) {
   Acted acted;
   plan_parts(binder, ctes, acted, plan);
+  refuse_meeting_actions(binder, changes_of(ctes));
   plan_guards(binder, acted, plan);
 }
 
@@ -192,6 +219,11 @@ void plan_merge(Binder& binder, Merge merge, Plan& plan) {
       plan_actions(binder, *action.change, acted, plan);
     }
   }
+  std::vector<const Change*> parts = changes_of(ctes);
+  for (const MergeAction& action : merge.actions) {
+    if (action.change != nullptr) parts.push_back(action.change.get());
+  }
+  refuse_meeting_actions(binder, parts);
   plan_guards(binder, acted, plan);
   Generator generator(binder.parameters().size());
   StagedPlan staged(binder, generator, plan);
@@ -249,6 +281,9 @@ void plan_change(Binder& binder, Change change, Plan& plan) {
   Acted acted;
   plan_parts(binder, ctes, acted, plan);
   plan_actions(binder, change, acted, plan);
+  std::vector<const Change*> parts = changes_of(ctes);
+  parts.push_back(&change);
+  refuse_meeting_actions(binder, parts);
   plan_guards(binder, acted, plan);
   Generator generator(binder.parameters().size());
   const bool cascades_volatile = change.kind == 'd' && change.acts_on_itself && binder.is_volatile;

@@ -9,7 +9,7 @@ import target
 
 class AdvisoryLocks(unittest.TestCase):
     def setUp(self):
-        self.a, self.b, self.c = (target.connect() for _ in range(3))
+        self.a, self.b, self.c = (target.server.connect() for _ in range(3))
 
     def tearDown(self):
         for connection in (self.a, self.b, self.c):
@@ -100,12 +100,23 @@ class AdvisoryLocks(unittest.TestCase):
         self.one(self.b, "SET statement_timeout = 0")
         self.one(self.b, "SELECT pg_advisory_lock(8)")
         end = self.waits("SELECT pg_advisory_lock(6)")
-        mine = self.one(self.a, "SELECT pg_advisory_lock(8)")
-        if mine == "40P01":  # either may be the one that is told
-            self.one(self.a, "SELECT pg_advisory_unlock(6)")
+        out = []
+        other = threading.Thread(target=lambda: out.append(self.one(self.a, "SELECT pg_advisory_lock(8)")))
+        other.start()
+        deadline = time.monotonic() + 20
+        while not out and self.one(self.c, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") != "1":
+            self.assertLess(time.monotonic(), deadline, "no deadlock was found")
+            time.sleep(0.01)
+        # Either is told; the other one goes on when the locks of that session are released.
+        if out:
+            self.assertEqual(out, ["40P01"])
+            self.one(self.a, "SELECT pg_advisory_unlock_all()")
             self.assertEqual(end(), "")
         else:
-            self.assertEqual((mine, end()), ("", "40P01"))
+            self.assertEqual(end(), "40P01")
+            self.one(self.b, "SELECT pg_advisory_unlock_all()")
+        other.join(20)
+        self.assertFalse(other.is_alive())
 
     def test_shown(self):
         self.one(self.a, "SELECT pg_advisory_lock_shared(1, 2)")

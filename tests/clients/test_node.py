@@ -305,7 +305,7 @@ class Node(unittest.TestCase):
         self.ask("CREATE ROLE reader")
         self.ask("CREATE TABLE t (a int)")
         connection = self.node.connect()
-        for sql in ("GRANT SELECT (a) ON t TO reader", "GRANT EXECUTE ON FUNCTION lower(text) TO reader",
+        for sql in ("GRANT SELECT (a) ON t TO reader",
                     "GRANT USAGE ON TYPE text TO reader", "GRANT SELECT ON pg_class TO reader",
                     "GRANT SELECT ON ALL TABLES IN SCHEMA pg_catalog TO reader",
                     "ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO reader"):
@@ -748,6 +748,37 @@ class Node(unittest.TestCase):
                               env={**os.environ, "BOP_PG_PROT": "3"}, text=True, check=False)
         self.assertEqual(done.stderr.splitlines()[0],
                          "warning: BOP_PG_PROT is no setting: did you mean BOP_PG_PORT?")
+
+    def test_errors_tell_nothing_of_rows_to_those_who_may_not_read(self):
+        self.node.start()
+        connection = self.node.connect()
+        connection.simple("CREATE TABLE hidden (id int PRIMARY KEY, secret text DEFAULT 'hush', n int CHECK (n < 100)); "
+                          "CREATE TABLE seen (id int); "
+                          "CREATE VIEW some_rows AS SELECT id, n FROM hidden WHERE n < 10 WITH CHECK OPTION; "
+                          "GRANT SELECT, INSERT ON some_rows, seen TO public; GRANT INSERT ON hidden TO public")
+        connection.simple("CREATE ROLE teller")
+        connection.simple("SET ROLE teller")
+        for statement, code in (("INSERT INTO some_rows VALUES (1, 50)", "44000"),
+                                ("WITH a AS (INSERT INTO hidden VALUES (1, 'x', 500)) SELECT 1", "23514"),
+                                ("WITH a AS (INSERT INTO hidden VALUES (1, 'x', 500)) INSERT INTO seen VALUES (1)", "23514"),
+                                ("WITH a AS (INSERT INTO hidden (n) VALUES (5)) INSERT INTO seen VALUES (1)", "23502")):
+            error = connection.simple(statement)[-1].error
+            self.assertEqual(error["C"], code)
+            self.assertNotIn("D", error)
+        connection.close()
+
+    def test_changes_that_keys_of_other_parts_act_on_are_refused(self):
+        self.node.start()
+        connection = self.node.connect()
+        connection.simple("CREATE TABLE meet_p (id int PRIMARY KEY); "
+                          "CREATE TABLE meet_c (id int PRIMARY KEY, pid int REFERENCES meet_p ON DELETE CASCADE); "
+                          "INSERT INTO meet_p VALUES (1); INSERT INTO meet_c VALUES (1, 1)")
+        for statement in ("WITH d AS (DELETE FROM meet_p RETURNING id) UPDATE meet_c SET pid = NULL WHERE pid IN "
+                          "(SELECT id FROM d)",
+                          "WITH d AS (DELETE FROM meet_p RETURNING id) INSERT INTO meet_c VALUES (2, 1)"):
+            self.assertEqual(connection.simple(statement)[-1].error["C"], "0A000")
+        self.assertEqual(connection.simple("SELECT * FROM meet_c")[-1].rows, [["1", "1"]])
+        connection.close()
 
     def test_version_and_help(self):
         for flag in ("--version", "--help"):

@@ -1,6 +1,6 @@
 // Functions about the session and the server, sequences, and those the catalog answers.
-#include <array>
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/time.hpp"

@@ -110,7 +110,7 @@ Returned repeat(Call& c) {
   const auto n = static_cast<std::size_t>(std::max<std::int64_t>(0, c.integer(1)));
   if (n != 0 && c.text(0).size() > most_value_bytes() / n) return too_long();
   std::string r;
-  for (std::size_t i = 0; i < n; ++i) r += c.text(0);
+  for (std::size_t i = 0; i < n && !c.text(0).empty(); ++i) r += c.text(0);
   return OwnedValue::of_text(std::move(r));
 }
 

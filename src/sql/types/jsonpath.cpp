@@ -14,6 +14,7 @@ using Kind = JsonPathNode::Kind;
 
 constexpr std::string_view kSpecial = "?%$.[]{}()|&!=<>@#,*:-+/\"'\\";
 constexpr int kMaxDepth = 500;
+constexpr int kMaxAccessors = 1000;  // behind each other: they are followed by recursion
 
 struct Token {
   enum class Kind : std::uint8_t { kEnd, kSign, kWord, kString, kNumber, kVariable };
@@ -299,9 +300,12 @@ class Parser {
     BOP_LET(first, primary());
     JsonPathNode* end = first.get();
     while (end->next != nullptr) end = end->next.get();
-    while (true) {
+    for (int accessors = 0;; ++accessors) {
       BOP_LET(accessor, accessor_behind());
       if (accessor == nullptr) return first;
+      if (accessors == kMaxAccessors)
+        return fail(ErrorCode::kStatementTooComplex,
+                    "a jsonpath has more than {} accessors behind each other", kMaxAccessors);
       end->next = std::move(accessor);
       end = end->next.get();
     }

@@ -79,7 +79,8 @@ class Fixed {
 // ln of a positive finite number to `scale` decimals.
 Numeric ln_to_scale(const Numeric& a, int scale) {
   const int exponent = a.coefficient().digit_count() - a.scale();  // a = m * 10^exponent, 0.1 <= m < 1
-  const int work = std::max(scale, 0) + 25 + a.coefficient().digit_count();
+  // Of digits beyond these the result shows nothing, however many the argument has.
+  const int work = std::max(scale, 0) + 32;
   const Fixed fixed(work);
   const int shift = exponent - 1;  // a = m * 10^shift, 1 <= m < 10
   const Numeric m = Numeric::of_parts(false, a.coefficient(), a.coefficient().digit_count() - 1);
