@@ -364,21 +364,22 @@ Status DdlRun::read_standard_body(const pg::Node& body, Function& function) {
     text += (text.empty() ? "" : "; ") + plain;
     return {};
   };
-  if (body.node_case == PG_QUERY__NODE__NODE_RETURN_STMT) {
-    BOP_LET(expression, deparse_expression(body.return_stmt->returnval));
+  const auto add_one = [&](const pg::Node* statement) -> Status {
+    if (statement == nullptr || statement->node_case == PG_QUERY__NODE__NODE__NOT_SET) return {};
+    if (statement->node_case != PG_QUERY__NODE__NODE_RETURN_STMT) return add(statement);
+    BOP_LET(expression, deparse_expression(statement->return_stmt->returnval));
     BOP_LET(parsed, parse("SELECT " + expression));
-    BOP_TRY(add(parsed.front()->node));
+    return add(parsed.front()->node);
+  };
+  if (body.node_case != PG_QUERY__NODE__NODE_LIST) {
+    BOP_TRY(add_one(&body));
   } else {
-    for (const pg::Node* list : BOP_PG_LIST(body.list, items)) {
-      for (const pg::Node* statement : BOP_PG_LIST(list->list, items)) {
-        if (statement->node_case == PG_QUERY__NODE__NODE_RETURN_STMT) {
-          BOP_LET(expression, deparse_expression(statement->return_stmt->returnval));
-          BOP_LET(parsed, parse("SELECT " + expression));
-          BOP_TRY(add(parsed.front()->node));
-        } else {
-          BOP_TRY(add(statement));
-        }
+    for (const pg::Node* item : BOP_PG_LIST(body.list, items)) {
+      if (item == nullptr || item->node_case != PG_QUERY__NODE__NODE_LIST) {
+        BOP_TRY(add_one(item));
+        continue;
       }
+      for (const pg::Node* statement : BOP_PG_LIST(item->list, items)) BOP_TRY(add_one(statement));
     }
   }
   function.body = std::move(text);
