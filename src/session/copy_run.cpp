@@ -372,6 +372,7 @@ Result<Progress> PgSession::step_copy(Run& run) {
   run.connection = &transaction_.connection();
   catalog_session_.catalog = in->insert->catalog;
   catalog_session_.connection = run.connection->handle();
+  BOP_TRY(make_guards(run, *in->insert));
   BOP_LET(prepared, run.connection->prepare(in->insert->sql));
   in->statement = std::move(prepared);
   const bool binary = parsed.options.binary;
@@ -506,9 +507,10 @@ Status PgSession::end_copy_in(Run& run) {
   if (in.insert->check_foreign_keys) {
     transaction_.table_changed(in.insert->target);
     const Oid target = in.insert->target;
-    BOP_TRY(
-        sql::check_foreign_keys(*in.insert->catalog, run.connection->handle(), std::span(&target, 1), false));
+    BOP_TRY(sql::check_foreign_keys(*in.insert->catalog, run.connection->handle(), std::span(&target, 1),
+                                    waits_for_commit()));
   }
+  BOP_TRY(end_guards(run, *in.insert));
   run.tag = fmt::format("COPY {}", in.rows);
   run.copy_in.reset();
   run.stage = Run::Stage::kEnd;

@@ -313,6 +313,13 @@ class PgSession final : public Session,
   [[nodiscard]] Status run_steps(Run& run);
   [[nodiscard]] Status try_step(Run& run, const sql::PlanStep& step);
   [[nodiscard]] Result<Progress> step_change(Run& run);
+  // constraints_run.cpp
+  [[nodiscard]] sql::IsDeferred waits_for_commit() const;
+  [[nodiscard]] Status make_guards(Run& run, const sql::Plan& plan);
+  [[nodiscard]] Status end_guards(Run& run, const sql::Plan& plan);
+  [[nodiscard]] Status refuse_if_pending(std::string_view command, Oid table) const;
+  [[nodiscard]] Status set_constraints(const sql::ParsedStatement& statement);
+  [[nodiscard]] Status check_waiting();
   [[nodiscard]] Result<Progress> step_explain(Run& run);
   [[nodiscard]] Result<sql::ExplainNode> measure(Run& run, sql::ExplainSummary& times);
   [[nodiscard]] Status prepare_change(Run& run);

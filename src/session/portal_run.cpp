@@ -150,8 +150,8 @@ Status PgSession::refuse_if_read(const sql::ParsedStatement& statement, const sq
     const auto& relations = portal->prepared.plan->relations;
     read.insert(read.end(), relations.begin(), relations.end());
   }
-  if (read.empty()) return {};
   const auto now = catalog();
+  if (after != nullptr && read.empty()) return {};
   if (after != nullptr) {
     for (const Oid oid : read) {
       const auto before = now->relation(oid);
@@ -161,6 +161,7 @@ Status PgSession::refuse_if_read(const sql::ParsedStatement& statement, const sq
   }
   const auto check = [&](std::string_view command, const PgQuery__RangeVar& relation) -> Status {
     const auto found = now->find(path_, pg::text(relation.schemaname), pg::text(relation.relname));
+    if (found) BOP_TRY(refuse_if_pending(command, found.oid));
     if (!found || std::ranges::find(read, found.oid) == read.end()) return {};
     return in_use(command, pg::text(relation.relname));
   };

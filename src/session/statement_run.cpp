@@ -458,8 +458,7 @@ Status PgSession::run_change(Run& run) {
 Result<Progress> PgSession::step_change(Run& run) {
   if (!run.sqlite) {
     functions_.stored_rows.clear();
-    // A failure takes them away with the transaction, or back to its savepoint.
-    for (const sql::Guard& guard : run.plan->guards) BOP_TRY(run.connection->execute(guard.sql));
+    BOP_TRY(make_guards(run, *run.plan));
   }
   if (!run.plan->steps.empty()) {
     BOP_TRY(run_steps(run));
@@ -473,20 +472,18 @@ Result<Progress> PgSession::step_change(Run& run) {
     run.measured->loops = 1;
   }
   run.stop_reading();
-  for (const sql::Guard& guard : run.plan->guards) {
-    BOP_TRY(run.connection->execute(fmt::format("DROP TRIGGER temp.{}", guard.name)));
-  }
   if (run.plan->check_foreign_keys) {
     for (const Oid table : run.plan->changed_tables) transaction_.table_changed(table);
     if (deferred_violations(run.connection->handle()) > 0) {
       if (Status hold =
               sql::check_foreign_keys(*run.plan->catalog, run.connection->handle(), run.plan->changed_tables,
-                                      false, run.plan->acting_keys, run.plan->only_inserted);
+                                      waits_for_commit(), run.plan->acting_keys, run.plan->only_inserted);
           !hold) {
         return std::unexpected(without_rows(*run.plan, hold.error()));
       }
     }
   }
+  BOP_TRY(end_guards(run, *run.plan));
   run.tag = fmt::format("{} {}", run.plan->tag,
                         run.plan->kind == sql::PlanKind::kChangingSelect ? run.rows : run.changed);
   return Progress::kDone;

@@ -305,7 +305,7 @@ void Transaction::leave_lane() {
 
 Status Transaction::savepoint(const std::string& name, Marks marks) {
   if (writer_ != nullptr) BOP_TRY(writer_->execute(fmt::format("SAVEPOINT s{}", savepoints_.size())));
-  savepoints_.push_back({name, marks, own_catalog_, changed_tables_, dropped_sequences_.size()});
+  savepoints_.push_back({name, marks, own_catalog_, changed_tables_, dropped_sequences_.size(), modes_});
   return {};
 }
 
@@ -344,9 +344,16 @@ Status Transaction::rollback_to(const std::string& name) {
   if (writer_ != nullptr) BOP_TRY(writer_->execute(fmt::format("ROLLBACK TO s{}", depth)));
   own_catalog_ = found->own_catalog;
   changed_tables_ = found->changed_tables;
+  modes_ = found->modes;
   dropped_sequences_.resize(found->dropped_sequences);
   savepoints_.resize(depth + 1);
   return {};
+}
+
+bool Transaction::is_deferred(const sql::Constraint& constraint) const {
+  if (!constraint.deferrable) return false;
+  const auto own = modes_.by_oid.find(constraint.oid);
+  return own != modes_.by_oid.end() ? own->second : modes_.all.value_or(constraint.deferred);
 }
 
 Result<Csn> Transaction::commit(const std::function<void(Csn)>& decided) {
@@ -355,7 +362,13 @@ Result<Csn> Transaction::commit(const std::function<void(Csn)>& decided) {
   if (writer_ != nullptr) {
     if (!changed_tables_.empty()) {
       const std::vector<Oid> tables(changed_tables_.begin(), changed_tables_.end());
-      if (Status held = sql::check_foreign_keys(*catalog(), writer_->handle(), tables, true); !held) {
+      if (Status held = sql::check_foreign_keys(*catalog(), writer_->handle(), tables, nullptr); !held) {
+        rollback();
+        return std::unexpected(held.error());
+      }
+    }
+    for (const sql::PendingRow& row : pending_) {
+      if (Status held = sql::check_pending_row(*catalog(), writer_->handle(), row); !held) {
         rollback();
         return std::unexpected(held.error());
       }
@@ -459,6 +472,8 @@ void Transaction::forget() {
   savepoints_.clear();
   dropped_sequences_.clear();
   changed_tables_.clear();
+  modes_ = {};
+  pending_.clear();
   first_snapshot_.reset();
   lost_ = false;
   active_ = false;

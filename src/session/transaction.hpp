@@ -28,6 +28,7 @@
 #include "session/notification.hpp"
 #include "session/variables.hpp"
 #include "sql/catalog/catalog.hpp"
+#include "sql/pending_rows.hpp"
 #include "sql/pg_catalog/pg_catalog.hpp"
 
 namespace bop::session {
@@ -82,6 +83,13 @@ class Transaction {
   void table_changed(Oid table) { changed_tables_.insert(table); }
   [[nodiscard]] const std::set<Oid>& changed_tables() const { return changed_tables_; }
 
+  // What SET CONSTRAINTS has said, and the rows that wait for COMMIT or for being told IMMEDIATE.
+  void defer_all(bool deferred) { modes_ = {.all = deferred, .by_oid = {}}; }
+  void defer(Oid constraint, bool deferred) { modes_.by_oid[constraint] = deferred; }
+  [[nodiscard]] bool is_deferred(const sql::Constraint& constraint) const;
+  void add_pending(const sql::PendingRow& row) { pending_.insert(row); }
+  [[nodiscard]] const std::set<sql::PendingRow>& pending() const { return pending_; }
+
   [[nodiscard]] Csn gate() const noexcept { return gate_; }
   void forget_gate() noexcept { gate_ = Csn(); }  // of what was answered before, outside a transaction
   void raise_gate(Csn csn) { gate_ = std::max(gate_, csn); }
@@ -116,12 +124,17 @@ class Transaction {
   void give_up(const Error& why);
 
  private:
+  struct ConstraintModes {
+    std::optional<bool> all;
+    std::map<Oid, bool> by_oid;
+  };
   struct Savepoint {
     std::string name;
     Marks marks;
     std::shared_ptr<const sql::Catalog> own_catalog;
     std::set<Oid> changed_tables;
     std::size_t dropped_sequences;
+    ConstraintModes modes;
   };
   struct LaneWait;
   struct LogWait;
@@ -161,6 +174,8 @@ class Transaction {
   std::vector<Savepoint> savepoints_;
   std::vector<Oid> dropped_sequences_;
   std::set<Oid> changed_tables_;
+  ConstraintModes modes_;
+  std::set<sql::PendingRow> pending_;  // a rollback to a savepoint leaves what is told in vain
   std::shared_ptr<bool> alive_;
 };
 

@@ -3,6 +3,7 @@
 // The user is what the variables `role` and `session_authorization` say, so a rollback takes a SET back like
 // any other. Names count for the role that they meant when they were set.
 #include "session/pg_session.hpp"
+#include "sql/column_rights.hpp"
 #include "sql/tree.hpp"
 
 namespace bop::session {
@@ -113,7 +114,12 @@ Status PgSession::check_privileges(const sql::Plan& plan) const {
     const Rights held = role == who_->role
                             ? sql::held_on(*relation, *who_, use.rights)
                             : sql::held_on(*relation, node_.shared()->identity(role), use.rights);
-    if (held != use.rights) return std::unexpected(sql::permission_denied(*relation));
+    const auto missing = static_cast<Rights>(use.rights & ~held);
+    if (missing == 0) continue;
+    const bool by_columns =
+        role == who_->role ? sql::held_on_columns(*relation, *who_, missing, use)
+                           : sql::held_on_columns(*relation, node_.shared()->identity(role), missing, use);
+    if (!by_columns) return std::unexpected(sql::permission_denied(*relation));
   }
   for (const sql::FunctionUse& use : plan.function_uses) {
     const auto function = plan.catalog->function(use.function);

@@ -86,7 +86,9 @@ Result<Progress> PgSession::step_utility(Run& run) {
     case StatementKind::kNotify:
     case StatementKind::kUnlisten: BOP_TRY(step_notify(statement)); break;
     case StatementKind::kConstraintsSet:
-      return fail(ErrorCode::kNotImplemented, "SET CONSTRAINTS is not implemented");
+      ensure_transaction();
+      BOP_TRY(set_constraints(statement));
+      break;
     case StatementKind::kDeclareCursor: {
       ensure_transaction();
       BOP_LET(declared, declare_cursor(run));

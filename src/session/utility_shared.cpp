@@ -173,7 +173,17 @@ std::vector<std::string> PgSession::owned_by(Oid role) const {
                                      schema == nullptr ? "" : sql::quote_name(schema->name)));
     }
     for (const auto& [oid, relation] : catalog->relations()) {
-      if (!relation->is_virtual()) add(relation->kind == 'v' ? "view" : "table", *relation);
+      if (relation->is_virtual()) continue;
+      const std::string_view kind = relation->kind == 'v' ? "view" : "table";
+      add(kind, *relation);
+      if (owned.contains(oid)) continue;
+      std::string columns;
+      for (const sql::Column& column : relation->columns) {
+        if (!sql::mentions(column.acl, role)) continue;
+        columns += fmt::format("{}privileges for column {} of {} {}", columns.empty() ? "" : "\n",
+                               sql::quote_name(column.name), kind, sql::quote_name(relation->name));
+      }
+      if (!columns.empty()) owned.emplace(oid, std::move(columns));
     }
     for (const auto& [oid, sequence] : catalog->sequences()) add("sequence", *sequence);
     for (const auto& [oid, function] : catalog->functions()) {

@@ -157,7 +157,7 @@ class GroupingCheck {
       return false;
     }
     const Constraint* key = e.entry->relation->primary_key();
-    if (key == nullptr) {
+    if (key == nullptr || key->deferrable) {
       return false;
     }
     const bool whole = std::ranges::all_of(key->columns, [&](std::int16_t number) {

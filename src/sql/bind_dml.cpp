@@ -202,6 +202,11 @@ Change Binder::insert(const PgQuery__InsertStmt& stmt, Scope* outer) {
   bind_generated(change);
   bind_checks(change, nullptr);
   bind_view_checks(change);
+  std::vector<std::int16_t> inserted;
+  for (const Column* column : named) {
+    inserted.push_back(column->number);
+  }
+  note_changed(change, right::kInsert, inserted);
   std::vector<const Column*> missing;
   for (const Column& column : table->columns) {
     if (!is_stored_by_statement(column) || std::ranges::find(named, &column) != named.end()) {
@@ -331,6 +336,7 @@ Change Binder::update(const PgQuery__UpdateStmt& stmt, Scope* outer) {
   for (const Assignment& a : change.set) {
     changed.insert(a.column->number);
   }
+  note_changed(change, right::kUpdate, {changed.begin(), changed.end()});
   bind_generated(change);
   bind_checks(change, &changed);
   bind_view_checks(change);
@@ -378,20 +384,6 @@ void Binder::bind_returning(Change& change, pg::NodeList list, Scope& outer) {
 }
 
 // What CHECK and DEFAULT read is nobody's to ask for.
-void Binder::ask_for_reading(const Change& change) {
-  std::set<const RangeEntry*> rows{change.target.get()};
-  if (change.upsert.excluded != nullptr) {
-    rows.insert(change.upsert.excluded.get());
-  }
-  const auto reads = [&](const ExprRef& e) { return e != nullptr && reads_rows(*e, rows); };
-  const auto assigned = [&](const Assignment& a) { return reads(a.expr); };
-  if (reads(change.view == nullptr ? change.where : change.view->condition) || reads(change.upsert.where) ||
-      std::ranges::any_of(change.set, assigned) || std::ranges::any_of(change.upsert.set, assigned) ||
-      std::ranges::any_of(change.returning, [&](const Target& t) { return reads(t.expr); })) {
-    ask_for(named_relation(change), right::kSelect);
-  }
-}
-
 void Binder::bind_checks(Change& change, const std::set<std::int16_t>* changed) {
   const Relation& table = *change.target->relation;
   std::set<std::int16_t> computed;

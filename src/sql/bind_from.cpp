@@ -102,23 +102,6 @@ std::shared_ptr<const Relation> Binder::find_relation(const PgQuery__RangeVar& r
   return relation;
 }
 
-void Binder::ask_for(const Relation& relation, Rights rights) {
-  ask_for(relation, rights, view_ == nullptr ? 0 : view_->owner);
-}
-
-void Binder::ask_for(const Relation& relation, Rights rights, Oid role) {
-  if (relation.is_virtual()) {
-    return;
-  }
-  const auto same = std::ranges::find_if(
-      uses, [&](const RelationUse& use) { return use.relation == relation.oid && use.role == role; });
-  if (same == uses.end()) {
-    uses.push_back({.relation = relation.oid, .role = role, .rights = rights});
-  } else {
-    same->rights |= rights;
-  }
-}
-
 RangeRef Binder::table_entry(const std::shared_ptr<const Relation>& relation, std::string alias, int depth) {
   RangeRef entry = new_entry(RangeKind::kTable, std::move(alias), depth);
   entry->relation = relation;
@@ -408,6 +391,7 @@ std::unique_ptr<FromNode> Binder::from_item(const pg::Node& node, Scope& scope, 
       leaf->entry = relation->kind == 'v' && !relation->is_virtual()
                         ? view_entry(relation, std::move(alias), scope.depth)
                         : table_entry(relation, std::move(alias), scope.depth);
+      leaf->entry->read_by = view_ == nullptr ? Oid{0} : view_->owner;
       tell_read(range, *relation);
       rename_columns(*leaf->entry, range.alias, "table");
       ScopeItem item = scope_item(leaf->entry);

@@ -127,6 +127,11 @@ Merge Binder::merge(const PgQuery__MergeStmt& stmt) {
   }
   if (reads) {
     ask_for(*table, right::kSelect);
+    std::vector<std::int16_t> all;  // more than PostgreSQL asks for
+    for (const RangeColumn& column : merge.target->columns) {
+      all.push_back(column.attribute);
+    }
+    note_columns(*table, view_ == nullptr ? 0 : view_->owner, right::kSelect, all);
   }
   return merge;
 }

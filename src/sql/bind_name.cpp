@@ -76,6 +76,12 @@ ExprRef Binder::named(const ExprRef& e, int location) {
   if (names_found != nullptr) {
     tell_columns(*names_found, *e);
   }
+  visit(*e, [&](const Expr& part) {
+    if (part.kind == ExprKind::kColumn && part.entry != nullptr) {
+      note_read(*part.entry, static_cast<std::size_t>(part.number));
+    }
+    return true;
+  });
   // A reference has a location of its own; a merged column of USING is an expression already.
   auto copy = std::make_shared<Expr>(*e);
   copy->location = location;
@@ -349,8 +355,12 @@ int suggest_name(const pg::Node* node, std::string& name) {
   };
   switch (node->node_case) {
     case PG_QUERY__NODE__NODE_COLUMN_REF: {
-      const std::string_view last = pg::last_name(BOP_PG_LIST(node->column_ref, fields));
-      return last.empty() ? 0 : strong(last);
+      for (std::size_t i = node->column_ref->n_fields; i-- > 0;) {  // a star has no name
+        if (const std::string_view field = pg::string_of(node->column_ref->fields[i]); !field.empty()) {
+          return strong(field);
+        }
+      }
+      return 0;
     }
     case PG_QUERY__NODE__NODE_A_INDIRECTION: {
       for (std::size_t i = node->a_indirection->n_indirection; i-- > 0;) {

@@ -140,25 +140,6 @@ void Binder::lock_rows(const PgQuery__LockingClause& lock, const Query& query, c
   lock_nowait = lock_nowait || lock.wait_policy == PG_QUERY__LOCK_WAIT_POLICY__LockWaitError;
 }
 
-void Binder::ask_for_locking(const FromNode& node, Oid role) {
-  if (node.entry != nullptr) {
-    return ask_for_locking(*node.entry, role);
-  }
-  ask_for_locking(*node.left, role);
-  ask_for_locking(*node.right, role);
-}
-
-void Binder::ask_for_locking(const RangeEntry& entry, Oid role) {
-  if (entry.relation != nullptr) {
-    ask_for(*entry.relation, right::kUpdate, role);
-  }
-  if (entry.query != nullptr) {
-    for (const auto& node : entry.query->from) {
-      ask_for_locking(*node, entry.relation == nullptr ? role : entry.relation->owner);
-    }
-  }
-}
-
 ExprRef Binder::limit_expression(const pg::Node& node, Scope& scope, Clause clause) {
   ExprRef e = expression(node, scope, clause);
   if (uses_rows(*e, scope.depth)) {

@@ -65,6 +65,19 @@ bool Binder::is_arbiter(const Index& index, const RangeRef& bare, const std::set
   return true;
 }
 
+void Binder::refuse_deferrable(const Index& index) const {
+  Error why = error(ErrorCode::kNotInPrerequisiteState,
+                    "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as "
+                    "arbiters");
+  why.mut().constraint = index.name;
+  const auto table = context_.catalog->relation(index.table);
+  why.mut().table = table->name;
+  if (const Schema* schema = context_.catalog->schema(index.schema); schema != nullptr) {
+    why.mut().schema = schema->name;
+  }
+  raise(std::move(why));
+}
+
 void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause, Scope& outer) {
   change.has_upsert = true;
   Upsert& upsert = change.upsert;
@@ -76,6 +89,9 @@ void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause
                   "ON CONFLICT DO UPDATE requires inference specification or constraint name")
                 .hint("For example, ON CONFLICT (column_name)."),
             clause.location);
+    }
+    for (const auto& index : context_.catalog->indexes_of(table.oid)) {
+      if (index->deferrable) refuse_deferrable(*index);
     }
   } else {
     upsert.any_target = false;
@@ -133,9 +149,22 @@ void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause
       raise(error(ErrorCode::kInvalidColumnReference,
                   "there is no unique or exclusion constraint matching the ON CONFLICT specification"));
     }
+    // Of several that are meant, is_arbiter has taken the first.
+    const auto index = std::ranges::find_if(indexes, [&](const auto& other) {
+      Upsert scratch;
+      return other->deferrable && is_arbiter(*other, bare, columns, expressions, where, scratch);
+    });
+    if (index != indexes.end()) refuse_deferrable(**index);
   }
   if (clause.infer != nullptr) {
     ask_for(named_relation(change), right::kSelect);  // it is told whether the key is there
+    std::vector<std::int16_t> keys;
+    for (const ExprRef& key : upsert.target) {
+      if (key->kind == ExprKind::kColumn) {
+        keys.push_back(key->entry->columns[static_cast<std::size_t>(key->number)].attribute);
+      }
+    }
+    note_changed(change, right::kSelect, keys);
   }
   if (upsert.nothing) {
     return;
@@ -160,6 +189,11 @@ void Binder::bind_upsert(Change& change, const PgQuery__OnConflictClause& clause
   add_to_scope(scope, std::move(proposed));
   upsert.excluded = std::move(excluded);
   upsert.set = assignments(BOP_PG_LIST(&clause, target_list), change, scope);
+  std::vector<std::int16_t> updated;
+  for (const Assignment& a : upsert.set) {
+    updated.push_back(a.column->number);
+  }
+  note_changed(change, right::kUpdate, updated);
   if (clause.where_clause != nullptr) {
     upsert.where = boolean(*clause.where_clause, scope, Clause::kWhere, "WHERE");
   }

@@ -202,6 +202,10 @@ class Binder {
   // Asks for the rights, of the user or of the owner of the view that is being bound.
   void ask_for(const Relation& relation, Rights rights);
   void ask_for(const Relation& relation, Rights rights, Oid role);
+  // Of the columns of a relation that has been asked for.
+  void note_columns(const Relation& relation, Oid role, Rights right, std::span<const std::int16_t> columns);
+  void note_changed(const Change& change, Rights right, const std::vector<std::int16_t>& columns);
+  void note_read(const RangeEntry& entry, std::size_t column);
   // SELECT on the changed table, if a change reads its rows.
   void ask_for_reading(const Change& change);
   const std::vector<Oid>& parameters() const { return parameters_; }
@@ -298,6 +302,7 @@ class Binder {
   void bind_upsert(Change& change, const PgQuery__OnConflictClause& clause, Scope& scope);
   bool is_arbiter(const Index& index, const RangeRef& bare, const std::set<std::int16_t>& columns,
                   const std::vector<ExprRef>& expressions, const ExprRef& where, Upsert& upsert);
+  [[noreturn]] void refuse_deferrable(const Index& index) const;
   void add_merge_source(Scope& scope, const Scope* outer);
   // What an INSERT, UPDATE or DELETE names (view_target.cpp): the table, or the one behind a view.
   void bind_target(Change& change, const PgQuery__RangeVar& name, Scope& scope, Rights rights);

@@ -6,6 +6,7 @@
 #include <sqlite3.h>
 
 #include "sql/functions/kernels.hpp"
+#include "sql/pending_rows.hpp"
 #include "sql/plan.hpp"
 #include "sql/sqlite_value.hpp"
 #include "sql/types/types.hpp"
@@ -80,6 +81,24 @@ std::shared_ptr<const Index> violated_index(const Catalog& catalog, std::string_
   return nullptr;
 }
 
+}  // namespace
+
+Error duplicate_key_error(const Catalog& catalog, const Relation& table, const Index& index,
+                          sqlite3_stmt* found) {
+  Error e =
+      error(ErrorCode::kUniqueViolation, "duplicate key value violates unique constraint \"{}\"", index.name);
+  name_place(e, catalog, table, index.name);
+  if (found == nullptr) return e;
+  std::vector<std::int16_t> columns;
+  for (const IndexKey& key : index.keys) {
+    columns.push_back(key.column);
+  }
+  e.mut().detail = fmt::format("Key {} already exists.", key_text(table, columns, found));
+  return e;
+}
+
+namespace {
+
 Error unique_violation(const Plan& plan, sqlite3* connection, std::string_view message,
                        std::span<const OwnedValue> parameters) {
   const std::shared_ptr<const Index> index = violated_index(*plan.catalog, message);
@@ -88,9 +107,7 @@ Error unique_violation(const Plan& plan, sqlite3* connection, std::string_view m
     return error(ErrorCode::kUniqueViolation, "duplicate key value violates a unique constraint ({})",
                  message);
   }
-  Error e = error(ErrorCode::kUniqueViolation, "duplicate key value violates unique constraint \"{}\"",
-                  index->name);
-  name_place(e, *plan.catalog, *table, index->name);
+  Error e = duplicate_key_error(*plan.catalog, *table, *index, nullptr);
   for (const UniqueDiagnosis& diagnosis : plan.unique_diagnoses) {
     if (diagnosis.index != index->oid) {
       continue;
@@ -107,11 +124,7 @@ Error unique_violation(const Plan& plan, sqlite3* connection, std::string_view m
         }
       }
       if (sqlite3_step(statement) == SQLITE_ROW) {
-        std::vector<std::int16_t> columns;
-        for (const IndexKey& key : index->keys) {
-          columns.push_back(key.column);
-        }
-        e.mut().detail = fmt::format("Key {} already exists.", key_text(*table, columns, statement));
+        e = duplicate_key_error(*plan.catalog, *table, *index, statement);
       }
     }
     sqlite3_finalize(statement);
@@ -178,7 +191,7 @@ Error translate_constraint(const Plan& plan, sqlite3* connection, int extended_c
     case SQLITE_CONSTRAINT_ROWID: return unique_violation(plan, connection, message, parameters);
     case SQLITE_CONSTRAINT_FOREIGNKEY: {
       if (Status status =
-              check_foreign_keys(*plan.catalog, connection, plan.changed_tables, true, plan.acting_keys);
+              check_foreign_keys(*plan.catalog, connection, plan.changed_tables, nullptr, plan.acting_keys);
           !status) {
         return std::move(status).error();
       }
@@ -258,22 +271,23 @@ Status check_foreign_key(const Catalog& catalog, sqlite3* connection, const Rela
   if (auto found = violation_of(catalog, connection, table, key, false)) {
     return std::unexpected(std::move(*found));
   }
-  return {};
+  return check_match_full(catalog, connection, table, key);
 }
 
 Status check_foreign_keys(const Catalog& catalog, sqlite3* connection, std::span<const Oid> tables,
-                          bool at_commit, std::span<const Oid> acting_keys,
+                          const IsDeferred& is_deferred, std::span<const Oid> acting_keys,
                           std::span<const Oid> only_inserted) {
   // Rows that were there before a key NOT VALID violate nothing: SQLite counts what is changed.
   int changed = 0;
   int highest = 0;
   sqlite3_db_status(connection, SQLITE_DBSTATUS_DEFERRED_FKS, &changed, &highest, 0);
-  const auto asked = [&](const Constraint& key) { return key.validated || changed > 0; };
+  const auto deferred = [&](const Constraint& key) { return is_deferred && is_deferred(key); };
+  const auto asked = [&](const Constraint& key) { return !deferred(key) && (key.validated || changed > 0); };
   for (const Oid oid : tables) {
     const auto table = catalog.relation(oid);
     for (std::size_t i = 0; table != nullptr && i < table->constraints.size(); ++i) {
       const Constraint& key = table->constraints[i];
-      if (!key.deferred && std::ranges::find(acting_keys, key.oid) != acting_keys.end()) {
+      if (!deferred(key) && std::ranges::find(acting_keys, key.oid) != acting_keys.end()) {
         if (auto found = violation_of(catalog, connection, *table, key, false)) {
           return std::unexpected(std::move(*found));
         }
@@ -286,7 +300,7 @@ Status check_foreign_keys(const Catalog& catalog, sqlite3* connection, std::span
       continue;
     }
     for (const Constraint& key : table->constraints) {
-      if (key.type == 'f' && (at_commit || !key.deferred) && asked(key)) {
+      if (key.type == 'f' && asked(key)) {
         if (auto found = violation_of(catalog, connection, *table, key, false)) {
           return std::unexpected(std::move(*found));
         }
@@ -296,7 +310,7 @@ Status check_foreign_keys(const Catalog& catalog, sqlite3* connection, std::span
       continue;
     }
     for (const Catalog::Reference& reference : catalog.references_to(oid)) {
-      if ((at_commit || !reference.constraint->deferred) && asked(*reference.constraint)) {
+      if (asked(*reference.constraint)) {
         if (auto found = violation_of(catalog, connection, *reference.table, *reference.constraint, true)) {
           return std::unexpected(std::move(*found));
         }

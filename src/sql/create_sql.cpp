@@ -144,8 +144,8 @@ Result<std::string> create_index_sql(const Index& index, const Relation& table, 
     BOP_LET(bound, bind_expression(parsed, &table, ExpressionUse::kIndexPredicate, context));
     where = " WHERE " + bound.sql;
   }
-  return fmt::format("CREATE {}INDEX {} ON {}({}){}", index.unique ? "UNIQUE " : "", index_name(index.oid),
-                     table_name(table.oid), keys, where);
+  return fmt::format("CREATE {}INDEX {} ON {}({}){}", index.unique && !index.deferrable ? "UNIQUE " : "",
+                     index_name(index.oid), table_name(table.oid), keys, where);
 }
 
 }  // namespace bop::sql

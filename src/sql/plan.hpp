@@ -5,9 +5,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +23,7 @@
 #include "sql/types/value.hpp"
 
 struct sqlite3;
+struct sqlite3_stmt;
 
 namespace bop {
 struct FunctionContext;
@@ -106,6 +109,8 @@ struct RelationUse {
   Oid relation = 0;
   Oid role = 0;  // the owner of the view that names it; 0: the user
   Rights rights = 0;
+  // The columns that it reads (SELECT) and sets (INSERT, UPDATE): rights on all of these do as well.
+  std::set<std::int16_t> read = {}, inserted = {}, updated = {};
 };
 
 // What was found out about how SQLite reads for a query, for all who run its plan.
@@ -193,19 +198,24 @@ using PlanPtr = std::shared_ptr<const Plan>;
 [[nodiscard]] Error translate_constraint(const Plan& plan, sqlite3* connection, int extended_code,
                                          std::string_view message, std::span<const OwnedValue> parameters);
 
+// 23505 of a key whose values are the first columns of the row that `found` stands on.
+[[nodiscard]] Error duplicate_key_error(const Catalog& catalog, const Relation& table, const Index& index,
+                                        sqlite3_stmt* found);
+
 // Any other failure of a step: the kernel's own error if there is one (taken out of `context`), else by
 // SQLite's code.
 [[nodiscard]] Error translate_error(const Plan& plan, sqlite3* connection, int extended_code,
                                     std::string_view message, FunctionContext* context,
                                     std::span<const OwnedValue> parameters);
 
+// Which constraints wait for COMMIT; null: none.
+using IsDeferred = std::function<bool(const Constraint&)>;
 // After a statement with check_foreign_keys that left SQLite's counter of deferred violations above 0:
-// success if only INITIALLY DEFERRED constraints (by `deferred`, or those of SET CONSTRAINTS) are violated,
-// else 23503 with its DETAIL. At COMMIT: `at_commit` true looks at all constraints of `tables` (those changed
-// by the transaction). `acting_keys`: what their actions have stored is told from the referencing side.
-// `only_inserted`: who refers to these cannot have lost its row.
+// success if only deferred constraints are violated, else 23503 with its DETAIL. At COMMIT none is deferred,
+// and `tables` are those that the transaction has changed. `acting_keys`: what their actions have stored is
+// told from the referencing side. `only_inserted`: who refers to these cannot have lost its row.
 [[nodiscard]] Status check_foreign_keys(const Catalog& catalog, sqlite3* connection,
-                                        std::span<const Oid> tables, bool at_commit,
+                                        std::span<const Oid> tables, const IsDeferred& is_deferred,
                                         std::span<const Oid> acting_keys = {},
                                         std::span<const Oid> only_inserted = {});
 // One key of `table`, deferred or not, over all of its rows.

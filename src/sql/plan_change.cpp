@@ -9,6 +9,7 @@
 #include "sql/char_length.hpp"
 #include "sql/foreign_key_actions.hpp"
 #include "sql/generate.hpp"
+#include "sql/pending_rows.hpp"
 #include "sql/prior_values.hpp"
 #include "sql/staged.hpp"
 #include "sql/tree_search.hpp"
@@ -106,11 +107,17 @@ void plan_actions(Binder& binder, Change& change, Acted& all, Plan& plan) {
   }
 }
 
-void plan_guards(Binder& binder, const Acted& acted, Plan& plan) {
+// `only_deletes`: but for the actions, nothing is stored.
+void plan_guards(Binder& binder, const Acted& acted, bool only_deletes, Plan& plan) {
   for (const auto& [oid, what] : acted) {
     plan.acting_keys.insert(plan.acting_keys.end(), what.keys.begin(), what.keys.end());
   }
   plan.guards = action_guards(binder, acted);
+  if (!only_deletes ||
+      std::ranges::any_of(acted, [](const auto& table) { return !table.second.columns.empty(); })) {
+    std::ranges::move(pending_guards(*binder.context().catalog, plan.changed_tables),
+                      std::back_inserter(plan.guards));
+  }
 }
 
 // The parts of a statement change their rows one after the other, and a key acts at once; PostgreSQL's keys
@@ -178,7 +185,7 @@ void plan_diagnoses(const Binder& binder, const Change& change, Generator& gener
     const bool set_on_conflict = std::ranges::any_of(change.upsert.set, [&](const Assignment& a) {
       return std::ranges::find(index->keys, a.column->number, &IndexKey::column) != index->keys.end();
     });
-    if (!index->unique || set_on_conflict) {
+    if (!index->unique || index->deferrable || set_on_conflict) {
       continue;
     }
     if (std::string sql = generator.key_diagnosis(change, table, *index); !sql.empty()) {
@@ -202,7 +209,7 @@ void plan_changes(Binder& binder, const std::vector<std::shared_ptr<Cte>>& ctes,
   Acted acted;
   plan_parts(binder, ctes, acted, plan);
   refuse_meeting_actions(binder, changes_of(ctes));
-  plan_guards(binder, acted, plan);
+  plan_guards(binder, acted, false, plan);
 }
 
 void plan_merge(Binder& binder, Merge merge, Plan& plan) {
@@ -224,7 +231,7 @@ void plan_merge(Binder& binder, Merge merge, Plan& plan) {
     if (action.change != nullptr) parts.push_back(action.change.get());
   }
   refuse_meeting_actions(binder, parts);
-  plan_guards(binder, acted, plan);
+  plan_guards(binder, acted, false, plan);
   Generator generator(binder.parameters().size());
   StagedPlan staged(binder, generator, plan);
   staged.compute_read(ctes);
@@ -284,7 +291,7 @@ void plan_change(Binder& binder, Change change, Plan& plan) {
   std::vector<const Change*> parts = changes_of(ctes);
   parts.push_back(&change);
   refuse_meeting_actions(binder, parts);
-  plan_guards(binder, acted, plan);
+  plan_guards(binder, acted, change.kind == 'd' && !several, plan);
   Generator generator(binder.parameters().size());
   const bool cascades_volatile = change.kind == 'd' && change.acts_on_itself && binder.is_volatile;
   if (several || cascades_volatile || returns_more(change)) {

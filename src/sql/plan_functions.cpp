@@ -196,6 +196,15 @@ void store_row(sqlite3_context* c, int, sqlite3_value** argv) {
   sqlite3_result_null(c);
 }
 
+void pending_row(sqlite3_context* c, int, sqlite3_value** argv) {
+  if (FunctionContext* context = plan_context(c); context != nullptr) {
+    context->pending_rows.push_back({.table = static_cast<Oid>(sqlite3_value_int64(argv[0])),
+                                     .constraint = static_cast<Oid>(sqlite3_value_int64(argv[1])),
+                                     .rowid = sqlite3_value_int64(argv[2])});
+  }
+  sqlite3_result_null(c);
+}
+
 // NULL is no limit; negative numbers are refused.
 void limit(sqlite3_context* c, int, sqlite3_value** argv) {
   const bool is_offset = sqlite3_user_data(c) != nullptr;
@@ -301,6 +310,7 @@ Status register_plan_functions(sqlite3* connection, FunctionContext* context) {
   scalar("bop_check_row", -1, SQLITE_UTF8, nullptr, check_row);
   scalar("bop_meet_row", 1, SQLITE_UTF8, nullptr, meet_row);
   scalar("bop_store_row", 1, SQLITE_UTF8, nullptr, store_row);
+  scalar("bop_pending_row", 3, SQLITE_UTF8, nullptr, pending_row);
   scalar("bop_merge_once", 0, SQLITE_UTF8, nullptr, merge_once);
   scalar("bop_go_on", 0, SQLITE_UTF8, nullptr, go_on);
   scalar("bop_function", -1, SQLITE_UTF8, nullptr, call_function);

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -155,6 +156,9 @@ struct RangeEntry {
   bool merged =
       false;          // of a view: its columns are written as the expressions of its query (view_target.hpp)
   bool bare = false;  // columns are written without r<id>. (RETURNING, index expressions)
+  // Its columns are read with the rights of a role (0: the user): each that is named is noted in
+  // Binder::uses.
+  std::optional<Oid> read_by = std::nullopt;
 };
 
 enum class JoinKind : std::uint8_t { kInner, kLeft, kRight, kFull };

@@ -171,6 +171,7 @@ Rights all_rights(AclKind kind) {
     case AclKind::kSequence: return right::kOfSequence;
     case AclKind::kSchema: return right::kOfSchema;
     case AclKind::kFunction: return right::kOfFunction;
+    case AclKind::kColumn: return right::kOfColumn;
     case AclKind::kDatabase: break;
   }
   return right::kOfDatabase;
@@ -178,6 +179,9 @@ Rights all_rights(AclKind kind) {
 
 Acl default_acl(AclKind kind, Oid owner) {
   Acl acl;
+  if (kind == AclKind::kColumn) {
+    return acl;  // its owner has the table's
+  }
   if (kind == AclKind::kDatabase) {
     acl.push_back({.grantee = kPublic, .grantor = owner, .rights = right::kTemporary | right::kConnect});
   }

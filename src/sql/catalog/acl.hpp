@@ -33,10 +33,11 @@ inline constexpr Rights kOfTable = kInsert | kSelect | kUpdate | kDelete | kTrun
 inline constexpr Rights kOfSequence = kUsage | kSelect | kUpdate;
 inline constexpr Rights kOfSchema = kUsage | kCreate;
 inline constexpr Rights kOfFunction = kExecute;
+inline constexpr Rights kOfColumn = kInsert | kSelect | kUpdate | kReferences;
 inline constexpr Rights kOfDatabase = kCreate | kTemporary | kConnect;
 }  // namespace right
 
-enum class AclKind : std::uint8_t { kTable, kSequence, kSchema, kDatabase, kFunction };
+enum class AclKind : std::uint8_t { kTable, kSequence, kSchema, kDatabase, kFunction, kColumn };
 [[nodiscard]] Rights all_rights(AclKind kind);
 
 inline constexpr Oid kPublic = 0;  // everybody, as a grantee

@@ -55,7 +55,8 @@ const Constraint* Relation::primary_key() const {
 
 const Column* Relation::rowid_column() const {
   const Constraint* key = primary_key();
-  if (key == nullptr || key->columns.size() != 1) {
+  // SQLite never lets two rows share a rowid, not even until the end of a statement.
+  if (key == nullptr || key->columns.size() != 1 || key->deferrable) {
     return nullptr;
   }
   const Column* column = find_column(key->columns[0]);

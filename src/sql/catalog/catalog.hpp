@@ -85,6 +85,7 @@ struct Column {
   std::optional<std::string> default_text;  // PostgreSQL text of an expression
   std::string collation;                    // as written; empty = default
   std::string comment;
+  ObjectAcl acl;  // pg_attribute.attacl: in addition to the table's
 };
 
 struct Constraint {
@@ -156,6 +157,8 @@ struct Index {
   Oid owner = kBootstrapRole;
   std::string method = "btree";
   bool unique = false, primary = false;
+  // Of a DEFERRABLE key: SQLite's index is not unique, changed rows are looked at later (pending_rows.hpp).
+  bool deferrable = false;
   Oid constraint = 0;
   std::string predicate;  // PostgreSQL text; empty = all rows
   std::vector<IndexKey> keys;

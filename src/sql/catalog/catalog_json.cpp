@@ -169,7 +169,7 @@ std::string column_json(const Column& c) {
   if (c.default_text) {
     w.present("default", *c.default_text);
   }
-  w.text("collation", c.collation).text("comment", c.comment);
+  w.text("collation", c.collation).text("comment", c.comment).acl(c.acl);
   return w.finish();
 }
 
@@ -190,6 +190,7 @@ Column column_from(const Object& o) {
   }
   c.collation = text_of(o, "collation");
   c.comment = text_of(o, "comment");
+  c.acl = acl_of(o);
   return c;
 }
 
@@ -275,7 +276,9 @@ std::string to_json(const Index& i) {
       .text("name", i.name)
       .number("owner", i.owner, kBootstrapRole)
       .number("table", i.table);
-  w.text("method", i.method == "btree" ? std::string_view() : i.method).flag("unique", i.unique);
+  w.text("method", i.method == "btree" ? std::string_view() : i.method)
+      .flag("unique", i.unique)
+      .flag("deferrable", i.deferrable);
   w.flag("primary", i.primary).number("constraint", i.constraint).text("predicate", i.predicate);
   w.list("keys", i.keys, [&w](const IndexKey& k) {
     Writer key;
@@ -422,6 +425,7 @@ Result<Index> index_from_json(Oid oid, std::string_view body) {
     const std::string method = text_of(o, "method");
     i.method = method.empty() ? "btree" : method;
     i.unique = flag_of(o, "unique");
+    i.deferrable = flag_of(o, "deferrable");
     i.primary = flag_of(o, "primary");
     i.constraint = oid_of(o, "constraint");
     i.predicate = text_of(o, "predicate");

@@ -240,6 +240,22 @@ Status DdlRun::alter_one(Alteration& alteration, const PgQuery__AlterTableCmd& c
       constraint->validated = true;
       return {};
     }
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AlterConstraint: {
+      const PgQuery__Constraint& node = *command.def->constraint;
+      const auto constraint = std::ranges::find(table.constraints, pg::text(node.conname), &Constraint::name);
+      if (constraint == table.constraints.end()) {
+        return fail(ErrorCode::kUndefinedObject, "constraint \"{}\" of relation \"{}\" does not exist",
+                    node.conname, table.name);
+      }
+      if (constraint->type != 'f') {
+        return fail(ErrorCode::kWrongObjectType,
+                    "constraint \"{}\" of relation \"{}\" is not a foreign key constraint", constraint->name,
+                    table.name);
+      }
+      constraint->deferrable = node.deferrable != 0;
+      constraint->deferred = node.initdeferred != 0;
+      return {};
+    }
     case PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner: {
       const Catalog::Named found = now().find(table.schema, table.name);
       BOP_TRY(change_owner(found, *command.newowner));
@@ -532,6 +548,7 @@ Status DdlRun::drop_column(Alteration& alteration, const PgQuery__AlterTableCmd&
   for (const std::int16_t number : numbers) {
     column = std::ranges::find(table.columns, number, &Column::number);
     column->dropped = true;
+    column->acl.reset();
     column->not_null = false;
     column->default_text.reset();
     column->sequence = 0;

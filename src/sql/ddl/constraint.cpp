@@ -85,14 +85,12 @@ void DdlRun::merge_keys(std::vector<PendingConstraint>& pending) {
 Status DdlRun::add_key(Relation& table, const PendingConstraint& pending, std::vector<Index>& indexes) {
   const PgQuery__Constraint& node = *pending.node;
   const bool primary = node.contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY;
-  if (pending.deferrable)
-    return fail(ErrorCode::kNotImplemented, "DEFERRABLE unique constraints are not implemented");
   if (primary && table.primary_key() != nullptr) {
     return std::unexpected(error(ErrorCode::kInvalidTableDefinition,
                                  "multiple primary keys for table \"{}\" are not allowed", table.name)
                                .at(position(node.location)));
   }
-  if (!pg::text(node.indexname).empty()) return add_key_by_index(table, node);
+  if (!pg::text(node.indexname).empty()) return add_key_by_index(table, pending);
   Constraint constraint;
   constraint.type = primary ? 'p' : 'u';
   Index index;
@@ -152,6 +150,8 @@ Status DdlRun::add_key(Relation& table, const PendingConstraint& pending, std::v
     BOP_TRY(check_name_free(table.schema, name));
     if (name == table.name) return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", name);
   }
+  index.deferrable = constraint.deferrable = pending.deferrable;
+  constraint.deferred = pending.deferred;
   index.oid = edit_.allocate_oid();
   index.schema = table.schema;
   index.table = table.oid;
@@ -166,7 +166,8 @@ Status DdlRun::add_key(Relation& table, const PendingConstraint& pending, std::v
 }
 
 // ADD CONSTRAINT ... USING INDEX: a unique index becomes the key.
-Status DdlRun::add_key_by_index(Relation& table, const PgQuery__Constraint& node) {
+Status DdlRun::add_key_by_index(Relation& table, const PendingConstraint& pending) {
+  const PgQuery__Constraint& node = *pending.node;
   const std::string_view name = pg::text(node.indexname);
   const bool primary = node.contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY;
   const auto refuse = [&](Error why) -> Status {
@@ -218,12 +219,18 @@ Status DdlRun::add_key_by_index(Relation& table, const PgQuery__Constraint& node
     index.name = constraint.name;
   }
   index.primary = primary;
+  index.deferrable = constraint.deferrable = pending.deferrable;
+  constraint.deferred = pending.deferred;
   constraint.oid = edit_.allocate_oid();
   constraint.index = index.oid;
   index.constraint = constraint.oid;
   table.constraints.push_back(std::move(constraint));
-  edit_.put(std::move(index));
-  return {};
+  if (!index.deferrable) {
+    edit_.put(std::move(index));
+    return {};
+  }
+  BOP_TRY(run(fmt::format("DROP INDEX {}", index_name(index.oid))));
+  return make_index(index, table);
 }
 
 Status DdlRun::add_check(Relation& table, const PendingConstraint& pending) {
@@ -318,15 +325,18 @@ Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending
                 "number of referencing and referenced columns for foreign key disagree");
   }
   // A unique key over exactly the referenced columns.
+  bool deferrable = false;  // such a key would fit
   const auto fits = [&](const Index& index) {
     // SQLite's parent keys are indexes of plain columns.
     if (has_equal_nulls(index)) return false;
     if (!index.unique || !index.predicate.empty() || index.keys.size() != constraint.foreign_columns.size())
       return false;
-    return std::ranges::all_of(index.keys, [&](const IndexKey& key) {
+    const bool same = std::ranges::all_of(index.keys, [&](const IndexKey& key) {
       return key.column != 0 &&
              std::ranges::find(constraint.foreign_columns, key.column) != constraint.foreign_columns.end();
     });
+    deferrable = deferrable || (same && index.deferrable);
+    return same && !index.deferrable;
   };
   if (itself) {
     for (const Index& index : indexes) {
@@ -336,13 +346,22 @@ Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending
   for (const auto& index : now().indexes_of(referenced.oid)) {
     if (constraint.index == 0 && fits(*index)) constraint.index = index->oid;
   }
+  if (constraint.index == 0 && deferrable) {
+    return fail(ErrorCode::kNotInPrerequisiteState, "cannot use a deferrable {} for referenced table \"{}\"",
+                node.n_pk_attrs == 0 ? "primary key" : "unique constraint", referenced.name);
+  }
   if (constraint.index == 0) {
     return fail(ErrorCode::kInvalidForeignKey,
                 "there is no unique constraint matching given keys for referenced table \"{}\"",
                 referenced.name);
   }
   // What refers to a table keeps its rows from going, and tells which are there.
-  if (!itself && held_on(referenced, who(), right::kReferences) == 0) {
+  const auto on_column = [&](std::int16_t number) {
+    const Column& column = *referenced.find_column(number);
+    return column.acl && held(column.acl, AclKind::kColumn, referenced.owner, who(), right::kReferences) != 0;
+  };
+  if (!itself && held_on(referenced, who(), right::kReferences) == 0 &&
+      !std::ranges::all_of(constraint.foreign_columns, on_column)) {
     return std::unexpected(permission_denied(referenced));
   }
   std::string name(pg::text(node.conname));
@@ -355,9 +374,6 @@ Status DdlRun::add_foreign_key(Relation& table, const PendingConstraint& pending
   constraint.on_delete = action_of(node.fk_del_action);
   constraint.match = pg::text(node.fk_matchtype).empty() ? 's' : *node.fk_matchtype;
   if (constraint.match == 'p') return fail(ErrorCode::kNotImplemented, "MATCH PARTIAL not yet implemented");
-  if (constraint.match == 'f' && constraint.columns.size() > 1) {
-    return fail(ErrorCode::kNotImplemented, "MATCH FULL over several columns is not implemented");
-  }
   if (node.n_fk_del_set_cols > 0) {
     return fail(ErrorCode::kNotImplemented, "ON DELETE SET with a column list is not implemented");
   }

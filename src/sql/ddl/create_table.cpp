@@ -133,6 +133,7 @@ Status DdlRun::create_table(const PgQuery__CreateStmt& create) {
 
   std::vector<PendingConstraint> pending;
   std::vector<Index> indexes;
+  std::vector<const PgQuery__TableLikeClause*> likes;
   for (const pg::Node* element : BOP_PG_LIST(&create, table_elts)) {
     switch (element->node_case) {
       case PG_QUERY__NODE__NODE_COLUMN_DEF: {
@@ -147,7 +148,8 @@ Status DdlRun::create_table(const PgQuery__CreateStmt& create) {
                            element->constraint->initdeferred != 0});
         break;
       case PG_QUERY__NODE__NODE_TABLE_LIKE_CLAUSE:
-        BOP_TRY(copy_like(table, *element->table_like_clause, indexes));
+        BOP_TRY(copy_like(table, *element->table_like_clause));
+        likes.push_back(element->table_like_clause);
         break;
       default: return fail(ErrorCode::kNotImplemented, "this element of CREATE TABLE is not implemented");
     }
@@ -165,6 +167,7 @@ Status DdlRun::create_table(const PgQuery__CreateStmt& create) {
   };
   std::ranges::stable_sort(pending, {}, rank);
   for (const PendingConstraint& constraint : pending) BOP_TRY(add_constraint(table, constraint, indexes));
+  for (const PgQuery__TableLikeClause* like : likes) BOP_TRY(copy_indexes(table, *like, indexes));
   edit_.put(table);
   BOP_LET(definition, create_table_sql(table, now()));
   BOP_TRY(run(definition));
@@ -393,54 +396,6 @@ Status DdlRun::add_sequence_column(const Relation& table, Column& column, char i
   return {};
 }
 
-Status DdlRun::copy_like(Relation& table, const PgQuery__TableLikeClause& like, std::vector<Index>&) {
-  BOP_LET(found, find_relation(*like.relation));
-  const auto source = now().relation(found.oid);
-  if (!source)
-    return fail(ErrorCode::kWrongObjectType, "\"{}\" is not a table or view", like.relation->relname);
-  if (held_on(*source, who(), right::kSelect) == 0) return std::unexpected(permission_denied(*source));
-  constexpr std::uint32_t kComments = 1u << 0, kConstraints = 1u << 2, kDefaults = 1u << 3,
-                          kGenerated = 1u << 4, kIdentity = 1u << 5, kIndexes = 1u << 6;
-  if ((like.options & (kIndexes | kIdentity)) != 0) {
-    return fail(ErrorCode::kNotImplemented, "LIKE ... INCLUDING INDEXES or IDENTITY is not implemented");
-  }
-  for (const Column& original : source->columns) {
-    if (original.dropped) continue;
-    if (table.find_column(original.name) != nullptr) {
-      return fail(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", original.name);
-    }
-    Column column;
-    column.number = static_cast<std::int16_t>(table.columns.size() + 1);
-    column.name = original.name;
-    column.type = original.type;
-    column.typmod = original.typmod;
-    column.not_null = original.not_null;
-    column.collation = original.collation;
-    const bool generated = original.generated != 0;
-    if ((like.options & (generated ? kGenerated : kDefaults)) != 0) {
-      column.default_text = original.default_text;
-      column.generated = original.generated;
-    }
-    if ((like.options & kComments) != 0) column.comment = original.comment;
-    table.columns.push_back(std::move(column));
-  }
-  if ((like.options & kConstraints) != 0) {
-    for (const Constraint& original : source->constraints) {
-      if (original.type != 'c') continue;
-      Constraint constraint = original;
-      constraint.oid = edit_.allocate_oid();
-      constraint.columns.clear();
-      if ((like.options & kComments) == 0) constraint.comment.clear();
-      for (const std::int16_t number : original.columns) {
-        constraint.columns.push_back(table.find_column(source->find_column(number)->name)->number);
-      }
-      table.constraints.push_back(std::move(constraint));
-    }
-  }
-  return {};
-}
-
-// As CREATE TABLE AS of the query without its INTO, which stands in the leftmost of several SELECTs.
 Status DdlRun::select_into(const PgQuery__SelectStmt& select) {
   std::vector<std::unique_ptr<PgQuery__SelectStmt>> copies;
   for (const PgQuery__SelectStmt* next = &select; next != nullptr; next = next->larg) {

@@ -14,40 +14,41 @@ Result<DdlOutcome> execute_ddl(const ParsedStatementPtr& statement, const DdlCon
 Result<DdlOutcome> DdlRun::execute() {
   const pg::Node& node = *statement_->node;
   outcome_.tag = std::string(statement_->command);
-  const auto done = [&]() -> Status {
-    switch (node.node_case) {
-      case PG_QUERY__NODE__NODE_CREATE_STMT: return create_table(*node.create_stmt);
-      case PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT: return create_table_as(*node.create_table_as_stmt);
-      case PG_QUERY__NODE__NODE_SELECT_STMT: return select_into(*node.select_stmt);
-      case PG_QUERY__NODE__NODE_INDEX_STMT: return create_index(*node.index_stmt);
-      case PG_QUERY__NODE__NODE_VIEW_STMT: return create_view(*node.view_stmt);
-      case PG_QUERY__NODE__NODE_CREATE_SCHEMA_STMT: return create_schema(*node.create_schema_stmt);
-      case PG_QUERY__NODE__NODE_CREATE_SEQ_STMT: return create_sequence(*node.create_seq_stmt);
-      case PG_QUERY__NODE__NODE_ALTER_SEQ_STMT: return alter_sequence(*node.alter_seq_stmt);
-      case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT: return alter_table(*node.alter_table_stmt);
-      case PG_QUERY__NODE__NODE_DROP_STMT: return drop(*node.drop_stmt);
-      case PG_QUERY__NODE__NODE_TRUNCATE_STMT: return truncate(*node.truncate_stmt);
-      case PG_QUERY__NODE__NODE_RENAME_STMT: return rename(*node.rename_stmt);
-      case PG_QUERY__NODE__NODE_ALTER_OBJECT_SCHEMA_STMT: return set_schema(*node.alter_object_schema_stmt);
-      case PG_QUERY__NODE__NODE_ALTER_OWNER_STMT: return set_owner(*node.alter_owner_stmt);
-      case PG_QUERY__NODE__NODE_COMMENT_STMT: return comment(*node.comment_stmt);
-      case PG_QUERY__NODE__NODE_GRANT_STMT: return grant(*node.grant_stmt);
-      case PG_QUERY__NODE__NODE_CREATE_FUNCTION_STMT: return create_function(*node.create_function_stmt);
-      case PG_QUERY__NODE__NODE_ALTER_FUNCTION_STMT: return alter_function(*node.alter_function_stmt);
-      case PG_QUERY__NODE__NODE_CREATE_DOMAIN_STMT: return create_domain(*node.create_domain_stmt);
-      case PG_QUERY__NODE__NODE_ALTER_DOMAIN_STMT: return alter_domain(*node.alter_domain_stmt);
-      case PG_QUERY__NODE__NODE_CREATE_ENUM_STMT: return create_enum(*node.create_enum_stmt);
-      case PG_QUERY__NODE__NODE_ALTER_ENUM_STMT: return alter_enum(*node.alter_enum_stmt);
-      case PG_QUERY__NODE__NODE_ALTER_DEFAULT_PRIVILEGES_STMT:
-        return alter_default_privileges(*node.alter_default_privileges_stmt);
-      case PG_QUERY__NODE__NODE_REINDEX_STMT: return reindex(*node.reindex_stmt);
-      default: return fail(ErrorCode::kNotImplemented, "{} is not implemented", statement_->command);
-    }
-  }();
-  if (!done) return std::unexpected(done.error());
+  if (Status done = apply(node); !done) return std::unexpected(done.error());
   BOP_TRY(edit_.store(db_));
   outcome_.catalog = edit_.finish();
   return std::move(outcome_);
+}
+
+Status DdlRun::apply(const pg::Node& node) {
+  switch (node.node_case) {
+    case PG_QUERY__NODE__NODE_CREATE_STMT: return create_table(*node.create_stmt);
+    case PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT: return create_table_as(*node.create_table_as_stmt);
+    case PG_QUERY__NODE__NODE_SELECT_STMT: return select_into(*node.select_stmt);
+    case PG_QUERY__NODE__NODE_INDEX_STMT: return create_index(*node.index_stmt);
+    case PG_QUERY__NODE__NODE_VIEW_STMT: return create_view(*node.view_stmt);
+    case PG_QUERY__NODE__NODE_CREATE_SCHEMA_STMT: return create_schema(*node.create_schema_stmt);
+    case PG_QUERY__NODE__NODE_CREATE_SEQ_STMT: return create_sequence(*node.create_seq_stmt);
+    case PG_QUERY__NODE__NODE_ALTER_SEQ_STMT: return alter_sequence(*node.alter_seq_stmt);
+    case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT: return alter_table(*node.alter_table_stmt);
+    case PG_QUERY__NODE__NODE_DROP_STMT: return drop(*node.drop_stmt);
+    case PG_QUERY__NODE__NODE_TRUNCATE_STMT: return truncate(*node.truncate_stmt);
+    case PG_QUERY__NODE__NODE_RENAME_STMT: return rename(*node.rename_stmt);
+    case PG_QUERY__NODE__NODE_ALTER_OBJECT_SCHEMA_STMT: return set_schema(*node.alter_object_schema_stmt);
+    case PG_QUERY__NODE__NODE_ALTER_OWNER_STMT: return set_owner(*node.alter_owner_stmt);
+    case PG_QUERY__NODE__NODE_COMMENT_STMT: return comment(*node.comment_stmt);
+    case PG_QUERY__NODE__NODE_GRANT_STMT: return grant(*node.grant_stmt);
+    case PG_QUERY__NODE__NODE_CREATE_FUNCTION_STMT: return create_function(*node.create_function_stmt);
+    case PG_QUERY__NODE__NODE_ALTER_FUNCTION_STMT: return alter_function(*node.alter_function_stmt);
+    case PG_QUERY__NODE__NODE_CREATE_DOMAIN_STMT: return create_domain(*node.create_domain_stmt);
+    case PG_QUERY__NODE__NODE_ALTER_DOMAIN_STMT: return alter_domain(*node.alter_domain_stmt);
+    case PG_QUERY__NODE__NODE_CREATE_ENUM_STMT: return create_enum(*node.create_enum_stmt);
+    case PG_QUERY__NODE__NODE_ALTER_ENUM_STMT: return alter_enum(*node.alter_enum_stmt);
+    case PG_QUERY__NODE__NODE_ALTER_DEFAULT_PRIVILEGES_STMT:
+      return alter_default_privileges(*node.alter_default_privileges_stmt);
+    case PG_QUERY__NODE__NODE_REINDEX_STMT: return reindex(*node.reindex_stmt);
+    default: return fail(ErrorCode::kNotImplemented, "{} is not implemented", statement_->command);
+  }
 }
 
 BindContext DdlRun::bind_now() const {

@@ -57,6 +57,8 @@ class DdlRun {
   [[nodiscard]] Status create_view(const PgQuery__ViewStmt& create);
   [[nodiscard]] Result<std::vector<std::string>> view_options(const PgQuery__ViewStmt& create) const;
   [[nodiscard]] Status create_schema(const PgQuery__CreateSchemaStmt& create);
+  [[nodiscard]] Status create_elements(const PgQuery__CreateSchemaStmt& create, const Schema& schema);
+  [[nodiscard]] Status apply(const pg::Node& node);
   [[nodiscard]] Status create_sequence(const PgQuery__CreateSeqStmt& create);
   [[nodiscard]] Status alter_sequence(const PgQuery__AlterSeqStmt& alter);
   [[nodiscard]] Status alter_table(const PgQuery__AlterTableStmt& alter);
@@ -145,6 +147,7 @@ class DdlRun {
   // What an object of this kind begins with, by what ALTER DEFAULT PRIVILEGES has said.
   [[nodiscard]] ObjectAcl initial_acl(Oid role, Oid schema, char object) const;
   [[nodiscard]] Status grant_on(const GrantRequest& request, Oid relation, bool as_table);
+  [[nodiscard]] Status grant_on_columns(const GrantRequest& request, Oid object);
   [[nodiscard]] Status grant_on_schema(const GrantRequest& request, std::string_view name);
   [[nodiscard]] Result<std::vector<Oid>> relations_of_schema(const Schema& schema, bool sequences) const;
 
@@ -202,8 +205,13 @@ class DdlRun {
   // ---- tables (create_table.cpp, constraint.cpp)
   [[nodiscard]] Result<Column> make_column(Relation& table, const PgQuery__ColumnDef& definition,
                                            std::vector<PendingConstraint>& pending);
-  [[nodiscard]] Status copy_like(Relation& table, const PgQuery__TableLikeClause& like,
-                                 std::vector<Index>& indexes);
+  // like.cpp
+  [[nodiscard]] Status copy_like(Relation& table, const PgQuery__TableLikeClause& like);
+  [[nodiscard]] Status copy_indexes(Relation& table, const PgQuery__TableLikeClause& like,
+                                    std::vector<Index>& indexes);
+  void copy_sequence(Oid made, const Sequence& original);
+  // What PostgreSQL calls the column of an index that is an expression.
+  [[nodiscard]] static std::string expression_name(const pg::Node* node);
   // The modifier with which a default is bound when it is made: how long a value may be is looked at when it
   // is stored, but an interval's modifier says what its text means.
   [[nodiscard]] static std::int32_t default_typmod(Oid type, std::int32_t typmod);
@@ -229,7 +237,7 @@ class DdlRun {
   static void merge_keys(std::vector<PendingConstraint>& pending);
   [[nodiscard]] Status add_key(Relation& table, const PendingConstraint& pending,
                                std::vector<Index>& indexes);
-  [[nodiscard]] Status add_key_by_index(Relation& table, const PgQuery__Constraint& node);
+  [[nodiscard]] Status add_key_by_index(Relation& table, const PendingConstraint& pending);
   [[nodiscard]] Status add_check(Relation& table, const PendingConstraint& pending);
   [[nodiscard]] Status add_foreign_key(Relation& table, const PendingConstraint& pending,
                                        const std::vector<Index>& indexes);
@@ -313,7 +321,7 @@ class DdlRun {
   [[nodiscard]] Error sqlite_error(std::string_view doing) const;
 
   const ParsedStatementPtr& statement_;
-  const DdlContext& context_;
+  DdlContext context_;  // of the statement; elements of CREATE SCHEMA have their own
   sqlite3* db_;
   CatalogEdit edit_;
   DdlOutcome outcome_;

@@ -1,5 +1,7 @@
 // GRANT and REVOKE on tables, views, sequences, schemas and functions. Those on databases and roles change
 // what all databases share.
+#include <map>
+
 #include "sql/ddl/ddl_run.hpp"
 
 namespace bop::sql {
@@ -72,7 +74,9 @@ Status DdlRun::grant(const PgQuery__GrantStmt& grant) {
     return {};
   }
   for (const Oid object : objects) {
-    if (request.all || request.rights != 0) BOP_TRY(grant_on(request, object, tables));
+    const bool on_whole = request.all || request.rights != 0;
+    if (on_whole) BOP_TRY(grant_on(request, object, tables));
+    if (!request.columns.empty() || (on_whole && !request.grant)) BOP_TRY(grant_on_columns(request, object));
   }
   return {};
 }
@@ -169,6 +173,54 @@ Status DdlRun::grant_on(const GrantRequest& request, Oid object, bool as_table) 
                         .acl = relation.acl},
                        who(), context_.identity, warn));
   relation.acl = std::move(acl);
+  edit_.put(std::move(relation));
+  return {};
+}
+
+// REVOKE on a table takes what it takes from its columns, too.
+Status DdlRun::grant_on_columns(const GrantRequest& request, Oid object) {
+  const auto known = now().relation(object);
+  if (!known || known->is_virtual()) {
+    if (request.columns.empty()) return {};
+    return fail(ErrorCode::kNotImplemented, "column privileges on this kind of object are not implemented");
+  }
+  std::map<std::int16_t, Rights> named;
+  Relation relation = *known;
+  for (const GrantRequest::OnColumns& on : request.columns) {
+    for (const std::string& name : on.names) {
+      const Column* column = relation.find_column(name);
+      if (column == nullptr) {
+        return fail(ErrorCode::kUndefinedColumn, "column \"{}\" of relation \"{}\" does not exist", name,
+                    relation.name);
+      }
+      named[column->number] |= on.rights;
+    }
+  }
+  const Rights whole = request.grant ? Rights{0}
+                       : request.all ? right::kOfColumn
+                                     : static_cast<Rights>(request.rights & right::kOfColumn);
+  for (Column& column : relation.columns) {
+    const auto found = named.find(column.number);
+    const bool is_named = found != named.end();
+    GrantRequest own = request;
+    own.all = false;
+    own.rights =
+        static_cast<Rights>((is_named ? found->second : Rights{0}) | (column.acl ? whole : Rights{0}));
+    if (column.dropped || own.rights == 0) continue;
+    const auto warn = [&](const Error& what) {
+      if (context_.notice && is_named) context_.notice(true, what);
+    };
+    BOP_LET(acl, granted(own,
+                         {.kind = AclKind::kColumn,
+                          .noun = "column",
+                          .name = column.name,
+                          .owner = relation.owner,
+                          .acl = column.acl,
+                          .around = &relation.acl,
+                          .shown = fmt::format("\"{}\" of relation \"{}\"", column.name, relation.name)},
+                         who(), context_.identity, warn));
+    column.acl = acl.empty() ? ObjectAcl() : ObjectAcl(std::move(acl));
+  }
   edit_.put(std::move(relation));
   return {};
 }

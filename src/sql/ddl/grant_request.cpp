@@ -24,8 +24,10 @@ Grantor best_grantor(const GrantTarget& target, const Identity& who, Rights want
       return wanted;
     }
     Rights may = 0;
-    for (const AclItem& item : target.acl ? *target.acl : Acl()) {
-      may |= item.grantee == role ? item.options & wanted : 0;
+    for (const ObjectAcl* acl : {&target.acl, target.around}) {
+      for (const AclItem& item : acl != nullptr && *acl ? **acl : Acl()) {
+        may |= item.grantee == role ? item.options & wanted : 0;
+      }
     }
     return may;
   };
@@ -76,7 +78,18 @@ Result<GrantRequest> read_grant(const PgQuery__GrantStmt& grant, Rights allowed,
       if (noun != "relation") {
         return fail(ErrorCode::kInvalidGrantOperation, "column privileges are only valid for relations");
       }
-      return fail(ErrorCode::kNotImplemented, "privileges on columns are not implemented");
+      GrantRequest::OnColumns on{.rights = word.empty() ? right::kOfColumn : right_named(word), .names = {}};
+      if (on.rights == 0) {
+        return fail(ErrorCode::kSyntaxError, "unrecognized privilege type \"{}\"", word);
+      }
+      if ((on.rights & ~right::kOfColumn) != 0) {
+        return fail(ErrorCode::kInvalidGrantOperation, "invalid privilege type {} for column",
+                    name_of_right(on.rights));
+      }
+      for (const pg::Node* column : BOP_PG_LIST(&privilege, cols))
+        on.names.emplace_back(pg::string_of(column));
+      request.columns.push_back(std::move(on));
+      continue;
     }
     if (word == "rule") {
       continue;  // a word of the past
@@ -102,15 +115,20 @@ Result<Acl> granted(const GrantRequest& request, const GrantTarget& target, cons
   const Rights whole = all_rights(target.kind);
   const Rights wanted = request.all ? whole : request.rights;
   const Grantor grantor = best_grantor(target, who, wanted);
-  if (grantor.may == 0 && held(target.acl, target.kind, target.owner, who, whole) == 0 &&
+  const bool around =
+      target.around != nullptr && (held(*target.around, AclKind::kTable, target.owner, who, whole) != 0 ||
+                                   held_options(*target.around, target.owner, who, whole) != 0);
+  if (grantor.may == 0 && !around && held(target.acl, target.kind, target.owner, who, whole) == 0 &&
       held_options(target.acl, target.owner, who, whole) == 0) {
-    return std::unexpected(permission_denied(target.noun, target.name));
+    return std::unexpected(
+        permission_denied(target.noun, target.shown.empty() ? target.name : std::string_view(target.shown)));
   }
   const Rights given = wanted & grantor.may;
   if (given == 0 || (!request.all && given != wanted)) {
     const std::string_view verb = request.grant ? "were granted" : "could be revoked";
     warn(error(request.grant ? ErrorCode::kPrivilegeNotGranted : ErrorCode::kPrivilegeNotRevoked,
-               "{} privileges {} for \"{}\"", given == 0 ? "no" : "not all", verb, target.name));
+               "{} privileges {} for {}", given == 0 ? "no" : "not all", verb,
+               target.shown.empty() ? fmt::format("\"{}\"", target.name) : "column " + target.shown));
   }
   return change_acl(target.acl ? *target.acl : default_acl(target.kind, target.owner),
                     {.grant = request.grant,

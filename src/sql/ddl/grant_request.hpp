@@ -19,6 +19,12 @@ struct GrantRequest {
   bool all = false;  // ALL PRIVILEGES: what the object's kind has
   Rights rights = 0;
   std::vector<Oid> grantees;
+  // On columns of a table, in addition.
+  struct OnColumns {
+    Rights rights = 0;
+    std::vector<std::string> names;
+  };
+  std::vector<OnColumns> columns;
 };
 
 // A role as the statement names it. 42704 if it is not there.
@@ -26,7 +32,7 @@ using RoleOf = std::function<Result<Oid>(const PgQuery__RoleSpec&)>;
 
 // 0A000 for GRANTED BY somebody else.
 [[nodiscard]] Status check_grantor(const PgQuery__RoleSpec* grantor, Oid user, const RoleOf& role);
-// `allowed`: what may be named, of `noun` ("relation"). 0LP01 for other rights, 0A000 for those on columns.
+// `allowed`: what may be named, of `noun` ("relation"). 0LP01 for other rights.
 [[nodiscard]] Result<GrantRequest> read_grant(const PgQuery__GrantStmt& grant, Rights allowed,
                                               std::string_view noun, const RoleOf& role);
 
@@ -36,7 +42,9 @@ struct GrantTarget {
   std::string_view name;
   Oid owner = 0;
   const ObjectAcl& acl;
-  bool as_owner = false;  // the user acts as the owner whoever that is
+  bool as_owner = false;              // the user acts as the owner whoever that is
+  const ObjectAcl* around = nullptr;  // of a column: the table's, whose options count as well
+  std::string shown = {};             // of a column: "a" of relation "t"
 };
 // The object's new list. 42501 if the user has no right at all on it; a right that the user may not give on
 // is left out, with a warning.

@@ -11,10 +11,8 @@
 
 namespace bop::sql {
 
-namespace {
-
 // What PostgreSQL calls an index column of an expression: the function's name, else "expr".
-std::string expression_name(const pg::Node* node) {
+std::string DdlRun::expression_name(const pg::Node* node) {
   switch (node->node_case) {
     case PG_QUERY__NODE__NODE_FUNC_CALL:
       return std::string(pg::last_name(BOP_PG_LIST(node->func_call, funcname)));
@@ -32,6 +30,8 @@ std::string expression_name(const pg::Node* node) {
     default: return "expr";
   }
 }
+
+namespace {
 
 // PostgreSQL's operator classes of btree (hash has the same, and no others) and the type that each is for.
 struct OperatorClass {
@@ -317,9 +317,17 @@ Status DdlRun::make_index(const Index& index, const Relation& table) {
   // The rowid is its own index.
   const Column* rowid = table.rowid_column();
   if (index.primary && rowid != nullptr) return {};
-  BOP_LET(sql, create_index_sql(index, table, bind_now()));
+  // The rows that are there have to be unique now, whatever the key says of later ones.
+  Index strict = index;
+  strict.deferrable = false;
+  BOP_LET(sql, create_index_sql(strict, table, bind_now()));
   if (sql.empty()) return {};
-  if (sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK) return {};
+  if (sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK) {
+    if (!index.deferrable) return {};
+    BOP_TRY(run(fmt::format("DROP INDEX {}", index_name(index.oid))));
+    BOP_LET(lax, create_index_sql(index, table, bind_now()));
+    return run(lax);
+  }
   if ((sqlite3_errcode(db_) & 0xff) != SQLITE_CONSTRAINT)
     return std::unexpected(sqlite_error("CREATE INDEX"));
   return std::unexpected(duplicate_key(index, table, table_name(table.oid)));

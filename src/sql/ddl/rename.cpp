@@ -253,6 +253,9 @@ Status DdlRun::change_owner(const Catalog::Named& found, const PgQuery__RoleSpec
     if (relation->owner != owner) BOP_TRY(may_give(owner, role, relation->schema));
     Relation changed = *relation;
     if (changed.acl) changed.acl = with_owner(*changed.acl, changed.owner, owner);
+    for (Column& column : changed.columns) {
+      if (column.acl) column.acl = with_owner(*column.acl, changed.owner, owner);
+    }
     changed.owner = owner;
     edit_.put(std::move(changed));
     for (const auto& index : now().indexes_of(found.oid)) {

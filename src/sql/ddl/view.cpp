@@ -54,14 +54,14 @@ Status DdlRun::create_view(const PgQuery__ViewStmt& create) {
   }
   BOP_LET(schema, schema_for_creation(*create.view));
   // The statement's own text first, for the positions of errors.
-  BOP_LET(plan, sql::bind(inner_statement(statement_, create.query), context_.bind));
+  BOP_LET(plan, sql::bind(inner_statement(statement_, create.query), bind_now()));
   if (!plan->parameters.empty()) {
     return fail(ErrorCode::kUndefinedParameter, "there is no parameter $1");
   }
   if (plan->kind == PlanKind::kChangingSelect) {
     return fail(ErrorCode::kNotImplemented, "views must not contain data-modifying statements in WITH");
   }
-  BOP_LET(stored, store_query(create.query, context_.bind));
+  BOP_LET(stored, store_query(create.query, bind_now()));
   const bool reads_temporary = std::ranges::any_of(stored.reads, [&](const ViewRead& read) {
     const auto relation = now().relation(read.relation);
     return relation && relation->persistence == 't';
@@ -141,9 +141,6 @@ Status DdlRun::create_view(const PgQuery__ViewStmt& create) {
 }
 
 Status DdlRun::create_schema(const PgQuery__CreateSchemaStmt& create) {
-  if (create.n_schema_elts > 0) {
-    return fail(ErrorCode::kNotImplemented, "elements inside CREATE SCHEMA are not implemented");
-  }
   Schema schema;
   schema.owner = context_.user;
   schema.name = std::string(pg::text(create.schemaname));
@@ -170,8 +167,56 @@ Status DdlRun::create_schema(const PgQuery__CreateSchemaStmt& create) {
   }
   schema.oid = edit_.allocate_oid();
   schema.acl = initial_acl(schema.owner, 0, 'n');
-  edit_.put(std::move(schema));
-  return {};
+  edit_.put(schema);
+  return create_elements(create, schema);
+}
+
+// As the schema's owner, who makes them in that schema. As in PostgreSQL: sequences, tables, views, indexes,
+// and then the rights.
+Status DdlRun::create_elements(const PgQuery__CreateSchemaStmt& create, const Schema& schema) {
+  if (create.n_schema_elts == 0) return {};
+  const auto refuse_other = [&](const PgQuery__RangeVar& name) -> Status {
+    const std::string_view said = pg::text(name.schemaname);
+    if (said.empty() || said == schema.name) return {};
+    return fail(ErrorCode::kInvalidSchemaDefinition,
+                "CREATE specifies a schema ({}) different from the one being created ({})", said,
+                schema.name);
+  };
+  constexpr PgQuery__Node__NodeCase kOrder[] = {
+      PG_QUERY__NODE__NODE_CREATE_SEQ_STMT, PG_QUERY__NODE__NODE_CREATE_STMT, PG_QUERY__NODE__NODE_VIEW_STMT,
+      PG_QUERY__NODE__NODE_INDEX_STMT, PG_QUERY__NODE__NODE_GRANT_STMT};
+  for (const pg::Node* element : BOP_PG_LIST(&create, schema_elts)) {
+    switch (element->node_case) {
+      case PG_QUERY__NODE__NODE_CREATE_SEQ_STMT:
+        BOP_TRY(refuse_other(*element->create_seq_stmt->sequence));
+        break;
+      case PG_QUERY__NODE__NODE_CREATE_STMT: BOP_TRY(refuse_other(*element->create_stmt->relation)); break;
+      case PG_QUERY__NODE__NODE_VIEW_STMT: BOP_TRY(refuse_other(*element->view_stmt->view)); break;
+      case PG_QUERY__NODE__NODE_INDEX_STMT: BOP_TRY(refuse_other(*element->index_stmt->relation)); break;
+      case PG_QUERY__NODE__NODE_GRANT_STMT: break;
+      default: return fail(ErrorCode::kNotImplemented, "this element of CREATE SCHEMA is not implemented");
+    }
+  }
+  DdlContext outer = context_;
+  auto& path = context_.bind.search_path;
+  std::erase(path, schema.name);
+  path.insert(path.begin(), schema.name);
+  if (schema.owner != context_.user) {
+    context_.user = schema.owner;
+    context_.bind.who = std::make_shared<const Identity>(context_.identity(schema.owner));
+  }
+  Status done;
+  for (const PgQuery__Node__NodeCase kind : kOrder) {
+    for (const pg::Node* element : BOP_PG_LIST(&create, schema_elts)) {
+      if (!done || element->node_case != kind) continue;
+      done = apply(*element);
+      // What the next one names by a regclass is looked up by the session.
+      if (done && context_.before_rows)
+        done = context_.before_rows(std::make_shared<const Catalog>(now()), {});
+    }
+  }
+  context_ = std::move(outer);
+  return done;
 }
 
 }  // namespace bop::sql

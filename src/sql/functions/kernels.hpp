@@ -180,6 +180,14 @@ class UserFunctions {
 
 class RegexCache;
 
+// A row that may violate a constraint.
+struct PendingRow {
+  Oid table = 0;
+  Oid constraint = 0;
+  std::int64_t rowid = 0;
+  auto operator<=>(const PendingRow&) const = default;
+};
+
 // One a session; outlives the registration on a connection. Used by one thread at a time.
 struct FunctionContext {
   FunctionContext();
@@ -204,6 +212,8 @@ struct FunctionContext {
   double seed_state = -1;  // of setseed
   // Rows that the running INSERT ... ON CONFLICT DO UPDATE has stored, by rowid.
   std::unordered_set<std::int64_t> stored_rows;
+  // Rows that it has stored and that have to be looked at again (sql/pending_rows.hpp).
+  std::vector<PendingRow> pending_rows;
 };
 
 // Registers all kernels, collations and table-valued functions on a connection. A pooled connection that

@@ -109,6 +109,7 @@ void attributes(const CatalogSession& session, RowSet& rows) {
       if (column.collation == "C") rows.set("attcollation", Oid{950});
       if (column.collation == "POSIX") rows.set("attcollation", Oid{951});
       if (column.identity != 0) rows.set("attidentity", column.identity);
+      if (column.acl) set_acl(session, rows, "attacl", column.acl);
       if (column.generated != 0) rows.set("attgenerated", column.generated);
     }
   }

@@ -34,7 +34,7 @@ void indexes(const CatalogSession& session, RowSet& rows) {
     rows.set("indnatts", static_cast<std::int64_t>(index->keys.size() + index->include.size()));
     rows.set("indnkeyatts", static_cast<std::int64_t>(index->keys.size())).set("indisunique", index->unique);
     rows.set("indnullsnotdistinct", has_equal_nulls(*index));
-    rows.set("indisprimary", index->primary).set("indimmediate", true).set("indisvalid", true);
+    rows.set("indisprimary", index->primary).set("indimmediate", !index->deferrable).set("indisvalid", true);
     rows.set("indisready", true).set("indislive", true).set("indkey", keys).set("indoption", options);
     rows.set("indclass", classes).set("indcollation", collations);
     if (!expressions.empty()) rows.set("indexprs", expressions);

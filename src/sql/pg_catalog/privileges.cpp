@@ -190,7 +190,21 @@ struct Question {
       acl->push_back({.grantee = kPublic, .grantor = object->owner, .rights = right::kSelect});
     }
     const AclKind acl_kind = object->kind == 'S' ? AclKind::kSequence : AclKind::kTable;
-    return answer(acl, acl_kind, object->owner, wanted);
+    OwnedValue whole = answer(acl, acl_kind, object->owner, wanted);
+    if (!column_words || object->relation == nullptr || whole.integer() != 0) {
+      return whole;
+    }
+    for (const Column& column : object->relation->columns) {
+      const bool meant = !of_column || (args[1].kind == Value::Kind::kInt ? column.number == args[1].integer
+                                                                          : column.name == args[1].bytes);
+      if (!meant || column.dropped || !column.acl) {
+        continue;
+      }
+      if (OwnedValue own = answer(column.acl, AclKind::kColumn, object->owner, wanted); own.integer() != 0) {
+        return own;
+      }
+    }
+    return whole;
   }
 
   [[nodiscard]] Result<OwnedValue> schema(std::span<const Value> args) const {

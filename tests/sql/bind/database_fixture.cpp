@@ -152,7 +152,9 @@ Result<Answer> TestDatabase::run(std::string_view text, const std::vector<OwnedV
     sqlite3_db_status(db_, SQLITE_DBSTATUS_DEFERRED_FKS, &pending, &highest, 0);
     if (pending > 0) {
       const std::vector<Oid> tables{bound->target};
-      if (Status status = check_foreign_keys(*catalog_, db_, tables, false); !status) {
+      if (Status status =
+              check_foreign_keys(*catalog_, db_, tables, [](const Constraint& key) { return key.deferred; });
+          !status) {
         answer = std::unexpected(std::move(status).error());
       }
     }
