@@ -52,7 +52,7 @@ ExprRef Binder::expression_node(const pg::Node& node, Scope& scope) {
       const PgQuery__NullTest& t = *node.null_test;
       const bool is_null = t.nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL;
       ExprRef arg = expression(*t.arg, scope);
-      if (arg->kind == ExprKind::kRow) {
+      if (arg->kind == ExprKind::kRow && !arg->absent_if_null) {
         // All fields are NULL, or none is.
         ExprRef all = make_expr(ExprKind::kAnd, types::kBool, {}, t.location);
         for (const ExprRef& field : arg->args) {
@@ -113,7 +113,15 @@ ExprRef Binder::expression_node(const pg::Node& node, Scope& scope) {
     case PG_QUERY__NODE__NODE_ROW_EXPR: {
       ExprRef made = make_expr(ExprKind::kRow, types::kRecord, {}, node.row_expr->location);
       for (const pg::Node* arg : BOP_PG_LIST(node.row_expr, args)) {
-        made->args.push_back(expression(*arg, scope));
+        const bool is_star =
+            arg->node_case == PG_QUERY__NODE__NODE_COLUMN_REF &&
+            arg->column_ref->fields[arg->column_ref->n_fields - 1]->node_case == PG_QUERY__NODE__NODE_A_STAR;
+        if (!is_star) {
+          made->args.push_back(expression(*arg, scope));
+          continue;
+        }
+        for (Target& target : expand_star(*arg->column_ref, scope))
+          made->args.push_back(std::move(target.expr));
       }
       return made;
     }
@@ -322,10 +330,22 @@ ExprRef Binder::array_expression(const PgQuery__AArrayExpr& a, Scope& scope, Oid
 
 ExprRef Binder::indirection(const PgQuery__AIndirection& a, Scope& scope) {
   ExprRef arg = expression(*a.arg, scope);
+  std::size_t fields = 0;  // that are named before the first subscript
+  while (fields < a.n_indirection && a.indirection[fields]->node_case == PG_QUERY__NODE__NODE_STRING) {
+    const int location = arg->location;
+    arg = field_of(std::move(arg), pg::string_of(a.indirection[fields++]), location);
+  }
+  if (fields == a.n_indirection) {
+    return arg;
+  }
+  const pg::NodeList subscripts = BOP_PG_LIST(&a, indirection).subspan(fields);
   bool slice = false;
-  for (const pg::Node* node : BOP_PG_LIST(&a, indirection)) {
+  for (const pg::Node* node : subscripts) {
+    if (node->node_case == PG_QUERY__NODE__NODE_A_STAR) {
+      raise(error(ErrorCode::kSyntaxError, "row expansion via \"*\" is not supported here"), arg->location);
+    }
     if (node->node_case != PG_QUERY__NODE__NODE_A_INDICES) {
-      not_implemented("access to a field of a composite value", arg->location);
+      not_implemented("access to a field of an array's element", arg->location);
     }
     slice = slice || node->a_indices->is_slice != 0;
   }
@@ -355,7 +375,7 @@ ExprRef Binder::indirection(const PgQuery__AIndirection& a, Scope& scope) {
     }
     return as_int;
   };
-  for (const pg::Node* node : BOP_PG_LIST(&a, indirection)) {
+  for (const pg::Node* node : subscripts) {
     const PgQuery__AIndices& indices = *node->a_indices;
     if (slice) {
       // In a slice a single subscript n means 1:n.

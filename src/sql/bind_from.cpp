@@ -200,6 +200,7 @@ void Binder::columns_of_query(RangeEntry& entry, const Query& query) const {
                              .attribute = target.attribute,
                              .value_typmod = char_value_typmod(query, i),
                              .sql = fmt::format("o{}", i + 1)});
+    if (entry.columns.back().type == types::kRecord) entry.columns.back().fields = fields_of(*target.expr);
   }
 }
 

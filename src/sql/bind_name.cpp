@@ -155,9 +155,26 @@ void Binder::check_qualification(const PgQuery__ColumnRef& ref) const {
   }
 }
 
+// t.* where one value is wanted.
+ExprRef Binder::whole_row_star(const PgQuery__ColumnRef& ref, Scope& scope) {
+  check_qualification(ref);
+  const pg::NodeList fields = BOP_PG_LIST(&ref, fields);
+  const std::string_view table = pg::string_of(fields[fields.size() - 2]);
+  const std::string_view schema =
+      fields.size() > 2 ? pg::string_of(fields[fields.size() - 3]) : std::string_view();
+  for (Scope* s = &scope; s != nullptr; s = s->parent) {
+    for (const ScopeItem& item : s->items) {
+      if (item.alias == table && (schema.empty() || item.schema == schema))
+        return whole_row(item, ref.location);
+    }
+  }
+  raise_missing_table(schema, table, scope, ref.location);
+}
+
 ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
   const pg::NodeList fields = BOP_PG_LIST(&ref, fields);
   if (fields.back()->node_case == PG_QUERY__NODE__NODE_A_STAR) {
+    if (fields.size() > 1) return whole_row_star(ref, scope);
     raise(error(ErrorCode::kSyntaxError, "row expansion via \"*\" is not supported here"), ref.location);
   }
   if (scope.clause == Clause::kDefault) {
@@ -165,13 +182,6 @@ ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
           ref.location);
   }
   const std::string_view column = pg::string_of(fields.back());
-  const auto whole_row = [&](const ScopeItem& item) {
-    ExprRef row = make_expr(ExprKind::kRow, types::kRecord, {}, ref.location);
-    for (const auto& [name, expr] : item.columns) {
-      row->args.push_back(named(expr, expr->location));
-    }
-    return row;
-  };
   ExprRef value = fields.size() == 1
                       ? named_value({}, column, ref.location)
                       : named_value(pg::string_of(fields[fields.size() - 2]), column, ref.location);
@@ -202,7 +212,7 @@ ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
     for (Scope* s = &scope; s != nullptr; s = s->parent) {
       for (const ScopeItem& item : s->items) {
         if (item.alias == column) {
-          return whole_row(item);
+          return whole_row(item, ref.location);
         }
       }
     }
@@ -325,6 +335,14 @@ std::vector<Target> Binder::target_list(pg::NodeList list, Scope& scope, Clause 
         for (Target& t : expand_star(ref, scope)) {
           out.push_back(std::move(t));
         }
+        continue;
+      }
+    }
+    if (target.val->node_case == PG_QUERY__NODE__NODE_A_INDIRECTION) {
+      const PgQuery__AIndirection& part = *target.val->a_indirection;
+      if (part.indirection[part.n_indirection - 1]->node_case == PG_QUERY__NODE__NODE_A_STAR) {
+        scope.clause = clause;
+        std::ranges::move(expand_fields(part, scope), std::back_inserter(out));
         continue;
       }
     }

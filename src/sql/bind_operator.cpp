@@ -74,11 +74,11 @@ ExprRef Binder::make_operator(std::string_view name, ExprRef left, ExprRef right
 }
 
 ExprRef Binder::comparison(std::string_view op, ExprRef left, ExprRef right, int location) {
-  if (left != nullptr && left->kind == ExprKind::kRow && right->kind == ExprKind::kRow) {
+  // Whole rows are compared as records are: NULL is equal to NULL.
+  const bool written = left != nullptr && left->kind == ExprKind::kRow && right->kind == ExprKind::kRow &&
+                       left->names.empty() && right->names.empty();
+  if (written) {
     return row_comparison(op, *left, *right, location);
-  }
-  if ((left != nullptr && left->kind == ExprKind::kRow) || right->kind == ExprKind::kRow) {
-    not_implemented("comparison of a row with a composite value", location);
   }
   return make_operator(op, std::move(left), std::move(right), location);
 }

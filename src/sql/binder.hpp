@@ -139,6 +139,16 @@ class Binder {
   [[nodiscard]] std::string target_name(const pg::Node& node) const;
   ExprRef column_of(const RangeRef& entry, std::size_t index, int location = -1) const;
 
+  // ---- bind_record.cpp
+  // All columns of an item of FROM, as one value.
+  ExprRef whole_row(const ScopeItem& item, int location);
+  ExprRef whole_row_star(const PgQuery__ColumnRef& ref, Scope& scope);
+  // Names and types of a record's fields; empty where they are not known.
+  [[nodiscard]] std::vector<RangeColumn> fields_of(const Expr& e) const;
+  ExprRef field_of(ExprRef record, std::string_view name, int location);
+  // (record).*
+  std::vector<Target> expand_fields(const PgQuery__AIndirection& star, Scope& scope);
+
   // ---- coerce.cpp
   // Casts to a type; fails as PostgreSQL does when `context` does not allow it.
   ExprRef coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext context, int location = -1);

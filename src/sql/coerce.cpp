@@ -227,8 +227,8 @@ ExprRef Binder::try_coerce(ExprRef e, Oid type, std::int32_t typmod, CastContext
     e->type = known;
   }
   Oid from = type_of(*e);
-  if (from == types::kRecord || type == types::kRecord) {
-    return from == type ? e : nullptr;
+  if (type == types::kRecord && from != type) {
+    return from == types::kUnknown && folds(*e) && e->value.is_null() ? null_constant(type) : nullptr;
   }
   if (from == type) {
     if (typmod < 0 || typmod == e->typmod || !has_length(type)) {

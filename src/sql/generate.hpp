@@ -30,6 +30,7 @@ class Generator {
   // The rows that a DELETE is about to delete, as its RETURNING answers them.
   [[nodiscard]] std::string deleted_rows(Change& c);
   [[nodiscard]] std::string expression(const Expr& e);
+  [[nodiscard]] std::string record(const Expr& e);
   // The same with COLLATE where the type needs it and the text would not imply it.
   [[nodiscard]] std::string collated(const Expr& e);
   // The same as a key of an index, where SQLite takes a string for the name of a column.

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
+#include "sql/char_length.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/generate.hpp"
 #include "sql/tree_search.hpp"
+#include "sql/types/record.hpp"
 
 namespace bop::sql {
 
@@ -106,6 +108,23 @@ std::string Generator::constant(const Expr& e) {
       return bind_constant(e.value);
     default: return bind_constant(e.value);
   }
+}
+
+// A value of type record tells the names and types of its fields (types/record.hpp).
+std::string Generator::record(const Expr& e) {
+  std::string fields, present;
+  for (std::size_t i = 0; i < e.args.size(); ++i) {
+    const Expr& field = *e.args[i];
+    const Oid type = field.type == 0 || field.type == types::kUnknown ? Oid{types::kText} : field.type;
+    const std::string name = e.names.empty() ? fmt::format("f{}", i + 1) : e.names[i];
+    const std::int32_t typmod = field.typmod >= 0 ? field.typmod : char_value_typmod(field);
+    const std::string value = expression(field);
+    fields +=
+        fmt::format("{}{}, {}", i == 0 ? "" : ", ", quoted(record_field_head(name, type, typmod)), value);
+    if (e.absent_if_null) present += fmt::format("{}{} IS NOT NULL", i == 0 ? "" : " OR ", value);
+  }
+  const std::string made = fmt::format("bop_row({})", fields);
+  return present.empty() ? made : fmt::format("(CASE WHEN {} THEN {} END)", present, made);
 }
 
 std::string Generator::collated(const Expr& e) {
@@ -330,6 +349,9 @@ std::string Generator::open_expression(const Expr& e) {
   const auto test = [&](std::string_view words) {
     return fmt::format("({} {})", expression(*e.args[0]), words);
   };
+  const auto all_fields = [&](bool null) {
+    return fmt::format("bop_row_null({}, {})", expression(*e.args[0]), null ? 1 : 0);
+  };
   switch (e.kind) {
     case ExprKind::kConst: return constant(e);
     case ExprKind::kUnknown: return quoted(e.text);
@@ -355,8 +377,9 @@ std::string Generator::open_expression(const Expr& e) {
     case ExprKind::kAnd:
     case ExprKind::kOr: return logic(e);
     case ExprKind::kNot: return "(NOT " + expression(*e.args[0]) + ")";
-    case ExprKind::kIsNull: return test("IS NULL");
-    case ExprKind::kIsNotNull: return test("IS NOT NULL");
+    case ExprKind::kIsNull: return e.args[0]->type == types::kRecord ? all_fields(true) : test("IS NULL");
+    case ExprKind::kIsNotNull:
+      return e.args[0]->type == types::kRecord ? all_fields(false) : test("IS NOT NULL");
     case ExprKind::kIsTrue: return test("IS TRUE");
     case ExprKind::kIsNotTrue: return test("IS NOT TRUE");
     case ExprKind::kIsFalse: return test("IS FALSE");
@@ -378,8 +401,8 @@ std::string Generator::open_expression(const Expr& e) {
       return "(" + collated(*e.args[0]) + " IS DISTINCT FROM " + expression(*e.args[1]) + ")";
     case ExprKind::kIsNotDistinct:
       return "(" + collated(*e.args[0]) + " IS NOT DISTINCT FROM " + expression(*e.args[1]) + ")";
-    case ExprKind::kRow:
-      throw BindFailure{error(ErrorCode::kNotImplemented, "values of composite types are not implemented")};
+    case ExprKind::kRow: return record(e);
+    case ExprKind::kField: return fmt::format("bop_field({}, {})", expression(*e.args[0]), e.number);
     case ExprKind::kArray:
       return fmt::format("bop_array({}{}{})", element_of(e.type), e.args.empty() ? "" : ", ", list(e.args));
     case ExprKind::kArrayNested:

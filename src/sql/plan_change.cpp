@@ -46,10 +46,6 @@ std::vector<OutputColumn> output_columns(const Binder& binder, const std::vector
   std::vector<OutputColumn> out;
   for (const Target& target : targets) {
     const Oid type = binder.type_of(*target.expr);
-    if (type == types::kRecord) {
-      binder.raise(error(ErrorCode::kNotImplemented, "values of composite types are not implemented"),
-                   target.expr->location);
-    }
     out.push_back({.name = target.name,
                    .type = type,
                    .typmod = target.expr->typmod,

@@ -58,7 +58,8 @@ enum class ExprKind : std::uint8_t {
   kLeast,
   kIsDistinct,
   kIsNotDistinct,  // args: a, b of one type
-  kRow,            // args
+  kRow,            // args, names
+  kField,          // the field `number` of args[0], a record
   kArray,          // ARRAY[...] of elements; kArrayNested of arrays
   kArrayNested,
   kInList,      // args[0] IN (args[1]...); negated
@@ -105,6 +106,9 @@ struct Expr {
   int depth = 0;       // of kAggregate: depth of the query whose rows it sums up
   bool outer = false;  // of kAggregate: that is not the query in which it stands
   Oid cast_from = 0;
+  std::vector<std::string> names;  // of the fields of kRow; empty: f1, f2...
+  bool absent_if_null =
+      false;  // kRow of the null-supplying side of an outer join: NULL if all its fields are
   std::vector<SortKey> order;
   ExprRef filter;
   std::shared_ptr<Window> window;
@@ -121,7 +125,8 @@ struct RangeColumn {
   std::int16_t attribute = 0;
   std::int32_t value_typmod = -1;  // of char(n) without typmod: how long its values are (char_length.hpp)
   bool not_null = false;
-  std::string sql;  // its name in SQLite
+  std::string sql;                       // its name in SQLite
+  std::vector<RangeColumn> fields = {};  // of a record, where they are known: names and types
 };
 
 struct Change;

@@ -112,6 +112,10 @@ Status DdlRun::add_column_of(Relation& table, std::string name, const OutputColu
     return fail(ErrorCode::kDuplicateColumn, "column \"{}\" specified more than once", column.name);
   }
   if (table.kind == 'r') BOP_TRY(check_column_name(column.name));
+  if (column.type == types::kRecord || column.type == types::kRecordArray) {
+    return fail(ErrorCode::kInvalidTableDefinition, "column \"{}\" has pseudo-type {}", column.name,
+                format_type(column.type, -1));
+  }
   table.columns.push_back(std::move(column));
   return {};
 }

@@ -275,8 +275,9 @@ class JsonAgg final : public Rows {
   Returned value(FunctionContext& context) const override {
     if (rows_.empty()) return OwnedValue::null();
     std::string s = "[";
+    const bool structured = type(0) == types::kRecord || is_true_array(type(0));
     for (std::size_t i = 0; i < rows_.size(); ++i) {
-      if (i > 0) s += ", ";
+      if (i > 0) s += structured && !rows_[i][0].is_null() ? ", \n " : ", ";
       BOP_TRY(append_as_json(type(0), rows_[i][0], context.codec, s));
     }
     s += ']';

@@ -1,4 +1,5 @@
 // Functions outside pg_proc that the binder writes: casts, modifiers, array constructors, ANY and ALL.
+#include <algorithm>
 #include <optional>
 
 #include "sql/functions/json_convert.hpp"
@@ -6,6 +7,7 @@
 #include "sql/functions/registry.hpp"
 #include "sql/types/array.hpp"
 #include "sql/types/json.hpp"
+#include "sql/types/record.hpp"
 
 namespace bop {
 namespace {
@@ -165,43 +167,31 @@ Returned nest_arrays(Call& c) {
   return text_result(stored_array(type, all));
 }
 
-// bop_json_row(types, name, value, name, value...): row_to_json of a row whose columns the binder knows.
-Returned json_row(Call& c) {
-  std::vector<Oid> types;
-  bool variadic = false;
-  parse_arg_types(c.text(0), types, variadic);
-  std::string s = "{";
-  for (std::size_t i = 1, column = 0; i + 1 < c.size(); i += 2, ++column) {
-    if (column > 0) s += ',';
-    append_json_string(c.text(i), s);
-    s += ':';
-    BOP_TRY(append_as_json(column < types.size() ? types[column] : types::kText, c[i + 1], c.codec(), s));
+// bop_row(head, value, head, value...): a record (types/record.hpp).
+Returned make_row(Call& c) {
+  std::string out;
+  for (std::size_t i = 0; i + 1 < c.size(); i += 2) {
+    out += c.text(i);
+    append_record_value(c[i + 1], out);
   }
-  return text_result(s + "}");
+  return text_result(std::move(out));
 }
 
-// bop_record(types, values...): the text form of a row value, "(1,\"a b\",)".
-Returned record(Call& c) {
-  std::vector<Oid> types;
-  bool variadic = false;
-  parse_arg_types(c.text(0), types, variadic);
-  std::string s = "(";
-  for (std::size_t i = 1; i < c.size(); ++i) {
-    if (i > 1) s += ',';
-    if (c[i].is_null()) continue;
-    const std::string field = text_of(i - 1 < types.size() ? types[i - 1] : types::kText, c[i], c.codec());
-    if (!field.empty() && field.find_first_of("\"\\(),\t\n\v\f\r ") == field.npos) {
-      s += field;
-      continue;
-    }
-    s += '"';
-    for (const char ch : field) {
-      if (ch == '"' || ch == '\\') s += ch;
-      s += ch;
-    }
-    s += '"';
-  }
-  return text_result(s + ")");
+// bop_field(record, index)
+Returned field_of_row(Call& c) {
+  if (c[0].is_null()) return OwnedValue::null();
+  Record record = parse_stored_record(c.text(0));
+  const auto index = static_cast<std::size_t>(c.integer(1));
+  return index < record.size() ? std::move(record[index].value) : OwnedValue::null();
+}
+
+// bop_row_null(record, null): IS NULL is for all fields, IS NOT NULL for none.
+Returned row_is_null(Call& c) {
+  const bool null = c.integer(1) != 0;
+  if (c[0].is_null()) return bool_result(null);
+  const Record record = parse_stored_record(c.text(0));
+  return bool_result(
+      std::ranges::all_of(record, [&](const RecordField& field) { return field.value.is_null() == null; }));
 }
 
 }  // namespace
@@ -217,8 +207,9 @@ const std::vector<Helper>& helpers() {
       {"bop_slice", slice},
       {"bop_array", make_array},
       {"bop_array_nested", nest_arrays},
-      {"bop_json_row", json_row},
-      {"bop_record", record},
+      {"bop_row", make_row},
+      {"bop_field", field_of_row},
+      {"bop_row_null", row_is_null},
   };
   return all;
 }

@@ -68,6 +68,7 @@ void add_comparisons(Implementations& all) {
   add_native(all, "interval_", "bop_interval");
   add_native(all, "timetz_", "bop_timetz");
   add_native(all, "jsonb_", "bop_jsonb");
+  add_native(all, "record_", "bop_record");
   add_native(all, "oidvector", "bop_oidvector");
   add_native(all, "text_pattern_");
   add_ordered(all, "date_", "_timestamp",

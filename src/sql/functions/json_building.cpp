@@ -6,6 +6,7 @@
 #include "sql/types/array.hpp"
 #include "sql/types/datetime.hpp"
 #include "sql/types/numeric.hpp"
+#include "sql/types/record.hpp"
 
 namespace bop {
 namespace {
@@ -126,6 +127,28 @@ Returned object_of_texts(Call& c, bool binary) {
   return finish(s + "}", binary, c);
 }
 
+Status append_record_as_json(const Record& record, const CodecContext& context, bool pretty,
+                             std::string& out) {
+  out += '{';
+  for (std::size_t i = 0; i < record.size(); ++i) {
+    if (i > 0) out += pretty ? ",\n " : ",";
+    append_json_string(record[i].name, out);
+    out += ':';
+    const OwnedValue value = padded(record[i].type, record[i].typmod, record[i].value);
+    BOP_TRY(append_as_json(record[i].type, value, context, out));
+  }
+  out += '}';
+  return {};
+}
+
+// row_to_json(record, pretty): line feeds between the fields.
+Returned row_to_json(Call& c) {
+  std::string out;
+  BOP_TRY(
+      append_record_as_json(parse_stored_record(c.text(0)), c.codec(), c.size() > 1 && c[1].as_bool(), out));
+  return text_result(std::move(out));
+}
+
 }  // namespace
 
 Status append_as_json(Oid type, const Value& v, const CodecContext& context, std::string& out) {
@@ -138,6 +161,7 @@ Status append_as_json(Oid type, const Value& v, const CodecContext& context, std
     return append_array_as_json(type, parse_stored_array(type, v.bytes), context, 0, at, out);
   }
   switch (type) {
+    case types::kRecord: return append_record_as_json(parse_stored_record(v.bytes), context, false, out);
     case types::kBool: out += v.as_bool() ? "true" : "false"; return {};
     case types::kJson:
     case types::kJsonb: out += v.bytes; return {};
@@ -181,6 +205,7 @@ Status append_as_json(Oid type, const Value& v, const CodecContext& context, std
 }
 
 void add_json_building(Implementations& all) {
+  for (const char* k : {"row_to_json", "row_to_json_pretty"}) all.push_back(scalar(k, row_to_json));
   all.push_back(scalar("to_json", [](Call& c) { return to_json(c, false); }));
   all.push_back(scalar("to_jsonb", [](Call& c) { return to_json(c, true); }));
   all.push_back(scalar("array_to_json", [](Call& c) { return to_json(c, false); }));

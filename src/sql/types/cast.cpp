@@ -12,6 +12,7 @@
 #include "sql/types/network.hpp"
 #include "sql/types/numeric.hpp"
 #include "sql/types/range.hpp"
+#include "sql/types/record.hpp"
 #include "sql/types/user_types.hpp"
 
 namespace bop {
@@ -443,6 +444,7 @@ int compare(Oid type, const Value& a, const Value& b) noexcept {
   }
   if (a.kind == Value::Kind::kInt && b.kind == Value::Kind::kInt) return order(a.integer, b.integer);
   if (subtype_of_range(type) != 0) return compare_range_values(type, a.bytes, b.bytes);
+  if (type == types::kRecord) return compare_records(a.bytes, b.bytes);
   if (element_of(type) != 0) return compare_arrays(type, a.bytes, b.bytes);
   const int c = a.bytes.compare(b.bytes);
   return (c > 0) - (c < 0);

@@ -22,6 +22,7 @@
 #include "sql/types/network.hpp"
 #include "sql/types/numeric.hpp"
 #include "sql/types/range.hpp"
+#include "sql/types/record.hpp"
 #include "sql/types/user_types.hpp"
 
 namespace bop {
@@ -277,6 +278,7 @@ void encode_binary(Oid type, std::int32_t typmod, const Value& v, const CodecCon
     append_array_binary(type, a, context, out);
     return;
   }
+  if (type == types::kRecord) return append_record_binary(parse_stored_record(v.bytes), context, out);
   encode_text(type, typmod, v, context, out);
 }
 

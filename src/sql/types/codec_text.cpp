@@ -15,6 +15,7 @@
 #include "sql/types/network.hpp"
 #include "sql/types/numeric.hpp"
 #include "sql/types/range.hpp"
+#include "sql/types/record.hpp"
 #include "sql/types/scalar.hpp"
 #include "sql/types/user_types.hpp"
 
@@ -320,7 +321,10 @@ Result<OwnedValue> parse_text(Oid type, std::int32_t typmod, std::string_view te
     return OwnedValue::of_text(stored_array(type, v));
   }
   if (find_type(type) != nullptr && is_pseudo(type) && type != types::kCstring && type != types::kVoid &&
-      type != types::kUnknown && type != types::kRecord) {
+      type != types::kUnknown && (type != types::kRecord || &context != &storage_context())) {
+    if (type == types::kRecord) {
+      return fail(ErrorCode::kNotImplemented, "input of anonymous composite types is not implemented");
+    }
     return fail(ErrorCode::kNotImplemented, "cannot accept a value of type {}", format_type(type));
   }
   return OwnedValue::of_text(std::string(text));
@@ -378,6 +382,10 @@ void encode_text(Oid type, std::int32_t typmod, const Value& v, const CodecConte
     case types::kTimetz: append_timetz(TimeTz::of_stored(v.bytes), out); return;
     case types::kInterval: append_interval(Interval::of_stored(v.bytes), context.interval_style, out); return;
     case types::kVoid: return;
+    case types::kRecord:
+      if (&context == &storage_context()) break;  // an element of an array
+      append_record(parse_stored_record(v.bytes), context, out);
+      return;
     case types::kRegproc:
     case types::kRegprocedure:
     case types::kRegoper:
@@ -411,6 +419,7 @@ void encode_text(Oid type, std::int32_t typmod, const Value& v, const CodecConte
     if (element >= types::kFirstUser)
       return append_array(type, parse_stored_array(type, v.bytes), context, out);
     switch (element) {  // elements whose text depends on the session, or on the modifier
+      case types::kRecord:
       case types::kTimestamptz:
       case types::kTimestamp:
       case types::kDate:

@@ -141,7 +141,7 @@ Oid stored_element(Oid element) noexcept {
 
 bool is_true_array(Oid oid) noexcept {
   const TypeInfo* t = find_type(oid);
-  return t != nullptr && t->category == 'A' && t->input == "array_in";
+  return t != nullptr && (t->category == 'A' || oid == types::kRecordArray) && t->input == "array_in";
 }
 
 Oid array_of(Oid element) noexcept {
@@ -151,7 +151,8 @@ Oid array_of(Oid element) noexcept {
 
 Oid element_of(Oid array) noexcept {
   const TypeInfo* t = find_type(base_type(array));
-  return t == nullptr || t->category != 'A' ? 0 : t->elem_oid;
+  const bool is_array = t != nullptr && (t->category == 'A' || t->oid == types::kRecordArray);
+  return is_array ? t->elem_oid : 0;
 }
 
 bool is_polymorphic(Oid oid) noexcept {
@@ -179,6 +180,7 @@ bool is_pseudo(Oid oid) noexcept {
 bool is_comparable(Oid oid) noexcept {
   oid = base_type(oid);
   const TypeInfo* t = find_type(oid);
+  if (oid == types::kRecord) return true;  // if its fields are
   if (t == nullptr || !t->storable) return false;
   if (is_true_array(oid)) return is_comparable(t->elem_oid);
   switch (oid) {
