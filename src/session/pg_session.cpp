@@ -99,7 +99,7 @@ Status PgSession::apply_start_settings(const ConnectRequest& request) {
   BOP_TRY(variables_.set_default("ssl", node_.options().tls ? "on" : "off", true));
   BOP_TRY(variables_.set_default("lock_timeout", std::to_string(node_.options().lock_timeout_ms)));
   BOP_TRY(variables_.set_default("statement_timeout", std::to_string(node_.options().statement_timeout_ms)));
-  for (const auto& [name, value] : role_.settings) BOP_TRY(variables_.set_default(name, value));
+  apply_stored_settings();
   if (!request.application_name.empty()) {
     BOP_TRY(variables_.set_default("application_name", request.application_name));
   }

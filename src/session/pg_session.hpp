@@ -44,6 +44,7 @@ struct PgQuery__LockStmt;
 struct PgQuery__Node;
 struct PgQuery__RoleSpec;
 struct PgQuery__RangeVar;
+struct PgQuery__VariableSetStmt;
 }
 
 namespace bop::session {
@@ -164,6 +165,9 @@ struct Fetch {
   bool forward = true;
 };
 
+// The text of the value that SET gives.
+[[nodiscard]] Result<std::string> value_of_set(const PgQuery__VariableSetStmt& set);
+
 class PgSession final : public Session,
                         private SessionInfo,
                         private bop::Sequences,
@@ -223,6 +227,7 @@ class PgSession final : public Session,
   PgSession(Node& node, std::shared_ptr<database::Database> database, DatabaseEntry entry, Role role,
             const ConnectRequest& request, Executor& executor, std::int32_t backend_pid);
   [[nodiscard]] Status apply_start_settings(const ConnectRequest& request);
+  void apply_stored_settings();
 
   // ---- operations (pg_session.cpp)
   [[nodiscard]] Progress drive();
@@ -370,6 +375,9 @@ class PgSession final : public Session,
   // Answers the tag. `internal`: with all rights, telling nobody.
   [[nodiscard]] Result<std::string> apply_ddl(const sql::ParsedStatementPtr& statement, bool internal);
   [[nodiscard]] Status start_shared_change(Run& run);  // roles and databases
+  // ALTER ROLE and ALTER DATABASE ... SET and RESET (utility_settings.cpp).
+  [[nodiscard]] Result<std::function<Status(sqlite3*)>> change_settings(const PgQuery__Node& node) const;
+  [[nodiscard]] std::vector<StoredSettingRow> stored_settings() const override;
   [[nodiscard]] bool wait_for_users(Run& run);
   // ---- utility_grant.cpp
   [[nodiscard]] Result<std::vector<Oid>> role_oids(std::span<PgQuery__Node* const> nodes) const;

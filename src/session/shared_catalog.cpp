@@ -123,6 +123,15 @@ CREATE TABLE bop_database(oid INTEGER PRIMARY KEY, id INTEGER NOT NULL UNIQUE, n
   owner INTEGER NOT NULL, template INTEGER NOT NULL, allow_connections INTEGER NOT NULL,
   connection_limit INTEGER NOT NULL, comment TEXT, acl TEXT);
 )sql";
+constexpr std::string_view kSettingTable =
+    "CREATE TABLE IF NOT EXISTS bop_setting(database INTEGER NOT NULL, role INTEGER NOT NULL, name TEXT NOT NULL, "
+    "value TEXT NOT NULL, PRIMARY KEY(database, role, name)) WITHOUT ROWID";
+
+Status make_setting_table(sqlite3* system) {
+  if (sqlite3_exec(system, std::string(kSettingTable).c_str(), nullptr, nullptr, nullptr) == SQLITE_OK)
+    return {};
+  return std::unexpected(sqlite_error(system, kSettingTable));
+}
 
 Status put_role(sqlite3* system, const Role& role) {
   BOP_LET(query, Query::prepare(
@@ -138,7 +147,7 @@ Status put_role(sqlite3* system, const Role& role) {
   query.bind(role.oid).bind(role.name).bind(std::int64_t{role.superuser}).bind(std::int64_t{role.inherit});
   query.bind(std::int64_t{role.createrole}).bind(std::int64_t{role.createdb}).bind(std::int64_t{role.login});
   query.bind(role.connection_limit).bind(role.valid_until).bind(verifier_lines(role));
-  return query.bind(join_lines(role.settings, '=')).run();
+  return query.bind(std::string_view("")).run();
 }
 
 std::string acl_lines(const sql::Acl& acl) {
@@ -243,7 +252,7 @@ Status SharedCatalog::upgrade(sqlite3* system) {
       return std::unexpected(sqlite_error(system, add));
     }
   }
-  return {};
+  return make_setting_table(system);
 }
 
 Result<bool> SharedCatalog::initialised(sqlite3* system) {
@@ -266,8 +275,7 @@ Status SharedCatalog::initialise(sqlite3* system, DatabaseId first, const Verifi
            .createdb = true,
            .login = true,
            .valid_until = std::nullopt,
-           .verifiers = {admin},
-           .settings = {}};
+           .verifiers = {admin}};
   BOP_TRY(put_role(system, bop));
   BOP_TRY(insert_database(system, DatabaseEntry{.oid = 0, .id = {}, .name = "bop"}));
   return {};
@@ -285,7 +293,7 @@ Result<std::shared_ptr<const SharedCatalog>> SharedCatalog::load(sqlite3* system
   BOP_LET(roles, Query::prepare(
                      system,
                      "SELECT oid, name, superuser, inherit, createrole, createdb, login, connection_limit, "
-                     "valid_until, verifiers, settings FROM bop_role"));
+                     "valid_until, verifiers FROM bop_role"));
   for (;;) {
     BOP_LET(more, roles.step());
     if (!more) break;
@@ -298,8 +306,7 @@ Result<std::shared_ptr<const SharedCatalog>> SharedCatalog::load(sqlite3* system
               .login = roles.flag(6),
               .connection_limit = roles.integer(7),
               .valid_until = std::nullopt,
-              .verifiers = {},
-              .settings = split_lines(roles.text(10), '=')};
+              .verifiers = {}};
     if (!roles.null(8)) role.valid_until = roles.integer(8);
     for (auto& [method, text] : split_lines(roles.text(9), ' ')) role.verifiers.push_back({method, text});
     catalog->roles_.emplace(role.name, std::move(role));
@@ -330,6 +337,18 @@ Result<std::shared_ptr<const SharedCatalog>> SharedCatalog::load(sqlite3* system
                                      .grantor = static_cast<Oid>(members.integer(2)),
                                      .admin = members.flag(3)});
   }
+  BOP_LET(settings,
+          Query::prepare(system,
+                         "SELECT database, role, name, value FROM bop_setting ORDER BY database, role, "
+                         "name"));
+  for (;;) {
+    BOP_LET(more, settings.step());
+    if (!more) break;
+    catalog->settings_.push_back({.database = static_cast<Oid>(settings.integer(0)),
+                                  .role = static_cast<Oid>(settings.integer(1)),
+                                  .name = settings.text(2),
+                                  .value = settings.text(3)});
+  }
   return catalog;
 }
 
@@ -351,6 +370,8 @@ Status SharedCatalog::update_role(sqlite3* system, const Role& role) {
 Status SharedCatalog::delete_role(sqlite3* system, Oid oid) {
   BOP_LET(members, Query::prepare(system, "DELETE FROM bop_role_member WHERE role = ?1 OR member = ?1"));
   BOP_TRY(members.bind(oid).run());
+  BOP_LET(settings, Query::prepare(system, "DELETE FROM bop_setting WHERE role = ?1"));
+  BOP_TRY(settings.bind(oid).run());
   BOP_LET(query, Query::prepare(system, "DELETE FROM bop_role WHERE oid = ?1"));
   return query.bind(oid).run();
 }
@@ -385,8 +406,25 @@ Status SharedCatalog::update_database(sqlite3* system, const DatabaseEntry& entr
 }
 
 Status SharedCatalog::delete_database(sqlite3* system, Oid oid) {
+  BOP_LET(settings, Query::prepare(system, "DELETE FROM bop_setting WHERE database = ?1"));
+  BOP_TRY(settings.bind(oid).run());
   BOP_LET(query, Query::prepare(system, "DELETE FROM bop_database WHERE oid = ?1"));
   return query.bind(oid).run();
+}
+
+Status SharedCatalog::put_setting(sqlite3* system, const Setting& setting) {
+  BOP_LET(query, Query::prepare(system,
+                                "INSERT INTO bop_setting(database, role, name, value) VALUES(?1, ?2, ?3, ?4) "
+                                "ON CONFLICT(database, role, name) DO UPDATE SET value = excluded.value"));
+  return query.bind(setting.database).bind(setting.role).bind(setting.name).bind(setting.value).run();
+}
+
+Status SharedCatalog::delete_setting(sqlite3* system, const Setting& setting) {
+  BOP_LET(query,
+          Query::prepare(system,
+                         "DELETE FROM bop_setting WHERE database = ?1 AND role = ?2 AND (?3 = '' OR name = "
+                         "?3)"));
+  return query.bind(setting.database).bind(setting.role).bind(setting.name).run();
 }
 
 }  // namespace bop::session

@@ -5,14 +5,17 @@
 //   bop_role(oid INTEGER PRIMARY KEY, name TEXT UNIQUE, superuser, inherit, createrole, createdb, login
 //   INTEGER 0/1,
 //            connection_limit INTEGER (-1 none), valid_until INTEGER NULL (microseconds since 2000-01-01),
-//            verifiers TEXT ("method text" lines), settings TEXT ("name=value" lines), comment TEXT NULL)
+//            verifiers TEXT ("method text" lines), settings TEXT (empty), comment TEXT NULL)
 //   bop_role_member(role INTEGER, member INTEGER, admin INTEGER 0/1, grantor INTEGER, PRIMARY KEY(role,
 //   member)) bop_database(oid INTEGER PRIMARY KEY, id INTEGER UNIQUE, name TEXT UNIQUE, owner INTEGER,
 //   template INTEGER,
 //                allow_connections INTEGER, connection_limit INTEGER, comment TEXT NULL,
 //                acl TEXT NULL (items as sql/catalog/acl.hpp stores them, one a line; NULL: the default))
+//   bop_setting(database INTEGER (OID, 0: all), role INTEGER (OID, 0: all), name TEXT, value TEXT,
+//               PRIMARY KEY(database, role, name)): what ALTER ROLE and ALTER DATABASE ... SET have said
 //   bop_shared(key TEXT PRIMARY KEY, value): "format" = 1, "next_oid", "next_database_id"
-// OIDs and database ids are never reused. `grantor` and `acl` came later than the rest: `upgrade` adds them.
+// OIDs and database ids are never reused. `grantor`, `acl` and bop_setting came later than the
+// rest: `upgrade` adds them.
 //
 // SharedCatalog is an immutable snapshot of them; the node swaps the pointer after each commit.
 #pragma once
@@ -49,7 +52,14 @@ struct Role {
   std::int64_t connection_limit = -1;
   std::optional<std::int64_t> valid_until;
   std::vector<Verifier> verifiers;
-  std::vector<std::pair<std::string, std::string>> settings;
+};
+
+// What a variable begins with in sessions of a role, in a database; 0: of all, in all.
+struct Setting {
+  Oid database = 0;
+  Oid role = 0;
+  std::string name;
+  std::string value;
 };
 
 // One role that is a member of another.
@@ -82,6 +92,8 @@ class SharedCatalog {
   }
   [[nodiscard]] const DatabaseEntry* database(Oid oid) const;
   [[nodiscard]] const std::vector<Membership>& memberships() const { return memberships_; }
+  // By database and role.
+  [[nodiscard]] const std::vector<Setting>& settings() const { return settings_; }
   // Whose rights the role has, and what it may become.
   [[nodiscard]] sql::Identity identity(Oid role) const;
   // May give the role to others and take it from them.
@@ -105,11 +117,15 @@ class SharedCatalog {
   [[nodiscard]] static Result<DatabaseEntry> insert_database(sqlite3* system, DatabaseEntry entry);
   [[nodiscard]] static Status update_database(sqlite3* system, const DatabaseEntry& entry);
   [[nodiscard]] static Status delete_database(sqlite3* system, Oid oid);
+  [[nodiscard]] static Status put_setting(sqlite3* system, const Setting& setting);
+  // One, or with an empty name all of that database and role.
+  [[nodiscard]] static Status delete_setting(sqlite3* system, const Setting& setting);
 
  private:
   std::map<std::string, Role, std::less<>> roles_;
   std::map<std::string, DatabaseEntry, std::less<>> databases_;
   std::vector<Membership> memberships_;
+  std::vector<Setting> settings_;
 };
 
 }  // namespace bop::session

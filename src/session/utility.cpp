@@ -133,6 +133,7 @@ Result<Progress> PgSession::step_utility(Run& run) {
         case PG_QUERY__NODE__NODE_CREATE_ROLE_STMT:
         case PG_QUERY__NODE__NODE_ALTER_ROLE_STMT:
         case PG_QUERY__NODE__NODE_ALTER_ROLE_SET_STMT:
+        case PG_QUERY__NODE__NODE_ALTER_DATABASE_SET_STMT:
         case PG_QUERY__NODE__NODE_DROP_ROLE_STMT:
         case PG_QUERY__NODE__NODE_GRANT_ROLE_STMT:
           if (!run.shared_result) {
@@ -169,6 +170,17 @@ Result<Progress> PgSession::step_utility(Run& run) {
 // ------------------------------------------------------------------------------------------------ SET and
 // SHOW
 
+Result<std::string> value_of_set(const PgQuery__VariableSetStmt& set) {
+  std::string value;
+  const bool is_list = variable_name(pg::text(set.name)) == "search_path";
+  for (const pg::Node* item : BOP_PG_LIST(&set, args)) {
+    BOP_LET(text, constant_text(item));
+    if (!value.empty()) value += ", ";
+    value += is_list ? list_item(text) : text;
+  }
+  return value;
+}
+
 Status PgSession::set_variable(const sql::ParsedStatement& statement) {
   const PgQuery__VariableSetStmt& set = *statement.node->variable_set_stmt;
   const std::string name = variable_name(pg::text(set.name));
@@ -186,13 +198,7 @@ Status PgSession::set_variable(const sql::ParsedStatement& statement) {
   };
   switch (set.kind) {
     case PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE: {
-      std::string value;
-      const bool is_list = name == "search_path";
-      for (const pg::Node* item : BOP_PG_LIST(&set, args)) {
-        BOP_LET(text, constant_text(item));
-        if (!value.empty()) value += ", ";
-        value += is_list ? list_item(text) : text;
-      }
+      BOP_LET(value, value_of_set(set));
       BOP_TRY(change(name, value));
       break;
     }

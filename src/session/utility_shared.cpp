@@ -241,10 +241,7 @@ Status PgSession::start_shared_change(Run& run) {
     case PG_QUERY__NODE__NODE_CREATE_ROLE_STMT: {
       const PgQuery__CreateRoleStmt& create = *node.create_role_stmt;
       BOP_TRY(refuse_unless(may_roles, "create role"));
-      Role role{.name = std::string(pg::text(create.role)),
-                .valid_until = std::nullopt,
-                .verifiers = {},
-                .settings = {}};
+      Role role{.name = std::string(pg::text(create.role)), .valid_until = std::nullopt, .verifiers = {}};
       if (role.name.starts_with("pg_")) {
         return std::unexpected(error(ErrorCode::kReservedName, "role name \"{}\" is reserved", role.name)
                                    .detail("Role names starting with \"pg_\" are reserved."));
@@ -341,7 +338,11 @@ Status PgSession::start_shared_change(Run& run) {
       break;
     }
     case PG_QUERY__NODE__NODE_ALTER_ROLE_SET_STMT:
-      return fail(ErrorCode::kNotImplemented, "ALTER ROLE ... SET is not implemented");
+    case PG_QUERY__NODE__NODE_ALTER_DATABASE_SET_STMT: {
+      BOP_LET(step, change_settings(node));
+      change = std::move(step);
+      break;
+    }
     case PG_QUERY__NODE__NODE_DROP_ROLE_STMT: {
       const PgQuery__DropRoleStmt& drop = *node.drop_role_stmt;
       BOP_TRY(refuse_unless(may_roles, "drop role"));

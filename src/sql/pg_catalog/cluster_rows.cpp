@@ -1,11 +1,34 @@
 // Rows that come from the node: roles, databases, settings, sessions, locks.
 #include <algorithm>
+#include <set>
 
 #include "sql/pg_catalog/relation_table.hpp"
+#include "sql/types/array.hpp"
+#include "sql/types/types.hpp"
 
 namespace bop::sql {
 
 namespace {
+
+// "{name=value,...}" of a database and role; empty if there are none.
+std::string stored_settings(const ClusterView& cluster, Oid database, Oid role) {
+  std::vector<OwnedValue> items;
+  for (const auto& setting : cluster.stored_settings()) {
+    if (setting.database != database || setting.role != role) continue;
+    items.push_back(OwnedValue::of_text(fmt::format("{}={}", setting.name, setting.value)));
+  }
+  return items.empty() ? std::string() : stored_array(types::kTextArray, Array::of_vector(std::move(items)));
+}
+
+void db_role_settings(const CatalogSession& session, RowSet& rows) {
+  if (session.cluster == nullptr) return;
+  std::set<std::pair<Oid, Oid>> seen;
+  for (const auto& setting : session.cluster->stored_settings()) {
+    if (!seen.emplace(setting.database, setting.role).second) continue;
+    rows.row().set("setdatabase", setting.database).set("setrole", setting.role);
+    rows.set("setconfig", stored_settings(*session.cluster, setting.database, setting.role));
+  }
+}
 
 void role_columns(const CatalogSession& session, RowSet& rows, bool with_password) {
   if (session.cluster == nullptr) return;
@@ -18,7 +41,12 @@ void role_columns(const CatalogSession& session, RowSet& rows, bool with_passwor
         .set("rolreplication", role.superuser)
         .set("rolbypassrls", role.superuser);
     rows.set("rolconnlimit", role.connection_limit);
-    if (with_password) rows.set("rolpassword", "********");
+    if (with_password) {
+      rows.set("rolpassword", "********");
+      if (const std::string config = stored_settings(*session.cluster, 0, role.oid); !config.empty()) {
+        rows.set("rolconfig", config);
+      }
+    }
     if (role.valid_until) rows.set("rolvaliduntil", *role.valid_until);
   }
 }
@@ -171,6 +199,7 @@ void add_cluster_makers(std::map<std::string_view, MakerInfo>& makers) {
   makers["pg_roles"] = {roles, false};
   makers["pg_authid"] = {authids, false};
   makers["pg_user"] = {users, false};
+  makers["pg_db_role_setting"] = {db_role_settings, false};
   makers["pg_auth_members"] = {members, false};
   makers["pg_database"] = {databases, false};
   makers["pg_settings"] = {settings, false};

@@ -67,6 +67,10 @@ class ClusterView {
     std::string tls_version, tls_cipher;  // empty: not encrypted
     std::int32_t tls_bits = 0;
   };
+  struct StoredSettingRow {  // of ALTER ROLE and ALTER DATABASE
+    Oid database, role;
+    std::string name, value;
+  };
   struct LockRow {  // bop_locks: the writer lanes
     std::string database;
     std::int32_t pid;
@@ -100,6 +104,7 @@ class ClusterView {
   [[nodiscard]] virtual std::optional<std::string> role_name(Oid role) const = 0;
   [[nodiscard]] virtual std::vector<DatabaseRow> databases() const = 0;
   [[nodiscard]] virtual std::vector<SettingRow> settings() const = 0;
+  [[nodiscard]] virtual std::vector<StoredSettingRow> stored_settings() const = 0;
   [[nodiscard]] virtual std::vector<ActivityRow> activity() const = 0;
   [[nodiscard]] virtual std::vector<LockRow> locks() const = 0;
   [[nodiscard]] virtual std::vector<AdvisoryRow> advisory_locks() const = 0;
