@@ -340,7 +340,8 @@ ExprRef Binder::sub_link(const PgQuery__SubLink& link, Scope& scope) {
         op = "<>";
       }
       ExprRef test = expression(*link.testexpr, scope);
-      std::vector<ExprRef> left = test->kind == ExprKind::kRow ? test->args : std::vector<ExprRef>{test};
+      const bool written = test->kind == ExprKind::kRow && test->names.empty();  // a whole row is one value
+      std::vector<ExprRef> left = written ? test->args : std::vector<ExprRef>{test};
       if (left.size() != columns) {
         raise(error(ErrorCode::kSyntaxError, "subquery has too {} columns",
                     left.size() < columns ? "many" : "few"),
