@@ -353,7 +353,7 @@ Status PgSession::start_shared_change(Run& run) {
         }
         const std::string name(pg::text(item->role_spec->rolename));
         const Role* known = shared->role(name);
-        if (known == nullptr) {
+        if (known == nullptr || std::ranges::find(doomed, known->oid) != doomed.end()) {
           if (drop.missing_ok == 0)
             return fail(ErrorCode::kUndefinedObject, "role \"{}\" does not exist", name);
           notice(Severity::kNotice,

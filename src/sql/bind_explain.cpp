@@ -34,7 +34,15 @@ Result<PlanPtr> explained_plan(const pg::Node& query, bool analyze, const Parsed
     if (analyze) {
       return fail(ErrorCode::kNotImplemented, "EXPLAIN ANALYZE of CREATE TABLE AS is not implemented");
     }
-    rows = query.create_table_as_stmt->query;
+    const PgQuery__CreateTableAsStmt& create = *query.create_table_as_stmt;
+    if (create.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW)
+      return fail(ErrorCode::kNotImplemented, "CREATE MATERIALIZED VIEW is not implemented");
+    const PgQuery__RangeVar& made = *create.into->rel;
+    std::string_view schema = pg::text(made.schemaname);
+    if (schema.empty() && !context.search_path.empty()) schema = context.search_path.front();
+    if (create.if_not_exists == 0 && context.catalog->find({}, schema, pg::text(made.relname)))
+      return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", made.relname);
+    rows = create.query;
   }
   if (rows->node_case == PG_QUERY__NODE__NODE_EXECUTE_STMT) {
     return fail(ErrorCode::kNotImplemented, "EXPLAIN of CREATE TABLE AS EXECUTE is not implemented");
