@@ -209,6 +209,12 @@ Status DdlRun::create_elements(const PgQuery__CreateSchemaStmt& create, const Sc
   for (const PgQuery__Node__NodeCase kind : kOrder) {
     for (const pg::Node* element : BOP_PG_LIST(&create, schema_elts)) {
       if (!done || element->node_case != kind) continue;
+      if (kind == PG_QUERY__NODE__NODE_INDEX_STMT &&
+          !now().find(schema.oid, pg::text(element->index_stmt->relation->relname))) {
+        done = fail(ErrorCode::kUndefinedTable, "relation \"{}.{}\" does not exist", schema.name,
+                    element->index_stmt->relation->relname);
+        break;
+      }
       done = apply(*element);
       // What the next one names by a regclass is looked up by the session.
       if (done && context_.before_rows)
