@@ -6,6 +6,7 @@
 
 #include "executor/translate.hpp"
 #include "sql/functions/registry.hpp"
+#include "sql/tree_search.hpp"
 
 namespace bop::executor {
 
@@ -112,7 +113,11 @@ Term Translator::aggregate(const Expr& e) {
     return {.sql = "count(*)" + tail, .type = kBigint};
   }
   const Oid type = e.args[0]->type;
-  const Term arg = expression(*e.args[0]);
+  Term arg = expression(*e.args[0]);
+  if (e.filter != nullptr && sql::may_fail(*e.args[0])) {
+    // DuckDB computes it for all rows, FILTER or not.
+    arg.sql = fmt::format("CASE WHEN {} THEN {} END", condition(*e.filter), arg.sql);
+  }
   const auto made = [&](std::string_view function, std::string_view what) {
     return fmt::format("{}({}{}){}", function, e.distinct ? "DISTINCT " : "", what, tail);
   };

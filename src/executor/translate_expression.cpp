@@ -228,8 +228,13 @@ Term Translator::expression(const Expr& e) {
       if (!sql::same_expr(*group, e)) continue;
       const Query* outer = std::exchange(grouped_, nullptr);
       Term term = expression(e);
+      if (is_keyed(e.type, term.type)) {
+        const std::string any = fmt::format("any_value({})", term.sql);
+        term.sql = outer->grouping_sets.empty()
+                       ? any
+                       : fmt::format("CASE WHEN grouping({}) = 0 THEN {} END", key(e.type, term), any);
+      }
       grouped_ = outer;
-      if (is_keyed(e.type, term.type)) term.sql = fmt::format("any_value({})", term.sql);
       return term;
     }
   }
@@ -456,6 +461,16 @@ Term Translator::open_expression(const Expr& e) {
     }
     case ExprKind::kColumn: return column(e);
     case ExprKind::kCall: return call(e);
+    case ExprKind::kGrouping: {
+      if (grouped_ == nullptr || grouped_->depth != e.depth) not_proven("GROUPING of an outer query");
+      if (grouped_->grouping_sets.empty()) return literal(e.type, -1, Value::of_int(0));
+      const Query* outer = std::exchange(grouped_, nullptr);
+      std::string keys;
+      for (const ExprRef& arg : e.args) keys += (keys.empty() ? "" : ", ") + key(*arg);
+      grouped_ = outer;
+      return {.sql = fmt::format("CAST(grouping({}) AS INTEGER)", keys),
+              .type = {.physical = Physical::kInt32}};
+    }
     case ExprKind::kAggregate:
     case ExprKind::kWindow: return aggregate(e);
     case ExprKind::kCast: return cast(e);

@@ -1,5 +1,6 @@
 // Queries, FROM and what orders and limits them.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -20,6 +21,19 @@ std::string outputs(std::size_t count) {
   std::string out;
   for (std::size_t i = 1; i <= count; ++i) out += fmt::format("{}o{}", i == 1 ? "" : ", ", i);
   return out;
+}
+
+// One group of all rows, also of none: there DuckDB's joins that stand for LATERAL make NULL of what is no
+// count.
+bool has_whole_group(const sql::Query& q);
+bool has_whole_group(const sql::FromNode& node) {
+  if (node.entry == nullptr) return has_whole_group(*node.left) || has_whole_group(*node.right);
+  return node.entry->query != nullptr && has_whole_group(*node.entry->query);
+}
+bool has_whole_group(const sql::Query& q) {
+  if (q.left != nullptr) return has_whole_group(*q.left) || has_whole_group(*q.right);
+  return (q.grouped && (q.group_by.empty() || !q.grouping_sets.empty())) ||
+         std::ranges::any_of(q.from, [](const auto& node) { return has_whole_group(*node); });
 }
 
 }  // namespace
@@ -179,18 +193,28 @@ std::string Translator::limit(const Query& q) {
 }
 
 std::string Translator::group_list(const Query& q) {
-  std::string out;
+  std::vector<std::string> keys;
   for (const ExprRef& e : q.group_by) {
-    if (e->kind == ExprKind::kConst) continue;
+    if (e->kind == ExprKind::kConst) {
+      if (!q.grouping_sets.empty()) not_proven("grouping sets of a constant");
+      continue;
+    }
     bool simple = true;
     sql::visit(*e, [&](const Expr& part) {
       simple = simple && part.query == nullptr;
       return simple;
     });
     if (!simple) not_proven("GROUP BY of a subquery");
-    out += (out.empty() ? "" : ", ") + key(*e);
+    keys.push_back(key(*e));
   }
-  return out;
+  if (q.grouping_sets.empty()) return fmt::format("{}", fmt::join(keys, ", "));
+  std::string sets;
+  for (const auto& set : q.grouping_sets) {
+    sets += sets.empty() ? "(" : ", (";
+    for (std::size_t i = 0; i < set.size(); ++i) sets += (i == 0 ? "" : ", ") + keys[set[i]];
+    sets += ")";
+  }
+  return fmt::format("GROUPING SETS ({})", sets);
 }
 
 Translator::Text Translator::select(const Query& q) {
@@ -205,6 +229,7 @@ Translator::Text Translator::select(const Query& q) {
   if (!q.group_by.empty() && grouping.empty()) not_proven("GROUP BY of a constant");
   if (q.grouped) grouped_ = &q;
   if (q.grouped && q.group_by.empty()) {
+    if (!q.grouping_sets.empty()) not_proven("grouping sets without keys");
     // To DuckDB, too, it is one group only if an aggregate says so.
     bool counted = false;
     for (const sql::Target& target : q.targets) counted = counted || sql::has_aggregate(*target.expr);
@@ -260,6 +285,7 @@ std::string Translator::entry(const sql::RangeRef& e) {
   std::vector<Term>& columns = entries_[e.get()];
   switch (e->kind) {
     case RangeKind::kTable:
+      if (e->sample != nullptr) not_proven("TABLESAMPLE");
       columns.clear();
       for (const sql::RangeColumn& column : e->columns) {
         const auto type = column_type(column.type, column.typmod);
@@ -267,9 +293,12 @@ std::string Translator::entry(const sql::RangeRef& e) {
       }
       return table(*e);
     case RangeKind::kSubquery: {
+      if (e->lateral && has_whole_group(*e->query)) not_proven("LATERAL over one group of all rows");
       Text text = query(*e->query);
       entries_[e.get()] = text.columns;
-      return fmt::format("({}) AS r{}({})", text.sql, e->id, outputs(text.columns.size()));
+      const std::string names = outputs(text.columns.size());
+      return fmt::format("{}({}) AS r{}{}", e->lateral ? "LATERAL " : "", text.sql, e->id,
+                         names.empty() ? "" : "(" + names + ")");
     }
     case RangeKind::kCte: {
       const auto known = ctes_.find(e->cte.get());

@@ -16,7 +16,7 @@ void Binder::place_aggregate(Expr& aggregate, Scope& scope) const {
   int of_aggregates = 0;
   int inner_location = -1;
   visit(aggregate, [&](const Expr& part) {
-    if (part.kind == ExprKind::kAggregate && &part != &aggregate) {
+    if ((part.kind == ExprKind::kAggregate || part.kind == ExprKind::kGrouping) && &part != &aggregate) {
       if (part.depth <= scope.depth && part.depth > of_aggregates) {
         of_aggregates = part.depth;
         inner_location = part.location;
@@ -45,7 +45,8 @@ void Binder::place_aggregate(Expr& aggregate, Scope& scope) const {
     case Clause::kDistinctOn:
     case Clause::kWindow: break;
     default:
-      raise(error(ErrorCode::kGroupingError, "aggregate functions are not allowed in {}",
+      raise(error(ErrorCode::kGroupingError, "{} are not allowed in {}",
+                  aggregate.kind == ExprKind::kGrouping ? "grouping operations" : "aggregate functions",
                   clause_name(owner->clause)),
             aggregate.location);
   }
@@ -65,7 +66,21 @@ class GroupingCheck {
     if (is_group_key(*e)) {
       return;
     }
-    if (e->kind == ExprKind::kAggregate && e->depth <= query_.depth) {
+    if (e->kind == ExprKind::kGrouping && e->depth == query_.depth) {
+      for (const ExprRef& arg : e->args) {
+        if (!is_group_key(*arg)) {
+          binder_.raise(
+              error(ErrorCode::kGroupingError,
+                    "arguments to GROUPING must be grouping expressions of the associated query level"),
+              arg->location);
+        }
+      }
+      return;
+    }
+    if ((e->kind == ExprKind::kAggregate || e->kind == ExprKind::kGrouping) && e->depth <= query_.depth) {
+      if (e->depth == query_.depth) {
+        check_direct(*e);
+      }
       return;
     }
     if (e->kind == ExprKind::kColumn && e->entry != nullptr && e->entry->depth == query_.depth &&
@@ -161,15 +176,37 @@ class GroupingCheck {
       return false;
     }
     const bool whole = std::ranges::all_of(key->columns, [&](std::int16_t number) {
-      return std::ranges::any_of(query_.group_by, [&](const ExprRef& g) {
-        return g->kind == ExprKind::kColumn && g->entry == e.entry &&
-               g->entry->columns[static_cast<std::size_t>(g->number)].attribute == number;
-      });
+      for (std::size_t i = 0; i < query_.group_by.size(); ++i) {
+        const Expr& g = *query_.group_by[i];
+        if (g.kind == ExprKind::kColumn && g.entry == e.entry &&
+            g.entry->columns[static_cast<std::size_t>(g.number)].attribute == number && in_all_sets(i)) {
+          return true;
+        }
+      }
+      return false;
     });
     if (whole && binder_.names_found != nullptr) {
       binder_.names_found->use_object(key->index);
     }
     return whole;
+  }
+
+  [[nodiscard]] bool in_all_sets(std::size_t key) const {
+    return std::ranges::all_of(query_.grouping_sets, [&](const std::vector<std::size_t>& set) {
+      return std::ranges::find(set, key) != set.end();
+    });
+  }
+  // What stands before WITHIN GROUP has one value a group.
+  void check_direct(const Expr& aggregate) const {
+    for (std::size_t i = 0; i < aggregate.direct; ++i) {
+      try {
+        check(aggregate.args[i]);
+      } catch (BindFailure& failure) {
+        failure.error.mut().detail =
+            "Direct arguments of an ordered-set aggregate must use only grouped columns.";
+        throw;
+      }
+    }
   }
 
   const Binder& binder_;

@@ -318,6 +318,19 @@ std::vector<Assignment> Binder::assignments(pg::NodeList list, const Change& cha
   return out;
 }
 
+// FROM of UPDATE and USING of DELETE, which do not see the changed table.
+void Binder::bind_other_tables(Change& change, pg::NodeList list, Scope& scope) {
+  for (ScopeItem& item : scope.items) {
+    item.lateral = ScopeItem::Lateral::kTarget;
+  }
+  for (const pg::Node* node : list) {
+    change.from.push_back(from_item(*node, scope));
+  }
+  for (ScopeItem& item : scope.items) {
+    item.lateral = ScopeItem::Lateral::kYes;
+  }
+}
+
 Change Binder::update(const PgQuery__UpdateStmt& stmt, Scope* outer) {
   Change change;
   change.kind = 'u';
@@ -325,9 +338,7 @@ Change Binder::update(const PgQuery__UpdateStmt& stmt, Scope* outer) {
   bind_ctes(stmt.with_clause, scope, change.ctes);
   bind_target(change, *stmt.relation, scope, right::kUpdate);
   add_merge_source(scope, outer);
-  for (const pg::Node* node : BOP_PG_LIST(&stmt, from_clause)) {
-    change.from.push_back(from_item(*node, scope, false));
-  }
+  bind_other_tables(change, BOP_PG_LIST(&stmt, from_clause), scope);
   change.set = assignments(BOP_PG_LIST(&stmt, target_list), change, scope);
   if (stmt.where_clause != nullptr) {
     add_condition(change, boolean(*stmt.where_clause, scope, Clause::kWhere, "WHERE"));
@@ -351,9 +362,7 @@ Change Binder::remove(const PgQuery__DeleteStmt& stmt, Scope* outer) {
   Scope scope{.parent = outer, .depth = 1};
   bind_ctes(stmt.with_clause, scope, change.ctes);
   bind_target(change, *stmt.relation, scope, right::kDelete);
-  for (const pg::Node* node : BOP_PG_LIST(&stmt, using_clause)) {
-    change.from.push_back(from_item(*node, scope, false));
-  }
+  bind_other_tables(change, BOP_PG_LIST(&stmt, using_clause), scope);
   if (stmt.where_clause != nullptr) {
     add_condition(change, boolean(*stmt.where_clause, scope, Clause::kWhere, "WHERE"));
   }

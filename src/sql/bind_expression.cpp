@@ -152,7 +152,7 @@ ExprRef Binder::expression_node(const pg::Node& node, Scope& scope) {
     }
     case PG_QUERY__NODE__NODE_NAMED_ARG_EXPR:
       not_implemented("arguments by name", node.named_arg_expr->location);
-    case PG_QUERY__NODE__NODE_GROUPING_FUNC: not_implemented("GROUPING", node.grouping_func->location);
+    case PG_QUERY__NODE__NODE_GROUPING_FUNC: return grouping_function(*node.grouping_func, scope);
     case PG_QUERY__NODE__NODE_XML_EXPR:
     case PG_QUERY__NODE__NODE_XML_SERIALIZE:
       not_implemented("XML", node.node_case == PG_QUERY__NODE__NODE_XML_EXPR ? node.xml_expr->location

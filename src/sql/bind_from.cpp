@@ -325,15 +325,16 @@ RangeRef Binder::function_entry(const PgQuery__RangeFunction& range, Scope& scop
   }
   if (!set) {
     // One row of one value.
-    if (range.ordinality != 0) {
-      not_implemented("WITH ORDINALITY of a function that answers no set");
-    }
     auto query = std::make_shared<Query>();
     query->depth = scope.depth + 1;
     query->targets.push_back({.name = alias, .expr = resolve_unknown(call)});
+    if (range.ordinality != 0) {
+      query->targets.push_back({.name = "ordinality", .expr = constant(types::kInt8, OwnedValue::of_int(1))});
+    }
     RangeRef entry = new_entry(RangeKind::kSubquery, alias, scope.depth);
     entry->query = std::move(query);
     columns_of_query(*entry, *entry->query);
+    note_lateral(*entry);
     rename_columns(*entry, range.alias, "table");
     return entry;
   }
@@ -359,7 +360,7 @@ RangeRef Binder::function_entry(const PgQuery__RangeFunction& range, Scope& scop
   return entry;
 }
 
-std::unique_ptr<FromNode> Binder::from_item(const pg::Node& node, Scope& scope, bool first) {
+std::unique_ptr<FromNode> Binder::from_item(const pg::Node& node, Scope& scope) {
   auto leaf = std::make_unique<FromNode>();
   switch (node.node_case) {
     case PG_QUERY__NODE__NODE_RANGE_VAR: {
@@ -405,24 +406,7 @@ std::unique_ptr<FromNode> Binder::from_item(const pg::Node& node, Scope& scope, 
       return leaf;
     }
     case PG_QUERY__NODE__NODE_RANGE_SUBSELECT: {
-      const PgQuery__RangeSubselect& range = *node.range_subselect;
-      if (range.subquery == nullptr || range.subquery->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) {
-        not_implemented("this kind of subquery in FROM");
-      }
-      if (range.lateral != 0 && !first) {
-        not_implemented("LATERAL subqueries");
-      }
-      Scope outside{.parent = scope.parent,
-                    .depth = scope.depth,
-                    .range_table = scope.range_table,
-                    .ctes = scope.ctes,
-                    .later_ctes = scope.later_ctes};
-      QueryRef query = select(*range.subquery->select_stmt, &outside, true);
-      std::string alias(range.alias == nullptr ? std::string_view() : pg::text(range.alias->aliasname));
-      leaf->entry = new_entry(RangeKind::kSubquery, std::move(alias), scope.depth);
-      columns_of_query(*leaf->entry, *query);
-      leaf->entry->query = std::move(query);
-      rename_columns(*leaf->entry, range.alias, "table");
+      leaf->entry = subquery_entry(*node.range_subselect, scope);
       add_to_scope(scope, scope_item(leaf->entry));
       return leaf;
     }
@@ -432,8 +416,11 @@ std::unique_ptr<FromNode> Binder::from_item(const pg::Node& node, Scope& scope, 
       return leaf;
     }
     case PG_QUERY__NODE__NODE_JOIN_EXPR: return join_item(*node.join_expr, scope);
-    case PG_QUERY__NODE__NODE_RANGE_TABLE_SAMPLE:
-      not_implemented("TABLESAMPLE", node.range_table_sample->location);
+    case PG_QUERY__NODE__NODE_RANGE_TABLE_SAMPLE: {
+      leaf->entry = sampled_entry(*node.range_table_sample, scope);
+      add_to_scope(scope, scope_item(leaf->entry));
+      return leaf;
+    }
     case PG_QUERY__NODE__NODE_RANGE_TABLE_FUNC: not_implemented("XMLTABLE", node.range_table_func->location);
     default: not_implemented("this item in FROM");
   }
@@ -442,9 +429,22 @@ std::unique_ptr<FromNode> Binder::from_item(const pg::Node& node, Scope& scope, 
 std::unique_ptr<FromNode> Binder::join_item(const PgQuery__JoinExpr& join, Scope& scope) {
   const std::size_t begin = scope.items.size();
   auto node = std::make_unique<FromNode>();
-  node->left = from_item(*join.larg, scope, begin == 0);
+  node->left = from_item(*join.larg, scope);
   const std::size_t middle = scope.items.size();
-  node->right = from_item(*join.rarg, scope, false);
+  {
+    // Rows of the right side of these stand without any of the left.
+    const bool outer =
+        join.jointype == PG_QUERY__JOIN_TYPE__JOIN_RIGHT || join.jointype == PG_QUERY__JOIN_TYPE__JOIN_FULL;
+    std::vector<ScopeItem::Lateral> before;
+    for (std::size_t i = begin; i < middle; ++i) {
+      before.push_back(scope.items[i].lateral);
+      scope.items[i].lateral = outer ? ScopeItem::Lateral::kOuterJoin : before.back();
+    }
+    node->right = from_item(*join.rarg, scope);
+    for (std::size_t i = begin; i < middle; ++i) {
+      scope.items[i].lateral = before[i - begin];
+    }
+  }
   switch (join.jointype) {
     case PG_QUERY__JOIN_TYPE__JOIN_INNER: node->join = JoinKind::kInner; break;
     case PG_QUERY__JOIN_TYPE__JOIN_LEFT: node->join = JoinKind::kLeft; break;
@@ -538,7 +538,11 @@ std::unique_ptr<FromNode> Binder::join_item(const PgQuery__JoinExpr& join, Scope
     return node;
   }
   if (join.join_using_alias != nullptr) {
-    not_implemented("an alias of JOIN USING");
+    // It names the columns that both sides are joined by, and hides nothing.
+    ScopeItem joined{.alias = std::string(pg::text(join.join_using_alias->aliasname)),
+                     .columns = all.columns,
+                     .columns_visible = false};
+    add_to_scope(scope, std::move(joined));
   }
   const auto add_rest = [&](const std::vector<std::pair<std::string, ExprRef>>& list) {
     for (const auto& [name, expr] : list) {

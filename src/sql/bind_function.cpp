@@ -26,41 +26,6 @@ std::string type_list(std::span<const Oid> types) {
 
 bool writes(std::string_view name) { return name == "nextval" || name == "setval"; }
 
-// Functions that exist only with OVER; SQLite's own are PostgreSQL's.
-struct WindowFunction {
-  std::string_view name;
-  int min_args, max_args;
-  Oid result;  // 0: of the arguments that are no number of rows
-};
-constexpr std::array kWindowFunctions{
-    WindowFunction{"row_number", 0, 0, types::kInt8},
-    WindowFunction{"rank", 0, 0, types::kInt8},
-    WindowFunction{"dense_rank", 0, 0, types::kInt8},
-    WindowFunction{"percent_rank", 0, 0, types::kFloat8},
-    WindowFunction{"cume_dist", 0, 0, types::kFloat8},
-    WindowFunction{"ntile", 1, 1, types::kInt4},
-    WindowFunction{"lag", 1, 3, 0},
-    WindowFunction{"lead", 1, 3, 0},
-    WindowFunction{"first_value", 1, 1, 0},
-    WindowFunction{"last_value", 1, 1, 0},
-    WindowFunction{"nth_value", 2, 2, 0},
-};
-
-const WindowFunction* find_window_function(std::string_view name, std::size_t nargs) {
-  for (const WindowFunction& f : kWindowFunctions) {
-    if (f.name == name && nargs >= static_cast<std::size_t>(f.min_args) &&
-        nargs <= static_cast<std::size_t>(f.max_args)) {
-      return &f;
-    }
-  }
-  return nullptr;
-}
-
-// FRAMEOPTION_* of PostgreSQL: RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW, when nothing is said.
-constexpr int kRangeFrame = 0x2;
-constexpr int kGroupsFrame = 0x8;
-constexpr int kDefaultFrame = 0x422;
-
 }  // namespace
 
 ExprRef Binder::make_call(std::string_view schema, std::string_view name, std::vector<ExprRef> args,
@@ -143,50 +108,20 @@ void Binder::no_function(std::string_view name, std::span<const Oid> args, int l
       location);
 }
 
-// The arguments of a function that exists only with OVER, as its places want them: a value (and what stands
-// for it where there is no row, of the type that both have in common) or numbers of rows.
-void Binder::window_arguments(Expr& made, std::vector<ExprRef> args, int location) {
-  std::vector<Oid> actual;
-  for (const ExprRef& arg : args) {
-    actual.push_back(type_of(*arg));
-  }
-  std::vector<ExprRef> values;
-  const bool of_values = made.type == 0;
-  for (std::size_t i = 0; of_values && i < args.size(); i += 2) {
-    values.push_back(args[i]);
-  }
-  const Oid common = of_values ? common_type_or_none(values) : Oid{0};
-  for (std::size_t i = 0; i < args.size(); ++i) {
-    const Oid wanted = of_values && i % 2 == 0 ? common : Oid{types::kInt4};
-    if (wanted == 0 || !can_coerce(actual[i], wanted, CastContext::kImplicit)) {
-      no_function(made.text, actual, location);
-    }
-    args[i] = coerce(std::move(args[i]), wanted, -1, CastContext::kImplicit);
-  }
-  if (of_values) {
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      values[i] = args[2 * i];
-    }
-    made.type = common;
-    made.typmod = common_typmod(values);
-  }
-  made.args = std::move(args);
-}
-
 ExprRef Binder::function_call(const PgQuery__FuncCall& call, Scope& scope) {
   const pg::NodeList names = BOP_PG_LIST(&call, funcname);
   const std::string_view name = pg::last_name(names);
   const std::string_view schema =
       names.size() > 1 ? pg::string_of(names[names.size() - 2]) : std::string_view();
   if (call.agg_within_group != 0) {
-    not_implemented("WITHIN GROUP", call.location);
+    return ordered_set_call(call, scope);
   }
   // Arguments of an aggregate are bound with aggregates forbidden; known by its name beforehand.
   const std::vector<const Kernel*> kernels = lookup_any(name);
   const bool aggregate =
       std::ranges::any_of(kernels, [](const Kernel* k) { return k->kind == KernelKind::kAggregate; });
-  const WindowFunction* only_window = find_window_function(name, call.n_args);
-  if (only_window != nullptr && call.over == nullptr) {
+  const std::optional<Oid> only_window = window_function(name, call.n_args);
+  if (only_window.has_value() && call.over == nullptr) {
     raise(error(ErrorCode::kWrongObjectType, "window function {} requires an OVER clause", name),
           call.location);
   }
@@ -210,8 +145,8 @@ ExprRef Binder::function_call(const PgQuery__FuncCall& call, Scope& scope) {
   }
   scope.in_aggregate = saved;
   scope.may_expand = expand;
-  if (only_window != nullptr) {
-    ExprRef made = make_expr(ExprKind::kWindow, only_window->result, {}, call.location);
+  if (only_window.has_value()) {
+    ExprRef made = make_expr(ExprKind::kWindow, *only_window, {}, call.location);
     made->text = name;
     window_arguments(*made, std::move(args), call.location);
     if (call.agg_filter != nullptr) {
@@ -254,6 +189,10 @@ ExprRef Binder::function_call(const PgQuery__FuncCall& call, Scope& scope) {
     }
     made = make_call(schema, name, std::move(args), call.location, call.func_variadic != 0);
   }
+  if (made->kind == ExprKind::kAggregate && is_ordered_set_aggregate(name)) {
+    raise(error(ErrorCode::kWrongObjectType, "WITHIN GROUP is required for ordered-set aggregate {}", name),
+          call.location);
+  }
   const bool is_aggregate = made->kind == ExprKind::kAggregate;
   if (!is_aggregate) {
     const auto refuse = [&](std::string_view what) {
@@ -286,7 +225,7 @@ ExprRef Binder::function_call(const PgQuery__FuncCall& call, Scope& scope) {
     }
     return made;
   }
-  made->star = call.agg_star != 0;
+  made->star = call.agg_star != 0 || (made->kernel->name == "count" && made->args.empty());
   made->distinct = call.agg_distinct != 0;
   {
     const bool in = std::exchange(scope.in_aggregate, true);
@@ -408,147 +347,6 @@ void Binder::run_together(const std::vector<RangeRef>& entries) {
   together->args.push_back(text_constant(who));
   std::ranges::copy(args, std::back_inserter(together->args));
   entries.front()->function = std::move(together);
-}
-
-std::shared_ptr<Window> Binder::window_definition(const PgQuery__WindowDef& def, Scope& scope) {
-  auto window = std::make_shared<Window>();
-  const std::string_view base = pg::text(def.refname);
-  if (!base.empty()) {
-    bool found = false;
-    for (const auto& [name, w] : scope.windows) {
-      if (name == base) {
-        *window = *w;
-        found = true;
-      }
-    }
-    if (!found) {
-      raise(error(ErrorCode::kUndefinedObject, "window \"{}\" does not exist", base), def.location);
-    }
-    if (def.n_partition_clause > 0) {
-      raise(error(ErrorCode::kWindowingError, "cannot override PARTITION BY clause of window \"{}\"", base),
-            def.location);
-    }
-    if (def.n_order_clause > 0 && !window->order.empty()) {
-      raise(error(ErrorCode::kWindowingError, "cannot override ORDER BY clause of window \"{}\"", base),
-            def.location);
-    }
-    if (window->frame_options != kDefaultFrame) {
-      Error e =
-          error(ErrorCode::kWindowingError, "cannot copy window \"{}\" because it has a frame clause", base);
-      if (pg::text(def.name).empty() && def.n_order_clause == 0 && def.frame_options == kDefaultFrame) {
-        e.mut().hint = "Omit the parentheses in this OVER clause.";
-      }
-      raise(std::move(e), def.location);
-    }
-  }
-  const bool in = std::exchange(scope.in_window, true);
-  for (const pg::Node* node : BOP_PG_LIST(&def, partition_clause)) {
-    window->partition.push_back(resolve_unknown(expression(*node, scope, Clause::kWindow)));
-  }
-  for (const pg::Node* node : BOP_PG_LIST(&def, order_clause)) {
-    const PgQuery__SortBy& sort = *node->sort_by;
-    if (sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_USING) {
-      not_implemented("ORDER BY USING", sort.location);
-    }
-    SortKey key{.expr = resolve_unknown(expression(*sort.node, scope, Clause::kWindow))};
-    key.descending = sort.sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
-    key.nulls_first = sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT
-                          ? key.descending
-                          : sort.sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;
-    window->order.push_back(std::move(key));
-  }
-  for (const ExprRef& e : window->partition) {
-    if (!is_comparable(type_of(*e))) {
-      raise(error(ErrorCode::kUndefinedFunction, "could not identify an equality operator for type {}",
-                  format_type(type_of(*e))),
-            e->location);
-    }
-  }
-  for (const SortKey& key : window->order) {
-    if (!is_comparable(type_of(*key.expr))) {
-      raise(error(ErrorCode::kUndefinedFunction, "could not identify an ordering operator for type {}",
-                  format_type(type_of(*key.expr)))
-                .hint("Use an explicit ordering operator or modify the query."),
-            key.expr->location);
-    }
-  }
-  window->frame_options = def.frame_options;
-  if ((def.frame_options & kGroupsFrame) != 0 && window->order.empty()) {
-    raise(error(ErrorCode::kWindowingError, "GROUPS mode requires an ORDER BY clause"), def.location);
-  }
-  const auto offset = [&](const pg::Node* node) -> ExprRef {
-    if (node == nullptr) {
-      return nullptr;
-    }
-    if ((def.frame_options & kRangeFrame) != 0) {
-      if (window->order.size() != 1) {
-        raise(error(ErrorCode::kWindowingError,
-                    "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column"),
-              def.location);
-      }
-      not_implemented("RANGE with an offset", def.location);
-    }
-    const std::string_view mode = (def.frame_options & kGroupsFrame) != 0 ? "GROUPS" : "ROWS";
-    ExprRef e = expression(*node, scope, Clause::kWindow);
-    const int location = e->location;
-    if (uses_rows(*e, scope.depth)) {
-      raise(error(ErrorCode::kInvalidColumnReference, "argument of {} must not contain variables", mode),
-            location);
-    }
-    // SQLite reads the offsets once, before the rows, and only constants.
-    visit(*e, [&](const Expr& part) {
-      if (part.kind != ExprKind::kConst && part.kind != ExprKind::kUnknown && part.kind != ExprKind::kParam &&
-          part.kind != ExprKind::kCast) {
-        not_implemented("a frame offset that is not constant", location);
-      }
-      return true;
-    });
-    const Oid from = type_of(*e);
-    ExprRef made = try_coerce(std::move(e), types::kInt8, -1, CastContext::kAssignment);
-    if (made == nullptr) {
-      raise(error(ErrorCode::kDatatypeMismatch, "argument of {} must be type bigint, not type {}", mode,
-                  format_type(from)),
-            location);
-    }
-    if (made->kind == ExprKind::kConst && made->value.is_null()) {
-      raise(error(ErrorCode::kNullNotAllowed, "frame {} offset must not be null",
-                  node == def.start_offset ? "starting" : "ending"));
-    }
-    return made;
-  };
-  window->start = offset(def.start_offset);
-  window->end = offset(def.end_offset);
-  scope.in_window = in;
-  return window;
-}
-
-ExprRef Binder::window_call(const PgQuery__FuncCall& call, ExprRef made, Scope& scope) {
-  if (scope.in_window) {
-    raise(error(ErrorCode::kWindowingError, "window function calls cannot be nested"), call.location);
-  }
-  if (scope.in_aggregate) {
-    raise(error(ErrorCode::kGroupingError, "aggregate function calls cannot contain window function calls"),
-          call.location);
-  }
-  if (scope.clause != Clause::kSelect && scope.clause != Clause::kOrderBy) {
-    raise(error(ErrorCode::kWindowingError, "window functions are not allowed in {}",
-                clause_name(scope.clause)),
-          call.location);
-  }
-  if (const std::string_view name = pg::text(call.over->name); !name.empty()) {
-    for (const auto& [known, window] : scope.windows) {
-      if (known == name) {
-        made->window = window;
-      }
-    }
-    if (made->window == nullptr) {
-      raise(error(ErrorCode::kUndefinedObject, "window \"{}\" does not exist", name), call.over->location);
-    }
-  } else {
-    made->window = window_definition(*call.over, scope);
-  }
-  scope.has_window = true;
-  return made;
 }
 
 }  // namespace bop::sql

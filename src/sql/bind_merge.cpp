@@ -53,7 +53,7 @@ Merge Binder::merge(const PgQuery__MergeStmt& stmt) {
   }
   const PgQuery__Alias* alias = stmt.relation->alias;
   const std::string name(alias == nullptr ? std::string_view(table->name) : pg::text(alias->aliasname));
-  merge.source.push_back(from_item(*stmt.source_relation, scope, true));
+  merge.source.push_back(from_item(*stmt.source_relation, scope));
   Scope source{.depth = 1,
                .items = scope.items,
                .range_table = scope.range_table,

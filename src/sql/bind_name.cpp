@@ -132,6 +132,7 @@ ExprRef Binder::find_column(std::string_view name, Scope& scope, int location,
       }
     }
     if (found != nullptr) {
+      check_lateral(*place, location);
       if (reference != nullptr) {
         *reference = reference_to(*place, *s, std::string(name), found, scope);
       }
@@ -212,6 +213,10 @@ ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
     for (Scope* s = &scope; s != nullptr; s = s->parent) {
       for (const ScopeItem& item : s->items) {
         if (item.alias == column) {
+          // Of a function that answers values, not rows, it is the value.
+          if (item.entry != nullptr && item.entry->kind == RangeKind::kFunction && item.columns.size() == 1) {
+            return named(item.columns.front().second, ref.location);
+          }
           return whole_row(item, ref.location);
         }
       }
@@ -234,6 +239,7 @@ ExprRef Binder::column_reference(const PgQuery__ColumnRef& ref, Scope& scope) {
       if (item.alias != table || (!schema.empty() && item.schema != schema)) {
         continue;
       }
+      check_lateral(item, ref.location);
       const auto is_it = [&](const auto& named_column) { return named_column.first == column; };
       if (std::ranges::count_if(item.columns, is_it) > 1) {
         raise(error(ErrorCode::kAmbiguousColumn, "column reference \"{}\" is ambiguous", column),

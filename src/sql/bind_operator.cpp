@@ -116,6 +116,52 @@ ExprRef Binder::row_comparison(std::string_view op, const Expr& left, const Expr
   return made;
 }
 
+// The left side of a comparison stands inside the subquery that the generated text makes of both, where a
+// call without columns would not be ours.
+void Binder::check_inside_subquery(const Expr& left, int location) const {
+  visit(left, [&](const Expr& part) {
+    const bool counts_rows =
+        part.kind == ExprKind::kAggregate &&
+        std::ranges::none_of(part.args, [&](const ExprRef& arg) { return uses_rows(*arg, part.depth); });
+    if (part.kind == ExprKind::kWindow || counts_rows) {
+      not_implemented("an aggregate without columns or a window function before ANY or ALL of a subquery",
+                      location);
+    }
+    return true;
+  });
+}
+
+// (a, b) = (SELECT x, y ...): the comparison is what a subquery around it selects.
+ExprRef Binder::row_subquery(const PgQuery__AExpr& e, Scope& scope) {
+  const PgQuery__SubLink& link = *e.rexpr->sub_link;
+  const ExprRef left = expression(*e.lexpr, scope);
+  has_subquery = true;
+  QueryRef inner = select(*link.subselect->select_stmt, &scope, true);
+  if (left->args.size() != inner->targets.size()) {
+    raise(error(ErrorCode::kSyntaxError, "subquery has too {} columns",
+                left->args.size() < inner->targets.size() ? "many" : "few"),
+          e.location);
+  }
+  check_inside_subquery(*left, e.location);
+  auto leaf = std::make_unique<FromNode>();
+  leaf->entry = new_entry(RangeKind::kSubquery, "", scope.depth + 1);
+  columns_of_query(*leaf->entry, *inner);
+  leaf->entry->query = std::move(inner);
+  Expr right;
+  for (std::size_t i = 0; i < left->args.size(); ++i) {
+    right.args.push_back(column_of(leaf->entry, i));
+  }
+  auto query = std::make_shared<Query>();
+  query->depth = scope.depth + 1;
+  query->targets.push_back(
+      {.name = "", .expr = row_comparison(pg::last_name(BOP_PG_LIST(&e, name)), *left, right, e.location)});
+  query->from.push_back(std::move(leaf));
+  ExprRef made = make_expr(ExprKind::kScalarSubquery, types::kBool, {}, e.location);
+  made->query = std::move(query);
+  made->source = &e.base;
+  return made;
+}
+
 ExprRef Binder::operator_expression(const PgQuery__AExpr& e, Scope& scope) {
   const std::string_view op = pg::last_name(BOP_PG_LIST(&e, name));
   const auto left = [&] { return e.lexpr == nullptr ? nullptr : expression(*e.lexpr, scope); };
@@ -126,8 +172,9 @@ ExprRef Binder::operator_expression(const PgQuery__AExpr& e, Scope& scope) {
     case PG_QUERY__A__EXPR__KIND__AEXPR_ILIKE:
     case PG_QUERY__A__EXPR__KIND__AEXPR_SIMILAR: {
       if (e.rexpr->node_case == PG_QUERY__NODE__NODE_SUB_LINK && e.lexpr != nullptr &&
-          e.lexpr->node_case == PG_QUERY__NODE__NODE_ROW_EXPR) {
-        not_implemented("comparison of a row with a subquery", e.location);
+          e.lexpr->node_case == PG_QUERY__NODE__NODE_ROW_EXPR &&
+          e.rexpr->sub_link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK) {
+        return row_subquery(e, scope);
       }
       ExprRef l = left();
       return comparison(op, std::move(l), right(), e.location);
@@ -315,15 +362,13 @@ ExprRef Binder::sub_link(const PgQuery__SubLink& link, Scope& scope) {
       const Expr& first = *query->targets[0].expr;
       const Oid type = type_of(first);
       Oid result = type;
-      if (array && !is_true_array(type)) {
+      if (array && !is_true_array(type)) {  // of arrays: an array of one more dimension, of the same type
         result = array_of(type);
         if (result == 0) {
           raise(error(ErrorCode::kUndefinedObject, "could not find array type for data type {}",
                       format_type(type)),
                 link.location);
         }
-      } else if (array) {
-        not_implemented("ARRAY over a subquery of arrays", link.location);
       }
       ExprRef made =
           make_expr(array ? ExprKind::kArraySubquery : ExprKind::kScalarSubquery, result, {}, link.location);
@@ -352,8 +397,18 @@ ExprRef Binder::sub_link(const PgQuery__SubLink& link, Scope& scope) {
       columns_of_query(*rows, *query);
       rows->query = query;
       ExprRef made = make_expr(ExprKind::kQuantifiedSubquery, types::kBool, {}, link.location);
-      bool plain = true;
-      for (std::size_t i = 0; i < columns; ++i) {
+      const bool membership = (op == "=" && !all) || (op == "<>" && all);
+      if (columns > 1 && !membership) {
+        Expr l;
+        Expr r;
+        l.args = left;
+        for (std::size_t i = 0; i < columns; ++i) {
+          r.args.push_back(column_of(rows, i));
+        }
+        made->args.push_back(row_comparison(op, l, r, link.location));
+      }
+      for (std::size_t i = 0; i < columns && made->args.size() < columns && (columns == 1 || membership);
+           ++i) {
         ExprRef pair = make_operator(op, left[i], column_of(rows, i), link.location);
         if (pair->type != types::kBool) {
           raise(
@@ -361,18 +416,14 @@ ExprRef Binder::sub_link(const PgQuery__SubLink& link, Scope& scope) {
                     "row comparison operator must yield type boolean, not type {}", format_type(pair->type)),
               link.location);
         }
-        plain = plain && pair->args[1]->kind == ExprKind::kColumn;
         made->args.push_back(std::move(pair));
-      }
-      if (columns > 1 && op != "=" && op != "<>") {
-        not_implemented("ordering of rows against a subquery", link.location);
       }
       made->text = op;
       made->all = all;
       made->entry = std::move(rows);
       made->query = std::move(query);
       made->source = &link.base;
-      if ((op == "=" && !all) || (op == "<>" && all)) {
+      if (membership) {
         // IN and NOT IN: SQLite's own.
         ExprRef in = make_expr(ExprKind::kInSubquery, types::kBool, {}, link.location);
         in->negated = all;
@@ -385,21 +436,9 @@ ExprRef Binder::sub_link(const PgQuery__SubLink& link, Scope& scope) {
         }
         return in;
       }
-      if (columns > 1) {
-        not_implemented("this comparison of rows with a subquery", link.location);
+      for (const ExprRef& value : left) {
+        check_inside_subquery(*value, link.location);
       }
-      // The generated text has the left side inside a subquery, where a call without columns would not be
-      // ours.
-      visit(*left[0], [&](const Expr& part) {
-        const bool counts_rows =
-            part.kind == ExprKind::kAggregate &&
-            std::ranges::none_of(part.args, [&](const ExprRef& arg) { return uses_rows(*arg, part.depth); });
-        if (part.kind == ExprKind::kWindow || counts_rows) {
-          not_implemented("an aggregate without columns or a window function before ANY or ALL of a subquery",
-                          link.location);
-        }
-        return true;
-      });
       return made;
     }
     default: not_implemented("this kind of subquery", link.location);

@@ -36,6 +36,7 @@ std::string_view clause_name(Clause clause) {
     case Clause::kConflict: return "ON CONFLICT";
     case Clause::kMergeWhen: return "MERGE WHEN conditions";
     case Clause::kCopyWhere: return "COPY FROM WHERE conditions";
+    case Clause::kLateral: return "FROM clause of their own query level";
   }
   return "";
 }
@@ -166,7 +167,7 @@ QueryRef Binder::plain_select(const PgQuery__SelectStmt& stmt, Scope& scope, boo
   query->depth = scope.depth;
   scope.query = query.get();
   for (const pg::Node* node : BOP_PG_LIST(&stmt, from_clause)) {
-    query->from.push_back(from_item(*node, scope, query->from.empty()));
+    query->from.push_back(from_item(*node, scope));
   }
   for (const pg::Node* node : BOP_PG_LIST(&stmt, window_clause)) {
     const std::string_view name = pg::text(node->window_def->name);
@@ -182,50 +183,11 @@ QueryRef Binder::plain_select(const PgQuery__SelectStmt& stmt, Scope& scope, boo
   if (stmt.where_clause != nullptr) {
     query->where = boolean(*stmt.where_clause, scope, Clause::kWhere, "WHERE");
   }
-  if (stmt.group_distinct != 0) {
-    not_implemented("GROUP BY DISTINCT");
-  }
   if (stmt.having_clause != nullptr) {
     query->having = boolean(*stmt.having_clause, scope, Clause::kHaving, "HAVING");
   }
   query->order_by = sort_clause(BOP_PG_LIST(&stmt, sort_clause), *query, scope, false);
-  for (const pg::Node* node : BOP_PG_LIST(&stmt, group_clause)) {
-    if (node->node_case == PG_QUERY__NODE__NODE_GROUPING_SET) {
-      if (node->grouping_set->kind == PG_QUERY__GROUPING_SET_KIND__GROUPING_SET_EMPTY) {
-        query->grouped = true;
-        continue;
-      }
-      not_implemented("GROUPING SETS, ROLLUP and CUBE", node->grouping_set->location);
-    }
-    ExprRef e = output_or_expression(*node, *query, scope, Clause::kGroupBy, false);
-    if (e->kind == ExprKind::kRow) {
-      for (const ExprRef& field : e->args) {
-        query->group_by.push_back(resolve_unknown(field));
-      }
-      continue;
-    }
-    query->group_by.push_back(resolve_unknown(std::move(e)));
-  }
-  query->grouped_by = stmt.n_group_clause > 0;
-  for (const ExprRef& e : query->group_by) {
-    // By the number or name of an output column; written out they have been refused already.
-    visit(*e, [&](const Expr& part) {
-      if (part.kind == ExprKind::kAggregate && part.depth == query->depth) {
-        raise(error(ErrorCode::kGroupingError, "aggregate functions are not allowed in GROUP BY"),
-              part.location);
-      }
-      if (part.kind == ExprKind::kWindow && part.query == nullptr) {
-        raise(error(ErrorCode::kWindowingError, "window functions are not allowed in GROUP BY"),
-              part.location);
-      }
-      return part.query == nullptr;
-    });
-    if (!is_comparable(type_of(*e))) {
-      raise(error(ErrorCode::kUndefinedFunction, "could not identify an equality operator for type {}",
-                  format_type(type_of(*e))),
-            e->location);
-    }
-  }
+  group_clause(stmt, *query, scope);
   if (stmt.n_distinct_clause > 0) {
     query->distinct = true;
     for (const pg::Node* node : BOP_PG_LIST(&stmt, distinct_clause)) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
+#include "sql/generate.hpp"
 #include "sql/with_recursion.hpp"
 
 namespace bop::sql {
@@ -141,43 +142,6 @@ QueryRef Binder::values(const PgQuery__SelectStmt& stmt, Scope& scope, bool reso
   return query;
 }
 
-namespace {
-
-bool reads(const FromNode& node, const Cte& cte) {
-  return node.entry != nullptr ? node.entry->cte.get() == &cte
-                               : reads(*node.left, cte) || reads(*node.right, cte);
-}
-
-// What SQLite's recursion cannot do in a recursive term that PostgreSQL allows; empty: nothing.
-std::string_view beyond_sqlite(const Query& term, const Cte& cte, bool all) {
-  if (term.kind != QueryKind::kSelect || !term.ctes.empty() ||
-      std::ranges::none_of(term.from, [&](const auto& node) { return reads(*node, cte); })) {
-    return "a recursive reference inside a subquery in FROM or a set operation";
-  }
-  if (term.grouped) {
-    return "GROUP BY in a recursive term";
-  }
-  if (!term.order_by.empty() || term.limit != nullptr || term.offset != nullptr) {
-    return "ORDER BY, LIMIT or OFFSET in a recursive term";
-  }
-  if (term.distinct && (all || !term.distinct_on.empty())) {
-    return "DISTINCT in a recursive term";
-  }
-  for (const Target& target : term.targets) {
-    bool windows = false;
-    visit(*target.expr, [&](const Expr& part) {
-      windows = windows || part.kind == ExprKind::kWindow;
-      return !windows && part.query == nullptr;
-    });
-    if (windows) {
-      return "a window function in a recursive term";
-    }
-  }
-  return {};
-}
-
-}  // namespace
-
 void Binder::bind_ctes(const PgQuery__WithClause* with, Scope& scope,
                        std::vector<std::shared_ptr<Cte>>& out) {
   if (with == nullptr) {
@@ -282,7 +246,8 @@ std::shared_ptr<Cte> Binder::bind_cte(const PgQuery__CommonTableExpr& def, bool 
       return true;
     });
   }
-  if (const std::string_view what = beyond_sqlite(*query->right, *cte, query->all); !what.empty()) {
+  if (const std::string_view what = query->all ? "" : beyond_sqlite(*query->right, *cte, false);
+      !what.empty()) {
     not_implemented(what, def.location);
   }
   for (std::size_t i = 0; i < query->left->targets.size(); ++i) {

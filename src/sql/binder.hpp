@@ -51,6 +51,7 @@ enum class Clause : std::uint8_t {
   kConflict,
   kMergeWhen,
   kCopyWhere,
+  kLateral,  // around a subquery in FROM
 };
 [[nodiscard]] std::string_view clause_name(Clause clause);
 
@@ -61,6 +62,9 @@ struct ScopeItem {
   std::vector<std::pair<std::string, ExprRef>> columns;
   bool columns_visible = true;  // without qualification, and in *
   RangeRef entry;               // null for a join
+  // While FROM is bound: an item behind it may refer to it (LATERAL). Not so the table that a statement
+  // changes, and what stands left of RIGHT and FULL JOIN.
+  enum class Lateral : std::uint8_t { kYes, kTarget, kOuterJoin } lateral = Lateral::kYes;
 };
 
 struct Scope {
@@ -101,7 +105,7 @@ class Binder {
   // ---- bind_select.cpp, bind_set_operation.cpp, bind_from.cpp
   QueryRef select(const PgQuery__SelectStmt& stmt, Scope* parent, bool resolve_unknown);
   void bind_ctes(const PgQuery__WithClause* with, Scope& scope, std::vector<std::shared_ptr<Cte>>& out);
-  std::unique_ptr<FromNode> from_item(const pg::Node& node, Scope& scope, bool first);
+  std::unique_ptr<FromNode> from_item(const pg::Node& node, Scope& scope);
   RangeRef table_entry(const std::shared_ptr<const Relation>& relation, std::string alias, int depth);
   std::shared_ptr<const Relation> find_relation(const PgQuery__RangeVar& range, bool for_change,
                                                 const Scope* scope = nullptr);
@@ -256,6 +260,8 @@ class Binder {
   ExprRef comparison(std::string_view op, ExprRef left, ExprRef right, int location);
   ExprRef row_comparison(std::string_view op, const Expr& left, const Expr& right, int location);
   ExprRef in_list(const PgQuery__AExpr& e, Scope& scope);
+  ExprRef row_subquery(const PgQuery__AExpr& e, Scope& scope);
+  void check_inside_subquery(const Expr& left, int location) const;
   ExprRef quantified_array(const PgQuery__AExpr& e, Scope& scope);
   ExprRef case_expression(const PgQuery__CaseExpr& e, Scope& scope);
   ExprRef type_cast(const PgQuery__TypeCast& e, Scope& scope);
@@ -299,6 +305,19 @@ class Binder {
   void coerce_column(Query& query, std::size_t column, Oid type, std::int32_t typmod, CastContext context);
   void name_output(Query& query);
   std::unique_ptr<FromNode> join_item(const PgQuery__JoinExpr& join, Scope& scope);
+  // bind_lateral.cpp
+  RangeRef subquery_entry(const PgQuery__RangeSubselect& range, Scope& scope);
+  RangeRef sampled_entry(const PgQuery__RangeTableSample& sample, Scope& scope);
+  void note_lateral(RangeEntry& entry) const;
+  void check_lateral(const ScopeItem& item, int location) const;
+  // bind_grouping.cpp
+  void group_clause(const PgQuery__SelectStmt& stmt, Query& query, Scope& scope);
+  ExprRef grouping_function(const PgQuery__GroupingFunc& f, Scope& scope);
+  // bind_ordered_set.cpp
+  ExprRef ordered_set_call(const PgQuery__FuncCall& call, Scope& scope);
+  // bind_window.cpp
+  ExprRef frame_offset(const PgQuery__WindowDef& def, bool start, const Window& window, Scope& scope);
+  ExprRef range_offset(ExprRef offset, const Expr& key);
   RangeRef function_entry(const PgQuery__RangeFunction& range, Scope& scope);
   // nullptr: it is no function over a file.
   RangeRef file_entry(const PgQuery__Node& node, const PgQuery__RangeFunction& range, Scope& scope);
@@ -308,6 +327,7 @@ class Binder {
   ExprRef column_default(const Column& column);
   void bind_checks(Change& change, const std::set<std::int16_t>* changed);
   void bind_generated(Change& change);  // bind_generated.cpp
+  void bind_other_tables(Change& change, pg::NodeList list, Scope& scope);
   void bind_returning(Change& change, pg::NodeList list, Scope& scope);
   void bind_upsert(Change& change, const PgQuery__OnConflictClause& clause, Scope& scope);
   bool is_arbiter(const Index& index, const RangeRef& bare, const std::set<std::int16_t>& columns,
@@ -358,6 +378,10 @@ class Binder {
 [[nodiscard]] std::set<std::int16_t> with_generated(const Change& change, std::set<std::int16_t> columns);
 // A value for a column that is generated or an identity ALWAYS, 428C9.
 [[nodiscard]] Error generated_always(const Column& column, bool update);
+
+// The result of a function that exists only with OVER, 0 for that of its argument.
+[[nodiscard]] std::optional<Oid> window_function(std::string_view name, std::size_t nargs);
+[[nodiscard]] bool is_ordered_set_aggregate(std::string_view name);
 
 // "a.b" for messages.
 [[nodiscard]] std::string name_list(pg::NodeList names);

@@ -6,8 +6,11 @@
 // says its collation.
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "sql/query.hpp"
@@ -56,18 +59,38 @@ class Generator {
   [[nodiscard]] std::string tied_rows(const Query& q);
   [[nodiscard]] std::string select(const Query& q);
   [[nodiscard]] std::string target(const Query& q, std::size_t i);
+  // FROM, WHERE, GROUP BY and HAVING. Parts of the query may be columns of what this makes of them: it is
+  // asked before anything else of the query is written, which is done while the answer lives.
+  struct Rows;
+  [[nodiscard]] Rows rows_of(const Query& q);
   [[nodiscard]] std::string grouping(const Query& q);
+  // generate_grouping.cpp
+  struct Replaced;
+  [[nodiscard]] Rows grouping_sets(const Query& q);
+  [[nodiscard]] std::string grouping_leg(const Query& q, const std::vector<std::size_t>& set,
+                                         const std::vector<const Expr*>& computed, int id);
+  [[nodiscard]] std::optional<std::string> replaced(const Expr& e) const;
+  // generate_frame.cpp: a window function whose frame SQLite cannot say.
+  [[nodiscard]] std::string framed(const Expr& e);
   [[nodiscard]] std::string distinct_on(const Query& q);
   [[nodiscard]] std::string values(const Query& q, bool named);
   [[nodiscard]] std::string set_operation(const Query& q);
   [[nodiscard]] std::string leg(const Query& q, bool left);
   [[nodiscard]] std::string from_node(const FromNode& node);
+  // generate_recursion.cpp
+  [[nodiscard]] std::string recursion(const Cte& cte);
+  [[nodiscard]] bool is_stepping(const Cte& cte) const;
+  // generate_lateral.cpp
+  [[nodiscard]] std::string in_parentheses(const FromNode& node);
+  [[nodiscard]] std::string lateral(const RangeEntry& e);
+  [[nodiscard]] std::string sampled(const RangeEntry& e);
   [[nodiscard]] std::string entry(const RangeEntry& e);
   [[nodiscard]] std::string file(const RangeEntry& e);
   [[nodiscard]] std::string order(const std::vector<SortKey>& keys, const std::vector<Target>* targets);
   [[nodiscard]] std::string limit(const Query& q);
   [[nodiscard]] std::string open_expression(const Expr& e);
   [[nodiscard]] std::string logic(const Expr& e);
+  [[nodiscard]] std::string equality(const Expr& e);
   [[nodiscard]] std::string call(const Expr& e);
   [[nodiscard]] std::string aggregate(const Expr& e);
   [[nodiscard]] std::string window(const Window& w);
@@ -87,6 +110,45 @@ class Generator {
   bool alone_ = false;  // what is being written is all that its query reads
   std::vector<OwnedValue> constants_;
   const RangeEntry* fed_ = nullptr;
+  std::vector<const Replaced*> replaced_;  // the innermost query last
+  std::vector<const Cte*> stepping_;  // whose recursive term is being written, over packed working tables
+  int next_group_ = 1;
+  int depth_ = 1;  // of the query being written
 };
+
+// What stands for parts of a query: columns of another one that has computed them.
+struct Generator::Replaced {
+  std::vector<std::pair<const Expr*, std::string>> parts;
+  const Query* grouped = nullptr;  // of whose keys `mask` has a bit each, set where the row's set lacks it
+  std::string mask;
+};
+
+struct Generator::Rows {
+  std::string text;
+  std::unique_ptr<Replaced> replaced;
+  std::vector<const Replaced*>* place = nullptr;
+
+  Rows() = default;
+  explicit Rows(std::string t) : text(std::move(t)) {}
+  Rows(Rows&& other) noexcept
+      : text(std::move(other.text)),
+        replaced(std::move(other.replaced)),
+        place(std::exchange(other.place, nullptr)) {}
+  Rows& operator=(Rows&&) = delete;
+  Rows(const Rows&) = delete;
+  Rows& operator=(const Rows&) = delete;
+  ~Rows() {
+    if (place != nullptr) place->pop_back();
+  }
+};
+
+// generate_lateral.cpp: columns that bop_pack and bop_unpack take.
+inline constexpr std::size_t kMaxPackedColumns = 100;
+// generate_recursion.cpp: what SQLite's recursion cannot do in a recursive term; empty: nothing.
+[[nodiscard]] std::string_view beyond_sqlite(const Query& term, const Cte& cte, bool all);
+// generate_frame.cpp: whether the window has a frame that SQLite cannot say, and whether the function looks
+// at it.
+[[nodiscard]] bool is_framed(const Window& w);
+[[nodiscard]] bool sees_frame(const Expr& e);
 
 }  // namespace bop::sql

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 
@@ -6,6 +7,7 @@
 #include "sql/char_length.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/generate.hpp"
+#include "sql/resolve_function.hpp"
 #include "sql/tree_search.hpp"
 #include "sql/types/record.hpp"
 
@@ -43,7 +45,9 @@ bool implies_collation(const Expr& e) {
   if (entry.merged) {
     return implies_collation(*merged_column(e));
   }
-  return entry.kind != RangeKind::kFunction && (entry.relation == nullptr || !entry.relation->is_virtual());
+  return entry.kind != RangeKind::kFunction && !entry.lateral &&
+         (entry.kind != RangeKind::kCte || !entry.cte->recursive) &&
+         (entry.relation == nullptr || !entry.relation->is_virtual());
 }
 
 bool is_single_row(const Query& q) {
@@ -57,7 +61,19 @@ bool is_single_row(const Query& q) {
       q.limit->value.integer() == 1) {
     return true;
   }
-  return q.from.empty() || (q.grouped && q.group_by.empty());
+  return q.grouping_sets.empty() && (q.from.empty() || (q.grouped && q.group_by.empty()));
+}
+
+// The one column of a table that has an affinity (docs/formats.md). SQLite looks a column without one up in
+// an index by anything but a column with one, although all values are integers; a plus in front takes the
+// affinity away, and with it the look-up by rowid.
+bool is_rowid(const Expr& e) {
+  if (e.kind != ExprKind::kColumn || e.entry == nullptr || e.entry->kind != RangeKind::kTable ||
+      e.entry->merged || e.entry->bare || e.entry->relation == nullptr || e.entry->relation->is_virtual()) {
+    return false;
+  }
+  const Column* rowid = e.entry->relation->rowid_column();
+  return rowid != nullptr && e.entry->columns[static_cast<std::size_t>(e.number)].attribute == rowid->number;
 }
 
 bool is_plain_number(const Expr& e) { return e.kind == ExprKind::kConst && !e.value.is_null(); }
@@ -190,7 +206,7 @@ std::string Generator::window(const Window& w) {
     out += " ORDER BY " + order(w.order, nullptr);
   }
   const int f = w.frame_options;
-  if ((f & 0x1) != 0) {
+  if ((f & 0x1) != 0 && !is_framed(w)) {
     out += (f & 0x2) != 0 ? " RANGE" : (f & 0x4) != 0 ? " ROWS" : " GROUPS";
     const auto bound = [&](bool start) -> std::string {
       if ((f & (start ? 0x20 : 0x40)) != 0) {
@@ -219,6 +235,9 @@ std::string Generator::window(const Window& w) {
 }
 
 std::string Generator::aggregate(const Expr& e) {
+  if (e.window != nullptr && is_framed(*e.window) && sees_frame(e)) {
+    return framed(e);
+  }
   // A native aggregate is a template such as "max({0})": SQLite's own function of that name.
   const bool native = e.kernel != nullptr && !e.kernel->native_sql.empty();
   std::string out(native                ? e.kernel->native_sql.substr(0, e.kernel->native_sql.find('('))
@@ -329,14 +348,41 @@ std::string Generator::condition(const Expr& e) {
       return out + ")";
     }
     case ExprKind::kNot: return "(NOT " + condition(*e.args[0]) + ")";
+    case ExprKind::kCall: return equality(e);
     default: return expression(e);
   }
+}
+
+// A column of a table and the rowid of another: said twice, so that either may be looked up by the other.
+std::string Generator::equality(const Expr& e) {
+  std::string text = expression(e);
+  if (!e.kernel->is_operator || e.kernel->name != "=" || e.args.size() != 2 || literals_ ||
+      !replaced_.empty()) {
+    return text;
+  }
+  const auto is_here = [&](const Expr& arg) {
+    return arg.kind == ExprKind::kColumn && arg.entry != nullptr && arg.entry->kind == RangeKind::kTable &&
+           !arg.entry->merged && !arg.entry->bare && arg.entry->depth == depth_;
+  };
+  const Expr& left = *e.args[0];
+  const Expr& right = *e.args[1];
+  if (!is_here(left) || !is_here(right) || is_rowid(left) == is_rowid(right)) {
+    return text;
+  }
+  const Expr& other = is_rowid(left) ? right : left;
+  const Expr& rowid = is_rowid(left) ? left : right;
+  return fmt::format("({} AND {} = +{})", text, expression(other), expression(rowid));
 }
 
 // SQLite takes a collation that an operand names, however deep in it, for the operand's own. So whatever
 // holds one says its own; not a boolean, which is a number and may have to stay what an index is looked up
 // by.
 std::string Generator::expression(const Expr& e) {
+  if (!replaced_.empty()) {
+    if (std::optional<std::string> column = replaced(e)) {
+      return *std::move(column);
+    }
+  }
   std::string text = open_expression(e);
   if (e.type == types::kBool || e.kind == ExprKind::kConst || e.kind == ExprKind::kUnknown ||
       text.find(kCollate) == std::string::npos)
@@ -364,12 +410,17 @@ std::string Generator::open_expression(const Expr& e) {
       if (e.entry->bare) {
         return column.sql;
       }
-      return e.entry->kind == RangeKind::kExcluded ? "excluded." + column.sql
-                                                   : fmt::format("r{}.{}", e.entry->id, column.sql);
+      if (e.entry->kind == RangeKind::kExcluded) {
+        return "excluded." + column.sql;
+      }
+      // Of a query around this one it is a value that others are looked up by.
+      return fmt::format("{}r{}.{}", e.entry->depth < depth_ && is_rowid(e) ? "+" : "", e.entry->id,
+                         column.sql);
     }
     case ExprKind::kCall: return call(e);
     case ExprKind::kAggregate:
     case ExprKind::kWindow: return aggregate(e);
+    case ExprKind::kGrouping: return "0";  // of one set, which has all keys
     case ExprKind::kCast:
       return cast_sql(e.cast_from, e.type, e.typmod, e.explicit_cast, expression(*e.args[0]));
     case ExprKind::kPadded:
@@ -423,9 +474,12 @@ std::string Generator::open_expression(const Expr& e) {
         right += (i == 0 ? "" : ", ") + expression(*e.order[i].expr);
         plain = plain && e.order[i].expr->kind == ExprKind::kColumn;
       }
+      const bool looked_up = plain && e.args.size() == 1 && !is_rowid(*e.args[0]) &&
+                             e.query->kind == QueryKind::kSelect && is_rowid(*e.query->targets[0].expr);
       const std::string rows =
-          plain ? query(*e.query)
-                : fmt::format("SELECT {} FROM ({}) AS r{}", right, query(*e.query), e.entry->id);
+          looked_up ? fmt::format("SELECT +o1 FROM ({})", query(*e.query))
+          : plain   ? query(*e.query)
+                    : fmt::format("SELECT {} FROM ({}) AS r{}", right, query(*e.query), e.entry->id);
       return fmt::format("({} {} ({}))", e.args.size() == 1 ? left : "(" + left + ")",
                          e.negated ? "NOT IN" : "IN", rows);
     }
@@ -436,6 +490,12 @@ std::string Generator::open_expression(const Expr& e) {
     case ExprKind::kScalarSubquery: return scalar_subquery(e);
     case ExprKind::kExists: return "EXISTS (" + query(*e.query) + ")";
     case ExprKind::kArraySubquery:
+      if (e.query->targets[0].expr->type == e.type) {  // of arrays
+        return fmt::format(
+            "(SELECT coalesce({}({}, o1), '{{}}') FROM ({}))",
+            resolve_function(lookup("array_agg", 1), std::array{e.type}, false).kernel->sqlite_name,
+            arg_types_literal(std::array{e.type}), query(*e.query));
+      }
       return fmt::format("(SELECT coalesce(bop_array_collect({}, o1), '{{}}') FROM ({}))", element_of(e.type),
                          query(*e.query));
     case ExprKind::kQuantifiedSubquery: return quantified(e);

@@ -61,9 +61,7 @@ std::string Generator::with(const std::vector<std::shared_ptr<Cte>>& ctes) {
                                                        : "";
     out += "(";
     if (cte->recursive) {
-      const Query& q = *cte->query;
-      out += with(q.ctes);
-      out += leg(*q.left, true) + (q.all ? " UNION ALL " : " UNION ") + leg(*q.right, false);
+      out += recursion(*cte);
     } else if (is_volatile_cte) {
       out += once(*cte->query);
     } else {
@@ -78,10 +76,16 @@ std::string Generator::with(const std::vector<std::shared_ptr<Cte>>& ctes) {
 // computed at each place where it is used.
 std::string Generator::once(const Query& q) { return "SELECT * FROM (" + query(q) + ") LIMIT -1 OFFSET 0"; }
 
-std::string Generator::query(const Query& q) { return with(q.ctes) + body(q); }
+std::string Generator::query(const Query& q) {
+  const int outer = std::exchange(depth_, q.depth);
+  std::string out = with(q.ctes) + body(q);
+  depth_ = outer;
+  return out;
+}
 
 // LIMIT WITH TIES: the rows behind the offset whose peers begin within the limit.
 std::string Generator::tied_rows(const Query& q) {
+  const Rows rows = q.kind == QueryKind::kSelect ? rows_of(q) : Rows();
   std::string base;
   if (q.kind != QueryKind::kSelect) {
     base = fmt::format("SELECT r{0}.* FROM ({1}) AS r{0}", q.output->id,
@@ -106,15 +110,7 @@ std::string Generator::tied_rows(const Query& q) {
     order_keys += fmt::format("{}{}{}{}", i == 0 ? "" : ", ", name, key.descending ? " DESC" : "",
                               key.nulls_first ? " NULLS FIRST" : " NULLS LAST");
   }
-  if (q.kind == QueryKind::kSelect) {
-    if (!q.from.empty()) {
-      base += " FROM " + from_list(q.from);
-    }
-    if (q.where != nullptr) {
-      base += " WHERE " + condition(*q.where);
-    }
-    base += grouping(q);
-  }
+  base += rows.text;
   const auto given = [](const ExprRef& e) {
     return e != nullptr && !(e->kind == ExprKind::kConst && e->value.is_null());
   };
@@ -246,7 +242,7 @@ std::string Generator::limit(const Query& q) {
 // To SQLite a query without GROUP BY is one group only if a result column holds an aggregate.
 std::string Generator::target(const Query& q, std::size_t i) {
   const Expr& e = *q.targets[i].expr;
-  if (i > 0 || !q.grouped || !q.group_by.empty()) {
+  if (i > 0 || !q.grouped || !q.group_by.empty() || !q.grouping_sets.empty()) {
     return collated(e);
   }
   bool counted = false;
@@ -282,21 +278,30 @@ std::string Generator::grouping(const Query& q) {
   return out;
 }
 
-std::string Generator::select(const Query& q) {
-  std::string out = q.distinct ? "SELECT DISTINCT " : "SELECT ";
-  if (q.targets.empty()) {
-    out += q.grouped && q.group_by.empty() ? "count(*) AS o0" : "NULL AS o0";
+Generator::Rows Generator::rows_of(const Query& q) {
+  if (!q.grouping_sets.empty()) {
+    return grouping_sets(q);
   }
-  for (std::size_t i = 0; i < q.targets.size(); ++i) {
-    out += fmt::format("{}{} AS o{}", i == 0 ? "" : ", ", target(q, i), i + 1);
-  }
+  std::string out;
   if (!q.from.empty()) {
     out += " FROM " + from_list(q.from);
   }
   if (q.where != nullptr) {
     out += " WHERE " + condition(*q.where);
   }
-  out += grouping(q);
+  return Rows(out + grouping(q));
+}
+
+std::string Generator::select(const Query& q) {
+  const Rows rows = rows_of(q);
+  std::string out = q.distinct ? "SELECT DISTINCT " : "SELECT ";
+  if (q.targets.empty()) {
+    out += q.grouped && q.group_by.empty() && q.grouping_sets.empty() ? "count(*) AS o0" : "NULL AS o0";
+  }
+  for (std::size_t i = 0; i < q.targets.size(); ++i) {
+    out += fmt::format("{}{} AS o{}", i == 0 ? "" : ", ", target(q, i), i + 1);
+  }
+  out += rows.text;
   if (!q.order_by.empty()) {
     out += " ORDER BY " + order(q.order_by, &q.targets);
   }
@@ -304,6 +309,7 @@ std::string Generator::select(const Query& q) {
 }
 
 std::string Generator::distinct_on(const Query& q) {
+  const Rows rows = rows_of(q);
   // The first row of each partition, in the order of ORDER BY.
   std::string columns;
   for (std::size_t i = 0; i < q.targets.size(); ++i) {
@@ -326,14 +332,7 @@ std::string Generator::distinct_on(const Query& q) {
   if (!q.order_by.empty()) {
     inner += " ORDER BY " + order(q.order_by, nullptr);
   }
-  inner += ") AS n" + keys;
-  if (!q.from.empty()) {
-    inner += " FROM " + from_list(q.from);
-  }
-  if (q.where != nullptr) {
-    inner += " WHERE " + condition(*q.where);
-  }
-  inner += grouping(q);
+  inner += ") AS n" + keys + rows.text;
   return fmt::format("SELECT {} FROM ({}) WHERE n = 1{}", outputs(q.targets.size()), inner, outer_order) +
          limit(q);
 }
@@ -341,17 +340,27 @@ std::string Generator::distinct_on(const Query& q) {
 std::string Generator::entry(const RangeEntry& e) {
   switch (e.kind) {
     case RangeKind::kTable:
+      if (e.sample != nullptr) {
+        return sampled(e);
+      }
       return fmt::format(
           "{} AS r{}",
           e.relation->is_virtual() ? "\"" + e.relation->virtual_table + "\"" : table_name(e.relation->oid),
           e.id);
     case RangeKind::kSubquery:
       if (&e == fed_) return fmt::format("({}) AS r{}", fed_query(e.columns.size()), e.id);
+      if (e.lateral) {
+        return lateral(e);
+      }
       // As a CTE, from which SQLite leaves out no column that is not used: computing it may have an effect.
       return has_volatile_output(*e.query)
                  ? fmt::format("(WITH v{0} AS ({1}) SELECT * FROM v{0}) AS r{0}", e.id, once(*e.query))
                  : fmt::format("({}) AS r{}", query(*e.query), e.id);
-    case RangeKind::kCte: return fmt::format("w{} AS r{}", e.cte->id, e.id);
+    case RangeKind::kCte:
+      if (is_stepping(*e.cte)) {
+        return fmt::format("bop_unpack(x{}.p) AS r{}", e.cte->id, e.id);
+      }
+      return fmt::format("w{} AS r{}", e.cte->id, e.id);
     case RangeKind::kFunction: {
       const Expr& f = *e.function;
       std::string args = f.kernel->typed ? arg_types_literal(f.arg_types, f.variadic_array) : std::string();
@@ -389,7 +398,7 @@ std::string Generator::from_node(const FromNode& node) {
     case JoinKind::kRight: out += " RIGHT JOIN "; break;
     case JoinKind::kFull: out += " FULL JOIN "; break;
   }
-  out += node.right->entry != nullptr ? from_node(*node.right) : "(" + from_node(*node.right) + ")";
+  out += node.right->entry != nullptr ? from_node(*node.right) : in_parentheses(*node.right);
   if (node.on != nullptr) {
     out += " ON " + condition(*node.on);
   } else if (node.join != JoinKind::kInner) {
@@ -405,7 +414,7 @@ std::string Generator::from_list(const std::vector<std::unique_ptr<FromNode>>& f
     const bool closed = i > 0 && has_outer_right(*from[i]);
     out += i == 0 ? "" : " JOIN ";
     alone_ = from.size() == 1 && from.front()->entry != nullptr;
-    out += closed ? "(" + from_node(*from[i]) + ")" : from_node(*from[i]);
+    out += closed ? in_parentheses(*from[i]) : from_node(*from[i]);
   }
   alone_ = before;
   return out;

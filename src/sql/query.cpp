@@ -102,6 +102,10 @@ void visit_from(const FromNode& node, const Visitor& enter) {
       visit(*node.entry->query, enter);
     }
     visit_present(node.entry->function, enter);
+    if (node.entry->sample != nullptr) {
+      visit_present(node.entry->sample->percent, enter);
+      visit_present(node.entry->sample->seed, enter);
+    }
     return;
   }
   visit_from(*node.left, enter);

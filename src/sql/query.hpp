@@ -38,7 +38,9 @@ enum class ExprKind : std::uint8_t {
   kParam,      // number
   kColumn,     // entry, number = index into its columns
   kCall,       // kernel(args)
-  kAggregate,  // kernel(args), distinct, order, filter, star
+  kAggregate,  // kernel(args), distinct, order, filter, star; the first `direct` args are those before WITHIN
+               // GROUP
+  kGrouping,   // args are keys of the query of `depth`: a bit each, set where the row's grouping set lacks it
   kWindow,     // kernel or window_name (args) over window
   kCast,       // args[0] from `cast_from` to type and typmod, explicit_cast
   kPadded,     // args[0], a char(n) or an array of them, made text with the blanks of the modifier `number`
@@ -103,8 +105,10 @@ struct Expr {
   std::vector<Oid> arg_types;   // of a `typed` kernel: the actual types
   bool variadic_array = false;  // the call says VARIADIC
   bool negated = false, all = false, distinct = false, star = false, explicit_cast = false;
-  int depth = 0;       // of kAggregate: depth of the query whose rows it sums up
-  bool outer = false;  // of kAggregate: that is not the query in which it stands
+  int depth = 0;       // of kAggregate and kGrouping: depth of the query whose rows it sums up
+  bool outer = false;  // of the same: that is not the query in which it stands
+  bool within_group = false;
+  std::size_t direct = 0;
   Oid cast_from = 0;
   std::vector<std::string> names;  // of the fields of kRow; empty: f1, f2...
   bool absent_if_null =
@@ -130,6 +134,12 @@ struct RangeColumn {
 };
 
 struct Change;
+
+// TABLESAMPLE: of each row (BERNOULLI) or of each block of rows (SYSTEM) chance decides.
+struct Sample {
+  bool system = false;
+  ExprRef percent, seed;  // seed: null where REPEATABLE is not said
+};
 
 struct Cte {
   std::string name;
@@ -157,7 +167,9 @@ struct RangeEntry {
   std::shared_ptr<Cte> cte;
   ExprRef function;
   std::shared_ptr<const FileTable> file;
-  bool nullable = false;  // on the null-supplying side of an outer join
+  std::shared_ptr<Sample> sample;  // of a table
+  bool nullable = false;           // on the null-supplying side of an outer join
+  bool lateral = false;            // a subquery that refers to items of FROM before it
   bool merged =
       false;          // of a view: its columns are written as the expressions of its query (view_target.hpp)
   bool bare = false;  // columns are written without r<id>. (RETURNING, index expressions)
@@ -195,6 +207,8 @@ struct Query {
   std::vector<std::unique_ptr<FromNode>> from;
   ExprRef where;
   std::vector<ExprRef> group_by;
+  // GROUPING SETS, ROLLUP, CUBE: for each set its keys, as places in group_by. Empty: one set of all keys.
+  std::vector<std::vector<std::size_t>> grouping_sets;
   bool grouped_by = false;  // GROUP BY is there, be it of no expression
   bool grouped = false;     // GROUP BY, HAVING or an aggregate
   ExprRef having;

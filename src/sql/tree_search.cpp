@@ -57,7 +57,8 @@ class Search {
   }
   bool in(const RangeEntry& entry) {
     return (entry_ && entry_(entry)) || (entry.query != nullptr && in(*entry.query)) ||
-           (entry.cte != nullptr && in(*entry.cte)) || in(entry.function);
+           (entry.cte != nullptr && in(*entry.cte)) || in(entry.function) ||
+           (entry.sample != nullptr && (in(entry.sample->percent) || in(entry.sample->seed)));
   }
   // A recursive CTE reads itself.
   bool in(const Cte& cte) { return cte.query != nullptr && seen_.insert(&cte).second && in(*cte.query); }
@@ -78,6 +79,10 @@ void add_entries(const FromNode& node, std::set<const RangeEntry*>& out) {
 }
 
 bool calls_volatile(const Expr& e) { return e.kernel != nullptr && e.kernel->volatility == 'v'; }
+
+bool samples_anew(const RangeEntry& entry) {
+  return entry.sample != nullptr && entry.sample->seed == nullptr;
+}
 
 bool is_aggregate(const Expr& e) { return e.kind == ExprKind::kAggregate || e.kind == ExprKind::kWindow; }
 
@@ -122,7 +127,7 @@ std::set<const RangeEntry*> entries_of(const std::vector<std::unique_ptr<FromNod
 }
 
 bool is_volatile(const Expr& e) { return Search(calls_volatile).in(e); }
-bool is_volatile(const Query& q) { return Search(calls_volatile).in(q); }
+bool is_volatile(const Query& q) { return Search(calls_volatile, samples_anew).in(q); }
 bool has_volatile_output(const Query& q) { return Search(calls_volatile).in_output(q); }
 
 bool reads_files(const Query& q) {

@@ -224,6 +224,25 @@ class Node(unittest.TestCase):
         self.assertEqual((plan[0]["Plan"]["Node Type"], plan[0]["Plan"]["Actual Rows"]), ("Update", 5))
         self.assertGreater(plan[0]["Execution Time"], 0)
 
+    def test_an_index_is_looked_up_by_the_primary_key_of_another_table(self):
+        self.node.start()
+        for sql in ("CREATE TABLE c (id int PRIMARY KEY, name text)",
+                    "CREATE TABLE o (id int PRIMARY KEY, c int, at date)", "CREATE INDEX ON o (c, at DESC)"):
+            self.ask(sql)
+        for sql in ("SELECT * FROM c JOIN o ON o.c = c.id WHERE c.name = 'x'",
+                    "SELECT * FROM c, o WHERE c.id = o.c AND c.name = 'x'",
+                    "SELECT (SELECT at FROM o WHERE o.c = c.id ORDER BY at DESC LIMIT 1) FROM c",
+                    "SELECT * FROM c WHERE EXISTS (SELECT 1 FROM o WHERE o.c = c.id)",
+                    "SELECT * FROM o WHERE c IN (SELECT id FROM c WHERE name = 'x')",
+                    "SELECT * FROM c CROSS JOIN LATERAL (SELECT at FROM o WHERE o.c = c.id ORDER BY at DESC LIMIT 3) p",
+                    "SELECT * FROM c LEFT JOIN LATERAL (SELECT at FROM o WHERE o.c = c.id ORDER BY at DESC LIMIT 1) p "
+                    "ON true"):
+            plan = "\n".join(row[0] for row in self.ask("EXPLAIN " + sql))
+            self.assertRegex(plan, r"Index Scan on o \(.*o_c_at_idx \(c.*=\?\)\)", sql)
+            self.assertNotIn("Sort", plan, sql)
+        plan = "\n".join(row[0] for row in self.ask("EXPLAIN SELECT * FROM o JOIN c ON o.c = c.id WHERE o.id = 7"))
+        self.assertRegex(plan, r"Index Scan on c \(INTEGER PRIMARY KEY")
+
     def test_sequences_are_their_owners(self):
         self.node.start()
         for sql in ("CREATE ROLE stranger LOGIN PASSWORD 'x'", "CREATE SEQUENCE numbers", "SELECT nextval('numbers')"):

@@ -338,7 +338,8 @@ class Extreme final : public Rows {
     const OwnedValue* best = nullptr;
     for (const auto& row : rows_) {
       const Oid t = type_ != 0 ? type_ : type(0);
-      if (best == nullptr || (largest_ ? compare(t, row[0], *best) > 0 : compare(t, row[0], *best) < 0))
+      // Of equal ones the last: 2.50 after 2.5.
+      if (best == nullptr || (largest_ ? compare(t, row[0], *best) >= 0 : compare(t, row[0], *best) <= 0))
         best = &row[0];
     }
     return best == nullptr ? OwnedValue::null() : *best;

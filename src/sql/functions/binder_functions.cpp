@@ -1,11 +1,13 @@
 // Functions outside pg_proc that the binder writes: casts, modifiers, array constructors, ANY and ALL.
 #include <algorithm>
+#include <bit>
 #include <optional>
 
 #include "sql/functions/json_convert.hpp"
 #include "sql/functions/regex.hpp"
 #include "sql/functions/registry.hpp"
 #include "sql/types/array.hpp"
+#include "sql/types/float.hpp"
 #include "sql/types/json.hpp"
 #include "sql/types/record.hpp"
 
@@ -194,6 +196,38 @@ Returned row_is_null(Call& c) {
       std::ranges::all_of(record, [&](const RecordField& field) { return field.value.is_null() == null; }));
 }
 
+// ---- TABLESAMPLE (generate_lateral.cpp)
+Returned sample_size(Call& c) {
+  if (c[0].is_null()) {
+    return fail(ErrorCode::kInvalidTablesampleArgument, "TABLESAMPLE parameter cannot be null");
+  }
+  const double percent = float_of(c[0]);
+  if (!(percent >= 0 && percent <= 100)) {
+    return fail(ErrorCode::kInvalidTablesampleArgument, "sample percentage must be between 0 and 100");
+  }
+  return OwnedValue::of_real(percent);
+}
+
+Returned sample_seed(Call& c) {
+  if (c[0].is_null()) {
+    return fail(ErrorCode::kInvalidTablesampleRepeat, "TABLESAMPLE REPEATABLE parameter cannot be null");
+  }
+  return int_result(static_cast<std::int64_t>(std::bit_cast<std::uint64_t>(float_of(c[0]))));
+}
+
+// bop_sampled(place, percent, seed): whether chance lets in what stands at this place.
+Returned sampled(Call& c) {
+  const auto mix = [](std::uint64_t x) {  // splitmix64
+    x += 0x9e3779b97f4a7c15U;
+    x = (x ^ (x >> 30U)) * 0xbf58476d1ce4e5b9U;
+    x = (x ^ (x >> 27U)) * 0x94d049bb133111ebU;
+    return x ^ (x >> 31U);
+  };
+  const std::uint64_t chance =
+      mix(mix(static_cast<std::uint64_t>(c.integer(2))) ^ static_cast<std::uint64_t>(c.integer(0)));
+  return bool_result(static_cast<double>(chance >> 11U) * 0x1p-53 * 100 < float_of(c[1]));
+}
+
 }  // namespace
 
 const std::vector<Helper>& helpers() {
@@ -210,6 +244,9 @@ const std::vector<Helper>& helpers() {
       {"bop_row", make_row},
       {"bop_field", field_of_row},
       {"bop_row_null", row_is_null},
+      {"bop_sample_size", sample_size},
+      {"bop_sample_seed", sample_seed},
+      {"bop_sampled", sampled},
   };
   return all;
 }

@@ -71,13 +71,15 @@ std::string sqlite_name_of(std::string_view key) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
     if (plain)
       n += c;
+    else if (c == '[')
+      n += "_array";  // not the name of the function over one element
     else if (c != ')' && n.back() != '_')
       n += '_';
   }
   return n;
 }
 
-constexpr Oid kTogether = 13901;  // bop_together: for the binder alone, no name finds it
+constexpr Oid kTogether = 13901, kCountRows = 13902;  // for the binder alone, no name finds them
 
 struct Tables {
   std::vector<Kernel> kernels;
@@ -136,7 +138,8 @@ struct Tables {
       implementations.push_back(implementations[found->second]);
     }
     for (const Kernel& k : kernels) {
-      if (k.oid != kTogether) (k.is_operator ? operators : functions)[k.name].push_back(&k);
+      if (k.oid != kTogether && k.oid != kCountRows)
+        (k.is_operator ? operators : functions)[k.name].push_back(&k);
       if (!k.is_operator) by_oid.emplace(k.oid, &k);
     }
   }
@@ -186,6 +189,7 @@ const Implementations& all_implementations() {
     add_number_formats(v);
     add_session_functions(v);
     add_statistics_aggregates(v);
+    add_ordered_set_aggregates(v);
     add_bit_functions(v);
     add_network_functions(v);
     add_money_functions(v);

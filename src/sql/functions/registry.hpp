@@ -74,34 +74,35 @@ Implementation aggregate_of(std::string key) {
   return aggregate(std::move(key), [] { return std::make_unique<A>(); });
 }
 
-void add_comparisons(Implementations& all);            // comparison.cpp
-void add_integer_functions(Implementations& all);      // integer_functions.cpp
-void add_numeric_functions(Implementations& all);      // numeric_functions.cpp
-void add_float_functions(Implementations& all);        // float_functions.cpp
-void add_text_functions(Implementations& all);         // text_functions.cpp
-void add_pattern_functions(Implementations& all);      // pattern_functions.cpp
-void add_encoding_functions(Implementations& all);     // encoding_functions.cpp
-void add_datetime_functions(Implementations& all);     // datetime_functions.cpp
-void add_interval_functions(Implementations& all);     // interval_functions.cpp
-void add_datetime_formats(Implementations& all);       // format_datetime.cpp
-void add_number_formats(Implementations& all);         // format_number.cpp
-void add_json_functions(Implementations& all);         // json_functions.cpp
-void add_json_building(Implementations& all);          // json_building.cpp
-void add_array_functions(Implementations& all);        // array_functions.cpp
-void add_set_functions(Implementations& all);          // set_functions.cpp
-void add_enum_functions(Implementations& all);         // enum_functions.cpp
-void add_aggregates(Implementations& all);             // aggregates.cpp
-void add_statistics_aggregates(Implementations& all);  // statistics_aggregates.cpp
-void add_bit_functions(Implementations& all);          // bit_functions.cpp
-void add_network_functions(Implementations& all);      // network_functions.cpp
-void add_money_functions(Implementations& all);        // money_functions.cpp
-void add_range_functions(Implementations& all);        // range_functions.cpp
-void add_timetz_functions(Implementations& all);       // timetz_functions.cpp
-void add_overlaps_functions(Implementations& all);     // overlaps_functions.cpp
-void add_angle_functions(Implementations& all);        // angle_functions.cpp
-void add_binary_functions(Implementations& all);       // binary_functions.cpp
-void add_identifier_functions(Implementations& all);   // identifier_functions.cpp
-void add_session_functions(Implementations& all);      // session_functions.cpp
+void add_comparisons(Implementations& all);             // comparison.cpp
+void add_integer_functions(Implementations& all);       // integer_functions.cpp
+void add_numeric_functions(Implementations& all);       // numeric_functions.cpp
+void add_float_functions(Implementations& all);         // float_functions.cpp
+void add_text_functions(Implementations& all);          // text_functions.cpp
+void add_pattern_functions(Implementations& all);       // pattern_functions.cpp
+void add_encoding_functions(Implementations& all);      // encoding_functions.cpp
+void add_datetime_functions(Implementations& all);      // datetime_functions.cpp
+void add_interval_functions(Implementations& all);      // interval_functions.cpp
+void add_datetime_formats(Implementations& all);        // format_datetime.cpp
+void add_number_formats(Implementations& all);          // format_number.cpp
+void add_json_functions(Implementations& all);          // json_functions.cpp
+void add_json_building(Implementations& all);           // json_building.cpp
+void add_array_functions(Implementations& all);         // array_functions.cpp
+void add_set_functions(Implementations& all);           // set_functions.cpp
+void add_enum_functions(Implementations& all);          // enum_functions.cpp
+void add_aggregates(Implementations& all);              // aggregates.cpp
+void add_statistics_aggregates(Implementations& all);   // statistics_aggregates.cpp
+void add_ordered_set_aggregates(Implementations& all);  // ordered_set_aggregates.cpp
+void add_bit_functions(Implementations& all);           // bit_functions.cpp
+void add_network_functions(Implementations& all);       // network_functions.cpp
+void add_money_functions(Implementations& all);         // money_functions.cpp
+void add_range_functions(Implementations& all);         // range_functions.cpp
+void add_timetz_functions(Implementations& all);        // timetz_functions.cpp
+void add_overlaps_functions(Implementations& all);      // overlaps_functions.cpp
+void add_angle_functions(Implementations& all);         // angle_functions.cpp
+void add_binary_functions(Implementations& all);        // binary_functions.cpp
+void add_identifier_functions(Implementations& all);    // identifier_functions.cpp
+void add_session_functions(Implementations& all);       // session_functions.cpp
 
 [[nodiscard]] const Implementations& all_implementations();
 [[nodiscard]] const Implementation& implementation_of(const Kernel& kernel);

@@ -258,6 +258,8 @@ Status register_functions(sqlite3* connection, FunctionContext* context) {
                                                slot, run_helper, nullptr, nullptr, nullptr)));
   }
   BOP_TRY(register_files(connection, binding));
+  BOP_TRY(register_frames(connection, binding));
+  BOP_TRY(register_lateral(connection, binding));
   return register_collector(connection, binding);
 }
 

@@ -34,5 +34,7 @@ void report(sqlite3_context* sc, FunctionContext& context, Error failure);
 [[nodiscard]] Status register_set(sqlite3* connection, Slot* slot);
 [[nodiscard]] Status register_files(sqlite3* connection, Binding* binding);
 [[nodiscard]] Status register_collector(sqlite3* connection, Binding* binding);
+[[nodiscard]] Status register_frames(sqlite3* connection, Binding* binding);   // sqlite_frames.cpp
+[[nodiscard]] Status register_lateral(sqlite3* connection, Binding* binding);  // sqlite_lateral.cpp
 
 }  // namespace bop
