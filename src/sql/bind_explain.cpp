@@ -31,18 +31,6 @@ Result<PlanPtr> explained_plan(const pg::Node& query, bool analyze, const Parsed
   if (query.node_case == PG_QUERY__NODE__NODE_DECLARE_CURSOR_STMT) {
     rows = query.declare_cursor_stmt->query;
   } else if (query.node_case == PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT) {
-    const PgQuery__CreateTableAsStmt& made = *query.create_table_as_stmt;
-    if (made.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW) {
-      return fail(ErrorCode::kNotImplemented, "EXPLAIN of CREATE MATERIALIZED VIEW is not implemented");
-    }
-    const PgQuery__RangeVar& name = *made.into->rel;
-    if (made.if_not_exists == 0 &&
-        context.catalog->find(context.search_path, pg::text(name.schemaname), pg::text(name.relname))) {
-      return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", name.relname);
-    }
-    if (analyze) {
-      return fail(ErrorCode::kNotImplemented, "EXPLAIN ANALYZE of CREATE TABLE AS is not implemented");
-    }
     const PgQuery__CreateTableAsStmt& create = *query.create_table_as_stmt;
     if (create.objtype == PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW)
       return fail(ErrorCode::kNotImplemented, "CREATE MATERIALIZED VIEW is not implemented");
@@ -51,6 +39,8 @@ Result<PlanPtr> explained_plan(const pg::Node& query, bool analyze, const Parsed
     if (schema.empty() && !context.search_path.empty()) schema = context.search_path.front();
     if (create.if_not_exists == 0 && context.catalog->find({}, schema, pg::text(made.relname)))
       return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", made.relname);
+    if (analyze)
+      return fail(ErrorCode::kNotImplemented, "EXPLAIN ANALYZE of CREATE TABLE AS is not implemented");
     rows = create.query;
   }
   if (rows->node_case == PG_QUERY__NODE__NODE_EXECUTE_STMT) {
