@@ -36,7 +36,9 @@ Result<PlanPtr> explained_plan(const pg::Node& query, bool analyze, const Parsed
       return fail(ErrorCode::kNotImplemented, "CREATE MATERIALIZED VIEW is not implemented");
     const PgQuery__RangeVar& made = *create.into->rel;
     std::string_view schema = pg::text(made.schemaname);
-    if (schema.empty() && !context.search_path.empty()) schema = context.search_path.front();
+    for (const std::string& name : context.search_path) {
+      if (schema.empty() && context.catalog->schema(name) != nullptr) schema = name;
+    }
     if (create.if_not_exists == 0 && context.catalog->find({}, schema, pg::text(made.relname)))
       return fail(ErrorCode::kDuplicateTable, "relation \"{}\" already exists", made.relname);
     if (analyze)
