@@ -76,7 +76,7 @@ TEST(Plan, what_is_not_implemented_says_so) {
   TestDatabase db;
   for (
       const char* text :
-      {"SELECT emp FROM emp", "SELECT * FROM emp CROSS JOIN (emp e CROSS JOIN LATERAL (SELECT emp.id) s)",
+      {"SELECT * FROM emp CROSS JOIN (emp e CROSS JOIN LATERAL (SELECT emp.id) s)",
        "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) CYCLE n SET c USING p SELECT * FROM r",
        "SELECT DISTINCT ON (id) id FROM emp ORDER BY id FETCH FIRST 1 ROW WITH TIES"}) {
     const auto plan = db.plan(text);
