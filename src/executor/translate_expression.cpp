@@ -97,17 +97,22 @@ bool fails_for_some(const sql::Expr& e) {
   }
 }
 
-bool answers_for_sure(const sql::Query& q) {
-  const bool one_row = q.kind == sql::QueryKind::kSelect && q.grouped && q.group_by.empty();
-  return one_row && (q.where == nullptr || !fails_for_some(*q.where)) &&
-         std::ranges::none_of(q.targets, [](const sql::Target& t) { return fails_for_some(*t.expr); });
+bool has_one_row(const sql::Query& q) {
+  return q.kind == sql::QueryKind::kSelect && q.grouped && q.group_by.empty();
+}
+
+bool computes_what_may_fail(const sql::Query& q) {
+  return (q.where != nullptr && fails_for_some(*q.where)) ||
+         std::ranges::any_of(q.targets, [](const sql::Target& t) { return fails_for_some(*t.expr); });
 }
 
 // DuckDB joins subqueries, also where CASE, coalesce, AND and OR would not compute them: those that may find
-// two rows or fail do not stand there.
-void refuse_subqueries_that_fail(const sql::Expr& e) {
-  sql::visit(e, [](const sql::Expr& part) {
-    if (part.kind == sql::ExprKind::kScalarSubquery && !answers_for_sure(*part.query))
+// two rows do not stand there, nor in a `branch` of the first two those whose values may fail. (Of AND and OR
+// PostgreSQL promises no order.)
+void refuse_subqueries_that_fail(const sql::Expr& e, bool branch) {
+  sql::visit(e, [branch](const sql::Expr& part) {
+    if (part.kind == sql::ExprKind::kScalarSubquery &&
+        (!has_one_row(*part.query) || (branch && computes_what_may_fail(*part.query))))
       not_proven("a subquery that may fail where it may not be computed");
     return true;
   });
@@ -251,7 +256,7 @@ std::string Translator::logic(const Expr& e, bool tested) {
   std::size_t last = 0;
   for (std::size_t i = 0; i < e.args.size(); ++i) {
     texts.push_back(tested ? condition(*e.args[i]) : expression(*e.args[i]).sql);
-    if (i > 0) refuse_subqueries_that_fail(*e.args[i]);
+    if (i > 0) refuse_subqueries_that_fail(*e.args[i], false);
     if (i == 0 || !fails_for_some(*e.args[i])) continue;
     first = std::min(first, i);
     last = i;
@@ -488,7 +493,7 @@ Term Translator::open_expression(const Expr& e) {
     case ExprKind::kIsFalse: return test("IS FALSE");
     case ExprKind::kIsNotFalse: return test("IS NOT FALSE");
     case ExprKind::kCase: {
-      for (std::size_t i = 1; i < e.args.size(); ++i) refuse_subqueries_that_fail(*e.args[i]);
+      for (std::size_t i = 1; i < e.args.size(); ++i) refuse_subqueries_that_fail(*e.args[i], true);
       std::vector<const Expr*> values;
       for (std::size_t i = 1; i < e.args.size(); i += 2) values.push_back(e.args[i].get());
       values.push_back(e.args.back().get());
@@ -501,7 +506,7 @@ Term Translator::open_expression(const Expr& e) {
       return out;
     }
     case ExprKind::kCoalesce: {
-      for (std::size_t i = 1; i < e.args.size(); ++i) refuse_subqueries_that_fail(*e.args[i]);
+      for (std::size_t i = 1; i < e.args.size(); ++i) refuse_subqueries_that_fail(*e.args[i], true);
       std::vector<const Expr*> values;
       for (const ExprRef& arg : e.args) values.push_back(arg.get());
       std::vector<std::string> texts;
