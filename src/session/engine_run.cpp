@@ -32,6 +32,7 @@ void note_reading(const sql::Plan& plan, sqlite3* connection, sql::ReadingNotes&
     sqlite3_finalize(statement);
     return;
   }
+  int sources = 0;
   while (sqlite3_step(statement) == SQLITE_ROW) {
     const std::string_view detail(reinterpret_cast<const char*>(sqlite3_column_text(statement, 3)));
     const auto says = [&](std::string_view word) { return detail.find(word) != detail.npos; };
@@ -40,7 +41,9 @@ void note_reading(const sql::Plan& plan, sqlite3* connection, sql::ReadingNotes&
       const std::string_view rest = detail.substr(searches ? 7 : 5);
       notes.scans.emplace_back(rest.substr(0, rest.find(' ')));
     }
-    notes.ranges = notes.ranges || (searches && (says("<?") || says(">?")));
+    // Of one row is only a rowid that is looked up once; inside a join's loops every search may be long.
+    notes.ranges = notes.ranges || (searches && (sources > 0 || !says("(rowid=?)")));
+    sources += searches || detail.starts_with("SCAN ") ? 1 : 0;
     notes.sorts = notes.sorts || says("TEMP B-TREE");
   }
   sqlite3_finalize(statement);

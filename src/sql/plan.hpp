@@ -118,7 +118,7 @@ struct ReadingNotes {
   std::mutex mutex;
   bool known = false;
   std::vector<std::string> scans;  // range entries (r<id>) that it reads through
-  bool ranges = false;             // it reads ranges of indexes, of unknown length
+  bool ranges = false;             // it searches, and nobody knows how much it finds
   bool sorts = false;
   // Rows of the largest table that it scans and of the largest of all, when the database had so many pages.
   std::uint32_t pages = 0;
