@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include "sql/functions/row_table.hpp"
 #include "sql/functions/sqlite_binding.hpp"
 #include "sql/plan_context.hpp"
 
@@ -37,24 +38,9 @@ int connect(sqlite3* connection, void*, int, const char* const*, sqlite3_vtab** 
   return SQLITE_OK;
 }
 
-int disconnect(sqlite3_vtab* t) {
-  delete static_cast<FedTable*>(t);
-  return SQLITE_OK;
-}
-
 int best_index(sqlite3_vtab*, sqlite3_index_info* info) {
   info->estimatedCost = 1e6;
   info->estimatedRows = 1000000;
-  return SQLITE_OK;
-}
-
-int open(sqlite3_vtab*, sqlite3_vtab_cursor** out) {
-  *out = new FedCursor{};
-  return SQLITE_OK;
-}
-
-int close(sqlite3_vtab_cursor* c) {
-  delete static_cast<FedCursor*>(c);
   return SQLITE_OK;
 }
 
@@ -77,8 +63,6 @@ int next(sqlite3_vtab_cursor* cursor) {
 
 int filter(sqlite3_vtab_cursor* cursor, int, const char*, int, sqlite3_value**) { return next(cursor); }
 
-int eof(sqlite3_vtab_cursor* c) { return static_cast<FedCursor*>(c)->at_end ? 1 : 0; }
-
 int column(sqlite3_vtab_cursor* cursor, sqlite3_context* out, int i) {
   const auto& row = static_cast<FedCursor*>(cursor)->row;
   const auto at = static_cast<std::size_t>(i);
@@ -86,25 +70,7 @@ int column(sqlite3_vtab_cursor* cursor, sqlite3_context* out, int i) {
   return SQLITE_OK;
 }
 
-int rowid(sqlite3_vtab_cursor* c, sqlite3_int64* out) {
-  *out = static_cast<FedCursor*>(c)->number;
-  return SQLITE_OK;
-}
-
-const sqlite3_module kModule = [] {
-  sqlite3_module m{};
-  m.xConnect = connect;
-  m.xDisconnect = disconnect;
-  m.xBestIndex = best_index;
-  m.xOpen = open;
-  m.xClose = close;
-  m.xFilter = filter;
-  m.xNext = next;
-  m.xEof = eof;
-  m.xColumn = column;
-  m.xRowid = rowid;
-  return m;
-}();
+const sqlite3_module kModule = row_table<FedTable, FedCursor>({connect, best_index, filter, next, column});
 
 }  // namespace
 

@@ -79,7 +79,7 @@ std::string sqlite_name_of(std::string_view key) {
   return n;
 }
 
-constexpr Oid kTogether = 13901, kCountRows = 13902;  // for the binder alone, no name finds them
+constexpr Oid kTogether = 13901;  // for the binder alone, no name finds it
 
 struct Tables {
   std::vector<Kernel> kernels;
@@ -138,8 +138,7 @@ struct Tables {
       implementations.push_back(implementations[found->second]);
     }
     for (const Kernel& k : kernels) {
-      if (k.oid != kTogether && k.oid != kCountRows)
-        (k.is_operator ? operators : functions)[k.name].push_back(&k);
+      if (k.oid != kTogether) (k.is_operator ? operators : functions)[k.name].push_back(&k);
       if (!k.is_operator) by_oid.emplace(k.oid, &k);
     }
   }

@@ -198,22 +198,9 @@ class Hypothetical final : public Aggregate {
   std::vector<OwnedValue> last_;
 };
 
-class CountRows final : public Aggregate {
- public:
-  Status step(Call&) override {
-    ++count_;
-    return {};
-  }
-  Returned value(FunctionContext&) const override { return int_result(count_); }
-
- private:
-  std::int64_t count_ = 0;
-};
-
 }  // namespace
 
 void add_ordered_set_aggregates(Implementations& all) {
-  all.push_back(aggregate_of<CountRows>("bop_count_rows"));
   all.push_back(aggregate_of<Mode>("mode(anyelement)"));
   for (const bool several : {false, true}) {
     const std::string fraction = several ? "double precision[]" : "double precision";

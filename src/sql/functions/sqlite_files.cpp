@@ -4,6 +4,7 @@
 // of them stands for all further ones).
 #include <sqlite3.h>
 
+#include "sql/functions/row_table.hpp"
 #include "sql/functions/sqlite_binding.hpp"
 
 namespace bop {
@@ -47,11 +48,6 @@ int connect(sqlite3* connection, void* aux, int, const char* const*, sqlite3_vta
   return SQLITE_OK;
 }
 
-int disconnect(sqlite3_vtab* t) {
-  delete static_cast<FileTableOfSqlite*>(t);
-  return SQLITE_OK;
-}
-
 int best_index(sqlite3_vtab*, sqlite3_index_info* info) {
   bool has_token = false;
   for (int i = 0; i < info->nConstraint; ++i) {
@@ -67,16 +63,6 @@ int best_index(sqlite3_vtab*, sqlite3_index_info* info) {
   info->needToFreeIdxStr = 1;
   info->estimatedCost = 1e6;
   info->estimatedRows = 1'000'000;
-  return SQLITE_OK;
-}
-
-int open(sqlite3_vtab*, sqlite3_vtab_cursor** out) {
-  *out = new FileCursor{};
-  return SQLITE_OK;
-}
-
-int close(sqlite3_vtab_cursor* c) {
-  delete static_cast<FileCursor*>(c);
   return SQLITE_OK;
 }
 
@@ -100,33 +86,14 @@ int next(sqlite3_vtab_cursor* cursor) {
   return advance(c);
 }
 
-int eof(sqlite3_vtab_cursor* c) { return static_cast<FileCursor*>(c)->at_end ? 1 : 0; }
-
 int column(sqlite3_vtab_cursor* cursor, sqlite3_context* sc, int i) {
   auto* c = static_cast<FileCursor*>(cursor);
   if (i < static_cast<int>(c->row.size())) set_result(sc, c->row[static_cast<std::size_t>(i)]);
   return SQLITE_OK;
 }
 
-int rowid(sqlite3_vtab_cursor* c, sqlite3_int64* out) {
-  *out = static_cast<FileCursor*>(c)->number;
-  return SQLITE_OK;
-}
-
-const sqlite3_module kModule = [] {
-  sqlite3_module m{};
-  m.xConnect = connect;
-  m.xDisconnect = disconnect;
-  m.xBestIndex = best_index;
-  m.xOpen = open;
-  m.xClose = close;
-  m.xFilter = filter;
-  m.xNext = next;
-  m.xEof = eof;
-  m.xColumn = column;
-  m.xRowid = rowid;
-  return m;
-}();
+const sqlite3_module kModule =
+    row_table<FileTableOfSqlite, FileCursor>({connect, best_index, filter, next, column});
 
 }  // namespace
 

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/memory_use.hpp"
+#include "sql/functions/row_table.hpp"
 #include "sql/functions/sqlite_binding.hpp"
 
 namespace bop {
@@ -102,10 +103,6 @@ int connect(sqlite3* connection, void*, int, const char* const*, sqlite3_vtab** 
   *out = new sqlite3_vtab{};
   return SQLITE_OK;
 }
-int disconnect(sqlite3_vtab* t) {
-  delete t;
-  return SQLITE_OK;
-}
 int best_index(sqlite3_vtab*, sqlite3_index_info* info) {
   for (int i = 0; i < info->nConstraint; ++i) {
     const auto& c = info->aConstraint[i];
@@ -116,14 +113,6 @@ int best_index(sqlite3_vtab*, sqlite3_index_info* info) {
   }
   info->estimatedCost = 100;
   info->estimatedRows = 10;
-  return SQLITE_OK;
-}
-int open(sqlite3_vtab*, sqlite3_vtab_cursor** out) {
-  *out = new RowsCursor{};
-  return SQLITE_OK;
-}
-int close(sqlite3_vtab_cursor* c) {
-  delete static_cast<RowsCursor*>(c);
   return SQLITE_OK;
 }
 int filter(sqlite3_vtab_cursor* cursor, int, const char*, int n, sqlite3_value** v) {
@@ -147,7 +136,6 @@ int next(sqlite3_vtab_cursor* c) {
   static_cast<RowsCursor*>(c)->advance();
   return SQLITE_OK;
 }
-int eof(sqlite3_vtab_cursor* c) { return static_cast<RowsCursor*>(c)->at_end ? 1 : 0; }
 int column(sqlite3_vtab_cursor* cursor, sqlite3_context* sc, int i) {
   const auto* c = static_cast<RowsCursor*>(cursor);
   if (static_cast<std::size_t>(i) >= c->columns) return SQLITE_OK;
@@ -164,25 +152,8 @@ int column(sqlite3_vtab_cursor* cursor, sqlite3_context* sc, int i) {
   }
   return SQLITE_OK;
 }
-int rowid(sqlite3_vtab_cursor* c, sqlite3_int64* out) {
-  *out = static_cast<RowsCursor*>(c)->number;
-  return SQLITE_OK;
-}
-
-const sqlite3_module kModule = [] {
-  sqlite3_module m{};
-  m.xConnect = connect;
-  m.xDisconnect = disconnect;
-  m.xBestIndex = best_index;
-  m.xOpen = open;
-  m.xClose = close;
-  m.xFilter = filter;
-  m.xNext = next;
-  m.xEof = eof;
-  m.xColumn = column;
-  m.xRowid = rowid;
-  return m;
-}();
+const sqlite3_module kModule =
+    row_table<sqlite3_vtab, RowsCursor>({connect, best_index, filter, next, column});
 
 }  // namespace
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "sql/functions/row_table.hpp"
 #include "sql/functions/sqlite_binding.hpp"
 
 namespace bop {
@@ -20,7 +21,7 @@ struct SetTable : sqlite3_vtab {
 struct SetCursor : sqlite3_vtab_cursor {
   RowSource source;
   std::vector<OwnedValue> row;
-  std::int64_t ordinality = 0;
+  std::int64_t number = 0;
   bool at_end = true;
 };
 
@@ -36,7 +37,7 @@ int advance(SetCursor* c) {
   auto more = c->source(c->row);
   if (!more) return fail_table(c, std::move(more).error());
   c->at_end = !*more;
-  ++c->ordinality;
+  ++c->number;
   return SQLITE_OK;
 }
 
@@ -63,11 +64,6 @@ int connect(sqlite3* connection, void* aux, int, const char* const*, sqlite3_vta
   return SQLITE_OK;
 }
 
-int disconnect(sqlite3_vtab* t) {
-  delete static_cast<SetTable*>(t);
-  return SQLITE_OK;
-}
-
 int best_index(sqlite3_vtab* vtab, sqlite3_index_info* info) {
   const auto* t = static_cast<SetTable*>(vtab);
   const int first = t->columns + 1;
@@ -86,16 +82,6 @@ int best_index(sqlite3_vtab* vtab, sqlite3_index_info* info) {
   return SQLITE_OK;
 }
 
-int open(sqlite3_vtab*, sqlite3_vtab_cursor** out) {
-  *out = new SetCursor{};
-  return SQLITE_OK;
-}
-
-int close(sqlite3_vtab_cursor* c) {
-  delete static_cast<SetCursor*>(c);
-  return SQLITE_OK;
-}
-
 int filter(sqlite3_vtab_cursor* cursor, int, const char*, int n, sqlite3_value** v) {
   auto* c = static_cast<SetCursor*>(cursor);
   const Slot& slot = *static_cast<SetTable*>(c->pVtab)->slot;
@@ -108,7 +94,7 @@ int filter(sqlite3_vtab_cursor* cursor, int, const char*, int n, sqlite3_value**
     parse_arg_types(span[0].bytes, types, variadic);
     span = span.subspan(1);
   }
-  c->ordinality = 0;
+  c->number = 0;
   c->at_end = true;
   if (slot.kernel->strict && std::ranges::any_of(span, &Value::is_null)) return SQLITE_OK;
   Call call{.args = span,
@@ -128,37 +114,17 @@ int next(sqlite3_vtab_cursor* cursor) {
   if (context.stop) return fail_table(c, *std::exchange(context.stop, std::nullopt));
   return advance(c);
 }
-int eof(sqlite3_vtab_cursor* c) { return static_cast<SetCursor*>(c)->at_end ? 1 : 0; }
-
 int column(sqlite3_vtab_cursor* cursor, sqlite3_context* sc, int i) {
   auto* c = static_cast<SetCursor*>(cursor);
   const int columns = static_cast<SetTable*>(c->pVtab)->columns;
   if (i < columns && i < static_cast<int>(c->row.size()))
     set_result(sc, c->row[static_cast<std::size_t>(i)]);
   else if (i == columns)
-    sqlite3_result_int64(sc, c->ordinality);
+    sqlite3_result_int64(sc, c->number);
   return SQLITE_OK;
 }
 
-int rowid(sqlite3_vtab_cursor* c, sqlite3_int64* out) {
-  *out = static_cast<SetCursor*>(c)->ordinality;
-  return SQLITE_OK;
-}
-
-const sqlite3_module kModule = [] {
-  sqlite3_module m{};
-  m.xConnect = connect;
-  m.xDisconnect = disconnect;
-  m.xBestIndex = best_index;
-  m.xOpen = open;
-  m.xClose = close;
-  m.xFilter = filter;
-  m.xNext = next;
-  m.xEof = eof;
-  m.xColumn = column;
-  m.xRowid = rowid;
-  return m;
-}();
+const sqlite3_module kModule = row_table<SetTable, SetCursor>({connect, best_index, filter, next, column});
 
 }  // namespace
 
