@@ -159,6 +159,16 @@ class Attacks(Base):
             time.sleep(0.1)
         watch.close()
 
+    def test_a_path_over_deep_json_ends_in_time(self):
+        connection = self.node.connect()
+        connection.simple("SET statement_timeout = '300ms'")
+        begin = time.monotonic()
+        result = connection.simple("SELECT count(*) FROM jsonb_path_query((repeat('[', 4900) || repeat(']', 4900))::jsonb, "
+                                   "'$.**')")[-1]
+        self.assertEqual(result.error["C"], "57014")
+        self.assertLess(time.monotonic() - begin, 5)
+        connection.close()
+
     def test_clients_that_never_read(self):
         """What they asked for is not computed ahead of them."""
         connections = [self.node.connect() for _ in range(8)]

@@ -26,14 +26,16 @@ Json number(const Numeric& n) { return Json::number(n.to_text()); }
 
 class PathRun {
  public:
-  PathRun(const JsonPath& path, const Json& root, const Json& variables, RegexCache& regexes)
-      : path_(path), root_(root), variables_(variables), regexes_(regexes) {}
+  PathRun(const JsonPath& path, const Json& root, const Json& variables, FunctionContext& context)
+      : path_(path), root_(root), variables_(variables), regexes_(*context.regexes), context_(context) {}
 
   [[nodiscard]] Status find(Items& out) { return run(*path_.root, root_, out, path_.lax); }
 
  private:
   [[nodiscard]] Status go_on(const JsonPathNode& n, const Json& item, Items& out) {
     if (n.next != nullptr) return run(*n.next, item, out, path_.lax);
+    // A copy of all that is below: of `$.**` that grows with the square of the depth.
+    if (!item.is_scalar()) BOP_TRY(interrupted(context_));
     out.push_back(item);
     return {};
   }
@@ -385,6 +387,7 @@ class PathRun {
   const Json& root_;
   const Json& variables_;
   RegexCache& regexes_;
+  FunctionContext& context_;
   const Json* current_ = nullptr;
   std::int64_t last_ = -1, objects_ = 0;
 };
@@ -401,7 +404,7 @@ Result<std::optional<Items>> items_of(Call& c, bool silent) {
             .detail("Jsonpath parameters should be encoded as key-value pairs of \"vars\" object."));
   }
   Items found;
-  if (Status done = PathRun(path, root, variables, *c.context.regexes).find(found); !done) {
+  if (Status done = PathRun(path, root, variables, c.context).find(found); !done) {
     const ErrorCode code = done.error().code();
     const bool never_silent =
         code == ErrorCode::kUndefinedObject || code == ErrorCode::kInvalidRegularExpression;
