@@ -121,6 +121,7 @@ struct EngineOptions {
   std::string temp_directory;   // where large statements spill; empty: they may not
   std::uint64_t memory_limit = 0;
   std::uint64_t temp_limit = 0;
+  std::uint64_t column_cache = 0;  // bytes of columns of tables to keep decoded (column_cache.hpp)
   std::size_t threads = 1;
 };
 
@@ -138,6 +139,9 @@ class Engine {
     std::uint64_t rebuilt = 0;  // after an internal error
     std::uint64_t memory_bytes = 0;
     std::uint64_t temp_bytes = 0;
+    std::uint64_t column_bytes = 0;  // kept decoded
+    std::uint64_t column_hits = 0;   // lots of leaves read from there
+    std::uint64_t column_misses = 0;
   };
   [[nodiscard]] virtual Numbers numbers() = 0;
 };

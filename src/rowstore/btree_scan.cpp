@@ -103,16 +103,20 @@ Result<TableTree::Level> TableTree::read_inner(PageNo number) const {
   Level level;
   level.children.reserve(cells + 1);
   const std::byte* end = page + kUsable;
+  bool is_behind = false;
   for (unsigned i = 0; i < cells; ++i) {
     const unsigned at = u16(page + header + kInnerHeader + i * 2);
     std::uint64_t key = 0;
     if (at + 5 > kUsable || varint(page + at + 4, end, key) == nullptr) return corrupt_page(number);
     // The child holds the rowids up to the key.
-    if (static_cast<std::int64_t>(key) < range_.lowest) continue;
     level.children.emplace_back(u32(page + at));
-    if (static_cast<std::int64_t>(key) >= range_.highest) return level;
+    if (static_cast<std::int64_t>(key) < range_.lowest) ++level.first;
+    if (!is_behind) level.end = level.children.size();
+    is_behind = is_behind || static_cast<std::int64_t>(key) >= range_.highest;
   }
   level.children.emplace_back(u32(page + header + 8));
+  if (!is_behind) level.end = level.children.size();
+  level.next = level.first;
   return level;
 }
 
@@ -138,16 +142,17 @@ Result<std::unique_ptr<TableTree>> TableTree::open(std::shared_ptr<const PageSou
   return tree;
 }
 
-Result<std::vector<PageNo>> TableTree::next_lot() {
+Result<TableTree::Lot> TableTree::next_lot() {
   const std::lock_guard lock(mutex_);
-  std::vector<PageNo> out;
+  Lot out;
   if (only_leaf_.value != 0) {
-    out.push_back(std::exchange(only_leaf_, PageNo()));
+    out.leaves.push_back(std::exchange(only_leaf_, PageNo()));
+    out.to = 1;
     return out;
   }
-  while (!path_.empty() && out.size() < leaves_a_lot_) {
+  while (!path_.empty()) {
     Level& level = path_.back();
-    if (level.next == level.children.size()) {
+    if (level.next >= level.end) {
       // The root stays for what progress() asks.
       if (path_.size() == 1) break;
       path_.pop_back();
@@ -155,10 +160,14 @@ Result<std::vector<PageNo>> TableTree::next_lot() {
       BOP_LET(below, read_inner(level.children[level.next++]));
       path_.push_back(std::move(below));
     } else {
-      const std::size_t n = std::min(leaves_a_lot_ - out.size(), level.children.size() - level.next);
-      const auto from = level.children.begin() + static_cast<std::ptrdiff_t>(level.next);
-      out.insert(out.end(), from, from + static_cast<std::ptrdiff_t>(n));
-      level.next += n;
+      const std::size_t first = level.next / leaves_a_lot_ * leaves_a_lot_;
+      const std::size_t last = std::min(first + leaves_a_lot_, level.children.size());
+      out.leaves.assign(level.children.begin() + static_cast<std::ptrdiff_t>(first),
+                        level.children.begin() + static_cast<std::ptrdiff_t>(last));
+      out.from = level.next - first;
+      level.next = std::min(last, level.end);
+      out.to = level.next - first;
+      break;
     }
   }
   return out;
@@ -170,11 +179,12 @@ double TableTree::progress() const {
   double done = 0;
   double share = 1;
   for (const Level& level : path_) {
-    if (level.children.empty()) return 1;
-    const auto all = static_cast<double>(level.children.size());
+    if (level.end <= level.first) return 1;
+    const auto all = static_cast<double>(level.end - level.first);
     const bool innermost = &level == &path_.back();
     // Of an outer level the child under way is counted by the levels below.
-    const double behind = static_cast<double>(level.next) - (innermost ? 0 : 1);
+    const double behind =
+        static_cast<double>(level.next) - static_cast<double>(level.first) - (innermost ? 0 : 1);
     done += share * behind / all;
     share /= all;
   }
@@ -224,6 +234,7 @@ Status RowReader::open(std::span<const PageNo> leaves) {
   leaf_ = 0;
   cell_ = cells_ = 0;
   count_ = 0;
+  has_overflow_ = false;
   for (std::size_t i = 0; i < leaves.size();) {
     std::byte* const at = buffer_.data() + i * kPageBytes;
     std::size_t together = 1;
@@ -276,6 +287,7 @@ Result<bool> RowReader::next_cell(Row& row, std::int64_t& rowid) {
     row.local = kMinLocal + (row.size - kMinLocal) % kOverflowBytes;
     if (row.local > kMaxLocal) row.local = kMinLocal;
     to_gather_ += row.size;
+    has_overflow_ = true;
   }
   const std::uint64_t in_page = row.local + (row.local < row.size ? 4 : 0);
   if (in_page > static_cast<std::uint64_t>(end - p)) return corrupt_page(row.page);

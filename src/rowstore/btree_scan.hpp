@@ -41,8 +41,20 @@ class TableTree {
                                                                PageNo root, RowidRange range = {},
                                                                std::size_t leaves_a_lot = 32);
 
-  // The next leaves in order of rowid, those that the range excludes left out; empty at the end.
-  [[nodiscard]] Result<std::vector<PageNo>> next_lot();
+  // Leaves that follow each other below one inner page, always the same ones as long as those of that page
+  // are: the first `leaves_a_lot` of them, the next ones, and so on.
+  struct Lot {
+    std::vector<PageNo> leaves;
+    std::size_t from = 0;  // those that the range does not exclude
+    std::size_t to = 0;
+
+    [[nodiscard]] bool empty() const noexcept { return leaves.empty(); }
+    [[nodiscard]] std::span<const PageNo> inside() const {
+      return std::span(leaves).subspan(from, to - from);
+    }
+  };
+  // The next one in order of rowid; empty at the end.
+  [[nodiscard]] Result<Lot> next_lot();
   // Share of the tree that was handed out, 0 to 1.
   [[nodiscard]] double progress() const;
 
@@ -56,6 +68,8 @@ class TableTree {
  private:
   struct Level {  // an inner page under way
     std::vector<PageNo> children;
+    std::size_t first = 0;  // that the range does not exclude
+    std::size_t end = 0;    // behind the last one of those
     std::size_t next = 0;
   };
   TableTree(std::shared_ptr<const PageSource> source, RowidRange range, std::size_t leaves_a_lot)
@@ -118,6 +132,7 @@ class RowReader {
             RowidRange range = {});
 
   // Leaves to read next, at most kMostLeaves; those that follow each other in the file are read together.
+  // A record of a leaf whose rest is elsewhere, in overflow pages, is told by has_overflow once it was read.
   [[nodiscard]] Status open(std::span<const PageNo> leaves);
   // The next rows that lie in the range, at most `most`; 0: there are none left. What was read before is
   // gone.
@@ -126,6 +141,7 @@ class RowReader {
   void keep(std::span<const std::uint32_t> rows);
   [[nodiscard]] Status locate_rest();
 
+  [[nodiscard]] bool has_overflow() const noexcept { return has_overflow_; }
   [[nodiscard]] std::span<const std::int64_t> rowids() const noexcept { return {rowids_.data(), count_}; }
   // Of the wanted field number `i`; those behind the end of a record, which is older than they are, are NULL.
   [[nodiscard]] std::span<const RecordField> column(std::size_t i) const noexcept {
@@ -171,6 +187,7 @@ class RowReader {
   std::vector<RecordField> columns_;  // room_ of each wanted field
   std::vector<Row> rows_;             // if there is a rest to locate
   std::uint64_t to_gather_ = 0;
+  bool has_overflow_ = false;  // of the open leaves, as far as they were read
   std::deque<std::vector<std::byte>> gathered_;
 };
 

@@ -49,8 +49,30 @@ Status PageFile::read_run(PageNo first, std::span<std::byte> out) const {
   return {};
 }
 
+std::uint64_t PageFile::next_id() {
+  static std::atomic<std::uint64_t> last{0};
+  return ++last;
+}
+
+void PageFile::count_write(PageNo page) {
+  const std::lock_guard lock(writes_mutex_);
+  std::unique_ptr<Block>& block = writes_[page.value / kPagesABlock];
+  if (!block) block = std::make_unique<Block>();
+  ++(*block)[page.value % kPagesABlock];
+}
+
+void PageFile::writes_of(std::span<const PageNo> pages, std::span<std::uint64_t> out) const {
+  BOP_ASSERT(pages.size() == out.size());
+  const std::shared_lock lock(writes_mutex_);
+  for (std::size_t i = 0; i < pages.size(); ++i) {
+    const auto block = writes_.find(pages[i].value / kPagesABlock);
+    out[i] = block == writes_.end() ? 0 : (*block->second)[pages[i].value % kPagesABlock];
+  }
+}
+
 Status PageFile::write_sealed(PageNo page, PageSpan bytes) {
   seal_page(database_, page, Epoch(0), bytes);
+  count_write(page);
   BOP_TRY(file_->write_at(offset_of(page), bytes));
   if (page.value > pages()) pages_.store(page.value, std::memory_order_release);
   return {};

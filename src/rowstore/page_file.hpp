@@ -4,10 +4,14 @@
 // the fence's reason: a discarded instance can neither show nor write anything.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
+#include <span>
+#include <unordered_map>
 
 #include "base/disk.hpp"
 #include "base/error.hpp"
@@ -39,6 +43,11 @@ class PageFile {
   // Every page of the file.
   [[nodiscard]] Status verify() const;
 
+  // Of this object and no other one of this process.
+  [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+  // How often each of `pages` was written since this object was made.
+  void writes_of(std::span<const PageNo> pages, std::span<std::uint64_t> out) const;
+
   void fence(const Error& why);
   [[nodiscard]] std::optional<Error> fenced() const;
   [[nodiscard]] const std::string& path() const noexcept { return file_->path(); }
@@ -46,13 +55,22 @@ class PageFile {
  private:
   [[nodiscard]] Status check_fence() const;
   [[nodiscard]] Status write_sealed(PageNo page, PageSpan bytes);
+  void count_write(PageNo page);
+  static std::uint64_t next_id();
 
+  const std::uint64_t id_ = next_id();
   const std::shared_ptr<File> file_;
   const DatabaseId database_;
   std::atomic<std::uint32_t> pages_;
   std::atomic<bool> is_fenced_{false};
   mutable std::mutex mutex_;
   std::optional<Error> fence_;
+
+  // A thousandth of the file's size where it is written.
+  static constexpr std::uint32_t kPagesABlock = 1024;
+  using Block = std::array<std::uint32_t, kPagesABlock>;
+  mutable std::shared_mutex writes_mutex_;
+  std::unordered_map<std::uint32_t, std::unique_ptr<Block>> writes_;
 };
 
 }  // namespace bop::rowstore

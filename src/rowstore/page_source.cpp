@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <mutex>
 #include <unordered_map>
@@ -26,8 +27,9 @@ constexpr std::size_t kFramesOfFirstRegion = kFramesPerRegion - kIndexHeaderByte
 
 class SnapshotPages final : public PageSource {
  public:
-  SnapshotPages(std::shared_ptr<Instance> instance, std::uint32_t last_frame)
-      : instance_(std::move(instance)) {
+  // `generation`: of the WAL, which another one follows when it begins anew.
+  SnapshotPages(std::shared_ptr<Instance> instance, std::uint32_t last_frame, std::uint32_t generation)
+      : instance_(std::move(instance)), generation_(generation) {
     frames_.reserve(last_frame);
     std::uint32_t frame = 1;
     for (int r = 0; frame <= last_frame; ++r) {
@@ -71,10 +73,24 @@ class SnapshotPages final : public PageSource {
     if (count > 0) BOP_TRY(file.read_run(first, buffer.first(count * kPageBytes)));
     return count;
   }
+  // Of pages that are not in the snapshot's frames nobody writes the main file while the snapshot is held;
+  // frames that were committed stay as they are as long as their generation of the WAL.
+  bool versions(std::span<const PageNo> pages, std::span<std::uint64_t> out) const override {
+    instance_->file().writes_of(pages, out);
+    if (frames_.empty()) return true;
+    constexpr std::uint64_t kIsFrame = std::uint64_t{1} << 63;
+    for (std::size_t i = 0; i < pages.size(); ++i) {
+      if (const auto found = frames_.find(pages[i].value); found != frames_.end())
+        out[i] = kIsFrame | std::uint64_t{generation_ & 0x7fffffffU} << 32 | found->second;
+    }
+    return true;
+  }
+  std::uint64_t file() const noexcept override { return instance_->file().id(); }
   bool parallel() const noexcept override { return true; }
 
  private:
   std::shared_ptr<Instance> instance_;
+  const std::uint32_t generation_;
   std::unordered_map<std::uint32_t, std::uint32_t> frames_;
 };
 
@@ -117,11 +133,17 @@ Result<std::shared_ptr<const PageSource>> Connection::page_source() {
     return std::make_shared<ConnectionPages>(*this, std::move(read));
   }
   std::uint32_t last_frame = 0;
+  std::uint32_t generation = 0;
   if (!reads_file_only(sqlite_)) {
     BOP_LET(snapshot, snapshot_place());
-    if (snapshot) last_frame = snapshot->last_frame;
+    if (snapshot) {
+      last_frame = snapshot->last_frame;
+      // The first salt is one more each time that the WAL begins anew (sqlite.org/fileformat2.html, 4.1).
+      std::memcpy(&generation, snapshot->salt.data(), sizeof(generation));
+      generation = std::byteswap(generation);
+    }
   }
-  return std::make_shared<SnapshotPages>(instance_, last_frame);
+  return std::make_shared<SnapshotPages>(instance_, last_frame, generation);
 }
 
 std::uint32_t Connection::database_pages() const noexcept {

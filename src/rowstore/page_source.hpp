@@ -32,6 +32,13 @@ class PageSource {
     (void)first, (void)buffer;
     return 0;
   }
+  // What tells states of pages apart: the same version of the same page of the same file() is the same bytes,
+  // as long as this process lives. False: there is no saying, they are a transaction's own.
+  [[nodiscard]] virtual bool versions(std::span<const PageNo> pages, std::span<std::uint64_t> out) const {
+    (void)pages, (void)out;
+    return false;
+  }
+  [[nodiscard]] virtual std::uint64_t file() const noexcept { return 0; }
   // Whether several threads may read at the same time to any use.
   [[nodiscard]] virtual bool parallel() const noexcept = 0;
 };

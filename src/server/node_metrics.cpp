@@ -121,6 +121,11 @@ std::string node_metrics(Storage& storage, std::size_t connections) {
                 engine->rebuilt);
     out.gauge("bop_engine_memory_bytes", "Memory that it uses for data.", engine->memory_bytes);
     out.gauge("bop_engine_temp_bytes", "Disk space to which it has spilled.", engine->temp_bytes);
+    out.gauge("bop_engine_column_bytes", "Memory of columns that are kept decoded.", engine->column_bytes);
+    out.counter("bop_engine_column_hits_total", "Lots of pages whose columns were there.",
+                engine->column_hits);
+    out.counter("bop_engine_column_misses_total", "Lots of pages of which some had to be decoded.",
+                engine->column_misses);
   }
   return metrics().exposition() + out.take();
 }

@@ -42,6 +42,7 @@ executor::EngineOptions engine_options(const Settings& settings, const std::stri
   if (options.memory_limit == 0) {
     options.memory_limit = memory_limit() / 3;
   }
+  options.column_cache = memory_limit() / 100 * static_cast<std::uint64_t>(settings.engine_column_cache());
   options.threads = static_cast<std::size_t>(settings.engine_threads());
   if (options.threads == 0) options.threads = std::max(1U, std::thread::hardware_concurrency());
   options.temp_limit = static_cast<std::uint64_t>(settings.engine_temp_limit());

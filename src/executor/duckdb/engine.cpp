@@ -93,7 +93,9 @@ Error translate(const duckdb::ErrorData& error_data, StatementState* state) {
 }
 
 struct Shared {
-  EngineOptions options;
+  explicit Shared(const EngineOptions& o) : options(o), columns(o.column_cache) {}
+  const EngineOptions options;
+  ColumnCache columns;
   std::mutex mutex;
   DatabasePtr database;  // under mutex
   std::atomic<std::uint64_t> statements{0};
@@ -144,7 +146,7 @@ class DuckRunning final : public Running {
   DuckRunning(std::shared_ptr<Shared> shared, DatabasePtr database, Statement statement)
       : shared_(std::move(shared)),
         database_(std::move(database)),
-        state_(duckdb::make_shared_ptr<StatementState>(std::move(statement))),
+        state_(duckdb::make_shared_ptr<StatementState>(std::move(statement), cache_of(*shared_))),
         connection_(std::make_unique<duckdb::Connection>(*database_)) {
     connection_->context->registered_state->Insert(StatementState::kName, state_);
   }
@@ -192,6 +194,9 @@ class DuckRunning final : public Running {
   }
 
  private:
+  static ColumnCache* cache_of(Shared& shared) {
+    return shared.options.column_cache > 0 ? &shared.columns : nullptr;
+  }
   Status begin(const std::string& sql) {
     pending_ = connection_->PendingQuery(sql, duckdb::QueryResultOutputType::ALLOW_STREAMING);
     if (pending_->HasError()) return failed(pending_->GetErrorObject());
@@ -285,9 +290,7 @@ class DuckRunning final : public Running {
 
 class DuckEngine final : public Engine {
  public:
-  explicit DuckEngine(const EngineOptions& options) : shared_(std::make_shared<Shared>()) {
-    shared_->options = options;
-  }
+  explicit DuckEngine(const EngineOptions& options) : shared_(std::make_shared<Shared>(options)) {}
 
   Status check() {
     if (!has(duckdb::DuckDB::SourceID(), kSourceId)) {
@@ -319,7 +322,12 @@ class DuckEngine final : public Engine {
   }
 
   Numbers numbers() override {
-    Numbers out{.statements = shared_->statements, .rebuilt = shared_->rebuilt};
+    const ColumnCache::Numbers columns = shared_->columns.numbers();
+    Numbers out{.statements = shared_->statements,
+                .rebuilt = shared_->rebuilt,
+                .column_bytes = columns.bytes,
+                .column_hits = columns.hits,
+                .column_misses = columns.misses};
     DatabasePtr database;
     {
       const std::lock_guard lock(shared_->mutex);

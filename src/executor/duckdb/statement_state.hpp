@@ -11,13 +11,15 @@
 #include <string_view>
 #include <vector>
 
+#include "executor/column_cache.hpp"
 #include "executor/engine.hpp"
 
 namespace bop::executor {
 
 class StatementState final : public duckdb::ClientContextState {
  public:
-  explicit StatementState(Statement made) : statement(std::move(made)) {}
+  // `columns`: null where none are kept.
+  StatementState(Statement made, ColumnCache* columns) : statement(std::move(made)), cache(columns) {}
 
   static constexpr const char* kName = "bop";
   static StatementState& of(duckdb::ClientContext& context) {
@@ -50,6 +52,7 @@ class StatementState final : public duckdb::ClientContextState {
   }
 
   const Statement statement;
+  ColumnCache* const cache;
 
  private:
   static constexpr std::string_view kTag = "bop-error-";

@@ -5,6 +5,9 @@
 // on the fields of records, the others on vectors; what they do not need is looked for and decoded for the
 // rows that are left. Filters that only help (of a join's other side, of a top-N) are used when they are
 // comparisons, lists or Bloom filters, and left out otherwise. Comparisons of the rowid bound what is read.
+//
+// Lots whose columns are kept in memory (column_cache.hpp) are read from there, by the same steps.
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <duckdb/execution/expression_executor.hpp>
@@ -12,12 +15,12 @@
 #include <duckdb/main/extension/extension_loader.hpp>
 #include <duckdb/planner/expression/bound_conjunction_expression.hpp>
 #include <duckdb/planner/expression/bound_reference_expression.hpp>
-#include <duckdb/planner/filter/bloom_filter.hpp>
-#include <duckdb/planner/filter/list.hpp>
 #include <duckdb/storage/statistics/base_statistics.hpp>
 #include <numeric>
 #include <optional>
 
+#include "executor/duckdb/kept_rows.hpp"
+#include "executor/duckdb/scan_filter.hpp"
 #include "executor/duckdb/statement_state.hpp"
 #include "executor/duckdb/test_fault.hpp"
 #include "executor/duckdb/values.hpp"
@@ -28,10 +31,7 @@ namespace {
 
 using duckdb::ClientContext;
 using duckdb::DataChunk;
-using duckdb::ExpressionType;
 using duckdb::idx_t;
-using duckdb::TableFilter;
-using duckdb::TableFilterType;
 using duckdb::unique_ptr;
 
 struct ScanData final : duckdb::TableFunctionData {
@@ -41,238 +41,6 @@ struct ScanData final : duckdb::TableFunctionData {
   const Table& table() const { return state.statement.tables[index]; }
   StatementState& state;
   const std::size_t index;
-};
-
-// `field <operator> constant`, or `field IN (constants)`, on fields of records. A value of another kind
-// passes: its decoding tells.
-struct RecordFilter {
-  unsigned field = 0;
-  ColumnType type;
-  std::array<bool, 3> passing{};  // whether what is less, equal, greater passes
-  duckdb::hugeint_t number;       // of integers, booleans and decimals
-  bool is_narrow = false;         // and it fits 64 bits:
-  std::int64_t narrow_number = 0;
-  std::string bytes;  // of text and blobs
-  bool is_list = false;
-  std::vector<std::int64_t> numbers;  // ascending, as the texts are
-  std::vector<std::string> texts;
-  std::vector<bool> members;  // of the numbers from the first to the last one, if those are not too many
-
-  void end_list() {
-    std::ranges::sort(texts);
-    std::ranges::sort(numbers);
-    constexpr std::uint64_t kMostMembers = std::uint64_t{1} << 22;
-    if (numbers.empty()) return;
-    const std::uint64_t range =
-        static_cast<std::uint64_t>(numbers.back()) - static_cast<std::uint64_t>(numbers.front());
-    if (range >= kMostMembers) return;
-    members.resize(range + 1);
-    for (const std::int64_t member : numbers)
-      members[static_cast<std::size_t>(member - numbers.front())] = true;
-  }
-
-  // Those of `rows` that pass, in place; how many they are.
-  std::size_t select(std::span<const rowstore::RecordField> fields, std::span<std::uint32_t> rows) const {
-    if (type.physical == Physical::kText || type.physical == Physical::kBlob)
-      return keep_if(rows, [&](std::uint32_t row) { return text_passes(fields[row]); });
-    if (type.physical == Physical::kDecimal)
-      return keep_if(rows, [&](std::uint32_t row) { return decimal_passes(fields[row]); });
-    if (is_narrow && !is_list) {
-      return keep_if(rows, [&](std::uint32_t row) {
-        const rowstore::RecordField& f = fields[row];
-        if (!f.is_integer()) return !f.is_null();
-        return holds(f.integer(), narrow_number);
-      });
-    }
-    return keep_if(rows, [&](std::uint32_t row) {
-      const rowstore::RecordField& f = fields[row];
-      if (!f.is_integer()) return !f.is_null();
-      return is_list ? in_list(f.integer()) : holds(duckdb::hugeint_t(f.integer()), number);
-    });
-  }
-
- private:
-  template <class Passes>
-  static std::size_t keep_if(std::span<std::uint32_t> rows, const Passes& passes) {
-    std::size_t kept = 0;
-    for (const std::uint32_t row : rows) {
-      rows[kept] = row;
-      kept += passes(row) ? 1 : 0;
-    }
-    return kept;
-  }
-  template <class T>
-  [[nodiscard]] bool holds(const T& value, const T& constant) const {
-    return passing[static_cast<std::size_t>((value > constant) - (value < constant) + 1)];
-  }
-  [[nodiscard]] bool in_list(std::int64_t value) const {
-    if (members.empty()) return std::ranges::binary_search(numbers, value);
-    const std::uint64_t at = static_cast<std::uint64_t>(value) - static_cast<std::uint64_t>(numbers.front());
-    return at < members.size() && members[at];
-  }
-  [[nodiscard]] bool text_passes(const rowstore::RecordField& f) const {
-    if (f.type < 12) return !f.is_null();
-    if (is_list) return std::ranges::binary_search(texts, f.bytes());
-    if (passing[0] == passing[2] && f.bytes().size() != bytes.size()) return passing[0];
-    return holds(f.bytes(), std::string_view(bytes));
-  }
-  [[nodiscard]] bool decimal_passes(const rowstore::RecordField& f) const {
-    if (!f.is_text()) return !f.is_null();
-    if (std::int64_t value = 0;
-        (is_narrow || is_list) && parse_short_decimal(f.bytes(), type.scale, type.precision, value))
-      return is_list ? in_list(value) : holds(value, narrow_number);
-    duckdb::hugeint_t value;
-    if (is_list || !parse_decimal(f.bytes(), type.scale, type.precision, value)) return true;
-    return holds(value, number);
-  }
-};
-
-struct ReadFilters {
-  std::vector<RecordFilter> records;
-  std::vector<const duckdb::BFTableFilter*> blooms;  // of the filter that was read last
-  bool on_records = false;                           // and whether it needs fields, now or later
-  bool tightens = false;                             // one of them does, while the statement runs
-  rowstore::RowidRange range;
-};
-
-// Whether all of the filter is in `out`; if not, what is in there follows from it.
-class FilterReader {
- public:
-  FilterReader(const TableColumn& column, ReadFilters& out) : column_(column), out_(out) {}
-
-  bool read(const TableFilter& filter) {
-    switch (filter.filter_type) {
-      case TableFilterType::CONSTANT_COMPARISON: return constant(filter.Cast<duckdb::ConstantFilter>());
-      case TableFilterType::CONJUNCTION_AND: {
-        bool all = true;
-        for (const auto& child : filter.Cast<duckdb::ConjunctionAndFilter>().child_filters)
-          all = read(*child) && all;
-        return all;
-      }
-      case TableFilterType::OPTIONAL_FILTER: {
-        const auto& child = filter.Cast<duckdb::OptionalFilter>().child_filter;
-        if (child) read(*child);
-        return true;
-      }
-      case TableFilterType::DYNAMIC_FILTER: {
-        out_.on_records = out_.tightens = true;
-        const auto& data = filter.Cast<duckdb::DynamicFilter>().filter_data;
-        if (!data || !data->initialized) return true;
-        const std::lock_guard<duckdb::mutex> lock(data->lock);
-        if (data->filter) read(*data->filter);
-        return true;
-      }
-      case TableFilterType::BLOOM_FILTER:
-        out_.blooms.push_back(&filter.Cast<duckdb::BFTableFilter>());
-        out_.on_records = true;
-        return true;
-      case TableFilterType::IN_FILTER: return list(filter.Cast<duckdb::InFilter>());
-      default: return false;
-    }
-  }
-
- private:
-  // The constant as a number of the column's type.
-  static bool number_of(const duckdb::Value& value, duckdb::hugeint_t& out) {
-    switch (value.type().InternalType()) {
-      case duckdb::PhysicalType::BOOL:
-        out = duckdb::hugeint_t(value.GetValueUnsafe<bool>() ? 1 : 0);
-        return true;
-      case duckdb::PhysicalType::INT16:
-        out = duckdb::hugeint_t(value.GetValueUnsafe<std::int16_t>());
-        return true;
-      case duckdb::PhysicalType::INT32:
-        out = duckdb::hugeint_t(value.GetValueUnsafe<std::int32_t>());
-        return true;
-      case duckdb::PhysicalType::INT64:
-        out = duckdb::hugeint_t(value.GetValueUnsafe<std::int64_t>());
-        return true;
-      case duckdb::PhysicalType::INT128: out = value.GetValueUnsafe<duckdb::hugeint_t>(); return true;
-      default: return false;
-    }
-  }
-
-  [[nodiscard]] bool is_bytes() const {
-    return column_.type.physical == Physical::kText || column_.type.physical == Physical::kBlob;
-  }
-  [[nodiscard]] bool is_comparable(const duckdb::Value& value) const {
-    return !value.IsNull() && value.type() == logical_type(column_.type) &&
-           column_.type.physical != Physical::kFloat && column_.type.physical != Physical::kDouble;
-  }
-
-  bool list(const duckdb::InFilter& filter) {
-    if (column_.field < 0) return false;
-    RecordFilter f{.field = static_cast<unsigned>(column_.field), .type = column_.type, .is_list = true};
-    for (const duckdb::Value& value : filter.values) {
-      if (!is_comparable(value)) return false;
-      if (is_bytes()) {
-        f.texts.push_back(duckdb::StringValue::Get(value));
-        continue;
-      }
-      duckdb::hugeint_t number;
-      std::int64_t narrow = 0;
-      if (!number_of(value, number) || !duckdb::Hugeint::TryCast(number, narrow)) return false;
-      f.numbers.push_back(narrow);
-    }
-    f.end_list();
-    out_.records.push_back(std::move(f));
-    out_.on_records = true;
-    return true;
-  }
-
-  bool constant(const duckdb::ConstantFilter& filter) {
-    using enum ExpressionType;
-    RecordFilter f{.type = column_.type};
-    switch (filter.comparison_type) {
-      case COMPARE_EQUAL: f.passing = {false, true, false}; break;
-      case COMPARE_NOTEQUAL: f.passing = {true, false, true}; break;
-      case COMPARE_LESSTHAN: f.passing = {true, false, false}; break;
-      case COMPARE_LESSTHANOREQUALTO: f.passing = {true, true, false}; break;
-      case COMPARE_GREATERTHAN: f.passing = {false, false, true}; break;
-      case COMPARE_GREATERTHANOREQUALTO: f.passing = {false, true, true}; break;
-      default: return false;
-    }
-    if (!is_comparable(filter.constant)) return false;
-    if (is_bytes()) {
-      f.bytes = duckdb::StringValue::Get(filter.constant);
-    } else {
-      if (!number_of(filter.constant, f.number)) return false;
-      f.is_narrow = duckdb::Hugeint::TryCast(f.number, f.narrow_number);
-    }
-    if (column_.field < 0) return rowid(filter.comparison_type, static_cast<std::int64_t>(f.number.lower));
-    f.field = static_cast<unsigned>(column_.field);
-    out_.records.push_back(std::move(f));
-    out_.on_records = true;
-    return true;
-  }
-
-  bool rowid(ExpressionType comparison, std::int64_t n) {
-    rowstore::RowidRange& range = out_.range;
-    constexpr auto kLowest = std::numeric_limits<std::int64_t>::min();
-    constexpr auto kHighest = std::numeric_limits<std::int64_t>::max();
-    switch (comparison) {
-      case ExpressionType::COMPARE_EQUAL:
-        range.lowest = std::max(range.lowest, n);
-        range.highest = std::min(range.highest, n);
-        return true;
-      case ExpressionType::COMPARE_LESSTHANOREQUALTO: range.highest = std::min(range.highest, n); return true;
-      case ExpressionType::COMPARE_GREATERTHANOREQUALTO:
-        range.lowest = std::max(range.lowest, n);
-        return true;
-      case ExpressionType::COMPARE_LESSTHAN:
-        if (n == kLowest) return false;
-        range.highest = std::min(range.highest, n - 1);
-        return true;
-      case ExpressionType::COMPARE_GREATERTHAN:
-        if (n == kHighest) return false;
-        range.lowest = std::max(range.lowest, n + 1);
-        return true;
-      default: return false;
-    }
-  }
-
-  const TableColumn& column_;
-  ReadFilters& out_;
 };
 
 struct ScanGlobal final : duckdb::GlobalTableFunctionState {
@@ -304,8 +72,9 @@ struct BloomFilter {
 };
 
 struct ScanLocal final : duckdb::LocalTableFunctionState {
-  ScanLocal(ClientContext& context, const Table& t, const ScanGlobal& g)
-      : table(t), global(g), executor(context) {
+  ScanLocal(ClientContext& context, const ScanData& data, const ScanGlobal& g)
+      : table(data.table()), global(g), cache(data.state.cache), executor(context) {
+    const Table& t = table;
     duckdb::vector<duckdb::LogicalType> types;
     std::vector<unsigned> fields;
     for (const idx_t column : g.columns) {
@@ -316,7 +85,10 @@ struct ScanLocal final : duckdb::LocalTableFunctionState {
         wanted.back().field = t.columns[column].field;
         fields.push_back(static_cast<unsigned>(t.columns[column].field));
       }
+      wanted.back().kept = want_kept({wanted.back().field, wanted.back().type});
     }
+    if (g.range.lowest != rowstore::RowidRange().lowest || g.range.highest != rowstore::RowidRange().highest)
+      kept_rowids = want_kept({-1, {.physical = Physical::kInt64}});
     chunk.Initialize(context, types);
     std::ranges::sort(fields);
     fields.erase(std::ranges::unique(fields).begin(), fields.end());
@@ -326,6 +98,13 @@ struct ScanLocal final : duckdb::LocalTableFunctionState {
     read_filters();
     wanted_fields = fields;
     reader.emplace(t.source, std::move(fields), early_fields, g.range);
+  }
+
+  std::size_t want_kept(const ColumnCache::Column& column) {
+    const auto at = std::ranges::find(kept_columns, column);
+    if (at != kept_columns.end()) return static_cast<std::size_t>(at - kept_columns.begin());
+    kept_columns.push_back(column);
+    return kept_columns.size() - 1;
   }
 
   static std::size_t slot_of(const std::vector<unsigned>& fields, unsigned field) {
@@ -342,7 +121,7 @@ struct ScanLocal final : duckdb::LocalTableFunctionState {
       const TableColumn& column = table.columns[global.columns[index]];
       filters.blooms.clear();
       filters.on_records = false;
-      const bool all = FilterReader(column, filters).read(*filter);
+      const bool all = read_filter(column, *filter, filters);
       if (!first) continue;
       for (const duckdb::BFTableFilter* bloom : filters.blooms) {
         if (bloom->GetKeyType() == logical_type(column.type)) blooms.emplace_back(*bloom, index);
@@ -358,18 +137,29 @@ struct ScanLocal final : duckdb::LocalTableFunctionState {
     }
   }
 
+  // The rows that were read last.
+  [[nodiscard]] std::size_t count() const {
+    return kept.is_open() ? kept.rows().size() : reader->rowids().size();
+  }
+
   const Table& table;
   const ScanGlobal& global;
+  ColumnCache* const cache;
   struct Wanted {
     ColumnType type;
     int field = -1;  // the rowid
     std::size_t slot = 0;
-    bool stored = false;  // of the rows that were read last
+    std::size_t kept = 0;  // of kept_columns
+    bool stored = false;   // of the rows that were read last
   };
   std::vector<Wanted> wanted;  // columns of the chunk
   std::vector<unsigned> wanted_fields;
   std::size_t early_fields = 0;  // how many of them are there to choose rows by
   std::optional<rowstore::RowReader> reader;
+  std::vector<ColumnCache::Column> kept_columns;
+  std::optional<std::size_t> kept_rowids;
+  std::vector<std::uint64_t> versions;
+  KeptRows kept;  // open: the lot is read from there
   DataChunk chunk;
   bool read_once = false;
   ReadFilters filters;
@@ -409,7 +199,7 @@ unique_ptr<duckdb::GlobalTableFunctionState> init_global(ClientContext& context,
     ReadFilters read;
     for (const auto& [index, filter] : input.filters->filters) {
       const TableColumn& column = table.columns[global->columns[index]];
-      if (column.field < 0) FilterReader(column, read).read(*filter);
+      if (column.field < 0) read_filter(column, *filter, read);
     }
     global->range = read.range;
   }
@@ -429,7 +219,58 @@ unique_ptr<duckdb::LocalTableFunctionState> init_local(duckdb::ExecutionContext&
                                                        duckdb::TableFunctionInitInput& input,
                                                        duckdb::GlobalTableFunctionState* global) {
   const auto& data = input.bind_data->Cast<ScanData>();
-  return duckdb::make_uniq<ScanLocal>(context.client, data.table(), global->Cast<ScanGlobal>());
+  return duckdb::make_uniq<ScanLocal>(context.client, data, global->Cast<ScanGlobal>());
+}
+
+// Whether the lot is kept, maybe from now on. Of columns that exclude each of its rows, none is read.
+Result<bool> open_kept(ScanLocal& local, const rowstore::TableTree::Lot& lot) {
+  const rowstore::PageSource& source = *local.table.source;
+  if (local.cache == nullptr) return false;
+  local.versions.resize(lot.leaves.size());
+  if (!source.versions(lot.leaves, local.versions)) return false;
+  const ColumnCache::LotState state{source.file(), lot.leaves, local.versions};
+  ColumnCache::Found found = local.cache->find(state, local.kept_columns);
+  if (!found.complete) {
+    if (!found.is_worth_keeping) return false;
+    std::vector<ColumnCache::Column> missing;
+    for (std::size_t i = 0; i < found.columns.size(); ++i) {
+      if (!found.columns[i]) missing.push_back(local.kept_columns[i]);
+    }
+    BOP_LET(made, encode_columns(local.table.source, lot.leaves, missing));
+    if (made.empty()) {
+      local.cache->refuse(state);
+      return false;
+    }
+    local.cache->keep(state, missing, made);
+    for (std::size_t i = 0, next = 0; i < found.columns.size(); ++i) {
+      if (!found.columns[i]) found.columns[i] = std::move(made[next++]);
+    }
+  }
+  const EncodedColumnPtr rowids = local.kept_rowids ? found.columns[*local.kept_rowids] : nullptr;
+  local.kept.open(std::move(found.columns), rowids.get(), local.global.range);
+  return true;
+}
+
+Status open_lot(ScanLocal& local, const rowstore::TableTree::Lot& lot) {
+  local.kept.close();
+  BOP_LET(is_kept, open_kept(local, lot));
+  if (!is_kept) return local.reader->open(lot.inside());
+  return {};
+}
+
+std::optional<std::size_t> kept_column(const ScanLocal& local, const RecordFilter& filter) {
+  const ColumnCache::Column column{static_cast<int>(filter.field), filter.type};
+  const auto at = std::ranges::find(local.kept_columns, column);
+  if (at == local.kept_columns.end()) return std::nullopt;
+  return static_cast<std::size_t>(at - local.kept_columns.begin());
+}
+
+// Whether a filter excludes all rows of the open lot.
+bool excludes_all(const ScanLocal& local) {
+  return local.kept.is_open() && std::ranges::any_of(local.filters.records, [&](const RecordFilter& filter) {
+           const auto column = kept_column(local, filter);
+           return column && !filter.may_pass(local.kept.column(*column));
+         });
 }
 
 // The reader's rows of one column into the chunk, from row `first` on.
@@ -437,7 +278,9 @@ void store_column(StatementState& state, ScanLocal& local, idx_t column, idx_t f
   ScanLocal::Wanted& wanted = local.wanted[column];
   duckdb::Vector& vector = local.chunk.data[column];
   bool stored = true;
-  if (wanted.field >= 0) {
+  if (local.kept.is_open()) {
+    local.kept.store(wanted.kept, vector, first);
+  } else if (wanted.field >= 0) {
     stored = store_fields(local.reader->column(wanted.slot), wanted.type, vector, first);
   } else {
     idx_t row = first;
@@ -452,11 +295,24 @@ void store_column(StatementState& state, ScanLocal& local, idx_t column, idx_t f
 }
 
 void keep(ScanLocal& local, std::span<const std::uint32_t> rows) {
-  local.reader->keep(rows);
+  if (local.kept.is_open()) {
+    local.kept.keep(rows);
+  } else {
+    local.reader->keep(rows);
+  }
   for (ScanLocal::Wanted& wanted : local.wanted) wanted.stored = false;
 }
 
 void apply_record_filters(ScanLocal& local) {
+  if (local.kept.is_open()) {
+    for (const RecordFilter& filter : local.filters.records) {
+      const auto column = kept_column(local, filter);
+      if (!column) continue;  // it only helps
+      const std::size_t kept = filter.select(local.kept.column(*column), local.kept.rows(), local.chosen);
+      keep(local, std::span(local.chosen).first(kept));
+    }
+    return;
+  }
   std::size_t count = local.reader->rowids().size();
   bool first = true;
   for (const RecordFilter& filter : local.filters.records) {
@@ -470,7 +326,7 @@ void apply_record_filters(ScanLocal& local) {
 
 void apply_blooms(StatementState& state, ScanLocal& local, idx_t first) {
   for (BloomFilter& bloom : local.blooms) {
-    idx_t count = local.reader->rowids().size();
+    idx_t count = local.count();
     if (count == 0) return;
     if (!bloom.helps()) continue;
     store_column(state, local, bloom.column, first);
@@ -481,7 +337,7 @@ void apply_blooms(StatementState& state, ScanLocal& local, idx_t first) {
     bloom.filter.Filter(keys, selection, count, bloom.state);
     bloom.kept += count;
     if (selection.data() != local.chosen.data()) std::copy_n(selection.data(), count, local.chosen.data());
-    if (count < local.reader->rowids().size()) keep(local, std::span(local.chosen).first(count));
+    if (count < local.count()) keep(local, std::span(local.chosen).first(count));
   }
 }
 
@@ -491,25 +347,29 @@ bool fill(const ClientContext& context, StatementState& state, ScanLocal& local)
   local.chunk.Reset();
   idx_t row = 0;
   while (row + kLeastRoom <= STANDARD_VECTOR_SIZE) {
-    auto read = local.reader->read(STANDARD_VECTOR_SIZE - row);
+    auto read = local.kept.is_open() ? local.kept.read(STANDARD_VECTOR_SIZE - row)
+                                     : local.reader->read(STANDARD_VECTOR_SIZE - row);
     if (!read) state.fail_with(std::move(read).error());
     if (*read == 0) {
       if (context.interrupted) throw duckdb::InterruptException();
       auto lot = local.global.tree->next_lot();
       if (!lot) state.fail_with(std::move(lot).error());
       if (lot->empty()) break;
-      if (auto opened = local.reader->open(*lot); !opened) state.fail_with(std::move(opened).error());
       local.read_filters();
+      if (auto opened = open_lot(local, *lot); !opened) state.fail_with(std::move(opened).error());
+      if (excludes_all(local)) local.kept.close();
       continue;
     }
     for (ScanLocal::Wanted& wanted : local.wanted) wanted.stored = false;
     apply_record_filters(local);
     apply_blooms(state, local, row);
-    if (auto located = local.reader->locate_rest(); !located) state.fail_with(std::move(located).error());
+    if (!local.kept.is_open()) {
+      if (auto located = local.reader->locate_rest(); !located) state.fail_with(std::move(located).error());
+    }
     for (idx_t i = 0; i < local.wanted.size(); ++i) {
       if (!local.wanted[i].stored) store_column(state, local, i, row);
     }
-    row += local.reader->rowids().size();
+    row += local.count();
   }
   local.chunk.SetCardinality(row);
   return row > 0;
