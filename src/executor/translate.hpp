@@ -98,6 +98,7 @@ class Translator {
   [[nodiscard]] std::string from_node(const sql::FromNode& node);
   [[nodiscard]] std::string entry(const sql::RangeRef& e);
   [[nodiscard]] std::string table(const sql::RangeEntry& e);
+  // " ORDER BY ...", or nothing.
   [[nodiscard]] std::string order(const std::vector<sql::SortKey>& keys, const Query* numbered);
   [[nodiscard]] std::string limit(const Query& q);
   [[nodiscard]] std::string group_list(const Query& q);

@@ -34,8 +34,10 @@ std::string Translator::window(const sql::Window& w) {
   std::string out = "OVER (";
   for (std::size_t i = 0; i < w.partition.size(); ++i)
     out += (i == 0 ? "PARTITION BY " : ", ") + key(*w.partition[i]);
-  if (!w.order.empty()) out += " ORDER BY " + order(w.order, nullptr);
+  const std::string by = order(w.order, nullptr);
+  out += by;
   const int f = w.frame_options;
+  if (by.empty() && (f & 0x1) != 0 && (f & 0x6) == 0) not_proven("groups of a window without an order");
   if ((f & 0x1) != 0) {
     out += (f & 0x2) != 0 ? " RANGE" : (f & 0x4) != 0 ? " ROWS" : " GROUPS";
     const auto bound = [&](bool start) -> std::string {
@@ -74,7 +76,10 @@ Term Translator::plain_aggregate(const Expr& e, std::string_view name, const std
     terms.push_back(expression(*arg));
     args += (args.empty() ? "" : ", ") + terms.back().sql;
   }
-  const std::string text = fmt::format("{}({}){}", name, args, tail);
+  std::string text = fmt::format("{}({}){}", name, args, tail);
+  // An offset that is NULL gives NULL, not the default.
+  if ((name == "lag" || name == "lead") && terms.size() == 3 && e.args[1]->kind != ExprKind::kConst)
+    text = fmt::format("CASE WHEN {} IS NOT NULL THEN {} END", terms[1].sql, text);
   constexpr std::array<std::string_view, 3> kCounts{"row_number", "rank", "dense_rank"};
   if (std::ranges::find(kCounts, name) != kCounts.end()) return {.sql = text, .type = kBigint};
   if (name == "percent_rank" || name == "cume_dist")
@@ -166,7 +171,7 @@ Term Translator::aggregate(const Expr& e) {
     // Threads meet rows in any order; SQLite as they lie there, which is what people see elsewhere.
     if (e.order.empty()) not_proven("string_agg without ORDER BY");
     const std::string inside =
-        fmt::format("{}, {} ORDER BY {}", arg.sql, expression(*e.args[1]).sql, order(e.order, nullptr));
+        fmt::format("{}, {}{}", arg.sql, expression(*e.args[1]).sql, order(e.order, nullptr));
     return {.sql = made("string_agg", inside), .type = arg.type};
   }
   not_proven(fmt::format("aggregate {} of type {}", name, format_type(type)));

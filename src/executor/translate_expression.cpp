@@ -349,6 +349,7 @@ Term Translator::in_list(const Expr& e) {
   if (plain)
     return {.sql = fmt::format("({} {}IN ({}))", left.sql, e.negated ? "NOT " : "", list), .type = kBool};
   const std::string_view sign = e.negated ? "<>" : "=";
+  list.clear();
   for (std::size_t i = 1; i < e.args.size(); ++i) {
     const Term item = expression(*e.args[i]);
     list += (i == 1      ? ""

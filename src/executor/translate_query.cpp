@@ -98,7 +98,7 @@ Translator::Text Translator::body(const Query& q) {
   if (q.order_by.empty() && q.limit == nullptr && q.offset == nullptr) return text;
   entries_[q.output.get()] = text.columns;
   text.sql = fmt::format("SELECT * FROM ({}) AS r{}", text.sql, q.output->id);
-  if (!q.order_by.empty()) text.sql += " ORDER BY " + order(q.order_by, nullptr);
+  text.sql += order(q.order_by, nullptr);
   text.sql += limit(q);
   return text;
 }
@@ -164,7 +164,7 @@ std::string Translator::order(const std::vector<sql::SortKey>& keys, const Query
     out += fmt::format("{}{}{}{}", out.empty() ? "" : ", ", text, k.descending ? " DESC" : " ASC",
                        k.nulls_first ? " NULLS FIRST" : " NULLS LAST");
   }
-  return out.empty() ? "NULL" : out;
+  return out.empty() ? out : " ORDER BY " + out;
 }
 
 std::string Translator::limit(const Query& q) {
@@ -256,7 +256,7 @@ Translator::Text Translator::select(const Query& q) {
   }
   if (q.targets.empty()) text.sql += q.grouped && q.group_by.empty() ? "count(*) AS o0" : "NULL AS o0";
   text.sql += from + where + grouping;
-  if (!q.order_by.empty()) text.sql += " ORDER BY " + order(q.order_by, &q);
+  text.sql += order(q.order_by, &q);
   text.sql += limit(q);
   grouped_ = nullptr;
   return text;

@@ -240,6 +240,10 @@ Result<std::optional<sql::FedRows>> PgSession::rows_of_engine(const Run& run, co
                       : std::unexpected(std::move(started).error());
   if (!more) {
     if (more.error().code() == ErrorCode::kNotImplemented) return std::nullopt;
+    if (!started && variables_.get("bop.route") == "auto") {
+      log_warning("the second executor refused a statement", {{"why", more.error().what()}});
+      return std::nullopt;
+    }
     return std::unexpected(std::move(more).error());
   }
   return [this, running = std::move(*started), batch = std::move(batch), next = std::size_t{0},

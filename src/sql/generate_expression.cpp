@@ -287,6 +287,11 @@ std::string Generator::aggregate(const Expr& e) {
         !is_plain_number(*e.args.back())) {
       return fmt::format("CASE WHEN {} IS NOT NULL THEN {} END", expression(*e.args.back()), out);
     }
+    // An offset that is NULL gives NULL, not the default.
+    if (e.kernel == nullptr && (e.text == "lag" || e.text == "lead") && e.args.size() == 3 &&
+        !is_plain_number(*e.args[1])) {
+      return fmt::format("CASE WHEN {} IS NOT NULL THEN {} END", expression(*e.args[1]), out);
+    }
   }
   // SQLite finds the query that an aggregate belongs to as PostgreSQL does, but lets one stand in result
   // columns only: so it is the result of a subquery without rows of its own.

@@ -212,7 +212,8 @@ std::string Generator::order(const std::vector<SortKey>& keys, const std::vector
       out += collated(*key.expr);
     }
     out += key.descending ? " DESC" : "";
-    if (key.nulls_first == key.descending && !never_null(*key.expr)) {
+    // (Grouping sets leave columns out, which are NULL then.)
+    if (key.nulls_first == key.descending && (!replaced_.empty() || !never_null(*key.expr))) {
       out += key.nulls_first ? " NULLS FIRST" : " NULLS LAST";
     }
   }

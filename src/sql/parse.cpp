@@ -33,7 +33,8 @@ Error syntax_error(const PgQueryError& e) {
   const bool bad_text = what.starts_with("invalid byte sequence for encoding");
   Error error(missing    ? ErrorCode::kNotImplemented
               : bad_text ? ErrorCode::kCharacterNotInRepertoire
-                         : ErrorCode::kSyntaxError,
+              : what.starts_with("frame start") || what.starts_with("frame end") ? ErrorCode::kWindowingError
+                                                                                 : ErrorCode::kSyntaxError,
               std::string(what));
   // The parser's library hands over no hints; these are the ones of its grammar.
   if (what == "subquery in FROM must have an alias") {
