@@ -148,6 +148,10 @@ bool AdvisoryLocks::circle(Owner owner, const std::function<Owner(Owner)>& other
         for (const auto& [holder, times] : found->second.shared) reach(holder);
       }
     }
+    // And for those who wait before it (is_behind).
+    for (auto ahead = waiting_.begin(); ahead != waits; ++ahead) {
+      if (ahead->key == waits->key && (!ahead->shared || !waits->shared)) reach(ahead->owner);
+    }
   }
   return seen.contains(owner);
 }

@@ -309,6 +309,7 @@ class PgSession final : public Session,
                                      const sql::Catalog& catalog) const;
   // None: SQLite has to do it.
   [[nodiscard]] Result<std::optional<Progress>> step_engine(Run& run);
+  [[nodiscard]] bool is_terminated() const noexcept { return terminated_.load(std::memory_order_relaxed); }
   [[nodiscard]] Status checked_interrupt();
   [[nodiscard]] bool trial_is_over(Run& run);
   [[nodiscard]] Result<bool> withhold(Run& run);  // false: SQLite has to do it

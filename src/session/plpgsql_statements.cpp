@@ -179,6 +179,8 @@ Task<Result<PlpgsqlRun::Outcome>> PlpgsqlRun::guarded_block(const Statement& s) 
   if (Status undone = session_.undo_to(savepoint); !undone) co_return std::unexpected(undone.error());
   BOP_CO_TRY(session_.transaction_.release_savepoint(savepoint));
   --savepoints_;
+  // Whoever ends the session is not stopped by what it runs.
+  if (session_.is_terminated()) co_return std::unexpected(std::move(why));
   for (const plpgsql::Handler& handler : s.handlers) {
     const auto fits = [&](const std::string& wanted) { return plpgsql::matches(why.sqlstate(), wanted); };
     if (std::ranges::none_of(handler.states, fits)) continue;

@@ -65,7 +65,7 @@ std::shared_ptr<const Relation> Binder::find_relation(const PgQuery__RangeVar& r
       raise(std::move(allowed).error(), range.location);
     }
   }
-  const Catalog::Named found = context_.catalog->find(context_.search_path, schema, name);
+  const Catalog::Named found = context_.catalog->find(path(), schema, name);
   if (!found) {
     Error missing = error(ErrorCode::kUndefinedTable, "relation \"{}\" does not exist", shown);
     for (const Scope* s = schema.empty() ? scope : nullptr; s != nullptr; s = s->parent) {
@@ -81,7 +81,7 @@ std::shared_ptr<const Relation> Binder::find_relation(const PgQuery__RangeVar& r
   }
   const auto named = context_.catalog->relation(found.oid);
   if (named != nullptr && named->persistence == 't' && !text_hidden_ &&
-      context_.catalog->schema(named->schema)->name != own_temporary(context_.search_path)) {
+      context_.catalog->schema(named->schema)->name != own_temporary(path())) {
     raise(error(ErrorCode::kNotImplemented, "cannot access temporary tables of other sessions"));
   }
   if (found.kind == 'i') {
@@ -272,7 +272,7 @@ RangeRef Binder::functions_entry(const PgQuery__RangeFunction& range, Scope& sco
                       parts[1]->list->items[0]->column_def->location);
     }
     if (!is_unnest_of_several(node)) {
-      add(expression(node, scope, Clause::kFrom), target_name(node));
+      add(expression(node, scope, Clause::kFrom), pg::target_name(node));
       continue;
     }
     for (const pg::Node* array : BOP_PG_LIST(node.func_call, args)) {
@@ -310,7 +310,7 @@ RangeRef Binder::function_entry(const PgQuery__RangeFunction& range, Scope& scop
     not_implemented("a column definition list of a function", parts[1]->list->items[0]->column_def->location);
   }
   ExprRef call = expression(node, scope, Clause::kFrom);
-  const std::string name = target_name(node);
+  const std::string name = pg::target_name(node);
   const std::string alias = range.alias == nullptr ? name : std::string(pg::text(range.alias->aliasname));
   const bool set = call->kind == ExprKind::kCall && call->kernel->kind == KernelKind::kSetReturning;
   if (call->kind == ExprKind::kCall && call->kernel->oid >= kFirstUserOid &&

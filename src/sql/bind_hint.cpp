@@ -131,7 +131,7 @@ void Binder::raise_missing_column(std::string_view table, std::string_view colum
 
 void Binder::raise_missing_table(std::string_view schema, std::string_view table, const Scope& scope,
                                  int location) const {
-  const Catalog::Named meant = context_.catalog->find(context_.search_path, schema, table);
+  const Catalog::Named meant = context_.catalog->find(path(), schema, table);
   const auto visible = [&](const RangeEntry& entry) {
     for (const Scope* s = &scope; s != nullptr; s = s->parent) {
       for (const ScopeItem& item : s->items) {

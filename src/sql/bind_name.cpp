@@ -355,7 +355,7 @@ std::vector<Target> Binder::target_list(pg::NodeList list, Scope& scope, Clause 
     Target made;
     made.expr = expression(*target.val, scope, clause);
     const std::string_view name = pg::text(target.name);
-    made.name = name.empty() ? target_name(*target.val) : std::string(name);
+    made.name = name.empty() ? pg::target_name(*target.val) : std::string(name);
     if (made.expr->kind == ExprKind::kColumn) {
       const RangeColumn& column = made.expr->entry->columns[static_cast<std::size_t>(made.expr->number)];
       made.table = column.table;
@@ -473,7 +473,7 @@ int suggest_name(const pg::Node* node, std::string& name) {
 
 }  // namespace
 
-std::string Binder::target_name(const pg::Node& node) const {
+std::string pg::target_name(const pg::Node& node) {
   std::string name;
   return suggest_name(&node, name) > 0 ? name : "?column?";
 }

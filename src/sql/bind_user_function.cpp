@@ -202,7 +202,7 @@ ExprRef Binder::user_call(const PgQuery__FuncCall& call, std::string_view schema
         raise(may.error(), call.location);
       }
     }
-    known = context_.catalog->find_functions(context_.search_path, schema, name);
+    known = context_.catalog->find_functions(path(), schema, name);
   }
   if (known.empty()) return nullptr;
   std::vector<const Kernel*> kernels;
@@ -212,7 +212,20 @@ ExprRef Binder::user_call(const PgQuery__FuncCall& call, std::string_view schema
     by_name = by_name || arg->kind == ExprKind::kNamedArgument;
     actual.push_back(type_of(*arg));
   }
+  const auto built_in = lookup(name, args.size());
+  // pg_catalog stands before the path, unless that names it.
+  const auto is_hidden = [&](const Function& function) {
+    if (!schema.empty()) return false;
+    const auto named = std::ranges::find(path(), "pg_catalog");
+    const Schema* own = context_.catalog->schema(function.schema);
+    if (named != path().end() && own != nullptr && std::find(path().begin(), named, own->name) != named)
+      return false;
+    return std::ranges::any_of(built_in, [&](const Kernel* kernel) {
+      return std::ranges::equal(kernel->args, function.kernel->args);
+    });
+  };
   for (const auto& function : known) {
+    if (is_hidden(*function)) continue;
     const auto placed = placed_types(*function, args, *this);
     if (!placed) continue;
     if (by_name) {
@@ -226,7 +239,7 @@ ExprRef Binder::user_call(const PgQuery__FuncCall& call, std::string_view schema
   }
   if (kernels.empty()) return nullptr;
   if ((schema.empty() || schema == "pg_catalog") && !by_name) {
-    std::ranges::copy(lookup(name, args.size()), std::back_inserter(kernels));
+    std::ranges::copy(built_in, std::back_inserter(kernels));
   }
   const Resolution found = resolve_function(kernels, actual, call.func_variadic != 0);
   if (found.outcome == Resolution::Outcome::kAmbiguous) {
@@ -289,7 +302,8 @@ ExprRef Binder::user_call(const PgQuery__FuncCall& call, std::string_view schema
   std::ranges::copy(settled, std::back_inserter(made->args));
   is_volatile = is_volatile || function->volatility == 'v';
   has_stable = has_stable || function->volatility != 'i';
-  needs_writer = needs_writer || may_write(*function, *context_.catalog);
+  made->writes = may_write(*function, *context_.catalog);
+  needs_writer = needs_writer || made->writes;
   return made;
 }
 

@@ -140,7 +140,6 @@ class Binder {
   ExprRef column_reference(const PgQuery__ColumnRef& ref, Scope& scope);
   std::vector<Target> expand_star(const PgQuery__ColumnRef& ref, Scope& scope);
   std::vector<Target> target_list(pg::NodeList list, Scope& scope, Clause clause);
-  [[nodiscard]] std::string target_name(const pg::Node& node) const;
   ExprRef column_of(const RangeRef& entry, std::size_t index, int location = -1) const;
 
   // ---- bind_record.cpp
@@ -212,6 +211,11 @@ class Binder {
     return f();
   }
 
+  // The schemas that names without one are looked for in: of a function's body its caller's, also where the
+  // text around it has none.
+  [[nodiscard]] const std::vector<std::string>& path() const {
+    return inlined_ != nullptr && context_.body_path ? *context_.body_path : context_.search_path;
+  }
   void used_relation(Oid oid);
   // Asks for the rights, of the user or of the owner of the view that is being bound.
   void ask_for(const Relation& relation, Rights rights);

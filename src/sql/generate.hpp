@@ -67,6 +67,8 @@ class Generator {
   // generate_grouping.cpp
   struct Replaced;
   [[nodiscard]] Rows grouping_sets(const Query& q);
+  // The rows of a query whose columns call functions that change rows: there before the first call.
+  [[nodiscard]] Rows rows_first(const Query& q);
   [[nodiscard]] std::string grouping_leg(const Query& q, const std::vector<std::size_t>& set,
                                          const std::vector<const Expr*>& computed, int id);
   [[nodiscard]] std::optional<std::string> replaced(const Expr& e) const;

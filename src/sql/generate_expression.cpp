@@ -175,7 +175,13 @@ std::string Generator::call(const Expr& e) {
         const auto k = static_cast<std::size_t>(sql[i + 1] - '0');
         if (k < e.args.size()) {
           const bool compares = kernel.is_operator && k == 0 && kernel.result == types::kBool;
+          // What is looked up in an index is computed once; behind a plus SQLite uses none.
+          const bool each_row = e.args[k]->kind == ExprKind::kColumn && kernel.is_operator &&
+                                kernel.result == types::kBool && e.args.size() == 2 &&
+                                is_volatile(*e.args[1 - k]);
+          out += each_row ? "+(" : "";
           out += compares ? collated(*e.args[k]) : expression(*e.args[k]);
+          out += each_row ? ")" : "";
         } else {
           out += "NULL";
         }

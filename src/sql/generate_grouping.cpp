@@ -168,6 +168,27 @@ std::string Generator::grouping_leg(const Query& q, const std::vector<std::size_
   return fmt::format("{} FROM g{}{}", out, id, keys);
 }
 
+Generator::Rows Generator::rows_first(const Query& q) {
+  const int id = next_group_++;
+  const Parts parts = parts_of(q);
+  std::string rows = "SELECT ";
+  for (std::size_t i = 0; i < parts.columns.size(); ++i) {
+    rows += fmt::format("{} AS c{}, ", collated(*parts.columns[i]), i + 1);
+  }
+  rows += "NULL AS c0 FROM " + from_list(q.from);
+  if (q.where != nullptr) {
+    rows += " WHERE " + condition(*q.where);
+  }
+  Rows out(fmt::format(" FROM (WITH g{0} AS MATERIALIZED ({1}) SELECT * FROM g{0}) AS u{0}", id, rows));
+  out.replaced = std::make_unique<Replaced>();
+  for (std::size_t i = 0; i < parts.columns.size(); ++i) {
+    out.replaced->parts.emplace_back(parts.columns[i], fmt::format("u{}.c{}", id, i + 1));
+  }
+  replaced_.push_back(out.replaced.get());
+  out.place = &replaced_;
+  return out;
+}
+
 Generator::Rows Generator::grouping_sets(const Query& q) {
   const int id = next_group_++;
   const Parts parts = parts_of(q);

@@ -27,6 +27,19 @@ bool has_outer_right(const FromNode& node) {
                                    has_outer_right(*node.left) || has_outer_right(*node.right));
 }
 
+bool calls_writer(const Query& q) {
+  const auto calls = [](const Expr& e) {
+    bool found = false;
+    visit(e, [&](const Expr& part) {
+      found = found || part.writes;
+      return !found;
+    });
+    return found;
+  };
+  return std::ranges::any_of(q.targets, [&](const Target& t) { return calls(*t.expr); }) ||
+         std::ranges::any_of(q.order_by, [&](const SortKey& k) { return calls(*k.expr); });
+}
+
 bool never_null(const Expr& e) {
   return e.kind == ExprKind::kColumn && e.entry != nullptr && !e.entry->nullable &&
          e.entry->columns[static_cast<std::size_t>(e.number)].not_null;
@@ -282,6 +295,9 @@ std::string Generator::grouping(const Query& q) {
 Generator::Rows Generator::rows_of(const Query& q) {
   if (!q.grouping_sets.empty()) {
     return grouping_sets(q);
+  }
+  if (!q.grouped && !q.from.empty() && calls_writer(q)) {
+    return rows_first(q);
   }
   std::string out;
   if (!q.from.empty()) {

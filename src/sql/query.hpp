@@ -108,6 +108,7 @@ struct Expr {
   int depth = 0;       // of kAggregate and kGrouping: depth of the query whose rows it sums up
   bool outer = false;  // of the same: that is not the query in which it stands
   bool within_group = false;
+  bool writes = false;  // kCall of a function that may change rows
   std::size_t direct = 0;
   Oid cast_from = 0;
   std::vector<std::string> names;  // of the fields of kRow; empty: f1, f2...

@@ -222,6 +222,10 @@ class Settler {
     }
     if (kind == &pg_query__select_stmt__descriptor)
       expand_stars(*reinterpret_cast<PgQuery__SelectStmt*>(message));
+    if (kind == &pg_query__res_target__descriptor) {
+      walk_target(*reinterpret_cast<PgQuery__ResTarget*>(message));
+      return;
+    }
     each_child(message, [&](ProtobufCMessage* child) { walk(child); });
   }
 
@@ -234,6 +238,14 @@ class Settler {
     if (at == found_.literals.end()) return nullptr;
     assign(constant.sval->sval, at->second.text);
     return &at->second;
+  }
+
+  // A column that is called as a function is keeps that name.
+  void walk_target(PgQuery__ResTarget& target) {
+    const bool is_named = target.name != nullptr && *target.name != '\0';
+    const std::string name = is_named || target.val == nullptr ? std::string() : pg::target_name(*target.val);
+    each_child(&target.base, [&](ProtobufCMessage* child) { walk(child); });
+    if (!name.empty() && pg::target_name(*target.val) != name) assign(target.name, name);
   }
 
   void expand_stars(PgQuery__SelectStmt& select) {
@@ -412,6 +424,7 @@ Result<StoredQuery> store_query(const PgQuery__Node* query, const BindContext& c
   stored.text = std::move(settled);
   // What is kept must bind without a search path, and to the same columns.
   BindContext bare = context;
+  bare.body_path = bare.search_path;
   std::erase_if(bare.search_path, [](const std::string& schema) { return !is_temporary_schema(schema); });
   BOP_LET(again, parse(stored.text));
   BOP_LET(second, sql::bind(again.front(), bare));

@@ -65,4 +65,7 @@ void for_each_child(const ProtobufCMessage* message, const Visit& visit) {
 // Whether both say the same, wherever they stand in their texts.
 [[nodiscard]] bool same_tree(const ProtobufCMessage* a, const ProtobufCMessage* b);
 
+// What a result column is called that has no name of its own.
+[[nodiscard]] std::string target_name(const Node& node);
+
 }  // namespace bop::sql::pg
