@@ -122,7 +122,10 @@ Result<WrittenColumn> written_column(Oid type, std::int32_t typmod, std::string_
                            fmt::format("CASE {0} WHEN 2147483647 THEN DATE 'infinity' WHEN -2147483648 THEN "
                                        "DATE '-infinity' ELSE DATE '2000-01-01' + {0} END",
                                        c)};
-    case types::kTime: return WrittenColumn{"TIME", fmt::format("CAST(make_timestamp({}) AS TIME)", c)};
+    case types::kTime:
+      return WrittenColumn{"TIME", fmt::format("CASE {0} WHEN 86400000000 THEN TIME '24:00:00' ELSE "
+                                               "CAST(make_timestamp({0}) AS TIME) END",
+                                               c)};
     case types::kTimestamp:
     case types::kTimestamptz: {
       const bool zoned = type == types::kTimestamptz;

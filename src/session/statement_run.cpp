@@ -118,16 +118,17 @@ Status PgSession::plan(Run& run) {
   if (run.plan) return {};
   sql::BindContext context = bind_context();
   context.names = run.names;
-  if (run.names != nullptr) run.names->begin();
+  if (run.names != nullptr) {
+    run.names->begin();
+  } else {
+    context.most_parameters = run.parameters.size();
+  }
   BOP_LET(bound, sql::bind(run.statement, context, run.hints));
   if (run.names != nullptr && bound->kind != sql::PlanKind::kUtility) {
     run.parameters = run.names->values();
     if (run.parameters.size() < bound->parameters.size()) {
       return fail(ErrorCode::kUndefinedParameter, "there is no parameter ${}", run.parameters.size() + 1);
     }
-  }
-  if (run.parameters.empty() && !bound->parameters.empty()) {
-    return fail(ErrorCode::kUndefinedParameter, "there is no parameter $1");
   }
   if (run.promised && !same_answer(*run.promised, *bound)) return result_type_changed();
   run.plan = std::move(bound);

@@ -42,6 +42,7 @@ struct BindContext {
   std::shared_ptr<const Catalog> catalog;
   std::vector<std::string> search_path = {"public"};  // as it resolves ("$user" replaced or left out)
   std::optional<std::vector<std::string>> body_path;  // the same of functions' bodies; none: no other one
+  std::optional<std::size_t> most_parameters;         // of a statement that is run with so many; none: any
   std::uint64_t names_key = 0;  // of what names mean besides the catalog: path and role; for Plan::names_key
   CodecContext codec;           // for literals; `names` for regclass literals
   std::string database;         // the name that may stand before schema.table

@@ -22,6 +22,10 @@ void Binder::place_aggregate(Expr& aggregate, Scope& scope) const {
         inner_location = part.location;
       }
     } else if (part.kind == ExprKind::kColumn && part.entry != nullptr && part.entry->depth <= scope.depth) {
+      // To a function's body an argument is one value, to SQLite it is a column of the rows around.
+      if (inlined_ != nullptr && part.entry->depth <= inlined_->depth) {
+        not_implemented("an aggregate of an argument");
+      }
       of_columns = std::max(of_columns, part.entry->depth);
     }
     return true;

@@ -225,7 +225,8 @@ ExprRef Binder::parameter(int number, int location) {
 }
 
 ExprRef Binder::plain_parameter(int number, int location) {
-  if (text_hidden_) {
+  if (text_hidden_ ||
+      (context_.most_parameters && static_cast<std::size_t>(number) > *context_.most_parameters)) {
     raise(error(ErrorCode::kUndefinedParameter, "there is no parameter ${}", number), location);
   }
   if (parameters_.size() < static_cast<std::size_t>(number)) {

@@ -132,17 +132,24 @@ void Binder::note_columns(const Relation& relation, Oid role, Rights right,
 }
 
 void Binder::note_changed(const Change& change, Rights right, const std::vector<std::int16_t>& columns) {
-  const Relation& relation = named_relation(change);
-  const Oid role = view_ == nullptr ? 0 : view_->owner;
-  if (change.view == nullptr) {
-    return note_columns(relation, role, right, columns);
+  // Of a view the columns that are those of its table, and so on below it: there for each view's owner.
+  Oid role = view_ == nullptr ? 0 : view_->owner;
+  if (change.view != nullptr) {
+    for (const RangeRef& level : change.view->levels) {
+      std::vector<std::int16_t> own;
+      for (std::size_t i = 0; i < level->columns.size(); ++i) {
+        const Column* const below = updatable_column(*level, i);
+        if (below != nullptr && std::ranges::find(columns, below->number) != columns.end()) {
+          own.push_back(level->relation->columns[i].number);
+        }
+      }
+      ask_for(*level->relation, right, role);
+      note_columns(*level->relation, role, right, own);
+      role = level->relation->owner;
+    }
+    ask_for(*change.target->relation, right, role);
   }
-  // Which column of a view each of its table's columns is has been lost: all are asked for.
-  std::vector<std::int16_t> all;
-  for (const Column& column : relation.columns) {
-    all.push_back(column.number);
-  }
-  note_columns(relation, role, right, all);
+  note_columns(*change.target->relation, role, right, columns);
 }
 
 void Binder::note_read(const RangeEntry& entry, std::size_t column) {

@@ -333,7 +333,7 @@ ExprRef Binder::inline_call(const Function& function, const std::vector<ExprRef>
   const std::size_t uses_before = uses.size();
   NamesFound* const found = std::exchange(names_found, nullptr);
   const Relation* const view = std::exchange(view_, nullptr);
-  const InlinedCall frame{.function = &function, .args = args, .outer = inlined_};
+  const InlinedCall frame{.function = &function, .args = args, .outer = inlined_, .depth = scope.depth};
   ExprRef made;
   const auto restore = [&] {
     names_found = found;
@@ -462,7 +462,7 @@ RangeRef Binder::inline_set(const Function& function, const std::vector<ExprRef>
   bodies_.push_back(body);
   NamesFound* const found = std::exchange(names_found, nullptr);
   const Relation* const view = std::exchange(view_, nullptr);
-  const InlinedCall frame{.function = &function, .args = args, .outer = inlined_};
+  const InlinedCall frame{.function = &function, .args = args, .outer = inlined_, .depth = scope.depth};
   QueryRef query = with_text(body, [&] {
     inlined_ = &frame;
     Scope top{.depth = scope.depth};

@@ -92,6 +92,7 @@ struct InlinedCall {
   const Function* function = nullptr;
   std::vector<ExprRef> args;  // of the types that the function has, the input arguments in order
   const InlinedCall* outer = nullptr;
+  int depth = 0;  // of the query that calls
 };
 
 class Binder {

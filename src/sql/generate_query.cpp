@@ -161,7 +161,17 @@ std::string Generator::body(const Query& q) {
 std::string Generator::values(const Query& q, bool named) {
   std::string out = "VALUES ";
   for (std::size_t r = 0; r < q.rows.size(); ++r) {
-    out += (r == 0 ? "(" : ", (") + list(q.rows[r]) + ")";
+    std::string row;
+    for (const ExprRef& e : q.rows[r]) {
+      // SQLite calls a column of VALUES as the column that stands in its first row, others column1,
+      // column2...
+      const bool has_name = r == 0 && e != nullptr && e->kind == ExprKind::kColumn;
+      row += fmt::format("{}{}", row.empty() ? "" : ", ",
+                         e == nullptr ? "NULL"
+                         : has_name   ? "+(" + expression(*e) + ")"
+                                      : expression(*e));
+    }
+    out += (r == 0 ? "(" : ", (") + row + ")";
   }
   if (!named) {
     return out;

@@ -74,11 +74,12 @@ std::vector<Guard> pending_guards(const Catalog& catalog, std::span<const Oid> t
     for (const std::int16_t number : key.columns) {
       columns += (columns.empty() ? "" : ", ") + column_name(number);
     }
-    // A generated column is named by no UPDATE.
+    // A generated column is named by no UPDATE, and what renames the row by one of the key that is the rowid.
     const bool generated = std::ranges::any_of(
         key.columns, [&](std::int16_t number) { return table.find_column(number)->generated != 0; });
+    const bool moves = table.rowid_column() != nullptr;
     for (const std::string& event :
-         {std::string("INSERT"), generated ? std::string("UPDATE") : "UPDATE OF " + columns}) {
+         {std::string("INSERT"), generated || moves ? std::string("UPDATE") : "UPDATE OF " + columns}) {
       std::string name = fmt::format("bop_pending_{}_{}", key.oid, event.front() == 'I' ? "i" : "u");
       std::string sql = fmt::format(
           "CREATE TEMP TRIGGER {} AFTER {} ON main.{} WHEN {} BEGIN SELECT bop_pending_row({}, {}, "

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""An internal error of the second executor ends its statement with XX000 and nothing else.
+"""An internal error of the second executor ends its statement with XX000 and nothing else; whoever may end a statement
+ends one of it.
 
 The module has a hook for this test alone: while the file that BOP_TEST_ENGINE_FAULT names is there, the next scan
 removes it and throws DuckDB's InternalException inside one of DuckDB's threads.
@@ -71,6 +72,49 @@ class EngineFaults(unittest.TestCase):
         self.assertIsNone(self.connection.simple("ROLLBACK TO s")[-1].error)
         self.assertEqual(self.connection.simple("SELECT count(*) FROM t WHERE a = -1")[-1].rows, [["1"]])
         self.assertIsNone(self.connection.simple("COMMIT")[-1].error)
+
+    def test_a_statement_that_multiplies_rows_can_be_ended(self):
+        """By its time limit, a cancel, the end of its session and a shutdown; also once it has told rows."""
+        self.connection.simple("CREATE TABLE m AS SELECT i % 2 = 0 AS g, i AS v, md5(i::text) AS c FROM generate_series(1, 100000) i")
+        nothing = "SELECT count(*) FROM m a JOIN m b ON a.g = b.g WHERE a.c || b.c || a.c = 'nothing'"
+        some = ("SELECT a.c, b.c FROM m a JOIN m b ON a.g = b.g "
+                "WHERE b.v < 5 AND a.c IS NOT NULL OR a.c || b.c || a.c = 'nothing'")
+        for sql in (nothing, some, "CREATE TABLE made AS " + nothing):
+            with self.subTest(sql=sql):
+                self.connection.simple("SET statement_timeout = '1s'")
+                begun = time.monotonic()
+                error = self.connection.simple(sql)[-1].error
+                self.assertLess(time.monotonic() - begun, 4)
+                self.assertEqual(error["C"], "57014", error)
+        self.connection.simple("SET statement_timeout = 0")
+        for end in ("pg_cancel_backend", "pg_terminate_backend"):
+            with self.subTest(end=end):
+                other = self.node.connect()
+                other.simple("SET bop.route = duckdb")
+                pid = other.simple("SELECT pg_backend_pid()")[-1].rows[0][0]
+                outcome = []
+
+                def run():
+                    try:
+                        outcome.append(other.simple(nothing)[-1].error["C"])
+                    except Exception as error:  # the connection ends
+                        outcome.append(repr(error))
+
+                thread = threading.Thread(target=run)
+                thread.start()
+                state = f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND state = 'active' AND query LIKE '%nothing%'"
+                deadline = time.monotonic() + 10
+                while self.connection.simple(state)[-1].rows != [["1"]] and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                begun = time.monotonic()
+                self.assertEqual(self.connection.simple(f"SELECT {end}({pid})")[-1].rows, [["t"]])
+                thread.join(20)
+                self.assertLess(time.monotonic() - begun, 4)
+                self.assertFalse(thread.is_alive())
+                if end == "pg_cancel_backend":
+                    self.assertEqual(outcome, ["57014"])
+        # Others had the engine's threads all the time.
+        self.assertEqual(self.connection.simple(QUERY)[-1].rows, self.right)
 
     def test_under_concurrent_statements(self):
         """Others either have the right answer or end as the broken one does; writers and SQLite notice nothing."""

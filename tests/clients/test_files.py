@@ -142,6 +142,9 @@ class Files(unittest.TestCase):
         self.assertEqual(self.run_sql("COPY (SELECT i, t FROM q WHERE i > 0) TO 'sub/q.parquet' (FORMAT parquet)").tag,
                          "COPY 2")
         self.assertEqual(self.rows("SELECT count(*) FROM read_parquet('sub/q.parquet')"), [("2",)])
+        self.assertEqual(self.run_sql("COPY (VALUES ('24:00:00'::time), ('23:59:59.5')) TO 'time.parquet' (FORMAT parquet)").tag,
+                         "COPY 2")
+        self.assertEqual(self.rows("SELECT * FROM read_parquet('time.parquet') ORDER BY 1"), [("23:59:59.5",), ("24:00:00",)])
         self.assertEqual(self.state("COPY p TO STDOUT (FORMAT parquet)"), "0A000")
         self.assertEqual(self.state("COPY p FROM STDIN (FORMAT parquet)"), "0A000")
         self.assertEqual(self.state("COPY p TO 'x.parquet' (FORMAT parquet, HEADER)"), "0A000")

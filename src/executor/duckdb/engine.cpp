@@ -1,4 +1,6 @@
 // The engine: one DuckDB in memory, a connection a statement, errors in PostgreSQL's words.
+#include <chrono>
+#include <condition_variable>
 #include <duckdb/common/error_data.hpp>
 #include <duckdb/main/config.hpp>
 #include <duckdb/main/connection.hpp>
@@ -7,6 +9,8 @@
 #include <duckdb/main/pending_query_result.hpp>
 #include <duckdb/main/stream_query_result.hpp>
 #include <duckdb/storage/buffer_manager.hpp>
+#include <exception>
+#include <thread>
 
 #include "executor/duckdb/statement_state.hpp"
 #include "executor/duckdb/values.hpp"
@@ -81,7 +85,8 @@ Error translate(const duckdb::ErrorData& error_data, StatementState* state) {
                  ? error(ErrorCode::kDiskFull,
                          "the statement needs more temporary space than it may have: {}", first_line(text))
                  : error(ErrorCode::kOutOfMemory, "the statement needs more memory than it may have: {}",
-                         text);
+                         first_line(text))
+                       .hint("The limit of all statements together is the setting engine_memory.");
     case ExceptionType::IO: return error(ErrorCode::kIo, "{}", text);
     case ExceptionType::INTERNAL:
     case ExceptionType::FATAL: return error(ErrorCode::kInternal, "the second executor failed: {}", text);
@@ -112,8 +117,10 @@ struct Shared {
 
 DatabasePtr open_database(const EngineOptions& options) {
   duckdb::DBConfig config;
+  // Its threads do all the work: a session's only waits, and asks meanwhile whether it should.
   config.options.maximum_threads = options.threads;
   const auto set = [&](const char* name, duckdb::Value value) { config.SetOptionByName(name, value); };
+  set("external_threads", duckdb::Value::BIGINT(0));
   if (options.memory_limit > 0)
     set("memory_limit", duckdb::Value(std::to_string(options.memory_limit) + "B"));
   set("temp_directory", duckdb::Value(options.temp_directory));
@@ -153,6 +160,7 @@ class DuckRunning final : public Running {
   // Threads of DuckDB, and this one while it waits for them, run our callbacks until the connection is gone:
   // what those look at outlives it.
   ~DuckRunning() override {
+    stop_pulling();
     result_.reset();
     pending_.reset();
     connection_->Interrupt();
@@ -231,15 +239,13 @@ class DuckRunning final : public Running {
       BOP_TRY(execute(interrupted));
     }
     if (result_->type == duckdb::QueryResultType::STREAM_RESULT) {
+      BOP_TRY(interrupted());
       auto& stream = result_->Cast<duckdb::StreamQueryResult>();
-      for (;;) {
-        BOP_TRY(interrupted());
-        const auto progress = stream.ExecuteTask();
-        if (progress == duckdb::StreamExecutionResult::EXECUTION_ERROR)
-          return std::unexpected(failed(stream.GetErrorObject()).error());
-        if (duckdb::StreamQueryResult::IsChunkReady(progress)) break;
-        if (progress != duckdb::StreamExecutionResult::CHUNK_NOT_READY) stream.WaitForTask();
-      }
+      auto progress = is_finished_ ? Result<duckdb::StreamExecutionResult>(pull(stream))
+                                   : pull_aside(stream, interrupted);
+      if (!progress) return std::unexpected(std::move(progress).error());
+      if (*progress == duckdb::StreamExecutionResult::EXECUTION_ERROR)
+        return std::unexpected(failed(stream.GetErrorObject()).error());
     }
     auto chunk = result_->Fetch();
     if (result_->HasError()) return std::unexpected(failed(result_->GetErrorObject()).error());
@@ -248,20 +254,91 @@ class DuckRunning final : public Running {
 
   // Until there is a result, maybe one that streams.
   Status execute(const Interrupted& interrupted) {
+    constexpr std::chrono::microseconds kLongest{1000};
+    std::chrono::microseconds pause{10};
     while (!result_) {
       BOP_TRY(interrupted());
-      const auto progress = pending_->ExecuteTask();
+      const auto progress = pending_->CheckPulse();
       if (progress == duckdb::PendingExecutionResult::EXECUTION_ERROR) {
         return failed(pending_->GetErrorObject());
       }
       if (duckdb::PendingQueryResult::IsResultReady(progress)) {
+        is_finished_ = progress == duckdb::PendingExecutionResult::EXECUTION_FINISHED;
         result_ = pending_->Execute();
         if (result_->HasError()) return failed(result_->GetErrorObject());
-      } else if (progress != duckdb::PendingExecutionResult::RESULT_NOT_READY) {
-        pending_->WaitForTask();
+      } else {
+        // (DuckDB wakes nobody who waits for the end.)
+        std::this_thread::sleep_for(pause);
+        pause = std::min(pause * 2, kLongest);
       }
     }
     return {};
+  }
+
+  // Until a chunk is ready, there are none left, or an error.
+  static duckdb::StreamExecutionResult pull(duckdb::StreamQueryResult& stream) {
+    for (;;) {
+      const auto progress = stream.ExecuteTask();
+      if (progress == duckdb::StreamExecutionResult::EXECUTION_ERROR ||
+          duckdb::StreamQueryResult::IsChunkReady(progress))
+        return progress;
+      if (progress != duckdb::StreamExecutionResult::CHUNK_NOT_READY) stream.WaitForTask();
+    }
+  }
+
+  // The same on a thread of its own: whoever asks for more of a stream is given its tasks to do, and a single
+  // one may take minutes.
+  Result<duckdb::StreamExecutionResult> pull_aside(duckdb::StreamQueryResult& stream,
+                                                   const Interrupted& interrupted) {
+    constexpr std::chrono::milliseconds kBetweenQuestions{10};
+    std::unique_lock lock(pull_mutex_);
+    if (!puller_.joinable()) puller_ = std::thread([this] { pull_on_demand(); });
+    pulled_ = &stream;
+    pulled_result_.reset();
+    pull_changed_.notify_all();
+    const auto is_done = [this] { return pulled_ == nullptr; };
+    while (!pull_changed_.wait_for(lock, kBetweenQuestions, is_done)) {
+      lock.unlock();
+      Status go_on = interrupted();
+      if (!go_on) connection_->Interrupt();
+      lock.lock();
+      if (!go_on) {
+        pull_changed_.wait(lock, is_done);
+        return std::unexpected(std::move(go_on).error());
+      }
+    }
+    if (!pulled_result_) std::rethrow_exception(std::exchange(pull_failure_, nullptr));
+    return *pulled_result_;
+  }
+  void pull_on_demand() {
+    std::unique_lock lock(pull_mutex_);
+    for (;;) {
+      pull_changed_.wait(lock, [this] { return pulled_ != nullptr || pull_ends_; });
+      if (pulled_ == nullptr) return;
+      duckdb::StreamQueryResult& stream = *pulled_;
+      lock.unlock();
+      std::optional<duckdb::StreamExecutionResult> result;
+      std::exception_ptr failure;
+      try {
+        result = pull(stream);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      lock.lock();
+      pulled_ = nullptr;
+      pulled_result_ = result;
+      pull_failure_ = std::move(failure);
+      pull_changed_.notify_all();
+    }
+  }
+  void stop_pulling() {
+    if (!puller_.joinable()) return;
+    {
+      const std::lock_guard lock(pull_mutex_);
+      pull_ends_ = true;
+    }
+    pull_changed_.notify_all();
+    puller_.join();
   }
 
   void append(duckdb::DataChunk& chunk, ResultBatch& batch) const {
@@ -286,6 +363,15 @@ class DuckRunning final : public Running {
   duckdb::unique_ptr<duckdb::PendingQueryResult> pending_;
   duckdb::unique_ptr<duckdb::QueryResult> result_;
   bool is_stored_ = false;
+  bool is_finished_ = false;  // what streams has been computed
+
+  std::mutex pull_mutex_;
+  std::condition_variable pull_changed_;
+  duckdb::StreamQueryResult* pulled_ = nullptr;  // to be pulled, or under way
+  std::optional<duckdb::StreamExecutionResult> pulled_result_;
+  std::exception_ptr pull_failure_;
+  bool pull_ends_ = false;
+  std::thread puller_;
 };
 
 class DuckEngine final : public Engine {
