@@ -215,6 +215,7 @@ Term Translator::literal(Oid type, std::int32_t typmod, const Value& value) {
 Term Translator::constant(const Expr& e) { return literal(e.type, e.typmod, e.value); }
 
 Term Translator::column(const Expr& e) {
+  if (e.entry->merged) return expression(*sql::merged_column(e));
   const auto known = entries_.find(e.entry.get());
   if (known == entries_.end()) not_proven("a column of another place");
   const Term& term = known->second.at(static_cast<std::size_t>(e.number));

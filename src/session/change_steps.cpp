@@ -26,6 +26,7 @@ Status PgSession::run_steps(Run& run) {
       BOP_TRY(try_step(run, step));
       continue;
     }
+    BOP_TRY(feed_rows(run, step.source));
     BOP_TRY(prepare_step(run, step));
     BOP_TRY(bind_values(run, run.sqlite.get()));
     const std::uint64_t rows_before = run.rows;
@@ -39,6 +40,7 @@ Status PgSession::run_steps(Run& run) {
     const auto changed = static_cast<std::uint64_t>(sqlite3_changes64(run.connection->handle()));
     if (step.counts) run.changed += changed;
     measure_step(run, step, step.kind == sql::PlanStep::Kind::kAnswer ? run.rows - rows_before : changed);
+    if (run.feed) run.stop_reading();
   }
   return {};
 }

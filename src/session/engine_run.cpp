@@ -81,6 +81,7 @@ Result<TableShape> shape_of(rowstore::Connection& connection, Oid relation) {
     if (stored) shape.fields.emplace_back(std::move(column), is_rowid ? -1 : field);
     field += stored ? 1 : 0;
   }
+  shape.fields.emplace_back("rowid", -1);
   return shape;
 }
 
@@ -120,7 +121,7 @@ Status PgSession::attach_tables(rowstore::Connection& connection, executor::Tran
 PgSession::Route PgSession::route(const Run& run, const sql::Plan& plan, bool now) {
   const std::string& mode = variables_.get("bop.route");
   if (mode == "sqlite") return {.why = "bop.route is sqlite"};
-  if (plan.kind != sql::PlanKind::kSelect) return {.why = "only queries are DuckDB's"};
+  if (plan.kind != sql::PlanKind::kSelect) return {.why = "it combines no rows"};
   if (plan.query == nullptr) return {.why = "it looks rows up"};
   rowstore::Connection& connection = *run.connection;
   const std::uint32_t pages = connection.database_pages();
@@ -260,6 +261,25 @@ Result<std::optional<sql::FedRows>> PgSession::rows_of_engine(const Run& run, co
     ++next;
     return true;
   };
+}
+
+Status PgSession::feed_rows(Run& run, const sql::PlanPtr& source) {
+  if (source == nullptr || run.feed) return {};
+  auto rows = rows_of_engine(run, *source);
+  if (!rows) return std::unexpected(without_rows(*run.plan, std::move(rows).error()));
+  if (*rows) run.feed = std::make_unique<sql::FeedRows>(run.connection->handle(), *std::move(*rows));
+  return {};
+}
+
+Result<sql::PlanPtr> PgSession::feed_diagnosis(Run& run, int code) {
+  const bool unique = code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY ||
+                      code == SQLITE_CONSTRAINT_ROWID;
+  if (!unique || run.plan->source == nullptr) return nullptr;
+  BOP_TRY(feed_rows(run, run.plan->source));
+  if (!run.feed) return nullptr;
+  auto plan = std::make_shared<sql::Plan>(*run.plan);
+  for (sql::UniqueDiagnosis& diagnosis : plan->unique_diagnoses) diagnosis.sql = diagnosis.fed_sql;
+  return plan;
 }
 
 namespace {

@@ -34,7 +34,8 @@ Status PgSession::prepare_change(Run& run) {
 }
 
 Status PgSession::prepare_step(Run& run, const sql::PlanStep& step) {
-  BOP_LET(prepared, prepare(run, run.measured ? step.sql + std::string(kCounted) : step.sql));
+  const std::string& sql = run.feed ? step.fed_sql : step.sql;
+  BOP_LET(prepared, prepare(run, run.measured ? sql + std::string(kCounted) : sql));
   run.sqlite = std::move(prepared);
   if (run.measured) sqlite3_stmt_scanstatus_reset(run.sqlite.get());
   return {};
@@ -72,6 +73,22 @@ Result<sql::ExplainNode> PgSession::measure(Run& run, sql::ExplainSummary& summa
   return sql::explain_run(*inner.plan, inner.sqlite.get(), inner.rows);
 }
 
+// Of what another executor may compute of a change; `source`: which part that is.
+PgSession::Route PgSession::route_change(const Run& run, const sql::Plan& change, const sql::Plan*& source) {
+  Route first = route(run, change, /*now=*/true);  // why not, if nothing is asked
+  bool asked = false;
+  const auto ask = [&](const sql::PlanPtr& part) {
+    if (part == nullptr || first.statement) return;
+    Route chosen = route(run, *part, /*now=*/true);
+    if (chosen.after_trial) chosen = {.why = "it reads ranges of an index, which may be short"};
+    if (chosen.statement) source = part.get();
+    if (chosen.statement || !std::exchange(asked, true)) first = std::move(chosen);
+  };
+  ask(change.source);
+  for (const sql::PlanStep& step : change.steps) ask(step.source);
+  return first;
+}
+
 // The temporary tables between the steps of a plan; empty, also on a connection that may only read.
 Status PgSession::make_stages(Run& run) {
   if (run.plan->inner->steps.empty()) return {};
@@ -95,24 +112,28 @@ Result<Progress> PgSession::step_explain(Run& run) {
     BOP_LET(arguments, execute_arguments(*explained.execute_stmt, plan.inner->parameters));
     run.parameters = std::move(arguments);
   }
-  const bool inserts = plan.inner->source != nullptr;
-  Route chosen = route(run, inserts ? *plan.inner->source : *plan.inner, /*now=*/true);
-  if (inserts && chosen.after_trial) chosen = {.why = "it reads ranges of an index, which may be short"};
+  const bool changes = plan.inner->kind != sql::PlanKind::kSelect;
+  sql::ExplainedSource other;
+  Route chosen =
+      changes ? route_change(run, *plan.inner, other.source) : route(run, *plan.inner, /*now=*/true);
   if (chosen.statement) {
     if (auto engine = node_.engine(); !engine) chosen = {.why = engine.error().what()};
   }
-  summary.executor = fmt::format("{} ({})", chosen.statement ? "DuckDB" : "SQLite", chosen.why);
-  if (inserts) summary.executor += ", then SQLite";
+  summary.executor = fmt::format("{} ({}){}", chosen.statement ? "DuckDB" : "SQLite", chosen.why,
+                                 chosen.statement && changes ? ", then SQLite" : "");
   sql::ExplainNode root;
-  if (chosen.statement && !inserts) {
+  if (chosen.statement && (!changes || !plan.explain_analyze)) {
     BOP_LET(shown, explain_engine(run, std::move(*chosen.statement), summary));
-    root = std::move(shown);
-  } else if (plan.explain_analyze) {
+    (changes ? other.node : root) = std::move(shown);
+  } else if (!chosen.statement) {
+    other.source = nullptr;
+  }
+  if (plan.explain_analyze && (changes || !chosen.statement)) {
     BOP_LET(measured, measure(run, summary));
     root = std::move(measured);
-  } else {
+  } else if (changes || !chosen.statement) {
     BOP_TRY(make_stages(run));
-    BOP_LET(planned, sql::explain(*plan.inner, run.connection->handle()));
+    BOP_LET(planned, sql::explain(*plan.inner, run.connection->handle(), other));
     root = std::move(planned);
     summary.planning_ns = node_.options().clock->steady_ns() - begin;
   }

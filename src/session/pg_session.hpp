@@ -302,6 +302,11 @@ class PgSession final : public Session,
   [[nodiscard]] Route route(const Run& run, const sql::Plan& plan, bool now);
   [[nodiscard]] Status start_engine(Run& run);
   [[nodiscard]] Result<std::optional<sql::FedRows>> rows_of_engine(const Run& run, const sql::Plan& source);
+  // The rows of a change or of a step of it, if the engine computes them; else there is no feed.
+  [[nodiscard]] Status feed_rows(Run& run, const sql::PlanPtr& source);
+  // The same once more, to tell which key a change that had a feed has violated; null: SQLite has to find it.
+  [[nodiscard]] Result<sql::PlanPtr> feed_diagnosis(Run& run, int code);
+  [[nodiscard]] Route route_change(const Run& run, const sql::Plan& change, const sql::Plan*& source);
   // Its plan as a tree; with ANALYZE it is run, its rows are counted and not sent.
   [[nodiscard]] Result<sql::ExplainNode> explain_engine(Run& run, executor::Translated statement,
                                                         sql::ExplainSummary& summary);

@@ -238,10 +238,18 @@ Error PgSession::step_error(Run& run) {
   sqlite3* handle = run.connection->handle();
   const int code = sqlite3_extended_errcode(handle);
   const std::string message = sqlite3_errmsg(handle);
+  const bool was_fed = run.feed != nullptr;
   run.stop_reading();
   if (auto below = run.connection->take_error()) return *below;
-  return without_rows(*run.plan,
-                      sql::translate_error(*run.plan, handle, code, message, &functions_, run.parameters));
+  sql::PlanPtr plan = run.plan;
+  if (was_fed) {
+    auto fed = feed_diagnosis(run, code);
+    if (!fed) return without_rows(*run.plan, std::move(fed).error());
+    if (*fed) plan = std::move(*fed);
+  }
+  Error why = sql::translate_error(*plan, handle, code, message, &functions_, run.parameters);
+  run.feed.reset();
+  return without_rows(*run.plan, std::move(why));
 }
 
 void PgSession::append_row(const Run& run, sqlite3_stmt* statement, ResultBatch& batch) {
@@ -432,13 +440,7 @@ Status PgSession::hold_prior_rows(Run& run) {
 
 Status PgSession::run_change(Run& run) {
   if (!run.sqlite) {
-    if (run.plan->source != nullptr && !run.feed) {
-      auto rows = rows_of_engine(run, *run.plan->source);
-      if (!rows) return std::unexpected(without_rows(*run.plan, std::move(rows).error()));
-      if (*rows) {
-        run.feed = std::make_unique<sql::FeedRows>(run.connection->handle(), *std::move(*rows));
-      }
-    }
+    BOP_TRY(feed_rows(run, run.plan->source));
     BOP_TRY(prepare_change(run));
     BOP_TRY(bind_values(run, run.sqlite.get()));
     BOP_TRY(compute_prior_values(run));

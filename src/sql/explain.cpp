@@ -347,15 +347,19 @@ ExplainNode explain_root(const Plan& plan) {
           .relation = target == nullptr ? "?" : target->name};
 }
 
-Result<ExplainNode> explain(const Plan& plan, sqlite3* connection) {
+Result<ExplainNode> explain(const Plan& plan, sqlite3* connection, const ExplainedSource& other) {
+  const auto top_of = [&](const std::string& sql, const PlanPtr& source) -> Result<ExplainNode> {
+    if (source != nullptr && source.get() == other.source) return other.node;
+    return explain_sql(plan, sql, connection);
+  };
   if (plan.steps.empty()) {
-    BOP_LET(top, explain_sql(plan, plan.sql, connection));
+    BOP_LET(top, top_of(plan.sql, plan.source));
     return with_root(plan, std::move(top));
   }
   ExplainNode root = explain_root(plan);
   for (const PlanStep& step : plan.steps) {
     if (step.kind == PlanStep::Kind::kCommand) continue;
-    BOP_LET(top, explain_sql(plan, step.sql, connection));
+    BOP_LET(top, top_of(step.sql, step.source));
     root.inputs.push_back(step_node(step, std::move(top)));
   }
   return root;

@@ -31,8 +31,15 @@ struct ExplainSummary {
   bool shown = false;                        // the times
 };
 
+// What another executor does of a change: its plan of Plan::source, or of that of a step.
+struct ExplainedSource {
+  const Plan* source = nullptr;  // null: nothing
+  ExplainNode node;
+};
+
 // The plan by EXPLAIN QUERY PLAN. The stages of a plan of several steps have to be there.
-[[nodiscard]] Result<ExplainNode> explain(const Plan& plan, sqlite3* connection);
+[[nodiscard]] Result<ExplainNode> explain(const Plan& plan, sqlite3* connection,
+                                          const ExplainedSource& other = {});
 // The same with what SQLite has counted in a run of `statement`, which was prepared on a connection with
 // SQLITE_DBCONFIG_STMT_SCANSTATUS. `rows`: that it has answered or changed.
 [[nodiscard]] ExplainNode explain_run(const Plan& plan, sqlite3_stmt* statement, std::uint64_t rows);

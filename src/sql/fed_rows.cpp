@@ -74,11 +74,12 @@ const sqlite3_module kModule = row_table<FedTable, FedCursor>({connect, best_ind
 
 }  // namespace
 
-FeedRows::FeedRows(sqlite3* connection, FedRows rows) : connection_(connection), rows_(std::move(rows)) {
+FeedRows::FeedRows(sqlite3* connection, FedRows rows)
+    : connection_(connection), outer_(sqlite3_get_clientdata(connection, kName)), rows_(std::move(rows)) {
   sqlite3_set_clientdata(connection_, kName, &rows_, nullptr);
 }
 
-FeedRows::~FeedRows() { sqlite3_set_clientdata(connection_, kName, nullptr, nullptr); }
+FeedRows::~FeedRows() { sqlite3_set_clientdata(connection_, kName, outer_, nullptr); }
 
 std::string fed_query(std::size_t columns) {
   std::string out = "SELECT ";

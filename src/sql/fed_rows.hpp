@@ -1,5 +1,5 @@
-// bop_rows: a table-valued function of SQLite whose rows somebody else has computed. INSERT ... SELECT and
-// CREATE TABLE AS store what another executor has answered, by the statement that would have selected it.
+// bop_rows: a table-valued function of SQLite whose rows somebody else has computed. Changes store what
+// another executor has answered (change_source.hpp), by the statement that would have found it.
 //
 //   FeedRows feed(connection, source);   // while it stands, `SELECT c1 FROM bop_rows` answers its rows, once
 //
@@ -29,6 +29,7 @@ class FeedRows {
 
  private:
   sqlite3* connection_;
+  void* outer_;  // of the statement that calls a function which runs this one
   FedRows rows_;
 };
 

@@ -6,6 +6,7 @@
 // says its collation.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,7 +29,9 @@ class Generator {
   [[nodiscard]] std::string with(const std::vector<std::shared_ptr<Cte>>& ctes);
   [[nodiscard]] std::string query(const Query& q);
   [[nodiscard]] std::string change(Change& c);
-  // The same with bop_rows in the place of one of its subqueries (fed_rows.hpp).
+  // Text with bop_rows in the place of one of its subqueries (fed_rows.hpp).
+  [[nodiscard]] std::string fed(const RangeEntry& subquery, const std::function<std::string()>& text);
+  // A change whose rows are those; of a DELETE they are rowids.
   [[nodiscard]] std::string fed_change(Change& c, const RangeEntry& subquery);
   // The rows that a DELETE is about to delete, as its RETURNING answers them.
   [[nodiscard]] std::string deleted_rows(Change& c);

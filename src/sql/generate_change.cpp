@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
+#include "sql/fed_rows.hpp"
 #include "sql/functions/kernels.hpp"
 #include "sql/generate.hpp"
 #include "sql/row_check.hpp"
@@ -91,11 +92,17 @@ void Generator::write_generated(const Change& c) {
   }
 }
 
-std::string Generator::fed_change(Change& c, const RangeEntry& subquery) {
+std::string Generator::fed(const RangeEntry& subquery, const std::function<std::string()>& text) {
   fed_ = &subquery;
-  std::string out = change(c);
+  std::string out = text();
   fed_ = nullptr;
   return out;
+}
+
+std::string Generator::fed_change(Change& c, const RangeEntry& subquery) {
+  if (c.kind != 'd') return fed(subquery, [&] { return change(c); });
+  return fmt::format("DELETE FROM {} WHERE bop_go_on() AND rowid IN ({}){}",
+                     table_name(c.target->relation->oid), fed_query(1), returning(c));
 }
 
 std::string Generator::inserted_rows(const Change& c) {

@@ -76,6 +76,12 @@ bool is_rowid(const Expr& e) {
   return rowid != nullptr && e.entry->columns[static_cast<std::size_t>(e.number)].attribute == rowid->number;
 }
 
+// The key of a stage (staged.hpp): SQLite would as soon read through the changed table and look there.
+bool is_staged_row(const Expr& e) {
+  return e.entry->kind == RangeKind::kStored &&
+         e.entry->columns[static_cast<std::size_t>(e.number)].sql == "o0";
+}
+
 bool is_plain_number(const Expr& e) { return e.kind == ExprKind::kConst && !e.value.is_null(); }
 
 }  // namespace
@@ -424,9 +430,10 @@ std::string Generator::open_expression(const Expr& e) {
       if (e.entry->kind == RangeKind::kExcluded) {
         return "excluded." + column.sql;
       }
-      // Of a query around this one it is a value that others are looked up by.
-      return fmt::format("{}r{}.{}", e.entry->depth < depth_ && is_rowid(e) ? "+" : "", e.entry->id,
-                         column.sql);
+      // Of a query around this one it is a value that others are looked up by, and so is a row that a stage
+      // names.
+      return fmt::format("{}r{}.{}", (e.entry->depth < depth_ && is_rowid(e)) || is_staged_row(e) ? "+" : "",
+                         e.entry->id, column.sql);
     }
     case ExprKind::kCall: return call(e);
     case ExprKind::kAggregate:

@@ -375,7 +375,8 @@ std::string Generator::entry(const RangeEntry& e) {
           e.relation->is_virtual() ? "\"" + e.relation->virtual_table + "\"" : table_name(e.relation->oid),
           e.id);
     case RangeKind::kSubquery:
-      if (&e == fed_) return fmt::format("({}) AS r{}", fed_query(e.columns.size()), e.id);
+      // LIMIT keeps rows that come only once from being the inner ones of a join.
+      if (&e == fed_) return fmt::format("({} LIMIT -1) AS r{}", fed_query(e.columns.size()), e.id);
       if (e.lateral) {
         return lateral(e);
       }

@@ -70,6 +70,7 @@ enum class PlanKind : std::uint8_t {
 struct UniqueDiagnosis {
   Oid index = 0;
   std::string sql;  // same parameters and constants as the plan; answers at most one row: the key's values
+  std::string fed_sql = {};  // the same over the rows of Plan::source
 };
 
 // A value that is computed before the statement and bound to it (prior_values.hpp).
@@ -77,6 +78,8 @@ struct PriorValue {
   int parameter = 0;  // counted like `constants`, where NULL stands in its place
   std::string sql;    // same parameters and constants as the plan; answers one row of one column
 };
+
+struct Plan;
 
 // One of several statements of SQLite (staged.hpp), each with the parameters and constants of the plan.
 struct PlanStep {
@@ -91,6 +94,9 @@ struct PlanStep {
   std::size_t into_columns = 0;
   Kind kind = Kind::kChange;
   bool counts = false;  // the rows that it changes are those that the tag tells
+  // What another executor may compute of it, and the text that takes its rows (Plan::source).
+  std::shared_ptr<const Plan> source = {};
+  std::string fed_sql = {};
   // For EXPLAIN: what it does, and to which relation.
   std::string label = {};
   std::string relation = {};
@@ -153,8 +159,8 @@ struct Plan {
   std::shared_ptr<const Query> query;
   std::shared_ptr<ReadingNotes> reading;  // with it
 
-  // Of INSERT ... SELECT: the same of the query as it stands there, and the statement that takes its rows
-  // from whoever has computed them (fed_rows.hpp); same parameters and constants.
+  // Of a change: what another executor may compute of it, as a query (change_source.hpp), and the statement
+  // that takes its rows from whoever has computed them (fed_rows.hpp); same parameters and constants.
   std::shared_ptr<const Plan> source;
   std::string fed_sql;
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
+#include "sql/change_source.hpp"
 #include "sql/char_length.hpp"
 #include "sql/foreign_key_actions.hpp"
 #include "sql/generate.hpp"
@@ -242,33 +243,6 @@ void plan_merge(Binder& binder, Merge merge, Plan& plan) {
   plan.constants = generator.take_constants();
 }
 
-namespace {
-
-// What another executor may compute of an INSERT.
-void plan_source(Change& change, Generator& generator, Plan& plan) {
-  if (change.kind != 'i' || !change.ctes.empty() || change.source->kind != QueryKind::kSelect ||
-      change.source->from.size() != 1) {
-    return;
-  }
-  const RangeRef& rows = change.source->from.front()->entry;
-  if (rows == nullptr || rows->kind != RangeKind::kSubquery || rows->columns.empty() ||
-      !combines_rows(*rows->query)) {
-    return;
-  }
-  auto source = std::make_shared<Plan>();
-  source->kind = PlanKind::kSelect;
-  source->statement = plan.statement;
-  source->catalog = plan.catalog;
-  source->columns.resize(rows->columns.size());
-  source->query = rows->query;
-  source->reading = std::make_shared<ReadingNotes>();
-  source->sql = generator.query(*rows->query);
-  plan.source = std::move(source);
-  plan.fed_sql = generator.fed_change(change, *rows);
-}
-
-}  // namespace
-
 void plan_change(Binder& binder, Change change, Plan& plan) {
   finish_parameters(binder);
   plan.kind = change.kind == 'i'   ? PlanKind::kInsert
@@ -290,7 +264,9 @@ void plan_change(Binder& binder, Change change, Plan& plan) {
   plan_guards(binder, acted, change.kind == 'd' && !several, plan);
   Generator generator(binder.parameters().size());
   const bool cascades_volatile = change.kind == 'd' && change.acts_on_itself && binder.is_volatile;
-  if (several || cascades_volatile || returns_more(change)) {
+  // What its own cascades may take before it meets them would have to be found twice.
+  const bool cascades_joined = change.kind == 'd' && change.acts_on_itself && joins_rows(change);
+  if (several || cascades_volatile || cascades_joined || returns_more(change)) {
     if (change.has_upsert) {
       refuse_prior_values(binder, change, {plan.changed_tables.begin(), plan.changed_tables.end()});
     }
@@ -305,7 +281,7 @@ void plan_change(Binder& binder, Change change, Plan& plan) {
     plan.sql = generator.change(change);
     plan_prior_rows(change, generator, plan);
     plan_diagnoses(binder, change, generator, plan);
-    plan_source(change, generator, plan);
+    plan_source(binder, change, generator, plan);
   }
   plan.constants = generator.take_constants();
 }

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
+#include "sql/change_source.hpp"
+#include "sql/fed_rows.hpp"
 #include "sql/generate.hpp"
 #include "sql/tree_search.hpp"
 
@@ -20,50 +22,6 @@ std::string stage_columns(std::size_t count, std::size_t first = 1) {
   return out;
 }
 
-std::string collated_column(std::string text, Oid type) {
-  const TypeInfo* info = find_type(type);
-  return info == nullptr || info->collation.empty() ? text
-                                                    : fmt::format("({} COLLATE {})", text, info->collation);
-}
-
-// Other names for the columns of an entry while this lives.
-class Renamed {
- public:
-  explicit Renamed(RangeEntry& entry) : entry_(entry), columns_(entry.columns), bare_(entry.bare) {
-    entry.bare = true;
-  }
-  ~Renamed() {
-    entry_.columns = std::move(columns_);
-    entry_.bare = bare_;
-  }
-  Renamed(const Renamed&) = delete;
-  Renamed& operator=(const Renamed&) = delete;
-
- private:
-  RangeEntry& entry_;
-  std::vector<RangeColumn> columns_;
-  bool bare_;
-};
-
-// Adds the columns of `entries` that an expression reads.
-void add_columns(const Expr& e, const std::set<const RangeEntry*>& entries, std::vector<ExprRef>& out) {
-  visit(e, [&](const Expr& part) {
-    const bool shown = part.kind == ExprKind::kColumn && entries.contains(part.entry.get());
-    if (shown && std::ranges::none_of(out, [&](const ExprRef& known) {
-          return known->entry == part.entry && known->number == part.number;
-        })) {
-      auto column = std::make_shared<Expr>();
-      column->kind = ExprKind::kColumn;
-      column->type = part.type;
-      column->typmod = part.typmod;
-      column->entry = part.entry;
-      column->number = part.number;
-      out.push_back(std::move(column));
-    }
-    return true;
-  });
-}
-
 // The columns of FROM that RETURNING shows, in the order of their places in the stage.
 std::vector<ExprRef> shown_columns(const Change& change) {
   const std::set<const RangeEntry*> others = entries_of(change.from);
@@ -74,11 +32,61 @@ std::vector<ExprRef> shown_columns(const Change& change) {
   return out;
 }
 
-std::vector<std::unique_ptr<FromNode>> from_one(const RangeRef& entry) {
-  std::vector<std::unique_ptr<FromNode>> from;
-  from.push_back(std::make_unique<FromNode>());
-  from.back()->entry = entry;
-  return from;
+// The number of the action that a row of a MERGE meets, of those for rows that are `matched` or not.
+ExprRef chosen_action(const Binder& binder, const Merge& merge, bool matched) {
+  ExprRef choice = make_expr(ExprKind::kCase, types::kInt4);
+  ExprRef otherwise = binder.null_constant(types::kInt4);
+  for (std::size_t i = 0; i < merge.actions.size(); ++i) {
+    const MergeAction& action = merge.actions[i];
+    if (action.matched != matched) {
+      continue;
+    }
+    ExprRef number = action.kind == 'n'
+                         ? binder.null_constant(types::kInt4)
+                         : binder.constant(types::kInt4, OwnedValue::of_int(static_cast<std::int64_t>(i)));
+    if (action.condition == nullptr) {  // the last one
+      otherwise = std::move(number);
+      break;
+    }
+    choice->args.push_back(action.condition);
+    choice->args.push_back(std::move(number));
+  }
+  if (choice->args.empty()) {
+    return otherwise;
+  }
+  choice->args.push_back(std::move(otherwise));
+  return choice;
+}
+
+// The rows of a MERGE that meet an action: the target's rowid, the action, what the actions read. Takes the
+// source from it.
+std::shared_ptr<const Query> joined_rows(const Binder& binder, Merge& merge,
+                                         const std::vector<ExprRef>& shown) {
+  auto query = std::make_shared<Query>();
+  query->ctes = plain_ctes(merge.ctes);
+  const ExprRef row = rowid_of(binder, merge.target);
+  const bool inserts =
+      std::ranges::any_of(merge.actions, [](const MergeAction& action) { return !action.matched; });
+  ExprRef action = chosen_action(binder, merge, true);
+  if (inserts) {
+    ExprRef is_matched = make_expr(ExprKind::kIsNotNull, types::kBool, {row});
+    action = make_expr(ExprKind::kCase, types::kInt4,
+                       {std::move(is_matched), std::move(action), chosen_action(binder, merge, false)});
+  }
+  query->where = make_expr(ExprKind::kIsNotNull, types::kBool, {action});
+  query->targets.push_back({.name = "row", .expr = row});
+  query->targets.push_back({.name = "action", .expr = std::move(action)});
+  for (const ExprRef& column : shown) {
+    query->targets.push_back({.name = "", .expr = column});
+  }
+  auto join = std::make_unique<FromNode>();
+  join->join = inserts ? JoinKind::kLeft : JoinKind::kInner;
+  join->left = std::move(merge.source.front());
+  join->right = leaf(merge.target);
+  join->on = merge.on;
+  query->from.push_back(std::move(join));
+  merge.source.clear();
+  return query;
 }
 
 }  // namespace
@@ -152,7 +160,7 @@ ExprRef StagedPlan::is_row(const Change& change, ExprRef number) {
 
 StagedPlan::Stage StagedPlan::compute_joined(Merge& merge) {
   const std::set<const RangeEntry*> source = entries_of(merge.source);
-  std::vector<ExprRef> shown;
+  std::vector<ExprRef> shown;  // what the actions read of the source
   for (const MergeAction& action : merge.actions) {
     if (action.change == nullptr) {
       continue;
@@ -186,17 +194,21 @@ StagedPlan::Stage StagedPlan::compute_joined(Merge& merge) {
     values += fmt::format(", {} AS o{}", generator_.expression(*shown[i]), i + 3);
   }
   const std::string row = fmt::format("r{}", merge.target->id);
+  const std::string into =
+      fmt::format("INSERT INTO temp.{}({}) ", stage.table, stage_columns(shown.size() + 2));
   // LIMIT keeps SQLite from computing the conditions twice.
   compute_.push_back(
       {.sql = fmt::format(
-           "{}INSERT INTO temp.{}({}) SELECT * FROM (SELECT {}.rowid AS o1, CASE WHEN {}.rowid IS "
-           "NOT NULL THEN {} ELSE {} END AS o2{} FROM {} {} {} AS {} ON {} WHERE bop_go_on() LIMIT "
-           "-1) WHERE o2 IS NOT NULL",
-           generator_.with(merge.ctes), stage.table, stage_columns(shown.size() + 2), row, row,
-           choice(choices[1]), choice(choices[0]), values, generator_.from_list(merge.source),
-           choices[0].empty() ? "JOIN" : "LEFT JOIN", table_name(merge.target->relation->oid), row,
-           generator_.condition(*merge.on)),
+           "{}{}SELECT * FROM (SELECT {}.rowid AS o1, CASE WHEN {}.rowid IS NOT NULL THEN {} ELSE {} END AS "
+           "o2{} FROM {} {} {} AS {} ON {} WHERE bop_go_on() LIMIT -1) WHERE o2 IS NOT NULL",
+           generator_.with(merge.ctes), into, row, row, choice(choices[1]), choice(choices[0]), values,
+           generator_.from_list(merge.source), choices[0].empty() ? "JOIN" : "LEFT JOIN",
+           table_name(merge.target->relation->oid), row, generator_.condition(*merge.on)),
        .label = "Source and Target"});
+  compute_.back().source = source_plan(plan_, joined_rows(binder_, merge, shown), generator_);
+  if (compute_.back().source != nullptr) {
+    compute_.back().fed_sql = into + fed_query(shown.size() + 2);
+  }
   if (!changing.empty()) {
     compute_.push_back(
         {.sql = fmt::format("SELECT bop_merge_once() FROM temp.{} WHERE o2 IN ({}) GROUP BY o1 "
@@ -206,9 +218,7 @@ StagedPlan::Stage StagedPlan::compute_joined(Merge& merge) {
   }
   stage.entry->columns.push_back({.name = "row", .type = types::kInt8, .sql = "o1"});
   stage.entry->columns.push_back({.name = "action", .type = types::kInt8, .sql = "o2"});
-  for (const ExprRef& e : shown) {
-    e->entry->bare = true;
-  }
+  renamed_ = renamed(shown);
   for (std::size_t i = 0; i < shown.size(); ++i) {
     RangeColumn& column = shown[i]->entry->columns[static_cast<std::size_t>(shown[i]->number)];
     column.sql = collated_column(fmt::format("r{}.o{}", stage.entry->id, i + 3), column.type);
@@ -286,12 +296,18 @@ void StagedPlan::compute(Change& change, Cte* cte, bool counts) {
 void StagedPlan::compute_insert(Change& change, bool counts) {
   const std::size_t count = change.insert_columns.size();
   const Stage stage = make_stage(count, false);
-  compute_.push_back(
-      {.sql = fmt::format("{}INSERT INTO temp.{}({}) {}", generator_.with(change.ctes), stage.table,
-                          count == 0 ? "o0" : stage_columns(count), generator_.inserted_rows(change)),
-       .counts = counts,
-       .label = "Rows to Insert",
-       .relation = change.target->relation->name});
+  const std::string into =
+      fmt::format("INSERT INTO temp.{}({}) ", stage.table, count == 0 ? "o0" : stage_columns(count));
+  compute_.push_back({.sql = generator_.with(change.ctes) + into + generator_.inserted_rows(change),
+                      .counts = counts,
+                      .label = "Rows to Insert",
+                      .relation = change.target->relation->name});
+  if (const RangeRef selected = selected_rows(change); selected != nullptr) {
+    PlanStep& step = compute_.back();
+    step.source = source_plan(plan_, selected->query, generator_);
+    if (step.source != nullptr)
+      step.fed_sql = generator_.fed(*selected, [&] { return into + generator_.inserted_rows(change); });
+  }
   auto rows = std::make_shared<Query>();
   for (const Column* column : change.insert_columns) {
     stage.entry->columns.push_back({.name = column->name,
@@ -338,21 +354,36 @@ void StagedPlan::compute_rows(Change& change, bool counts) {
   }
   const std::string row = fmt::format("r{}", change.target->id);
   // The first of several rows of FROM that meet a row is the one that counts.
-  std::string sql =
-      fmt::format("{}INSERT OR IGNORE INTO temp.{}(o0{}{}) SELECT {}.rowid{} FROM {} AS {}",
-                  generator_.with(change.ctes), stage.table, count == 0 ? "" : ", ", stage_columns(count),
-                  row, values, table_name(change.target->relation->oid), row);
-  if (!change.from.empty()) {
-    sql += " JOIN " + generator_.from_list(change.from);
-  }
-  sql += " WHERE bop_go_on()";
-  if (change.where != nullptr) {
-    sql += " AND " + generator_.condition(*change.where);
-  }
-  compute_.push_back({.sql = sql + except_changed(change),
+  const std::string into = fmt::format("INSERT OR IGNORE INTO temp.{}(o0{}{}) SELECT {}.rowid", stage.table,
+                                       count == 0 ? "" : ", ", stage_columns(count), row);
+  const auto from = [&] {
+    std::string text = fmt::format(" FROM {} AS {}", table_name(change.target->relation->oid), row);
+    if (!change.from.empty()) {
+      text += " JOIN " + generator_.from_list(change.from);
+    }
+    text += " WHERE bop_go_on()";
+    if (change.where != nullptr) {
+      text += " AND " + generator_.condition(*change.where);
+    }
+    return text + except_changed(change);
+  };
+  compute_.push_back({.sql = generator_.with(change.ctes) + into + values + from(),
                       .counts = counts,
                       .label = change.kind == 'd' ? "Rows to Delete" : "Rows to Update",
                       .relation = change.target->relation->name});
+  const ChangeSource source(binder_, generator_, plan_, change, shown);
+  if (source.plan != nullptr) {
+    PlanStep& step = compute_.back();
+    step.source = source.plan;
+    values.clear();
+    for (const Assignment& a : change.set) {
+      values += ", " + generator_.expression(*a.expr);
+    }
+    for (const ExprRef& e : shown) {
+      values += ", " + generator_.expression(*e);
+    }
+    step.fed_sql = generator_.fed(*source.rows, [&] { return into + values + from(); });
+  }
   change.stage = stage.entry;
   change.shown = shown;
 }

@@ -27,6 +27,7 @@
 #include <string>
 #include <vector>
 
+#include "sql/change_source.hpp"
 #include "sql/plan.hpp"
 #include "sql/query.hpp"
 
@@ -82,6 +83,7 @@ class StagedPlan {
   std::vector<Part> parts_;
   std::vector<PlanStep> before_, compute_, store_, after_;
   std::vector<std::pair<Oid, std::string>> changed_;  // table, stage of the rows that a part changes
+  std::vector<std::unique_ptr<Renamed>> renamed_;     // the source of a MERGE
   int stages_ = 0;
 };
 

@@ -130,6 +130,15 @@ bool is_volatile(const Expr& e) { return Search(calls_volatile).in(e); }
 bool is_volatile(const Query& q) { return Search(calls_volatile, samples_anew).in(q); }
 bool has_volatile_output(const Query& q) { return Search(calls_volatile).in_output(q); }
 
+bool reads_stored(const Query& q) {
+  return Search({},
+                [](const RangeEntry& entry) {
+                  return entry.kind == RangeKind::kStored ||
+                         (entry.cte != nullptr && entry.cte->change != nullptr);
+                })
+      .in(q);
+}
+
 bool reads_files(const Query& q) {
   return Search({}, [](const RangeEntry& entry) { return entry.kind == RangeKind::kFile; }).in(q);
 }

@@ -14,6 +14,8 @@ namespace bop::sql {
 // The same of the columns that the query answers: one of them may not be computed twice for a row.
 [[nodiscard]] bool has_volatile_output(const Query& q);
 
+// Whether it reads rows that another part of the statement has left (staged.hpp).
+[[nodiscard]] bool reads_stored(const Query& q);
 // Whether it reads a file.
 [[nodiscard]] bool reads_files(const Query& q);
 // Whether a subquery reads one of the tables.

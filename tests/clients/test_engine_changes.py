@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+"""Changes whose rows the second executor computes, over tables that are large enough for it to be asked."""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "slt"))
+
+# pylint: disable=wrong-import-position
+import servers
+
+binary = ""
+ROWS = 60000
+SUMS = "(SELECT k, sum(v) AS v FROM source GROUP BY k)"
+STATE = "SELECT count(*), sum(id), sum(v), sum(length(t)), count(v) FROM target"
+UPDATE = f"UPDATE target SET v = s.v, t = t || '!' FROM {SUMS} s WHERE s.k = target.k"
+CHANGES = [
+    UPDATE,
+    "UPDATE target SET v = (SELECT max(source.v) FROM source WHERE source.k = target.k)",
+    "UPDATE target SET v = -v WHERE k IN (SELECT k FROM source GROUP BY k HAVING sum(v) % 2 = 0)",
+    f"UPDATE target SET v = s.v FROM {SUMS} s WHERE s.k = target.k RETURNING target.id, s.v",
+    f"DELETE FROM target USING {SUMS} s WHERE s.k = target.k AND s.v % 3 = 0",
+    "DELETE FROM target WHERE NOT EXISTS (SELECT 1 FROM source WHERE source.k = target.k AND source.v > 59000)",
+    f"MERGE INTO target USING {SUMS} s ON s.k = target.id WHEN MATCHED AND s.v % 2 = 0 THEN DELETE "
+    "WHEN MATCHED THEN UPDATE SET v = s.v WHEN NOT MATCHED THEN INSERT (id, k, v) VALUES (s.k + 1000000, s.k, s.v)",
+    f"WITH gone AS (DELETE FROM target USING {SUMS} s WHERE s.k = target.k AND s.k < 100 RETURNING target.*) "
+    "INSERT INTO target SELECT id + 2000000, k, -v, t FROM gone",
+]
+
+
+class LargeTables(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="bop-changes-test-")
+        self.addCleanup(shutil.rmtree, self.folder, True)
+        self.node = servers.Bop(binary, directory=os.path.join(self.folder, "data"))
+        self.addCleanup(self.node.stop)
+        self.node.start()
+        self.connection = self.node.connect(timeout=60)
+        self.addCleanup(self.connection.close)
+        self.run_all("CREATE TABLE target (id int PRIMARY KEY, k int, v bigint CHECK (v < 1000000000), t text DEFAULT '')",
+                     f"INSERT INTO target SELECT g, g % 1000, g, 'row ' || g FROM generate_series(1, {ROWS}) g",
+                     "CREATE TABLE source (k int, v int)",
+                     f"INSERT INTO source SELECT g % 1100, g FROM generate_series(1, {ROWS}) g",
+                     "CREATE INDEX ON source (k)", "SET bop.engine_min_rows = 1000")
+
+    def run_all(self, *statements):
+        for sql in statements:
+            self.assertIsNone(self.connection.simple(sql)[-1].error, sql)
+
+    def rows(self, sql):
+        result = self.connection.simple(sql)[-1]
+        self.assertIsNone(result.error, sql)
+        return [tuple(row) for row in result.rows]
+
+    def executor(self, sql, explain="EXPLAIN"):
+        return [row[0] for row in self.rows(f"{explain} {sql}") if row[0].startswith("Executor: ")][0]
+
+    def cancel(self, sql):
+        other = self.node.connect()
+        self.addCleanup(other.close)
+        pid = self.rows("SELECT pg_backend_pid()")[0][0]
+        stop = threading.Event()
+
+        def keep_cancelling():
+            while not stop.wait(0.2):
+                other.simple(f"SELECT pg_cancel_backend({pid})")
+
+        thread = threading.Thread(target=keep_cancelling)
+        thread.start()
+        result = self.connection.simple(sql)[-1]
+        stop.set()
+        thread.join()
+        self.assertEqual(result.error["C"], "57014", sql)
+
+
+class EngineChanges(LargeTables):
+    def test_both_executors_store_the_same(self):
+        for sql in CHANGES:
+            found = {}
+            for route in ("sqlite", "auto"):
+                self.run_all(f"SET bop.route = {route}")
+                expected = "Executor: DuckDB" if route == "auto" else "Executor: SQLite (bop.route is sqlite)"
+                self.assertIn(expected, self.executor(sql))
+                self.run_all("BEGIN")
+                result = self.connection.simple(sql)[-1]
+                self.assertIsNone(result.error, sql)
+                found[route] = (result.tag, sorted(result.rows or ()), self.rows(STATE))
+                self.run_all("ROLLBACK")
+            self.assertEqual(found["sqlite"], found["auto"], sql)
+
+    def test_explain_shows_who_does_what(self):
+        lines = [row[0] for row in self.rows("EXPLAIN " + UPDATE)]
+        self.assertEqual(lines[0], "Update on target")
+        self.assertTrue(any("PAGE SCAN on source" in line for line in lines), lines)
+        self.assertRegex(lines[-1], r"^Executor: DuckDB \(it reads through about \d+ rows\), then SQLite$")
+        lines = [row[0] for row in self.rows("EXPLAIN " + CHANGES[6])]
+        self.assertEqual(lines[0], "Merge on target")
+        self.assertTrue(any("PAGE SCAN on source" in line for line in lines), lines)
+        self.run_all("BEGIN")
+        lines = [row[0] for row in self.rows("EXPLAIN ANALYZE " + UPDATE)]
+        self.assertEqual(lines[0], "Update on target (actual rows=0 loops=1)")
+        self.assertTrue(any(f"on bop_rows (actual rows={ROWS} loops=1)" in line for line in lines), lines)
+        self.run_all("ROLLBACK")
+        self.assertEqual(self.executor("UPDATE target SET v = 1 WHERE id = 7"), "Executor: SQLite (it combines no rows)")
+        self.assertIn("Executor: SQLite (it reads ",
+                      self.executor("UPDATE target SET v = (SELECT max(o.v) FROM target o WHERE o.id = 9) WHERE id = 7"))
+
+    def test_a_violation_in_the_middle_leaves_nothing(self):
+        before = self.rows(STATE)
+        sql = f"UPDATE target SET v = s.v + CASE WHEN id = 1000 THEN 1000000000 ELSE 0 END FROM {SUMS} s WHERE s.k = target.k"
+        self.assertIn("DuckDB", self.executor(sql))
+        error = self.connection.simple(sql)[-1].error
+        self.assertEqual(error["C"], "23514")
+        self.assertIn("Failing row contains (1000, ", error["D"])
+        self.assertEqual(self.rows(STATE), before)
+        self.run_all("BEGIN", "UPDATE target SET v = 5 WHERE id = 1", "SAVEPOINT a")
+        self.assertEqual(self.connection.simple(sql)[-1].error["C"], "23514")
+        self.run_all("ROLLBACK TO a")
+        self.assertEqual(self.rows("SELECT v FROM target WHERE id = 1"), [("5",)])
+        self.run_all("COMMIT")
+
+    def test_a_violated_key_is_told_from_the_rows_that_were_computed(self):
+        self.run_all("CREATE UNIQUE INDEX ON target (v)")
+        sql = f"UPDATE target SET v = s.v FROM {SUMS} s WHERE s.k = target.k AND s.k IN (3, 4)"
+        error = self.connection.simple(sql)[-1].error
+        self.assertEqual(error["C"], "23505")
+        value = self.rows(f"SELECT v FROM {SUMS} s WHERE k = 3")[0][0]
+        other = self.rows(f"SELECT v FROM {SUMS} s WHERE k = 4")[0][0]
+        self.assertIn(error["D"], [f"Key (v)=({v}) already exists." for v in (value, other)])
+
+    def test_prepared(self):
+        sql = f"UPDATE target SET v = s.v + $1 FROM {SUMS} s WHERE s.k = target.k AND target.id <= $2 RETURNING target.id, target.v"
+        first = dict(self.rows(f"SELECT target.id, s.v FROM target JOIN {SUMS} s ON s.k = target.k WHERE target.id < 9"))
+        for add, most in (("1", "3"), ("100", "8"), ("7", "2")):
+            result = self.connection.extended(sql, (add, most))[-1]
+            self.assertIsNone(result.error)
+            self.assertEqual({key: int(v) - int(add) for key, v in result.rows},
+                             {key: int(v) for key, v in first.items() if int(key) <= int(most)})
+
+    def test_cancelled(self):
+        before = self.rows(STATE)
+        endless = "(SELECT count(*) AS n FROM source a, source b, source c WHERE a.v + b.v > c.v) s"
+        self.cancel(f"UPDATE target SET v = s.n FROM {endless}")
+        self.assertEqual(self.rows(STATE), before)
+        self.run_all("BEGIN", "UPDATE target SET v = 5 WHERE id = 1", "SAVEPOINT a")
+        self.cancel(f"DELETE FROM target USING {endless} WHERE target.k = s.n % 7")
+        self.run_all("ROLLBACK TO a")
+        self.assertEqual(self.rows("SELECT v FROM target WHERE id = 1"), [("5",)])
+        self.cancel(f"MERGE INTO target USING {endless} ON target.id = s.n WHEN MATCHED THEN DELETE")
+        self.run_all("ROLLBACK TO a", "COMMIT")
+        self.assertEqual(self.rows("SELECT count(*) FROM target"), [(str(ROWS),)])
+
+    def test_the_own_changes_are_seen(self):
+        self.run_all("BEGIN", "UPDATE source SET v = 1", "DELETE FROM source WHERE k = 5",
+                     "INSERT INTO source SELECT 6, 1000 FROM generate_series(1, 10)", UPDATE)
+        self.assertEqual(self.rows("SELECT v FROM target WHERE id IN (5, 6, 7) ORDER BY id"), [("5",), ("10055",), ("55",)])
+        self.run_all("ROLLBACK")
+        self.assertEqual(self.rows("SELECT v FROM target WHERE id = 7"), [("7",)])
+
+    def test_the_lane_is_held_until_the_rows_are_stored(self):
+        other = self.node.connect(timeout=60)
+        self.addCleanup(other.close)
+        pid = other.simple("SELECT pg_backend_pid()")[-1].rows[0][0]
+        self.run_all("BEGIN", UPDATE)
+        done = []
+        thread = threading.Thread(target=lambda: done.append(other.simple("UPDATE target SET v = v + 1 WHERE id = 7")[-1]))
+        thread.start()
+        deadline = time.monotonic() + 20
+        while self.rows(f"SELECT wait_event_type FROM pg_stat_activity WHERE pid = {pid}") != [("Lock",)]:
+            self.assertLess(time.monotonic(), deadline, "the other session does not wait for the lane")
+        self.assertEqual(done, [])
+        self.run_all("COMMIT")
+        thread.join(30)
+        self.assertIsNone(done[0].error)
+        self.assertEqual(self.rows("SELECT v FROM target WHERE id = 7"),
+                         self.rows(f"SELECT v + 1 FROM {SUMS} s WHERE k = 7"))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bop", default=os.environ.get("BOP_BINARY", ""), required="BOP_BINARY" not in os.environ)
+    parser.add_argument("tests", nargs="*")
+    options = parser.parse_args()
+    binary = os.path.abspath(options.bop)
+    unittest.main(argv=[sys.argv[0], *options.tests], verbosity=2)
