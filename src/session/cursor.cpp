@@ -152,44 +152,144 @@ Result<bool> PgSession::pull_row(Portal& portal, std::uint64_t needed) {
 
 Result<bool> PgSession::next_row(Portal& portal) {
   Run& inner = *portal.run;
-  Cursor& cursor = *portal.cursor;
   if (inner.exhausted) return false;
-  if (inner.drained) {
-    while (inner.held_batch < inner.held.size() && inner.held_row == inner.held[inner.held_batch].rows()) {
-      inner.held[inner.held_batch++] = ResultBatch();
-      inner.held_row = 0;
+  if (inner.drained) return next_held_row(portal);
+  BOP_TRY(start_cursor(portal));
+  for (;;) {
+    if (inner.engine) {
+      BOP_LET(answered, next_row_of_engine(portal));
+      if (answered) return *answered;
     }
-    if (inner.held_batch == inner.held.size()) {
-      if (inner.drain_error) return std::unexpected(*inner.drain_error);
-      inner.exhausted = true;
-      return false;
-    }
-    const ResultBatch& from = inner.held[inner.held_batch];
-    ResultBatch& to = cursor.next();
-    if (from.columns() == 0) to.append_empty_row();
-    for (std::size_t i = 0; i < from.columns(); ++i) to.append(from.cell(inner.held_row, i));
-    ++inner.held_row;
-    cursor.took_row();
-    return true;
+    BOP_LET(answered, next_row_of_sqlite(portal));
+    if (answered) return *answered;
+    inner.only_sqlite = false;  // its trial is over
+    BOP_TRY(start_cursor(portal));
   }
+}
+
+// Asks once whose the query is. What the engine computes of a transaction that writes, or that the cursor is
+// to outlive, it computes to its end.
+Status PgSession::start_cursor(Portal& portal) {
+  Run& inner = *portal.run;
+  if (inner.only_sqlite || inner.engine || inner.plan->query == nullptr) return {};
+  const bool writes = inner.connection->role() == rowstore::Connection::Role::kWriter;
   catalog_session_.catalog = inner.plan->catalog;
   catalog_session_.connection = inner.connection->handle();
   catalog_session_.snapshot = inner.connection->snapshot();
+  BOP_TRY(start_engine(inner, writes || portal.cursor->hold() ? Rows::kWhole : Rows::kOfCursor));
+  if (inner.engine) inner.sqlite = {};
+  return {};
+}
+
+Result<bool> PgSession::next_held_row(Portal& portal) {
+  Run& inner = *portal.run;
+  Cursor& cursor = *portal.cursor;
+  while (inner.held_batch < inner.held.size() && inner.held_row == inner.held[inner.held_batch].rows()) {
+    inner.held[inner.held_batch++] = ResultBatch();
+    inner.held_row = 0;
+  }
+  if (inner.held_batch == inner.held.size()) {
+    if (inner.drain_error) return std::unexpected(*inner.drain_error);
+    inner.exhausted = true;
+    return false;
+  }
+  const ResultBatch& from = inner.held[inner.held_batch];
+  ResultBatch& to = cursor.next();
+  if (from.columns() == 0) to.append_empty_row();
+  for (std::size_t i = 0; i < from.columns(); ++i) to.append(from.cell(inner.held_row, i));
+  ++inner.held_row;
+  cursor.took_row();
+  return true;
+}
+
+// None: SQLite has to answer it.
+Result<std::optional<bool>> PgSession::next_row_of_engine(Portal& portal) {
+  Run& inner = *portal.run;
+  for (;;) {
+    if (inner.held_batch < inner.held.size() && inner.held_row < inner.held[inner.held_batch].rows()) {
+      BOP_LET(copied, next_held_row(portal));
+      return copied;
+    }
+    inner.held.clear();
+    inner.held_batch = inner.held_row = 0;
+    BOP_LET(more, fetch_of_engine(portal));
+    if (!more) return std::nullopt;
+    if (!*more) {
+      inner.exhausted = true;
+      inner.stop_reading();
+      return false;
+    }
+  }
+}
+
+// The next rows of the engine into `held`; false: there are no more; none: SQLite has to answer the query.
+Result<std::optional<bool>> PgSession::fetch_of_engine(Portal& portal) {
+  Run& inner = *portal.run;
+  ResultBatch batch(inner.plan->columns.size());
+  auto more = inner.engine->fetch(batch, [this] { return checked_interrupt(); });
+  if (!more) {
+    inner.engine.reset();
+    inner.whole = false;
+    if (more.error().code() == ErrorCode::kNotImplemented && portal.cursor->rows() == 0 &&
+        inner.connection != nullptr) {
+      return std::nullopt;
+    }
+    inner.drained = true;
+    inner.drain_error = without_rows(*inner.plan, std::move(more).error());
+    return std::unexpected(*inner.drain_error);
+  }
+  if (*more) inner.held.push_back(std::move(batch));
+  return *more;
+}
+
+// None: it has had its time, and the engine is to try.
+Result<std::optional<bool>> PgSession::next_row_of_sqlite(Portal& portal) {
+  Run& inner = *portal.run;
+  catalog_session_.catalog = inner.plan->catalog;
+  catalog_session_.connection = inner.connection->handle();
+  catalog_session_.snapshot = inner.connection->snapshot();
+  if (!inner.sqlite) {
+    BOP_LET(prepared, prepare(inner, inner.plan->sql));
+    inner.sqlite = std::move(prepared);
+    BOP_TRY(bind_values(inner, inner.sqlite.get()));
+  }
   const int code = sqlite3_step(inner.sqlite.get());
+  const bool on_trial = inner.trial == Run::Trial::kUnderWay;
+  if (on_trial) trial_until_ns_ = 0;  // it has answered, or will not
   if (code == SQLITE_DONE) {
     inner.exhausted = true;
     inner.stop_reading();
     return false;
   }
   if (code != SQLITE_ROW) {
+    if (on_trial && trial_is_over(inner)) return std::nullopt;
     // A cursor that a ROLLBACK TO leaves must not end as if it had no more rows.
     inner.drained = true;
     inner.drain_error = step_error(inner);
     return std::unexpected(*inner.drain_error);
   }
-  append_row(inner, inner.sqlite.get(), cursor.next());
-  cursor.took_row();
+  append_row(inner, inner.sqlite.get(), portal.cursor->next());
+  portal.cursor->took_row();
   return true;
+}
+
+// Before its transaction changes what its query reads: whether its rows are the engine's own now.
+Result<bool> PgSession::settle_in_engine(Portal& portal) {
+  if (!portal.cursor) return false;
+  if (portal.cursor->rows() == 0) BOP_TRY(start_cursor(portal));
+  if (!portal.run->engine || !portal.run->whole) return false;
+  if (!portal.run->held.empty() || portal.cursor->rows() != 0) return true;  // by the first fetch
+  auto more = fetch_of_engine(portal);
+  if (!more) {
+    // The cursor's own; a cancel was meant for the statement that waits for it.
+    if (more.error().code() == ErrorCode::kCancelled) return std::unexpected(std::move(more).error());
+    return true;
+  }
+  if (*more && !**more) {
+    portal.run->exhausted = true;
+    portal.run->stop_reading();
+  }
+  return more->has_value();
 }
 
 const Portal* PgSession::fetched_cursor(const sql::ParsedStatement& statement) const {
@@ -346,17 +446,20 @@ Status PgSession::close_cursor(const sql::ParsedStatement& statement) {
   return {};
 }
 
-// Before a transaction commits: cursors WITH HOLD take what is left of their rows and stay.
+// Before a transaction commits: cursors WITH HOLD take what is left of their rows and stay. Those of the
+// engine stay where they are, on disk if they are many.
 Status PgSession::hold_cursors() {
   for (auto& [name, portal] : portals_) {
     if (!portal->cursor || !portal->cursor->hold() || portal->held_over() || portal->complete) continue;
     start_deadline();
     hand_off();
-    for (bool more = true; more;) {
+    BOP_LET(settled, settle_in_engine(*portal));
+    if (portal->run->drain_error) return std::unexpected(*portal->run->drain_error);
+    for (bool more = !settled; more;) {
       BOP_LET(pulled, pull_row(*portal, portal->cursor->position()));
       more = pulled;
     }
-    portal->run->stop_reading();
+    if (!portal->run->whole) portal->run->stop_reading();
     portal->run->connection = nullptr;
     portal->is_held = true;
   }

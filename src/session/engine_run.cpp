@@ -197,7 +197,7 @@ bool PgSession::trial_is_over(Run& run) {
   return true;
 }
 
-Status PgSession::start_engine(Run& run) {
+Status PgSession::start_engine(Run& run, Rows rows) {
   Route chosen = route(run, *run.plan, run.trial == Run::Trial::kOver);
   run.only_sqlite = true;  // asked once, and once more after a trial
   if (chosen.after_trial && run.trial == Run::Trial::kNone) {
@@ -213,6 +213,9 @@ Status PgSession::start_engine(Run& run) {
     if (variables_.get("bop.route") == "auto") return {};
     return std::unexpected(std::move(engine).error());
   }
+  run.whole = rows == Rows::kWhole || (rows == Rows::kOfCursor && chosen.statement->may_fail_late);
+  chosen.statement->statement.whole = run.whole;
+  chosen.statement->statement.keeps_order = !run.plan->query->order_by.empty();
   auto started = (*engine)->start(std::move(chosen.statement->statement));
   if (started) {
     run.engine = std::move(*started);

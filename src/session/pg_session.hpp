@@ -99,6 +99,9 @@ struct Run {
   std::unique_ptr<executor::Running> engine;  // instead of it; reads pages of the connection's transaction
   bool withholds = false;                     // its rows until it has ended
   bool only_sqlite = false;                   // the engine was asked, or could not answer it
+  // Of a cursor, by the engine: all rows are the engine's own by the first fetch, whatever becomes of the
+  // transaction.
+  bool whole = false;
   enum class Trial : std::uint8_t { kNone, kUnderWay, kOver };
   Trial trial = Trial::kNone;  // of SQLite, where it may be the faster one
   rowstore::Connection* connection = nullptr;
@@ -250,6 +253,12 @@ class PgSession final : public Session,
   [[nodiscard]] Result<bool> declare_cursor(Run& run);
   [[nodiscard]] Result<bool> pull_row(Portal& portal, std::uint64_t needed);
   [[nodiscard]] Result<bool> next_row(Portal& portal);
+  [[nodiscard]] Status start_cursor(Portal& portal);
+  [[nodiscard]] Result<bool> next_held_row(Portal& portal);
+  [[nodiscard]] Result<std::optional<bool>> next_row_of_engine(Portal& portal);
+  [[nodiscard]] Result<std::optional<bool>> fetch_of_engine(Portal& portal);
+  [[nodiscard]] Result<std::optional<bool>> next_row_of_sqlite(Portal& portal);
+  [[nodiscard]] Result<bool> settle_in_engine(Portal& portal);
   [[nodiscard]] Status begin_fetch(Run& run);
   [[nodiscard]] Result<Progress> fetch(Run& run);
   [[nodiscard]] Result<Progress> step_fetch(Run& run, Fetch& fetch);
@@ -300,7 +309,8 @@ class PgSession final : public Session,
     bool after_trial = false;  // only if SQLite does not answer soon
   };
   [[nodiscard]] Route route(const Run& run, const sql::Plan& plan, bool now);
-  [[nodiscard]] Status start_engine(Run& run);
+  enum class Rows : std::uint8_t { kSent, kOfCursor, kWhole };
+  [[nodiscard]] Status start_engine(Run& run, Rows rows = Rows::kSent);
   [[nodiscard]] Result<std::optional<sql::FedRows>> rows_of_engine(const Run& run, const sql::Plan& source);
   // The rows of a change or of a step of it, if the engine computes them; else there is no feed.
   [[nodiscard]] Status feed_rows(Run& run, const sql::PlanPtr& source);

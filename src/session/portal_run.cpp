@@ -25,8 +25,9 @@ std::unexpected<Error> in_use(std::string_view command, std::string_view table) 
 }  // namespace
 
 bool PgSession::portals_read() const {
-  return std::ranges::any_of(
-      portals_, [](const auto& entry) { return entry.second->run && entry.second->run->reads(); });
+  return std::ranges::any_of(portals_, [](const auto& entry) {
+    return entry.second->run && entry.second->run->reads() && !entry.second->held_over();
+  });
 }
 
 // Portals hold statements of the transaction's connections: they go before it does.
@@ -51,7 +52,8 @@ Status PgSession::settle_portals() {
     Run& run = *portal->run;
     if (run.exhausted) continue;
     if (run.drained || (run.reads() && run.connection != &transaction_.connection())) continue;
-    BOP_TRY(drain(run, bytes));
+    BOP_LET(settled, settle_in_engine(*portal));
+    if (!settled) BOP_TRY(drain(run, bytes));
   }
   return {};
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Changes whose rows the second executor computes, over tables that are large enough for it to be asked."""
+"""Changes and cursors whose rows the second executor computes, over tables that are large enough for it to be asked."""
 
 import argparse
 import os
@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "slt"))
 
@@ -60,6 +61,11 @@ class LargeTables(unittest.TestCase):
 
     def executor(self, sql, explain="EXPLAIN"):
         return [row[0] for row in self.rows(f"{explain} {sql}") if row[0].startswith("Executor: ")][0]
+
+    def engine_statements(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.node.http_port}/metrics", timeout=10) as page:
+            lines = page.read().decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith("bop_engine_statements_total"))
 
     def cancel(self, sql):
         other = self.node.connect()
@@ -180,6 +186,59 @@ class EngineChanges(LargeTables):
         self.assertIsNone(done[0].error)
         self.assertEqual(self.rows("SELECT v FROM target WHERE id = 7"),
                          self.rows(f"SELECT v + 1 FROM {SUMS} s WHERE k = 7"))
+
+
+class EngineCursors(LargeTables):
+    QUERY = "SELECT a.k, count(*), sum(a.v) FROM target a JOIN source b ON a.k = b.k GROUP BY a.k ORDER BY a.k"
+
+    def test_a_cursor_of_a_reader_and_of_a_writer(self):
+        self.run_all("SET bop.route = sqlite")
+        right = self.rows(self.QUERY)
+        self.run_all("SET bop.route = auto")
+        for before in ("SELECT 1", "UPDATE target SET t = t WHERE id = 1"):
+            answered = self.engine_statements()
+            self.run_all("BEGIN", before, f"DECLARE c SCROLL CURSOR FOR {self.QUERY}")
+            self.assertEqual(self.rows("FETCH 3 FROM c"), right[:3])
+            self.assertEqual(self.engine_statements(), answered + 1)
+            self.run_all("DELETE FROM source WHERE k > 10")
+            self.assertEqual(self.rows("FETCH ALL FROM c"), right[3:])
+            self.assertEqual(self.rows("FETCH FIRST FROM c"), right[:1])
+            self.run_all("ROLLBACK")
+
+    def test_a_cursor_that_nobody_has_fetched_from(self):
+        right = self.rows(self.QUERY)
+        self.run_all("BEGIN", "UPDATE target SET t = t WHERE id = 1", f"DECLARE c CURSOR FOR {self.QUERY}",
+                     "DELETE FROM source WHERE k < 500")
+        self.assertEqual(self.rows("FETCH ALL FROM c"), right)
+        self.run_all("ROLLBACK")
+
+    def test_a_cursor_with_hold_goes_on_after_its_tables(self):
+        right = self.rows(self.QUERY)
+        self.run_all("BEGIN", f"DECLARE c CURSOR WITH HOLD FOR {self.QUERY}",
+                     f"DECLARE d SCROLL CURSOR WITH HOLD FOR {self.QUERY}", "FETCH 2 FROM d", "COMMIT", "DROP TABLE target",
+                     "DELETE FROM source")
+        self.assertEqual(self.rows("FETCH 10 FROM c"), right[:10])
+        self.assertEqual(self.rows("FETCH ALL FROM d"), right[2:])
+        self.run_all("BEGIN", "INSERT INTO source VALUES (1, 1)")
+        self.assertEqual(self.rows("FETCH ALL FROM c"), right[10:])
+        self.run_all("COMMIT", "CLOSE ALL")
+
+    def test_many_rows_with_hold(self):
+        # More than portals may keep in memory.
+        self.run_all("BEGIN", "DECLARE c NO SCROLL CURSOR WITH HOLD FOR "
+                     "SELECT repeat(a.t, 400) AS t, a.id FROM target a JOIN target b ON b.k = a.k "
+                     "WHERE a.k < 200 AND b.id < 10000 ORDER BY 2", "COMMIT")
+        self.assertEqual(len(self.rows("FETCH 1000 FROM c")), 1000)
+        self.assertEqual(self.connection.simple("MOVE ALL IN c")[-1].tag, "MOVE 118940")
+        self.run_all("CLOSE c")
+
+    def test_a_cancelled_cursor(self):
+        self.run_all("BEGIN", "DECLARE c CURSOR FOR SELECT count(*) FROM source a, source b, source c WHERE a.v + b.v > c.v",
+                     "SAVEPOINT a")
+        self.cancel("FETCH c")
+        self.run_all("ROLLBACK TO a")
+        self.assertEqual(self.connection.simple("FETCH c")[-1].error["C"], "55000")
+        self.run_all("ROLLBACK")
 
 
 if __name__ == "__main__":
