@@ -37,6 +37,7 @@ struct Options {
   // back. Empty: 0.
   std::function<std::uint64_t()> reserved_bytes;
   std::uint64_t ballast_bytes = 0;         // kept in a file and given back when the disk is full; 0 = none
+  std::uint64_t retain_bytes = 0;          // trim() leaves at least so many, unless the disk is full
   std::optional<StreamIdentity> identity;  // of a new stream; random when absent. An old one must match.
   bool must_exist = false;                 // kCorrupt instead of a new stream where there is none
   double prepare_at = 0.8;  // share of the segment in use at which maintain() prepares the next

@@ -158,7 +158,8 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   [[nodiscard]] Status check_space(std::uint64_t ballast);
   [[nodiscard]] Result<std::shared_ptr<Segment>> create_segment_file();
   [[nodiscard]] Status activate(const std::shared_ptr<Segment>& segment);
-  [[nodiscard]] bool others_hold_heads() const;  // with mutex_ held, too
+  [[nodiscard]] bool others_hold_heads() const;
+  [[nodiscard]] std::uint64_t bytes_behind_oldest() const;  // with mutex_ held, too
   void release_ballast();
   void fill_ballast();
   [[nodiscard]] std::string ballast_path() const { return options_.directory + "/ballast"; }

@@ -139,6 +139,12 @@ bool CommitStream::Core::others_hold_heads() const {
                      [](const auto& segment) { return segment->holds_heads; });
 }
 
+std::uint64_t CommitStream::Core::bytes_behind_oldest() const {
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 1; i < segments_.size(); ++i) bytes += segments_[i]->header.bytes;
+  return bytes;
+}
+
 Status CommitStream::Core::trim(Lsn below) {
   std::scoped_lock maintenance(maintenance_);
   for (;;) {
@@ -146,6 +152,7 @@ Status CommitStream::Core::trim(Lsn below) {
     {
       std::scoped_lock lock(mutex_);
       if (segments_.size() < 2 || segments_[1]->header.base > below || !others_hold_heads()) return {};
+      if (!disk_full_ && bytes_behind_oldest() < options_.retain_bytes) return {};
       oldest = segments_.front();
     }
     oldest->trimmed.store(true, std::memory_order_release);

@@ -10,6 +10,7 @@
 
 #include "base/settings.hpp"
 #include "cli/aof_command.hpp"
+#include "cli/backup_command.hpp"
 #include "cli/sql_command.hpp"
 #include "cli/status_command.hpp"
 #include "server/server.hpp"
@@ -51,8 +52,25 @@ struct Arguments {
   SqlCommand sql;
   StatusCommand status;
   std::string log_directory;
+  BackupCommand backup;
   bool markdown = false;
 };
+
+void describe_backup(CLI::App& app, BackupCommand& command) {
+  CLI::App* backup = app.add_subcommand("backup", "Take, go on with or extend a backup of a node");
+  CLI::App* restore = app.add_subcommand("restore", "Make a data directory from a backup");
+  for (CLI::App* each : {backup, restore}) {
+    each->add_option("directory", command.directory, "Directory of the backup")->required();
+    each->add_flag("--progress", command.progress, "Tell how far it is, also when this is no terminal");
+    const std::map<std::string, bool> formats{{"text", false}, {"json", true}};
+    each->add_option("--format", command.json, "text or json")
+        ->transform(CLI::CheckedTransformer(formats, CLI::ignore_case).description(""));
+  }
+  backup->add_option("--data-dir", command.data_dir, "Data directory of the node, which may be running");
+  backup->add_flag("--no-verify", command.unverified, "Do not replay the log over the copy");
+  restore->add_option("--data-dir", command.data_dir, "Data directory to make: new or empty");
+  restore->add_option("--to", command.to, "A CSN, or a time like \"2026-11-22 03:04:05.678Z\"");
+}
 
 std::string default_data_dir() {
   const auto settings = Settings::load({}, Settings::process_environment());
@@ -89,6 +107,7 @@ void describe(CLI::App& app, Arguments& arguments) {
     command->add_option("directory", arguments.log_directory, "The log's folder or the node's data directory")
         ->required();
   }
+  describe_backup(app, arguments.backup);
   CLI::App* settings = app.add_subcommand("settings", "Describe all settings");
   settings->add_flag("--markdown", arguments.markdown, "As the table in docs/operations.md");
   app.add_subcommand("version", "Print the version");
@@ -122,6 +141,10 @@ int dispatch(CLI::App& app, Arguments& arguments, const std::string& help) {
   if (app.got_subcommand("status")) {
     if (arguments.status.data_dir.empty()) arguments.status.data_dir = default_data_dir();
     return run_status(arguments.status);
+  }
+  if (app.got_subcommand("backup") || app.got_subcommand("restore")) {
+    if (arguments.backup.data_dir.empty()) arguments.backup.data_dir = default_data_dir();
+    return app.got_subcommand("backup") ? run_backup(arguments.backup) : run_restore(arguments.backup);
   }
   if (app.got_subcommand("aof")) {
     const bool dumps = app.get_subcommand("aof")->got_subcommand("dump");

@@ -64,9 +64,9 @@ Result<std::optional<Manifest>> decode(const Bytes& in, DatabaseId database, std
 
 }  // namespace
 
-Result<std::optional<Manifest>> read_manifest(Disk& disk, const std::string& directory, DatabaseId database) {
+Result<std::optional<Manifest>> peek_manifest(Disk& disk, const std::string& directory, DatabaseId database,
+                                              std::vector<std::string>& damaged) {
   std::optional<Manifest> best;
-  std::string broken;
   for (std::uint64_t parity = 0; parity < 2; ++parity) {
     const std::string path = path_of(directory, parity);
     BOP_LET(exists, disk.exists(path));
@@ -78,17 +78,22 @@ Result<std::optional<Manifest>> read_manifest(Disk& disk, const std::string& dir
     bytes.resize(got);
     BOP_LET(manifest, decode(bytes, database, parity, path));
     if (!manifest) {
-      broken = path;
+      damaged.push_back(path);
     } else if (!best || manifest->generation > best->generation) {
       best = std::move(manifest);
     }
   }
   // The first manifest of a database is written before anything else is; cut, it leaves one broken file and
   // the database has nothing yet but what the log knows.
-  const bool second_exists = !broken.empty() && !best && broken.ends_with(".0");
-  if (!best && !broken.empty() && !second_exists) {
+  if (!best && !damaged.empty() && damaged != std::vector{path_of(directory, 0)}) {
     return fail(ErrorCode::kCorrupt, "neither manifest in {} is valid", directory);
   }
+  return best;
+}
+
+Result<std::optional<Manifest>> read_manifest(Disk& disk, const std::string& directory, DatabaseId database) {
+  std::vector<std::string> damaged;
+  BOP_LET(best, peek_manifest(disk, directory, database, damaged));
   // Whoever wrote it may have died before it was durable; the log is trimmed by what it says.
   if (best) {
     BOP_LET(file, disk.open(path_of(directory, best->generation), OpenMode::kReadWrite));

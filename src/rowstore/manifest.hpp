@@ -42,6 +42,11 @@ struct Manifest {
   std::vector<database::SequenceState> sequences;
 };
 
+// The same without making it durable: changes nothing. For files of a node that may be running, which may be
+// writing one of the two. `damaged`: the paths of those that are there and not valid.
+[[nodiscard]] Result<std::optional<Manifest>> peek_manifest(Disk& disk, const std::string& directory,
+                                                            DatabaseId database,
+                                                            std::vector<std::string>& damaged);
 // Nothing: a new database. What is returned is durable.
 [[nodiscard]] Result<std::optional<Manifest>> read_manifest(Disk& disk, const std::string& directory,
                                                             DatabaseId database);

@@ -95,6 +95,7 @@ Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& d
   log.max_in_flight = static_cast<std::size_t>(settings.aof_max_in_flight());
   log.max_unacknowledged = static_cast<std::uint64_t>(settings.max_unacknowledged());
   log.ballast_bytes = static_cast<std::uint64_t>(settings.ballast_bytes());
+  log.retain_bytes = static_cast<std::uint64_t>(settings.log_retain());
   log.reserved_bytes = [raw = storage.get(), segment = log.segment_bytes]() -> std::uint64_t {
     const database::DatabaseSet* databases = raw->open_databases_.load(std::memory_order_acquire);
     return databases == nullptr ? 0 : databases->growth_bytes() + segment;
@@ -119,7 +120,8 @@ Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& d
   databases.group = storage->group_.get();
   constexpr std::uint64_t kLeastSegments = 4;  // the newest, the next, and what a checkpoint takes to let go
   databases.log_limit = std::max(static_cast<std::uint64_t>(settings.log_limit()),
-                                 kLeastSegments * static_cast<std::uint64_t>(settings.segment_size()));
+                                 kLeastSegments * static_cast<std::uint64_t>(settings.segment_size())) +
+                        static_cast<std::uint64_t>(settings.log_retain());
   rowstore::RowStoreOptions rows = row_store_options(settings, disk, scratch_dir);
   rows.check_room = [raw = storage.get()](DatabaseId id, std::uint64_t growth) -> Status {
     const database::DatabaseSet* set = raw->open_databases_.load(std::memory_order_acquire);

@@ -223,6 +223,20 @@ TEST(CommitStream, TrimRemovesWholeSegmentsAndOnlyThose) {
   EXPECT_EQ(reader->next().value().value().database_previous.index, last);
 }
 
+TEST(CommitStream, TrimLeavesWhatIsToBeRetained) {
+  World world(10);
+  Options options = world.options();
+  options.retain_bytes = 3 * options.segment_bytes;
+  auto stream = world.open(options).value();
+  Lsn last;
+  for (std::uint64_t i = 1; i <= 1000; ++i) last = append_one(*stream, i, 1000).value();
+  ASSERT_TRUE(ok(stream->wait_durable(last)));
+  ASSERT_GT(stream->retained_bytes(), 6 * options.segment_bytes);
+  ASSERT_TRUE(ok(stream->trim(last)));
+  EXPECT_GT(stream->first(), Lsn(1));
+  EXPECT_EQ(stream->retained_bytes(), 3 * options.segment_bytes);
+}
+
 TEST(CommitStream, AStreamAtRestSaysThatItsEndIsDurable) {
   World world(11);
   auto stream = world.open().value();

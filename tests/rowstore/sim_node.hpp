@@ -23,6 +23,7 @@ inline std::string text_of(const Error& error) {
 }
 
 struct SimNodeOptions {
+  std::string data_dir = "/data";
   std::uint64_t segment_bytes = 1U << 20U;
   std::uint64_t max_unacknowledged = 64U << 20U;
   std::uint64_t log_limit = 512U << 20U;
@@ -35,9 +36,9 @@ class SimNode {
   static Result<std::unique_ptr<SimNode>> start(SimScheduler& world, SimDisk& disk,
                                                 SimNodeOptions options = {}) {
     auto node = std::unique_ptr<SimNode>(new SimNode(world, disk));
-    BOP_TRY(disk.create_directories("/data/log"));
+    BOP_TRY(disk.create_directories(options.data_dir + "/log"));
     aof::Options log;
-    log.directory = "/data/log";
+    log.directory = options.data_dir + "/log";
     log.segment_bytes = options.segment_bytes;
     log.max_unacknowledged = options.max_unacknowledged;
     log.write_bytes = 64U << 10U;
@@ -48,7 +49,7 @@ class SimNode {
     database::DatabaseSetOptions set;
     set.disk = &disk;
     set.clock = &world.clock();
-    set.data_dir = "/data";
+    set.data_dir = options.data_dir;
     set.group = node->group_.get();
     set.log_limit = options.log_limit;
     options.rows.disk = &disk;

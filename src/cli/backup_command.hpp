@@ -1,0 +1,21 @@
+// `bop backup DIR`, `bop restore DIR`, `bop verify [DIR]`. Exit codes: 0 done, or everything is sound; 1 it
+// could not be done, or something is damaged; 2 a wrong argument, or there is nothing to read.
+#pragma once
+
+#include <string>
+
+namespace bop::cli {
+
+struct BackupCommand {
+  std::string directory;  // of the backup
+  std::string data_dir;
+  std::string to;  // of a restore: a CSN or a time
+  bool json = false;
+  bool progress = false;  // also when the standard error is no terminal
+  bool unverified = false;
+};
+
+[[nodiscard]] int run_backup(const BackupCommand& command);
+[[nodiscard]] int run_restore(const BackupCommand& command);
+
+}  // namespace bop::cli
