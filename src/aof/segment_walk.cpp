@@ -212,7 +212,8 @@ Error SegmentWalk::error_of_ending() const {
                "{}: the record with LSN {} at byte {} is damaged or missing, and it was durable",
                file_->path(), wanted.value, ending_.offset)
       .hint(
-          "Acknowledged records are damaged: nothing was changed. Restore the data directory from a backup.");
+          "Acknowledged records are damaged: nothing was changed. \"bop verify --repair --from BACKUP\" takes "
+          "them from a backup that has them.");
 }
 
 void SegmentWalk::extend(std::uint64_t limit, Lsn watermark) {

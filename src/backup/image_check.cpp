@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <map>
 #include <memory>
+#include <thread>
 
 #include "aof/stream_files.hpp"
 #include "backup/label.hpp"
@@ -22,6 +24,11 @@ using rowstore::PageFile;
 namespace {
 
 constexpr std::uint32_t kPagesPerStep = 256;
+// What a node is writing may be read half done.
+constexpr int kReadings = 4;
+constexpr auto kReadingPause = std::chrono::milliseconds(1);
+// So many pages are never written at once: what is more is rot.
+constexpr int kPatience = 64;
 
 // One database on its way through the log.
 struct Image {
@@ -72,7 +79,13 @@ class Checker {
     const std::string directory = database_path(options_.root, id);
     Image image{.id = id, .path = directory + "/" + rowstore::kMainFileName};
     std::vector<std::string> damaged;
-    auto manifest = rowstore::peek_manifest(disk_, directory, id, damaged);
+    Result<std::optional<rowstore::Manifest>> manifest = std::nullopt;
+    for (int reading = 0; reading < kReadings; ++reading) {
+      if (reading > 0) std::this_thread::sleep_for(kReadingPause);
+      damaged.clear();
+      manifest = rowstore::peek_manifest(disk_, directory, id, damaged);
+      if (manifest && damaged.empty()) break;
+    }
     for (const std::string& path : damaged) {
       report_.problems.push_back({id, PageNo(0), path, path + " does not match its checksum"});
     }
@@ -111,10 +124,20 @@ class Checker {
     return {};
   }
 
+  Status read_page(const PageFile& file, PageNo page, rowstore::PageSpan out) {
+    Status done = file.read(page, out);
+    for (int reading = 1; !done && patience_ > 0 && reading < kReadings; ++reading) {
+      std::this_thread::sleep_for(kReadingPause);
+      done = file.read(page, out);
+    }
+    if (!done) --patience_;
+    return done;
+  }
+
   void find_damage(Image& image) {
     std::vector<std::byte> page(kPageBytes);
     for (std::uint32_t n = 1; n <= image.file->pages(); ++n) {
-      if (image.file->read(PageNo(n), std::span(page).first<kPageBytes>())) continue;
+      if (read_page(*image.file, PageNo(n), std::span(page).first<kPageBytes>())) continue;
       if (report_.healed.size() < kMostProblems) {
         report_.healed.push_back({image.id, PageNo(n), image.path,
                                   fmt::format("page {} of {} does not match its checksum", n, image.path)});
@@ -176,7 +199,7 @@ class Checker {
   void one_by_one(Image& image, std::uint32_t first, std::uint32_t count) {
     std::vector<std::byte> page(kPageBytes);
     for (std::uint32_t n = first; n < first + count; ++n) {
-      const Status read = image.file->read(PageNo(n), std::span(page).first<kPageBytes>());
+      const Status read = read_page(*image.file, PageNo(n), std::span(page).first<kPageBytes>());
       if (read) continue;
       std::erase_if(report_.healed, [&](const ImageProblem& healed) {
         return healed.database == image.id && healed.page == PageNo(n);
@@ -190,6 +213,7 @@ class Checker {
   ImageCheckReport report_;
   std::map<DatabaseId, Image> images_;
   std::uint64_t total_ = 0;
+  int patience_ = kPatience;
 };
 
 }  // namespace

@@ -13,6 +13,7 @@ namespace bop::backup {
 namespace {
 // A page that the node is writing may be read half done.
 constexpr int kReadings = 20;
+constexpr int kPatience = 64;  // so many are never written at once: what is more is rot
 constexpr auto kReadingPause = std::chrono::milliseconds(1);
 
 ByteOffset offset_of(std::uint32_t page) { return ByteOffset(std::uint64_t{page - 1} * kPageBytes); }
@@ -50,12 +51,13 @@ Result<bool> PageCopy::step() {
 }
 
 void PageCopy::read_again(std::uint32_t page, std::span<std::byte> bytes) {
-  for (int reading = 0; reading < kReadings; ++reading) {
+  for (int reading = 0; reading < kReadings && rotten_ < kPatience; ++reading) {
     std::this_thread::sleep_for(kReadingPause);
     const auto got = source_->read_at(offset_of(page), bytes);
     if (!got || *got < kPageBytes) return;
     if (rowstore::page_is_sealed(state_.id, PageNo(page), bytes.first<kPageBytes>())) return;
   }
+  ++rotten_;
 }
 
 }  // namespace bop::backup

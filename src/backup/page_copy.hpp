@@ -37,6 +37,7 @@ class PageCopy {
   std::unique_ptr<File> source_;
   std::unique_ptr<File> target_;
   LabelDatabase state_;
+  int rotten_ = 0;  // pages that stayed damaged
 };
 
 }  // namespace bop::backup

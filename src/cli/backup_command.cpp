@@ -22,7 +22,9 @@ namespace {
 constexpr int kFailed = 1;
 constexpr int kWrong = 2;
 
-int report(const Error& error, bool json) {
+}  // namespace
+
+int report_failure(const Error& error, bool json) {
   if (json) {
     fmt::print("{{\"status\":\"failed\",\"sqlstate\":{},\"message\":{},\"hint\":{}}}\n",
                wire::http::json_string(error.sqlstate()), wire::http::json_string(error.what()),
@@ -36,14 +38,15 @@ int report(const Error& error, bool json) {
   return nothing_there ? kWrong : kFailed;
 }
 
-// One spelling, so that paths can be compared.
-std::string path_of(const std::string& given) {
+std::string one_spelling(const std::string& given) {
   std::error_code bad;
   auto path = std::filesystem::weakly_canonical(given, bad);
   std::string text = bad ? given : path.string();
   while (text.size() > 1 && text.ends_with('/')) text.pop_back();
   return text;
 }
+
+namespace {
 
 struct Target {
   std::optional<Lsn> csn;
@@ -160,20 +163,20 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 int run_backup(const BackupCommand& command) {
   auto disk = open_disk();
-  if (!disk) return report(disk.error(), command.json);
+  if (!disk) return report_failure(disk.error(), command.json);
   const auto start = std::chrono::steady_clock::now();
   ProgressLine line(command.progress);
   backup::BackupOptions options{.disk = disk->get(),
                                 .clock = &system_clock(),
-                                .data_dir = path_of(command.data_dir),
-                                .directory = path_of(command.directory),
+                                .data_dir = one_spelling(command.data_dir),
+                                .directory = one_spelling(command.directory),
                                 .verify = !command.unverified};
   options.progress = [&](std::string_view phase, std::uint64_t done, std::uint64_t total) {
     line.show(phase, done, total);
   };
   const auto done = backup::back_up(options);
   line.end();
-  if (!done) return report(done.error(), command.json);
+  if (!done) return report_failure(done.error(), command.json);
   const backup::Label& label = done->label;
   if (command.json) {
     fmt::print(
@@ -206,16 +209,16 @@ int run_backup(const BackupCommand& command) {
 
 int run_restore(const BackupCommand& command) {
   const auto target = parse_target(command.to);
-  if (!target) return report(target.error(), command.json);
+  if (!target) return report_failure(target.error(), command.json);
   auto disk = open_disk();
-  if (!disk) return report(disk.error(), command.json);
+  if (!disk) return report_failure(disk.error(), command.json);
   const auto start = std::chrono::steady_clock::now();
   ProgressLine line(command.progress);
   backup::RestoreOptions options{.disk = disk->get(),
                                  .clock = &system_clock(),
                                  .random = &system_random(),
-                                 .directory = path_of(command.directory),
-                                 .data_dir = path_of(command.data_dir),
+                                 .directory = one_spelling(command.directory),
+                                 .data_dir = one_spelling(command.data_dir),
                                  .to = target->csn,
                                  .to_us = target->us};
   options.progress = [&](std::string_view phase, std::uint64_t done, std::uint64_t total) {
@@ -223,7 +226,7 @@ int run_restore(const BackupCommand& command) {
   };
   const auto done = backup::restore(options);
   line.end();
-  if (!done) return report(done.error(), command.json);
+  if (!done) return report_failure(done.error(), command.json);
   if (command.json) {
     fmt::print(
         "{{\"status\":\"restored\",\"directory\":{},\"data_dir\":{},\"csn\":{},\"time\":\"{}\","

@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "base/error.hpp"
+
 namespace bop::cli {
 
 struct BackupCommand {
@@ -17,5 +19,10 @@ struct BackupCommand {
 
 [[nodiscard]] int run_backup(const BackupCommand& command);
 [[nodiscard]] int run_restore(const BackupCommand& command);
+
+// Prints the error; the exit code.
+[[nodiscard]] int report_failure(const Error& error, bool json);
+// Absolute and without detours, so that paths can be compared.
+[[nodiscard]] std::string one_spelling(const std::string& path);
 
 }  // namespace bop::cli

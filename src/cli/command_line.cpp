@@ -13,6 +13,7 @@
 #include "cli/backup_command.hpp"
 #include "cli/sql_command.hpp"
 #include "cli/status_command.hpp"
+#include "cli/verify_command.hpp"
 #include "server/server.hpp"
 
 namespace bop::cli {
@@ -53,6 +54,7 @@ struct Arguments {
   StatusCommand status;
   std::string log_directory;
   BackupCommand backup;
+  VerifyCommand verify;
   bool markdown = false;
 };
 
@@ -70,6 +72,19 @@ void describe_backup(CLI::App& app, BackupCommand& command) {
   backup->add_flag("--no-verify", command.unverified, "Do not replay the log over the copy");
   restore->add_option("--data-dir", command.data_dir, "Data directory to make: new or empty");
   restore->add_option("--to", command.to, "A CSN, or a time like \"2026-11-22 03:04:05.678Z\"");
+}
+
+void describe_verify(CLI::App& app, VerifyCommand& command) {
+  CLI::App* verify = app.add_subcommand("verify", "Look for damage in a data directory or a backup");
+  verify->add_option("directory", command.path, "Data directory, also of a node that runs, or a backup");
+  verify->add_option("--data-dir", command.data_dir, "Data directory, when no directory is named");
+  verify->add_flag("--repair", command.repair, "Repair what can be; the node must be stopped");
+  verify->add_option("--from", command.backup, "A backup of the node, to repair from");
+  verify->add_option("--scratch", command.scratch, "Folder for scratch files, instead of the system's");
+  verify->add_flag("--progress", command.progress, "Tell how far it is, also when this is no terminal");
+  const std::map<std::string, bool> formats{{"text", false}, {"json", true}};
+  verify->add_option("--format", command.json, "text or json")
+      ->transform(CLI::CheckedTransformer(formats, CLI::ignore_case).description(""));
 }
 
 std::string default_data_dir() {
@@ -108,6 +123,7 @@ void describe(CLI::App& app, Arguments& arguments) {
         ->required();
   }
   describe_backup(app, arguments.backup);
+  describe_verify(app, arguments.verify);
   CLI::App* settings = app.add_subcommand("settings", "Describe all settings");
   settings->add_flag("--markdown", arguments.markdown, "As the table in docs/operations.md");
   app.add_subcommand("version", "Print the version");
@@ -145,6 +161,10 @@ int dispatch(CLI::App& app, Arguments& arguments, const std::string& help) {
   if (app.got_subcommand("backup") || app.got_subcommand("restore")) {
     if (arguments.backup.data_dir.empty()) arguments.backup.data_dir = default_data_dir();
     return app.got_subcommand("backup") ? run_backup(arguments.backup) : run_restore(arguments.backup);
+  }
+  if (app.got_subcommand("verify")) {
+    if (arguments.verify.data_dir.empty()) arguments.verify.data_dir = default_data_dir();
+    return run_verify(arguments.verify);
   }
   if (app.got_subcommand("aof")) {
     const bool dumps = app.get_subcommand("aof")->got_subcommand("dump");

@@ -41,8 +41,10 @@ Status PageFile::read_run(PageNo first, std::span<std::byte> out) const {
     const PageNo page(static_cast<std::uint32_t>(first.value + at / kPageBytes));
     const auto bytes = out.subspan(at).first<kPageBytes>();
     if (got < at + kPageBytes || !page_is_sealed(database_, page, bytes)) {
-      return fail(ErrorCode::kCorrupt, "page {} of {} does not match its checksum", page.value,
-                  file_->path());
+      return std::unexpected(
+          error(ErrorCode::kCorrupt, "page {} of {} does not match its checksum", page.value, file_->path())
+              .hint(
+                  "Stop the node and run \"bop verify --repair\", with --from and a backup if there is one."));
     }
     std::fill(bytes.begin() + kPageUsableBytes, bytes.end(), std::byte{0});
   }

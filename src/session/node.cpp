@@ -99,8 +99,13 @@ Status Node::load_catalog(database::Database& database) {
   if (!reader)
     return fail(ErrorCode::kInternal, "database \"{}\": no connection to load its catalog", database.name());
   BOP_LET(csn, reader->begin_read());
-  BOP_LET(catalog, sql::Catalog::load(reader->handle(), sql::builtin_relations()));
-  database.publish_attachment(csn, std::move(catalog));
+  auto catalog = sql::Catalog::load(reader->handle(), sql::builtin_relations());
+  if (!catalog) {
+    // A damaged page is named by whoever has read it; SQLite says only that there is one.
+    auto why = reader->take_error();
+    return std::unexpected(why ? std::move(*why) : std::move(catalog).error());
+  }
+  database.publish_attachment(csn, std::move(*catalog));
   return {};
 }
 
@@ -109,10 +114,14 @@ Status Node::reload_shared() {
   BOP_LET(reader, rows.try_borrow_reader());
   if (!reader) return fail(ErrorCode::kInternal, "system database: no connection to read it");
   BOP_LET(csn, reader->begin_read());
-  BOP_LET(loaded, SharedCatalog::load(reader->handle()));
+  auto loaded = SharedCatalog::load(reader->handle());
+  if (!loaded) {
+    auto why = reader->take_error();
+    return std::unexpected(why ? std::move(*why) : std::move(loaded).error());
+  }
   const std::lock_guard lock(mutex_);
   if (shared_ && csn < shared_csn_) return {};  // another change has overtaken this one
-  shared_ = std::move(loaded);
+  shared_ = std::move(*loaded);
   shared_csn_ = csn;
   shared_version_.fetch_add(1, std::memory_order_release);
   return {};

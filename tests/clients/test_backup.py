@@ -259,6 +259,79 @@ class Backup(unittest.TestCase):
         self.assertEqual(json.loads(failed.stdout)["sqlstate"], "XX001")
 
 
+    def verify(self, *arguments, code=0):
+        done = bop("verify", "--format", "json", *arguments)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return json.loads(done.stdout)
+
+    def flip(self, path, offset):
+        with open(path, "r+b") as file:
+            file.seek(offset)
+            byte = file.read(1)
+            file.seek(offset)
+            file.write(bytes([byte[0] ^ 16]))
+
+    def test_damage_is_named_refused_and_repaired(self):
+        self.node.flags = ["--segment-size", "4MB", "--log-retain", "64MB"]
+        self.start_pgbench(60)
+        self.wait_for_commits(300)
+        running = self.verify(self.node.directory)
+        self.assertEqual((running["status"], running["kind"]), ("sound", "data directory"))
+        self.back_up()
+        self.end_traffic()
+        self.ask("CHECKPOINT")
+        self.back_up()
+        sums = self.ask(SUMS)
+        self.node.stop()
+        self.back_up()  # it reaches to the node's last record
+        backup = self.verify(self.path("backup"))
+        self.assertEqual((backup["status"], backup["kind"], backup["complete"]), ("sound", "backup", True))
+        folders = os.path.join(self.node.directory, "db")
+        rows = max((os.path.join(folders, name, "rows.db") for name in os.listdir(folders)), key=os.path.getsize)
+        for page in range(2, os.path.getsize(rows) // 4096):
+            self.flip(rows, page * 4096 + page % 4000)
+        self.refused(1, r"page \d+ of .*rows\.db does not match its checksum(.|\n)*bop verify --repair", "serve", "--data-dir",
+                     self.node.directory, "--pg-port", "0", "--http-port", "0")
+        for page in range(2, 50):
+            self.flip(rows, page * 4096 + page % 4000)
+        # Refused with its name, by the node and by verify.
+        self.node.start()
+        connection = self.node.connect()
+        error = connection.simple("SELECT sum(abalance) FROM pgbench_accounts")[-1].error
+        connection.close()
+        self.assertEqual(error["C"], "XX001")
+        self.assertRegex(error["M"], r"page \d+ of .*rows\.db does not match its checksum")
+        self.assertIn("bop verify --repair", error["H"])
+        self.refused(1, "a node runs on", "verify", self.node.directory, "--repair")
+        self.node.kill()
+        found = self.verify(self.node.directory, code=1)
+        self.assertGreater(found["damaged"], 0)
+        self.assertEqual({finding["kind"] for finding in found["findings"]}, {"page"})
+        text = bop("verify", self.node.directory)
+        self.assertRegex(text.stdout, r"damaged: page \d+ of .*rows\.db does not match its checksum\n")
+        mended = self.verify(self.node.directory, "--repair", "--from", self.path("backup"))
+        self.assertEqual((mended["status"], mended["damaged"]), ("sound", 0))
+        self.assertGreater(mended["repaired"], 0)
+        self.node.start()
+        self.assertEqual(self.ask(SUMS), sums)
+        self.node.stop()
+        self.assertEqual(self.verify(self.node.directory)["findings"], [])
+        # The log.
+        folder = os.path.join(self.node.directory, "log")
+        self.back_up()
+        segment = os.path.join(folder, sorted(name for name in os.listdir(folder) if name.endswith(".log"))[0])
+        dump = bop("aof", "dump", self.node.directory).stdout.split("segment ")[1]
+        offset = re.search(r"offset=(\d+) .* kind=row_commit .*payload=\d{4}", dump)[1]
+        self.flip(segment, int(offset) + 500)
+        found = self.verify(self.node.directory, code=1)
+        self.assertIn(segment, found["findings"][0]["message"])
+        self.assertEqual(self.verify(self.node.directory, "--repair", "--from", self.path("backup"))["status"], "sound")
+        self.node.start()
+        self.assertEqual(self.ask(SUMS), sums)
+        self.refused(2, "neither a data directory nor a backup", "verify", self.path("nothing"))
+        self.refused(2, "--from is for --repair", "verify", self.node.directory, "--from", self.path("backup"))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--bop", default=os.environ.get("BOP_BINARY", ""), required="BOP_BINARY" not in os.environ)
