@@ -100,8 +100,17 @@ void describe(CLI::App& app, Arguments& arguments) {
   CLI::App* sql = app.add_subcommand("sql", "Run SQL statements, scripts or a prompt against a node");
   sql->add_option("url", arguments.sql.url, "postgresql://user:password@host:port/database");
   sql->add_option("--data-dir", arguments.sql.data_dir, "Data directory of a node on this machine");
-  sql->add_option("-c,--command", arguments.sql.statements, "Statements to run")->take_all();
-  sql->add_option("-f,--file", arguments.sql.files, "Scripts to run; - is the standard input")->take_all();
+  // One value each time: what follows is the URL.
+  constexpr auto kAll = CLI::MultiOptionPolicy::TakeAll;
+  sql->add_option("-c,--command", arguments.sql.statements, "Statements to run; may be repeated")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(kAll);
+  sql->add_option("-f,--file", arguments.sql.files,
+                  "A script to run; - is the standard input; may be repeated")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(kAll);
   const std::map<std::string, OutputFormat> formats{{"aligned", OutputFormat::kAligned},
                                                     {"unaligned", OutputFormat::kUnaligned},
                                                     {"table", OutputFormat::kTable},

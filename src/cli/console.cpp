@@ -1,6 +1,8 @@
 #include "cli/console.hpp"
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 
 #include "cli/shell.hpp"
 
@@ -37,16 +39,20 @@ void Console::copy_out(std::string_view bytes) {
   if (std::fwrite(bytes.data(), 1, bytes.size(), to) != bytes.size()) copy_failed = true;
 }
 
-std::optional<std::string> Console::copy_in() {
+Result<std::optional<std::string>> Console::copy_in() {
   if (copy_from != nullptr) {
     std::string piece(64 * 1024, '\0');
     piece.resize(std::fread(piece.data(), 1, piece.size(), copy_from));
+    if (std::ferror(copy_from) != 0)
+      return fail(ErrorCode::kIo, "the file could not be read: {}", std::strerror(errno));
     if (piece.empty()) return std::nullopt;
     return piece;
   }
   if (data == nullptr) return std::nullopt;
-  const auto line = data->next(shows_progress ? ">> " : "");
-  if (!line || line->given_up || line->text == "\\." || line->text == "\\.\r") return std::nullopt;
+  BOP_LET(line, data->next(shows_progress ? ">> " : ""));
+  if (!line) return std::nullopt;
+  if (line->given_up) return fail(ErrorCode::kCancelled, "canceled by user");
+  if (line->text == "\\." || line->text == "\\.\r") return std::nullopt;
   return line->text + "\n";
 }
 
@@ -55,7 +61,7 @@ void Console::waiting() {
   const auto elapsed = std::chrono::steady_clock::now() - begin;
   if (!shows_progress || elapsed < kQuiet) return;
   const double seconds = std::chrono::duration<double>(elapsed).count();
-  fmt::print(stderr, "\r\033[K{:.1f} s, {} rows (Ctrl-C cancels)", seconds, printer.rows());
+  put(stderr, "\r\033[K{:.1f} s, {} rows (Ctrl-C cancels)", seconds, printer.rows());
   std::fflush(stderr);
   progress_shown_ = true;
 }
@@ -67,7 +73,7 @@ void Console::start(const std::string& sql) {
 }
 
 void Console::clear_progress() {
-  if (std::exchange(progress_shown_, false)) fmt::print(stderr, "\r\033[K");
+  if (std::exchange(progress_shown_, false)) put(stderr, "\r\033[K");
 }
 
 void Console::send_output(std::FILE* to) {
@@ -80,11 +86,11 @@ void Console::report(const wire::pg::ReportFields& fields) const {
     const auto found = fields.find(code);
     return found == fields.end() ? std::string() : found->second;
   };
-  fmt::print(stderr, "{}: {} ({})\n", text('S'), text('M'), text('C'));
+  put(stderr, "{}: {} ({})\n", text('S'), text('M'), text('C'));
   if (const std::string position = text('P'); !position.empty()) show_position(std::atoi(position.c_str()));
-  if (const std::string detail = text('D'); !detail.empty()) fmt::print(stderr, "DETAIL: {}\n", detail);
-  if (const std::string hint = text('H'); !hint.empty()) fmt::print(stderr, "HINT: {}\n", hint);
-  if (const std::string context = text('W'); !context.empty()) fmt::print(stderr, "CONTEXT: {}\n", context);
+  if (const std::string detail = text('D'); !detail.empty()) put(stderr, "DETAIL: {}\n", detail);
+  if (const std::string hint = text('H'); !hint.empty()) put(stderr, "HINT: {}\n", hint);
+  if (const std::string context = text('W'); !context.empty()) put(stderr, "CONTEXT: {}\n", context);
 }
 
 void Console::show_position(int position) const {
@@ -97,8 +103,8 @@ void Console::show_position(int position) const {
   const std::size_t before = at == 0 ? statement.npos : statement.rfind('\n', at - 1);
   const std::size_t begin_of_line = before == statement.npos ? 0 : before + 1;
   const std::string line = statement.substr(begin_of_line, statement.find('\n', at) - begin_of_line);
-  fmt::print(stderr, "  {}\n  {}^\n", line,
-             std::string(display_width(statement.substr(begin_of_line, at - begin_of_line)), ' '));
+  put(stderr, "  {}\n  {}^\n", line,
+      std::string(display_width(statement.substr(begin_of_line, at - begin_of_line)), ' '));
 }
 
 }  // namespace bop::cli

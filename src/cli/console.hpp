@@ -23,7 +23,7 @@ class Console final : public Link::Sink {
   void error(const wire::pg::ReportFields& fields) override;
   void notice(const wire::pg::ReportFields& fields) override;
   void copy_out(std::string_view bytes) override;
-  std::optional<std::string> copy_in() override;
+  Result<std::optional<std::string>> copy_in() override;
   // How long it takes and what has come, on the terminal only.
   void waiting() override;
 

@@ -82,13 +82,15 @@ LineEditor::LineEditor(std::string history, Complete complete) : state_(std::mak
         State& state = State::of(line);
         const LineInfo* info = el_line(line);
         const std::string_view before(info->buffer, static_cast<std::size_t>(info->cursor - info->buffer));
-        Completion found = state.complete(before);
-        if (found.words.empty()) return CC_REFRESH_BEEP;
-        const bool one = found.words.size() == 1;
-        const std::string text = one ? found.words.front() + " " : common_beginning(found.words);
-        const std::size_t typed = before.size() - found.begin;
+        const std::optional<Completion> found = state.complete(before);
+        if (!found) return el_insertstr(line, "\t") == 0 ? CC_REFRESH : CC_REFRESH_BEEP;
+        const std::vector<std::string>& words = found->words;
+        if (words.empty()) return CC_REFRESH_BEEP;
+        const bool one = words.size() == 1;
+        const std::string text = one ? words.front() + " " : common_beginning(words);
+        const std::size_t typed = before.size() - found->begin;
         if (!one && text.size() <= typed) {
-          list(found.words);
+          list(words);
           return CC_REDISPLAY;
         }
         el_deletestr(line, static_cast<int>(typed));

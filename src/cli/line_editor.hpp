@@ -22,7 +22,8 @@ struct Completion {
 class LineEditor {
  public:
   static constexpr int kHistoryLines = 2000;
-  using Complete = std::function<Completion(std::string_view before_cursor)>;
+  // nullopt: nothing is to be completed, the key stands for itself.
+  using Complete = std::function<std::optional<Completion>(std::string_view before_cursor)>;
 
   // `history`: the file; empty: none is kept.
   LineEditor(std::string history, Complete complete);

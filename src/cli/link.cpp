@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/assert.hpp"
 #include "base/time.hpp"
 
 namespace bop::cli {
@@ -76,9 +77,13 @@ Status Link::open(const DatabaseUrl& url) {
 }
 
 Status Link::run(std::string_view text) {
+  BOP_ASSERT(!busy_);
   cancelled_ = false;
   client_.query(text);
-  return exchange();
+  busy_ = true;
+  Status done = exchange();
+  busy_ = false;
+  return done;
 }
 
 Status Link::run(std::string_view text, Sink& sink) {
@@ -103,8 +108,7 @@ Status Link::wait() {
   constexpr int kPollMs = 200;
   if (tls_ && tls_->has_pending()) return {};
   while (true) {
-    if (interrupted_ != nullptr && *interrupted_ != 0 && !opening_ && !std::exchange(cancelled_, true))
-      cancel();
+    if (is_interrupted() && !opening_ && !std::exchange(cancelled_, true)) cancel();
     pollfd waits{.fd = socket_, .events = POLLIN, .revents = 0};
     const int ready = ::poll(&waits, 1, kPollMs);
     if (ready > 0) return {};
@@ -164,26 +168,33 @@ Status Link::send() {
   return {};
 }
 
+Status Link::send_copy_data() {
+  while (true) {
+    const auto piece = sink_->copy_in();
+    // Before all else: the signal may be what has ended the data.
+    if (is_interrupted()) {
+      cancelled_ = true;
+      client_.copy_fail("canceled by user");
+      return {};
+    }
+    if (!piece) {
+      client_.copy_fail(piece.error().what());
+      return {};
+    }
+    if (!*piece) {
+      client_.copy_done();
+      return {};
+    }
+    client_.copy_data(**piece);
+    if (client_.output().size() > kCopyBufferBytes) BOP_TRY(send());
+  }
+}
+
 Status Link::exchange() {
   ready_ = false;
   std::array<char, 32 * 1024> buffer;
   while (!ready_) {
-    if (copy_in_) {
-      copy_in_ = false;
-      bool stopped = false;
-      while (const std::optional<std::string> piece = sink_->copy_in()) {
-        client_.copy_data(*piece);
-        if (client_.output().size() > kCopyBufferBytes) BOP_TRY(send());
-        stopped = interrupted_ != nullptr && *interrupted_ != 0;
-        if (stopped) break;
-      }
-      if (stopped) {
-        cancelled_ = true;
-        client_.copy_fail("canceled by user");
-      } else {
-        client_.copy_done();
-      }
-    }
+    if (std::exchange(copy_in_, false)) BOP_TRY(send_copy_data());
     BOP_TRY(send());
     BOP_TRY(wait());
     const auto got = receive(buffer);

@@ -29,8 +29,8 @@ class Link : private wire::pg::ClientEvents {
     virtual void error(const wire::pg::ReportFields& fields) = 0;
     virtual void notice(const wire::pg::ReportFields& fields) = 0;
     virtual void copy_out(std::string_view bytes) = 0;
-    // The next piece of COPY FROM STDIN; nullopt is the end.
-    virtual std::optional<std::string> copy_in() = 0;
+    // The next piece of COPY FROM STDIN; nullopt is the end. With an error the COPY fails by its text.
+    virtual Result<std::optional<std::string>> copy_in() = 0;
     // Nothing has come for a while; asked a few times a second.
     virtual void waiting() {}
   };
@@ -49,9 +49,13 @@ class Link : private wire::pg::ClientEvents {
   // The same with another sink, for what the program itself wants to know.
   [[nodiscard]] Status run(std::string_view text, Sink& sink);
   [[nodiscard]] char transaction() const noexcept { return transaction_; }
+  // A statement runs: nothing else may be asked, not even by what is called meanwhile.
+  [[nodiscard]] bool is_busy() const noexcept { return busy_; }
 
  private:
   [[nodiscard]] Status exchange();
+  [[nodiscard]] Status send_copy_data();
+  [[nodiscard]] bool is_interrupted() const { return interrupted_ != nullptr && *interrupted_ != 0; }
   [[nodiscard]] Status send();
   // Sleeps until something has come, and cancels the statement when asked to.
   [[nodiscard]] Status wait();
@@ -76,6 +80,7 @@ class Link : private wire::pg::ClientEvents {
   std::optional<TlsClient> tls_;
   bool opening_ = false;
   bool ready_ = false;
+  bool busy_ = false;
   bool copy_in_ = false;
   bool cancelled_ = false;  // the statement that runs
   char transaction_ = 'I';

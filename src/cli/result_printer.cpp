@@ -97,9 +97,9 @@ void ResultPrinter::columns(const std::vector<wire::pg::ClientColumn>& columns) 
     if (settings_.tuples_only) return;
     std::string line;
     for (const auto& column : columns_) line += (line.empty() ? "" : ",") + csv_field(column.name);
-    fmt::print(out_, "{}\n", line);
+    put(out_, "{}\n", line);
   } else if (settings_.format == OutputFormat::kJson) {
-    fmt::print(out_, "[");
+    put(out_, "[");
   }
 }
 
@@ -122,7 +122,7 @@ void ResultPrinter::csv_row(const std::vector<std::optional<std::string_view>>& 
       line += csv_field(settings_.null_text);
     }
   }
-  fmt::print(out_, "{}\n", line);
+  put(out_, "{}\n", line);
 }
 
 void ResultPrinter::json_row(const std::vector<std::optional<std::string_view>>& cells) {
@@ -143,7 +143,7 @@ void ResultPrinter::json_row(const std::vector<std::optional<std::string_view>>&
       line += wire::http::json_string(*cells[i]);
     }
   }
-  fmt::print(out_, "{}}}", line);
+  put(out_, "{}}}", line);
 }
 
 void ResultPrinter::complete(std::string_view tag) {
@@ -154,10 +154,10 @@ void ResultPrinter::complete(std::string_view tag) {
       case OutputFormat::kUnaligned: expanded ? print_expanded() : print_unaligned(); break;
       case OutputFormat::kTable: expanded ? print_expanded() : print_table(); break;
       case OutputFormat::kCsv: break;
-      case OutputFormat::kJson: fmt::print(out_, "{}]\n", rows_ == 0 ? "" : "\n"); break;
+      case OutputFormat::kJson: put(out_, "{}]\n", rows_ == 0 ? "" : "\n"); break;
     }
   } else if (!tag.empty() && settings_.for_people() && !settings_.tuples_only) {
-    fmt::print(out_, "{}\n", tag);
+    put(out_, "{}\n", tag);
   }
   in_result_ = false;
   held_.clear();
@@ -166,7 +166,7 @@ void ResultPrinter::complete(std::string_view tag) {
 }
 
 void ResultPrinter::broken() {
-  if (in_result_ && settings_.format == OutputFormat::kJson) fmt::print(out_, "\n]\n");
+  if (in_result_ && settings_.format == OutputFormat::kJson) put(out_, "\n]\n");
   in_result_ = false;
   held_.clear();
   title_.clear();
@@ -175,17 +175,17 @@ void ResultPrinter::broken() {
 
 // What is said of the result, or how many rows it has.
 void ResultPrinter::print_end() {
-  for (const std::string& line : footers_) fmt::print(out_, "{}\n", line);
+  for (const std::string& line : footers_) put(out_, "{}\n", line);
   if (footers_.empty() && settings_.footer && !settings_.tuples_only)
-    fmt::print(out_, "({} {})\n", rows_, rows_ == 1 ? "row" : "rows");
+    put(out_, "({} {})\n", rows_, rows_ == 1 ? "row" : "rows");
 }
 
 void ResultPrinter::print_unaligned() {
-  if (!title_.empty() && !settings_.tuples_only) fmt::print(out_, "{}\n", title_);
+  if (!title_.empty() && !settings_.tuples_only) put(out_, "{}\n", title_);
   const auto line = [&](const auto& text_of, std::size_t count) {
     std::string out;
     for (std::size_t i = 0; i < count; ++i) out += (i > 0 ? settings_.separator : "") + text_of(i);
-    fmt::print(out_, "{}\n", out);
+    put(out_, "{}\n", out);
   };
   if (!settings_.tuples_only) line([&](std::size_t i) { return columns_[i].name; }, columns_.size());
   for (const auto& cells : held_) line([&](std::size_t i) { return cells[i]; }, cells.size());
@@ -200,28 +200,28 @@ void ResultPrinter::print_expanded() {
   for (const auto& cells : held_) {
     for (const std::string& cell : cells) values = std::max(values, display_width(cell));
   }
-  if (!title_.empty() && !settings_.tuples_only) fmt::print(out_, "{}\n", title_);
-  if (held_.empty() && !settings_.tuples_only && settings_.footer) fmt::print(out_, "(0 rows)\n");
+  if (!title_.empty() && !settings_.tuples_only) put(out_, "{}\n", title_);
+  if (held_.empty() && !settings_.tuples_only && settings_.footer) put(out_, "(0 rows)\n");
   for (std::size_t record = 0; record < held_.size(); ++record) {
     if (aligned && !settings_.tuples_only) {
       std::string rule = fmt::format("-[ RECORD {} ]", record + 1);
       const std::size_t whole = widest + 3 + values;
       while (rule.size() < whole) rule += rule.size() == widest + 1 ? '+' : '-';
-      fmt::print(out_, "{}\n", rule);
+      put(out_, "{}\n", rule);
     } else if (record > 0) {
-      fmt::print(out_, "\n");
+      put(out_, "\n");
     }
     for (std::size_t i = 0; i < columns_.size(); ++i) {
       const std::string& name = columns_[i].name;
       if (aligned) {
-        fmt::print(out_, "{} | {}\n", padded(name, widest, false), held_[record][i]);
+        put(out_, "{} | {}\n", padded(name, widest, false), held_[record][i]);
       } else {
-        fmt::print(out_, "{}{}{}\n", name, settings_.separator, held_[record][i]);
+        put(out_, "{}{}{}\n", name, settings_.separator, held_[record][i]);
       }
     }
   }
-  for (const std::string& line : footers_) fmt::print(out_, "{}\n", line);
-  if (aligned) fmt::print(out_, "\n");
+  for (const std::string& line : footers_) put(out_, "{}\n", line);
+  if (aligned) put(out_, "\n");
 }
 
 void ResultPrinter::print_aligned() {
@@ -241,9 +241,9 @@ void ResultPrinter::print_aligned() {
   if (!settings_.tuples_only) {
     if (!title_.empty()) {
       const std::size_t own = display_width(title_);
-      fmt::print(out_, "{}{}\n", std::string(rule.size() > own ? (rule.size() - own) / 2 : 0, ' '), title_);
+      put(out_, "{}{}\n", std::string(rule.size() > own ? (rule.size() - own) / 2 : 0, ' '), title_);
     }
-    fmt::print(out_, "{}\n{}\n", head, rule);
+    put(out_, "{}\n{}\n", head, rule);
   }
   for (const auto& cells : held_) {
     std::string line;
@@ -253,10 +253,10 @@ void ResultPrinter::print_aligned() {
       line += (i > 0 ? "| " : " ") +
               (last && !right ? cells[i] : padded(cells[i], widths[i], right) + (last ? "" : " "));
     }
-    fmt::print(out_, "{}\n", line);
+    put(out_, "{}\n", line);
   }
   print_end();
-  fmt::print(out_, "\n");
+  put(out_, "\n");
 }
 
 void ResultPrinter::print_table() {
@@ -273,17 +273,17 @@ void ResultPrinter::print_table() {
     for (std::size_t i = 0; i < columns_.size(); ++i) {
       out += " " + padded(text_of(i), widths[i], !head && is_number(columns_[i].type)) + " |";
     }
-    fmt::print(out_, "{}\n", out);
+    put(out_, "{}\n", out);
   };
-  if (!title_.empty() && !settings_.tuples_only) fmt::print(out_, "{}\n", title_);
-  fmt::print(out_, "{}\n", rule);
+  if (!title_.empty() && !settings_.tuples_only) put(out_, "{}\n", title_);
+  put(out_, "{}\n", rule);
   if (!settings_.tuples_only) {
     line([&](std::size_t i) { return columns_[i].name; }, true);
-    fmt::print(out_, "{}\n", rule);
+    put(out_, "{}\n", rule);
   }
   for (const auto& cells : held_) line([&](std::size_t i) { return cells[i]; }, false);
-  fmt::print(out_, "{}\n", rule);
-  for (const std::string& footer : footers_) fmt::print(out_, "{}\n", footer);
+  put(out_, "{}\n", rule);
+  for (const std::string& footer : footers_) put(out_, "{}\n", footer);
 }
 
 }  // namespace bop::cli

@@ -9,13 +9,23 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "wire/pg/client.hpp"
 
 namespace bop::cli {
 
 enum class OutputFormat : std::uint8_t { kAligned, kUnaligned, kTable, kCsv, kJson };
+
+// fmt::print throws when the file takes no more; this leaves it to whom the file belongs to ask ferror.
+template <typename... Args>
+void put(std::FILE* out, fmt::format_string<Args...> format, Args&&... args) {
+  const std::string text = fmt::format(format, std::forward<Args>(args)...);
+  std::fwrite(text.data(), 1, text.size(), out);
+}
 
 struct PrintSettings {
   OutputFormat format = OutputFormat::kAligned;

@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 
 #include "cli/console.hpp"
 
@@ -40,17 +42,22 @@ class Capture final : public Link::Sink {
   void error(const wire::pg::ReportFields& fields) override { answer.error = fields.at('M'); }
   void notice(const wire::pg::ReportFields&) override {}
   void copy_out(std::string_view) override {}
-  std::optional<std::string> copy_in() override { return std::nullopt; }
+  Result<std::optional<std::string>> copy_in() override { return std::nullopt; }
   Answer answer;
 };
 
 }  // namespace
 
-std::optional<LineEditor::Line> FileLines::next(const std::string&) {
+Result<std::optional<LineEditor::Line>> FileLines::next(const std::string&) {
   std::size_t size = 0;
   char* text = nullptr;
   const ssize_t length = ::getline(&text, &size, file_);
   const std::unique_ptr<char, decltype(&std::free)> owned(text, &std::free);
+  if (std::ferror(file_) != 0) {
+    const int why = errno;
+    std::clearerr(file_);
+    return fail(ErrorCode::kIo, "the input could not be read: {}", std::strerror(why));
+  }
   if (length <= 0) return std::nullopt;
   std::string line(text, static_cast<std::size_t>(length));
   if (line.ends_with('\n')) line.pop_back();
@@ -61,7 +68,7 @@ class Shell::TerminalLines final : public LineSource {
  public:
   explicit TerminalLines(Shell& shell)
       : editor_(history_file(), [&shell](std::string_view before) { return shell.complete(before); }) {}
-  std::optional<LineEditor::Line> next(const std::string& prompt) override {
+  Result<std::optional<LineEditor::Line>> next(const std::string& prompt) override {
     interrupted = 0;
     return editor_.read(prompt);
   }
@@ -79,7 +86,7 @@ Shell::Shell(OutputFormat format) : console_(std::make_unique<Console>(format)) 
 
 bool Shell::was_interrupted() { return interrupted != 0; }
 
-Shell::~Shell() { close_output(); }
+Shell::~Shell() { (void)close_output(); }
 
 Status Shell::connect(const DatabaseUrl& url) {
   auto link = std::make_unique<Link>(*console_, &interrupted);
@@ -117,7 +124,12 @@ int Shell::run_lines(LineSource& lines, LineSource& data, bool goes_on) {
   std::string remembered;
   while (!quits_) {
     if (splitter_.is_blank()) (void)splitter_.rest();
-    const auto line = lines.next(prompt());
+    const auto read = lines.next(prompt());
+    if (!read) {
+      complain(read.error().what());
+      return kFailedStatement;
+    }
+    const auto& line = *read;
     if (!line) break;
     if (line->given_up) {
       splitter_.set_text({});
@@ -174,11 +186,23 @@ Shell::Outcome Shell::run_statement(const std::string& sql, LineSource* data) {
     complain("connected again; what was not committed is gone");
     return Outcome::kFailed;
   }
-  if (console_->copy_failed) complain("not everything could be written");
   if (timing_)
     say(fmt::format("Time: {:.3f} ms", std::chrono::duration<double, std::milli>(elapsed).count()));
-  std::fflush(console_->out);
-  return console_->failed || console_->copy_failed ? Outcome::kFailed : Outcome::kDone;
+  const bool written = check_output();
+  return console_->failed || !written ? Outcome::kFailed : Outcome::kDone;
+}
+
+// What has been written so far has arrived. A command at the other end of a pipe may end early, as `head`
+// does.
+bool Shell::check_output() {
+  const bool flushed = std::fflush(console_->out) == 0;
+  const int why = errno;
+  const bool written = flushed && std::ferror(console_->out) == 0 && !console_->copy_failed;
+  if (written) return true;
+  std::clearerr(console_->out);
+  complain(fmt::format("not everything could be written{}",
+                       flushed ? "" : fmt::format(": {}", std::strerror(why))));
+  return !console_->copy_failed && output_ != nullptr && output_->is_pipe();
 }
 
 Answer Shell::ask(const std::string& sql) {
@@ -196,13 +220,13 @@ void Shell::show(const std::string& sql, std::string title, std::vector<std::str
 }
 
 void Shell::say(std::string_view line) {
-  fmt::print(console_->out, "{}\n", line);
+  put(console_->out, "{}\n", line);
   std::fflush(console_->out);
 }
 
 void Shell::complain(std::string_view line) {
   std::fflush(console_->out);
-  fmt::print(stderr, "bop: {}\n", line);
+  put(stderr, "bop: {}\n", line);
 }
 
 std::string Shell::buffer_or_last() {

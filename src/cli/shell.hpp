@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "cli/database_url.hpp"
+#include "cli/file_or_pipe.hpp"
 #include "cli/line_editor.hpp"
 #include "cli/link.hpp"
 #include "cli/result_printer.hpp"
@@ -28,7 +29,7 @@ class LineSource {
  public:
   virtual ~LineSource() = default;
   // Without its line end; nullopt: there are no more.
-  [[nodiscard]] virtual std::optional<LineEditor::Line> next(const std::string& prompt) = 0;
+  [[nodiscard]] virtual Result<std::optional<LineEditor::Line>> next(const std::string& prompt) = 0;
   virtual void remember(std::string_view line) { (void)line; }
 };
 
@@ -36,7 +37,7 @@ class LineSource {
 class FileLines final : public LineSource {
  public:
   explicit FileLines(std::FILE* file) : file_(file) {}
-  std::optional<LineEditor::Line> next(const std::string& prompt) override;
+  Result<std::optional<LineEditor::Line>> next(const std::string& prompt) override;
 
  private:
   std::FILE* file_;
@@ -87,13 +88,13 @@ class Shell {
   [[nodiscard]] std::string prompt() const;
   [[nodiscard]] static Command split_command(std::string_view text);
   [[nodiscard]] std::string buffer_or_last();
+  [[nodiscard]] bool check_output();
 
   [[nodiscard]] static bool was_interrupted();  // since the newest statement or command began
 
   // shell_commands.cpp; false: the name is not known.
   [[nodiscard]] bool session_command(const Command& command, LineSource& data, Outcome& outcome);
   [[nodiscard]] bool print_command(const Command& command, Outcome& outcome);
-  [[nodiscard]] Outcome copy(const std::string& arguments);
   [[nodiscard]] Outcome watch(const Command& command);
   [[nodiscard]] Outcome go(const Command& command, LineSource& data);
   [[nodiscard]] Outcome reconnect(const Command& command);
@@ -101,9 +102,11 @@ class Shell {
   [[nodiscard]] Outcome edit(LineSource& data);
   [[nodiscard]] Outcome redirect(const Command& command);
   [[nodiscard]] Outcome set_print(const Command& command);
-  void close_output();
+  [[nodiscard]] bool close_output();
+  // shell_copy.cpp: \copy
+  [[nodiscard]] Outcome copy(const std::string& arguments, LineSource& data);
   // shell_completion.cpp
-  [[nodiscard]] Completion complete(std::string_view before);
+  [[nodiscard]] std::optional<Completion> complete(std::string_view before);
 
   DatabaseUrl url_;
   std::unique_ptr<Console> console_;
@@ -113,9 +116,8 @@ class Shell {
   bool timing_ = false;
   bool quits_ = false;
   bool is_terminal_ = false;
-  int depth_ = 0;  // of \i
-  std::FILE* output_ = nullptr;
-  bool output_is_pipe_ = false;
+  int depth_ = 0;                                          // of \i
+  std::unique_ptr<FileOrPipe> output_;                     // of \o and \g; none: the standard output
   std::map<std::string, std::vector<std::string>> names_;  // for completion, by what was asked
 };
 

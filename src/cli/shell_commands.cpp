@@ -168,7 +168,7 @@ bool Shell::session_command(const Command& command, LineSource& data, Outcome& o
   } else if (name == "i" || name == "include") {
     outcome = include(command);
   } else if (name == "copy") {
-    outcome = copy(command.rest);
+    outcome = copy(command.rest, data);
   } else if (name == "!") {
     const char* shell = std::getenv("SHELL");
     const std::string system = command.rest.empty() ? (shell != nullptr ? shell : "/bin/sh") : command.rest;
@@ -285,21 +285,16 @@ Shell::Outcome Shell::go(const Command& command, LineSource& data) {
   }
   const bool expanded = console_->printer.settings().expanded;
   if (command.name == "gx") console_->printer.settings().expanded = true;
-  std::FILE* const before = output_;
-  const bool before_is_pipe = output_is_pipe_;
-  if (!command.rest.empty()) {
-    output_ = nullptr;
-    if (redirect(command) != Outcome::kDone) {
-      output_ = before;
-      return Outcome::kFailed;
-    }
-  }
-  const Outcome outcome = run_statement(sql, &data);
-  if (!command.rest.empty()) {
-    close_output();
-    output_ = before;
-    output_is_pipe_ = before_is_pipe;
-    console_->send_output(before != nullptr ? before : stdout);
+  Outcome outcome = Outcome::kDone;
+  if (command.rest.empty()) {
+    outcome = run_statement(sql, &data);
+  } else {
+    std::unique_ptr<FileOrPipe> before = std::move(output_);
+    outcome = redirect(command);
+    if (outcome == Outcome::kDone) outcome = run_statement(sql, &data);
+    if (!close_output()) outcome = Outcome::kFailed;
+    output_ = std::move(before);
+    console_->send_output(output_ ? output_->stream() : stdout);
   }
   console_->printer.settings().expanded = expanded;
   return outcome;
@@ -377,122 +372,47 @@ Shell::Outcome Shell::include(const Command& command) {
     complain("files include each other without end");
     return Outcome::kFailed;
   }
-  std::FILE* file = std::fopen(command.arguments[0].c_str(), "rb");
-  if (file == nullptr) {
-    complain(fmt::format("cannot read {}", command.arguments[0]));
+  const auto file = FileOrPipe::file(command.arguments[0], FileOrPipe::Way::kRead);
+  if (!file) {
+    complain(file.error().what());
     return Outcome::kFailed;
   }
   ++depth_;
   const std::string pending = splitter_.text();
   splitter_.set_text({});
-  FileLines lines(file);
+  FileLines lines(file->stream());
   const int code = run_lines(lines, lines, false);
-  std::fclose(file);
   splitter_.set_text(pending);
   --depth_;
   return code == 0 ? Outcome::kDone : code == kNoConnection ? Outcome::kLost : Outcome::kFailed;
 }
 
 Shell::Outcome Shell::redirect(const Command& command) {
-  close_output();
+  if (!close_output()) return Outcome::kFailed;
   if (command.rest.empty()) return Outcome::kDone;
-  const bool pipe = command.rest.front() == '|';
-  output_ = pipe ? ::popen(command.rest.substr(1).c_str(), "w")
-                 : std::fopen((command.arguments.empty() ? command.rest : command.arguments[0]).c_str(), "w");
-  output_is_pipe_ = pipe;
-  if (output_ == nullptr) {
-    complain(fmt::format("cannot write {}", command.rest));
+  constexpr auto kWrite = FileOrPipe::Way::kWrite;
+  auto opened =
+      command.rest.front() == '|'
+          ? FileOrPipe::command(command.rest.substr(1), kWrite)
+          : FileOrPipe::file(command.arguments.empty() ? command.rest : command.arguments[0], kWrite);
+  if (!opened) {
+    complain(opened.error().what());
     return Outcome::kFailed;
   }
-  console_->send_output(output_);
+  output_ = std::make_unique<FileOrPipe>(std::move(*opened));
+  console_->send_output(output_->stream());
   return Outcome::kDone;
 }
 
-void Shell::close_output() {
-  if (output_ == nullptr) return;
-  if (output_is_pipe_) {
-    ::pclose(output_);
-  } else {
-    std::fclose(output_);
-  }
-  output_ = nullptr;
+// False: not everything could be written. How a command has ended is its own affair.
+bool Shell::close_output() {
+  if (output_ == nullptr) return true;
+  const std::unique_ptr<FileOrPipe> closed = std::move(output_);
   console_->send_output(stdout);
-}
-
-// TABLE or (QUERY), FROM or TO, a file or stdin/stdout, then the options of COPY.
-Shell::Outcome Shell::copy(const std::string& arguments) {
-  std::size_t at = 0;
-  int depth = 0;
-  char quote = 0;
-  std::size_t direction = std::string::npos;
-  const auto word_at = [&](std::size_t i) {
-    std::size_t end = i;
-    while (end < arguments.size() && std::isspace(static_cast<unsigned char>(arguments[end])) == 0) ++end;
-    std::string word = arguments.substr(i, end - i);
-    std::ranges::transform(word, word.begin(), [](unsigned char c) { return std::tolower(c); });
-    return word;
-  };
-  for (; at < arguments.size(); ++at) {
-    const char c = arguments[at];
-    if (quote != 0) {
-      if (c == quote) quote = 0;
-      continue;
-    }
-    if (c == '\'' || c == '"') quote = c;
-    if (c == '(') ++depth;
-    if (c == ')') --depth;
-    if (depth != 0 || at == 0 || std::isspace(static_cast<unsigned char>(arguments[at - 1])) == 0) continue;
-    if (const std::string word = word_at(at); word == "from" || word == "to") {
-      direction = at;
-      break;
-    }
-  }
-  if (direction == std::string::npos) {
-    complain("\\copy wants TABLE or (QUERY), FROM or TO, and a file");
-    return Outcome::kFailed;
-  }
-  const bool from = word_at(direction) == "from";
-  const Command behind = split_command("copy" + arguments.substr(direction + (from ? 4 : 2)));
-  if (behind.arguments.empty()) {
-    complain("\\copy wants a file");
-    return Outcome::kFailed;
-  }
-  std::string file = behind.arguments[0];
-  // What stands behind the file, as it was written.
-  std::size_t end = 0;
-  if (behind.rest.front() == '\'') {
-    for (end = 1; end < behind.rest.size(); ++end) {
-      if (behind.rest[end] != '\'') continue;
-      if (end + 1 == behind.rest.size() || behind.rest[end + 1] != '\'') break;
-      ++end;
-    }
-    ++end;
-  } else {
-    end = behind.rest.find_first_of(" \t");
-  }
-  std::string options = end >= behind.rest.size() ? "" : behind.rest.substr(end);
-  if (options.ends_with(';')) options.pop_back();
-  if (file == "program" || file == "PROGRAM") {
-    complain("\\copy with a program is not there; use a pipe");
-    return Outcome::kFailed;
-  }
-  const bool standard = file == "stdin" || file == "stdout" || file == "pstdin" || file == "pstdout";
-  std::FILE* opened = standard ? (from ? stdin : stdout) : std::fopen(file.c_str(), from ? "rb" : "wb");
-  if (opened == nullptr) {
-    complain(fmt::format("cannot {} {}", from ? "read" : "write", file));
-    return Outcome::kFailed;
-  }
-  (from ? console_->copy_from : console_->copy_to) = opened;
-  const Outcome outcome = run_statement(
-      fmt::format("COPY {}{}{}", arguments.substr(0, direction), from ? "FROM STDIN" : "TO STDOUT", options),
-      nullptr);
-  console_->copy_from = console_->copy_to = nullptr;
-  if (standard) return outcome;
-  if (std::fclose(opened) != 0) {
-    complain(fmt::format("not everything could be written to {}", file));
-    return Outcome::kFailed;
-  }
-  return outcome;
+  const Status done = closed->close();
+  if (done || closed->is_pipe()) return true;
+  complain(done.error().what());
+  return false;
 }
 
 }  // namespace bop::cli

@@ -60,7 +60,8 @@ constexpr std::string_view kColumnNames =
 
 }  // namespace
 
-Completion Shell::complete(std::string_view before) {
+std::optional<Completion> Shell::complete(std::string_view before) {
+  if (link_->is_busy()) return std::nullopt;  // data of COPY are typed, in which tabs separate
   Completion out;
   std::size_t begin = before.size();
   while (begin > 0 && is_word(before[begin - 1])) --begin;

@@ -16,7 +16,7 @@ namespace {
 class TextLines final : public LineSource {
  public:
   explicit TextLines(std::string_view text) : rest_(text) {}
-  std::optional<LineEditor::Line> next(const std::string&) override {
+  Result<std::optional<LineEditor::Line>> next(const std::string&) override {
     if (ended_) return std::nullopt;
     const std::size_t end = rest_.find('\n');
     ended_ = end == std::string_view::npos;
@@ -72,15 +72,17 @@ int run_sql(const SqlCommand& command) {
     if (const int code = shell.run_script(lines, input); code != 0) return code;
   }
   for (const std::string& name : command.files) {
-    std::FILE* file = name == "-" ? stdin : std::fopen(name.c_str(), "rb");
-    if (file == nullptr) {
-      fmt::print(stderr, "bop: cannot read {}\n", name);
-      return Shell::kNoConnection;
+    std::optional<FileOrPipe> file;
+    if (name != "-") {
+      auto opened = FileOrPipe::file(name, FileOrPipe::Way::kRead);
+      if (!opened) {
+        fmt::print(stderr, "bop: {}\n", opened.error().what());
+        return Shell::kNoConnection;
+      }
+      file.emplace(std::move(*opened));
     }
-    FileLines lines(file);
-    const int code = shell.run_script(lines, lines);
-    if (file != stdin) std::fclose(file);
-    if (code != 0) return code;
+    FileLines lines(file ? file->stream() : stdin);
+    if (const int code = shell.run_script(lines, lines); code != 0) return code;
   }
   if (!command.statements.empty() || !command.files.empty()) return 0;
   if (::isatty(STDIN_FILENO) == 1) return shell.run_terminal();

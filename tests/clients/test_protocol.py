@@ -371,6 +371,17 @@ class Copy(Base):
         self.expect([parse("COPY c FROM STDIN"), bind(), execute(), data(b"5\tz\n"), COPY_DONE, SYNC],
                     "1", "2", "G 0 2", "C COPY 1", "Z I")
 
+    def test_another_message_ends_the_connection(self):
+        transcript = []
+        self.connection.send(query("COPY c FROM STDIN") + data(b"1\tx\n") + query("SELECT 1"))
+        with self.assertRaises(wire.WireError):
+            while True:
+                transcript.append(entry(*self.connection.receive()))
+        self.assertEqual(transcript, ["G 0 2", "E 08P01", "E 08P01"])
+        self.connection.socket.close()
+        self.connection = self.connect()
+        self.expect([query("SELECT count(*) FROM c")], "T count:20:0", "D 0", "C SELECT 1", "Z I")
+
     def test_end_marker(self):
         self.expect([query("COPY c FROM STDIN"), data(b"1\tx\n\\.\n"), COPY_DONE], "G 0 2", "C COPY 1", "Z I",
                     readies=1)

@@ -131,6 +131,100 @@ class Scripts(unittest.TestCase):
                                   "--format", "csv"), "count\n4\n")
         self.assertEqual(self.out("COPY account TO STDOUT;\n"), "1\tada\t100.00\n2\tgrace\t250.50\n")
 
+    def test_copy_takes_its_data_from_where_it_stands(self):
+        make = "CREATE TEMP TABLE c (a int, b text);\n"
+        data = "1\tx\n2\ty\n\\.\n"
+        count = "SELECT a, b FROM c ORDER BY a;\n"
+        expected = "a,b\n1,x\n2,y\n"
+        for copy in ("COPY c FROM STDIN;\n", "\\copy c from stdin\n", "\\copy c (a, b) FROM STDIN\n"):
+            self.assertEqual(self.out(make + copy + data + count, "--format", "csv"), expected, copy)
+            script = os.path.join(folder, "copies.sql")
+            with open(script, "w", encoding="utf-8") as file:
+                file.write(make + copy + data + count)
+            self.assertEqual(self.out("1\tnot this\n", "--format", "csv", "-f", script), expected, copy)
+            self.assertEqual(self.out(f"\\i {script}\nSELECT 3 AS d;\n", "--format", "csv"), expected + "d\n3\n")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write(make + "\\copy c from pstdin\n" + count)
+        self.assertEqual(self.out(data, "--format", "csv", "-f", script), expected)
+        self.assertEqual(self.out(data, "--format", "csv", "-c", make + "\\copy c from stdin\n" + count), expected)
+        output = os.path.join(folder, "copied.txt")
+        self.assertEqual(self.out(f"\\o {output}\n\\copy (select 1, 'x') to stdout\n\\copy (select 2) to pstdout\n"), "2\n")
+        with open(output, encoding="utf-8") as file:
+            self.assertIn("1\tx\n", file.read())
+
+    def test_copy_with_a_program(self):
+        self.assertEqual(self.out("CREATE TEMP TABLE c (a int);\n\\copy c from program 'echo 1; echo 2'\n"
+                                  "\\copy c to program 'tr 12 ab'\n", "--format", "csv"), "a\nb\n")
+        done = shell(stdin="CREATE TEMP TABLE c (a int);\n\\copy c from program 'echo 1; exit 3'\nSELECT 42;\n")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("echo 1; exit 3: the command ended with code 3", done.stderr)
+        self.assertNotIn("42", done.stdout)
+        self.assertIn("single quotes", shell(stdin="\\copy account from program cat\n").stderr)
+
+    def test_data_that_cannot_be_read_fail(self):
+        begin = "CREATE TABLE unread (a int);\n"
+        done = shell(stdin=begin + f"\\copy unread from '{folder}'\n")
+        self.assertEqual((done.returncode, done.stdout), (1, "CREATE TABLE\n"))
+        self.assertIn(f"cannot read {folder}: Is a directory", done.stderr)
+        # Opening the file works, reading it does not: memory at address 0 is nobody's.
+        done = shell(stdin="\\copy unread from /proc/self/mem\n")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("COPY from stdin failed: the file could not be read: Input/output error", done.stderr)
+        self.assertEqual(self.out("SELECT count(*) FROM unread; DROP TABLE unread;\n", "--format", "csv"), "count\n0\n")
+        for arguments, code in ((("-f", folder), 2), (("-f", "/proc/self/mem"), 1), (("-f", "/none"), 2),
+                                (("-c", f"\\i {folder}"), 1), (("-c", "\\i /proc/self/mem"), 1)):
+            done = shell(*arguments)
+            self.assertEqual((done.returncode, done.stdout), (code, ""), arguments)
+            self.assertRegex(done.stderr, "Is a directory|Input/output error|No such file", arguments)
+
+    def test_interrupted_data_are_not_stored(self):
+        self.out("CREATE TABLE halves (a int);\n")
+        for arguments in (("-c", "\\copy halves from pstdin"), ("-c", "COPY halves FROM STDIN"), ()):
+            with subprocess.Popen([binary, "sql", node.url(), *arguments], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+                if not arguments:
+                    process.stdin.write("COPY halves FROM STDIN;\n")
+                process.stdin.write("1\n2\n")
+                process.stdin.flush()
+                deadline = time.monotonic() + 20
+                while "COPY" not in self.out("SELECT state, query FROM pg_stat_activity WHERE state = 'active' AND "
+                                             "query LIKE 'COPY halves%';\n", "--format", "csv"):
+                    self.assertLess(time.monotonic(), deadline)
+                # Sent again until it has come while data were waited for.
+                while process.poll() is None and time.monotonic() < deadline:
+                    process.send_signal(signal.SIGINT)
+                    try:
+                        process.wait(0.3)
+                    except subprocess.TimeoutExpired:
+                        pass
+                self.assertEqual(process.wait(), 1)
+                self.assertIn("canceled by user", process.stderr.read())
+        self.assertEqual(self.out("SELECT count(*) FROM halves; DROP TABLE halves;\n", "--format", "csv"), "count\n0\n")
+
+    def test_commands_that_end_early(self):
+        done = shell("--format", "csv", stdin="SELECT generate_series(1, 100000) AS g \\g |head -1\n"
+                     "\\o |head -1\nSELECT generate_series(1, 100000) AS h;\n\\o\nSELECT 42 AS i;\n")
+        self.assertEqual((done.returncode, done.stdout), (0, "g\nh\ni\n42\n"), done.stderr)
+        self.assertIn("not everything could be written", done.stderr)
+        # What the shell starts meanwhile dies of a broken pipe as it would otherwise.
+        self.assertEqual(self.out("\\o |cat\n\\! yes | head -1\n", "--format", "csv"), "y\n")
+        for script in ("\\o /dev/full\nSELECT 1;\n", "SELECT 1 \\g /dev/full\n",
+                       "\\copy (SELECT generate_series(1, 10)) to /dev/full\n"):
+            done = shell(stdin=script)
+            self.assertEqual((done.returncode, done.stdout), (1, "COPY 10\n" if "copy" in script else ""), script)
+            self.assertIn("not everything could be written", done.stderr)
+
+    def test_options_take_one_value_each(self):
+        script = os.path.join(folder, "one.sql")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write("SELECT 1 AS one;\n")
+        for arguments in (["-f", script, node.url()], ["-c", "SELECT 1 AS one", node.url()],
+                          [node.url(), "-f", script], ["--format", "csv", "-f", script, node.url()]):
+            done = subprocess.run([binary, "sql", *arguments], capture_output=True, text=True, timeout=60, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("one", done.stdout)
+        self.assertEqual(self.out("", "--format", "csv", "-c", "SELECT 1 AS a", "-c", "SELECT 2 AS b"), "a\n1\nb\n2\n")
+
     def test_files_and_output(self):
         script, output = os.path.join(folder, "script.sql"), os.path.join(folder, "output.txt")
         with open(script, "w", encoding="utf-8") as file:
@@ -298,6 +392,24 @@ class Person(unittest.TestCase):
         at.expect(r"every 0.2s[\s\S]*every 0.2s")
         at.ask("\x03", "")
         at.ask("SELECT 'again' AS a;\r", r"\n again")
+        self.close()
+
+    def test_typed_data_of_copy(self):
+        at = self.open()
+        at.ask("CREATE TABLE typed (a int, b text);\r", "CREATE TABLE")
+        for copy in ("COPY typed FROM STDIN;\r", "\\copy typed from stdin\r"):
+            at.ask(copy, "", ">> ")
+            at.ask("1\tow\r", "", ">> ")  # a tab is one, not a wish to complete
+            at.type("2\t")
+            at.ask("\x03", "ERROR: .*COPY from stdin failed: canceled by user")
+        at.ask("SELECT count(*) FROM typed;\r", r"\n +0\n")
+        at.ask("BEGIN;\r", "BEGIN", r"bop\*=> ")
+        at.ask("COPY typed FROM STDIN;\r", "", ">> ")
+        at.ask("3\tthree\r", "", ">> ")
+        at.ask("\\.\r", "COPY 1", r"bop\*=> ")
+        at.ask("COMMIT;\r", "COMMIT")
+        at.ask("SELECT b || '!' AS b FROM typed;\r", r"\n three!\n")
+        at.ask("DROP TABLE typed;\r", "DROP")
         self.close()
 
     def test_end_of_input_leaves(self):

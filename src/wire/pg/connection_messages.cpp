@@ -321,8 +321,11 @@ void Connection::on_copy_message(Frontend type, std::string_view body) {
     case Frontend::kSync:
       return;  // sent by clients that use the extended protocol without knowing of the COPY
     default:
-      return violation(fmt::format("unexpected message type 0x{:02X} during COPY from stdin",
-                                   static_cast<unsigned char>(type)));
+      // PostgreSQL has read the message's type only when it tells this, so the connection ends there, too.
+      error(bop::error(ErrorCode::kProtocolViolation,
+                       "unexpected message type 0x{:02X} during COPY from stdin",
+                       static_cast<unsigned char>(type)));
+      return violation("terminating connection because protocol synchronization was lost");
   }
 }
 
