@@ -98,7 +98,7 @@ Status Shell::connect(const DatabaseUrl& url) {
   return {};
 }
 
-std::string Shell::prompt() const {
+std::string Shell::prompt() {
   const char state = link_->transaction();
   if (splitter_.is_blank()) return url_.database + (state == 'T' ? "*=> " : state == 'E' ? "!=> " : "=> ");
   return url_.database + splitter_.open_construct() + "> ";
@@ -123,7 +123,6 @@ int Shell::run_lines(LineSource& lines, LineSource& data, bool goes_on) {
   };
   std::string remembered;
   while (!quits_) {
-    if (splitter_.is_blank()) (void)splitter_.rest();
     const auto read = lines.next(prompt());
     if (!read) {
       complain(read.error().what());
@@ -132,7 +131,7 @@ int Shell::run_lines(LineSource& lines, LineSource& data, bool goes_on) {
     const auto& line = *read;
     if (!line) break;
     if (line->given_up) {
-      splitter_.set_text({});
+      splitter_.clear();
       remembered.clear();
       continue;
     }
@@ -152,16 +151,13 @@ Shell::Outcome Shell::take_line(const std::string& line, LineSource& data) {
   splitter_.feed(line + "\n");
   while (true) {
     interrupted = 0;
-    if (const std::size_t at = splitter_.find_backslash(); at != std::string::npos) {
-      const std::string all = splitter_.text();
-      const std::size_t end = all.find('\n', at);
-      splitter_.set_text(all.substr(0, at));
-      const Outcome outcome = run_command(std::string_view(all).substr(at + 1, end - at - 1), data);
-      if (end != std::string::npos) splitter_.feed(std::string_view(all).substr(end + 1));
-      return outcome;
-    }
     const auto statement = splitter_.next();
-    if (!statement) return Outcome::kDone;
+    if (!statement) {
+      if (!splitter_.has_command()) return Outcome::kDone;
+      const std::string command(splitter_.command_line());
+      splitter_.drop_command(command.size());
+      return run_command(command, data);
+    }
     if (const Outcome outcome = run_statement(*statement, &data); outcome != Outcome::kDone) {
       if (outcome == Outcome::kLost || !is_terminal_) return outcome;
     }
@@ -230,7 +226,7 @@ void Shell::complain(std::string_view line) {
 }
 
 std::string Shell::buffer_or_last() {
-  std::string buffer = splitter_.rest();
+  std::string buffer = splitter_.take();
   return buffer.empty() ? last_query_ : buffer;
 }
 

@@ -85,7 +85,7 @@ class Shell {
   [[nodiscard]] Outcome take_line(const std::string& line, LineSource& data);
   [[nodiscard]] Outcome run_statement(const std::string& sql, LineSource* data);
   [[nodiscard]] Outcome run_command(std::string_view text, LineSource& data);
-  [[nodiscard]] std::string prompt() const;
+  [[nodiscard]] std::string prompt();
   [[nodiscard]] static Command split_command(std::string_view text);
   [[nodiscard]] std::string buffer_or_last();
   [[nodiscard]] bool check_output();

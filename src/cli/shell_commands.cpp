@@ -160,11 +160,12 @@ bool Shell::session_command(const Command& command, LineSource& data, Outcome& o
   } else if (name == "e" || name == "edit") {
     outcome = edit(data);
   } else if (name == "p" || name == "print") {
-    std::string shown = splitter_.text().empty() ? last_query_ : splitter_.text();
+    std::string shown(splitter_.pending());
+    if (shown.empty()) shown = last_query_;
     while (shown.ends_with('\n')) shown.pop_back();
     say(shown);
   } else if (name == "r" || name == "reset") {
-    splitter_.set_text({});
+    splitter_.clear();
   } else if (name == "i" || name == "include") {
     outcome = include(command);
   } else if (name == "copy") {
@@ -338,8 +339,8 @@ Shell::Outcome Shell::edit(LineSource& data) {
     complain("no file can be made for the editor");
     return Outcome::kFailed;
   }
-  std::string text = splitter_.text().find_first_not_of(" \n\t") == std::string::npos ? last_query_ + "\n"
-                                                                                      : splitter_.text();
+  std::string text(splitter_.pending());
+  if (text.empty()) text = last_query_ + "\n";
   bool done = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   ::close(fd);
   const char* editor = std::getenv("EDITOR");
@@ -352,7 +353,7 @@ Shell::Outcome Shell::edit(LineSource& data) {
     complain("the editor failed");
     return Outcome::kFailed;
   }
-  splitter_.set_text({});
+  splitter_.clear();
   std::string line;
   Outcome outcome = Outcome::kDone;
   while (std::getline(edited, line)) {
@@ -378,11 +379,10 @@ Shell::Outcome Shell::include(const Command& command) {
     return Outcome::kFailed;
   }
   ++depth_;
-  const std::string pending = splitter_.text();
-  splitter_.set_text({});
+  StatementSplitter pending = std::exchange(splitter_, StatementSplitter());
   FileLines lines(file->stream());
   const int code = run_lines(lines, lines, false);
-  splitter_.set_text(pending);
+  splitter_ = std::move(pending);
   --depth_;
   return code == 0 ? Outcome::kDone : code == kNoConnection ? Outcome::kLost : Outcome::kFailed;
 }

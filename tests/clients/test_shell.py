@@ -67,6 +67,13 @@ class Scripts(unittest.TestCase):
         self.assertEqual(self.out("SELECT 'a\\d' AS a, $x$\\q$x$ AS b; -- \\q\n/* \\q */ SELECT 1 AS c;\n",
                                   "--format", "csv"), "a,b\na\\d,\\q\nc\n1\n")
 
+    def test_long_statements(self):
+        rows = ",\n".join(f"({i}, 'row {i}')" for i in range(60000))
+        self.assertEqual(self.out(f"CREATE TEMP TABLE l (a int, b text);\nINSERT INTO l VALUES\n{rows};\n"
+                                  "SELECT count(*) FROM l;\n", "--format", "csv"), "count\n60000\n")
+        self.assertEqual(self.out("CREATE FUNCTION two(a int) RETURNS int BEGIN ATOMIC\n  SELECT a;\n  SELECT 2;\nEND;\n"
+                                  "SELECT two(1);\nDROP FUNCTION two;\n", "--format", "csv"), "two\n2\n")
+
     def test_formats(self):
         sql = "SELECT id, owner, balance, NULL AS nothing, true AS t FROM account ORDER BY id;\n"
         self.assertEqual(json.loads(self.out("\\pset format json\n" + sql)),
