@@ -111,6 +111,15 @@ void describe(CLI::App& app, Arguments& arguments) {
       ->expected(1)
       ->allow_extra_args(false)
       ->multi_option_policy(kAll);
+  sql->add_option("-v,--set,--variable", arguments.sql.variables,
+                  "NAME=VALUE: a variable, as \\set; may be repeated")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(kAll);
+  sql->add_flag("-A,--no-align", arguments.sql.unaligned, "Unaligned answers");
+  sql->add_flag("-t,--tuples-only", arguments.sql.tuples_only, "Rows only");
+  sql->add_flag("-x,--expanded", arguments.sql.expanded, "Expanded answers");
+  sql->add_flag("-q,--quiet", arguments.sql.quiet, "No tags of statements");
   const std::map<std::string, OutputFormat> formats{{"aligned", OutputFormat::kAligned},
                                                     {"unaligned", OutputFormat::kUnaligned},
                                                     {"table", OutputFormat::kTable},

@@ -8,15 +8,25 @@
 
 namespace bop::cli {
 
+namespace {
+
+std::string field(const wire::pg::ReportFields& fields, char code) {
+  const auto found = fields.find(code);
+  return found == fields.end() ? std::string() : found->second;
+}
+
+}  // namespace
+
 void Console::columns(const std::vector<wire::pg::ClientColumn>& columns) {
   clear_progress();
   printer.columns(columns);
 }
 
-void Console::complete(std::string_view tag) {
+void Console::complete(std::string_view told) {
   clear_progress();
+  tag = told;
   // Rows of COPY on the standard output are all that is said.
-  printer.complete(std::exchange(copied_, false) ? std::string_view() : tag);
+  printer.complete(std::exchange(copied_, false) ? std::string_view() : told);
 }
 
 void Console::error(const wire::pg::ReportFields& fields) {
@@ -25,6 +35,7 @@ void Console::error(const wire::pg::ReportFields& fields) {
   std::fflush(out);
   report(fields);
   failed = true;
+  failure = {.sqlstate = field(fields, 'C'), .message = field(fields, 'M')};
 }
 
 void Console::notice(const wire::pg::ReportFields& fields) {
@@ -68,6 +79,7 @@ void Console::waiting() {
 
 void Console::start(const std::string& sql) {
   statement = sql;
+  tag.clear();
   failed = copy_failed = false;
   begin = std::chrono::steady_clock::now();
 }
@@ -82,10 +94,7 @@ void Console::send_output(std::FILE* to) {
 }
 
 void Console::report(const wire::pg::ReportFields& fields) const {
-  const auto text = [&](char code) {
-    const auto found = fields.find(code);
-    return found == fields.end() ? std::string() : found->second;
-  };
+  const auto text = [&](char code) { return field(fields, code); };
   put(stderr, "{}: {} ({})\n", text('S'), text('M'), text('C'));
   if (const std::string position = text('P'); !position.empty()) show_position(std::atoi(position.c_str()));
   if (const std::string detail = text('D'); !detail.empty()) put(stderr, "DETAIL: {}\n", detail);

@@ -40,6 +40,11 @@ class Console final : public Link::Sink {
   LineSource* data = nullptr;      // of COPY FROM STDIN
   std::FILE* copy_from = nullptr;  // of \copy
   std::FILE* copy_to = nullptr;
+  std::string tag;  // of the newest statement
+  struct {
+    std::string sqlstate;
+    std::string message;
+  } failure;              // the newest
   std::string statement;  // the one that runs, for the position of an error
   std::chrono::steady_clock::time_point begin;
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <csignal>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,6 +50,8 @@ class Link : private wire::pg::ClientEvents {
   // The same with another sink, for what the program itself wants to know.
   [[nodiscard]] Status run(std::string_view text, Sink& sink);
   [[nodiscard]] char transaction() const noexcept { return transaction_; }
+  // What the server has told of itself.
+  [[nodiscard]] const std::map<std::string, std::string>& parameters() const { return client_.parameters(); }
   // A statement runs: nothing else may be asked, not even by what is called meanwhile.
   [[nodiscard]] bool is_busy() const noexcept { return busy_; }
 

@@ -156,7 +156,7 @@ void ResultPrinter::complete(std::string_view tag) {
       case OutputFormat::kCsv: break;
       case OutputFormat::kJson: put(out_, "{}]\n", rows_ == 0 ? "" : "\n"); break;
     }
-  } else if (!tag.empty() && settings_.for_people() && !settings_.tuples_only) {
+  } else if (!tag.empty() && settings_.for_people() && !settings_.tuples_only && !settings_.quiet) {
     put(out_, "{}\n", tag);
   }
   in_result_ = false;

@@ -31,6 +31,7 @@ struct PrintSettings {
   OutputFormat format = OutputFormat::kAligned;
   bool expanded = false;
   bool tuples_only = false;  // no header, no count, no tags
+  bool quiet = false;        // no tags
   bool footer = true;        // "(2 rows)"
   std::string null_text;     // JSON has its own, CSV's is nothing unless it is set
   std::string separator = "|";

@@ -95,16 +95,24 @@ Status Shell::connect(const DatabaseUrl& url) {
   url_ = url;
   if (url_.database.empty()) url_.database = url_.user;
   names_.clear();
+  tell_connection();
   return {};
 }
 
 std::string Shell::prompt() {
   const char state = link_->transaction();
+  if (!conditions_.is_active()) return url_.database + "@> ";
   if (splitter_.is_blank()) return url_.database + (state == 'T' ? "*=> " : state == 'E' ? "!=> " : "=> ");
   return url_.database + splitter_.open_construct() + "> ";
 }
 
-int Shell::run_script(LineSource& lines, LineSource& data) { return run_lines(lines, data, false); }
+PrintSettings& Shell::print_settings() noexcept { return console_->printer.settings(); }
+
+int Shell::run_script(LineSource& lines, LineSource& data, std::string directory) {
+  directory_ = std::move(directory);
+  quits_ = false;
+  return run_lines(lines, data, false);
+}
 
 int Shell::run_terminal() {
   is_terminal_ = true;
@@ -114,11 +122,12 @@ int Shell::run_terminal() {
   return run_lines(lines, lines, true);
 }
 
-int Shell::run_lines(LineSource& lines, LineSource& data, bool goes_on) {
+int Shell::run_lines(LineSource& lines, LineSource& data, bool is_person) {
   int code = 0;
   const auto ends = [&](Outcome outcome) {
     if (outcome == Outcome::kLost) code = kNoConnection;
-    if (outcome == Outcome::kFailed && !goes_on) code = kFailedStatement;
+    if (outcome == Outcome::kFailed && !is_person && stops_at_errors()) code = kFailedStatement;
+    if (!is_person && code == 0 && was_interrupted()) code = kFailedStatement;
     return code != 0 || quits_;
   };
   std::string remembered;
@@ -133,42 +142,82 @@ int Shell::run_lines(LineSource& lines, LineSource& data, bool goes_on) {
     if (line->given_up) {
       splitter_.clear();
       remembered.clear();
+      if (!conditions_.is_empty()) {
+        conditions_.leave();
+        complain("\\if: escaped");
+      }
       continue;
     }
+    if (!is_person && echoes("all")) put(stdout, "{}\n", line->text);
     // A statement of several lines is one entry of the history.
     remembered += (remembered.empty() ? "" : "\n") + line->text;
     const Outcome outcome = take_line(line->text, data);
     if (splitter_.is_blank()) lines.remember(std::exchange(remembered, {}));
     if (ends(outcome)) return code;
   }
-  if (const std::string last = splitter_.rest(); !last.empty() && !goes_on)
+  const bool is_active = conditions_.is_active();
+  if (const std::string last = splitter_.rest(); !last.empty() && !is_person && is_active && !quits_)
     (void)ends(run_statement(last, &data));
-  if (goes_on && !quits_) say("");
+  if (!conditions_.is_empty() && !is_person && !quits_) {
+    complain("reached EOF without finding closing \\endif(s)");
+    (void)ends(Outcome::kFailed);
+  }
+  conditions_ = {};
+  if (is_person && !quits_) say("");
   return code;
 }
 
 Shell::Outcome Shell::take_line(const std::string& line, LineSource& data) {
   splitter_.feed(line + "\n");
+  Outcome worst = Outcome::kDone;
   while (true) {
     interrupted = 0;
-    const auto statement = splitter_.next();
-    if (!statement) {
-      if (!splitter_.has_command()) return Outcome::kDone;
-      const std::string command(splitter_.command_line());
-      splitter_.drop_command(command.size());
-      return run_command(command, data);
+    Outcome outcome = Outcome::kDone;
+    if (const auto statement = splitter_.next(); !statement) {
+      if (!splitter_.has_command()) return worst;
+      outcome = run_command(data);
+      if (outcome == Outcome::kFailed) splitter_.drop_line();
+    } else if (conditions_.is_active()) {
+      if (echoes("queries")) put(stdout, "{};\n", *statement);
+      outcome = run_statement(*statement, &data);
+    } else {
+      splitter_.put_back(*statement, conditions_.mark());
+      if (is_terminal_) complain("query ignored; use \\endif or Ctrl-C to exit current \\if block");
     }
-    if (const Outcome outcome = run_statement(*statement, &data); outcome != Outcome::kDone) {
-      if (outcome == Outcome::kLost || !is_terminal_) return outcome;
-    }
+    if (outcome != Outcome::kDone) worst = outcome;
+    if (was_interrupted()) splitter_.clear();
+    if (quits_ || was_interrupted() || outcome == Outcome::kLost) return worst;
+    if (outcome == Outcome::kFailed && stops_at_errors()) return worst;
   }
 }
 
-Shell::Outcome Shell::run_statement(const std::string& sql, LineSource* data) {
+Shell::Outcome Shell::run_command(LineSource& data) {
+  const std::string line(splitter_.command_line());
+  const bool is_active = conditions_.is_active();
+  // The words of a command that does not count are not looked at, but for \elif in search of a branch.
+  const bool counts = is_active || (line.starts_with("elif") && conditions_.may_hold());
+  StatementSplitter::Expand expand;
+  if (counts) {
+    expand = [this](std::string_view name, char form) { return variables_.expand(name, form); };
+  }
+  std::size_t taken = 0;
+  const auto command = read_command(line, expand, taken);
+  splitter_.drop_command(taken);
+  if (!command) return counts ? report(std::unexpected(command.error())) : Outcome::kDone;
+  if (Conditions::is_word(command->name)) return decide(*command);
+  if (is_active) return run_command(*command, data);
+  if (is_terminal_) {
+    complain(
+        fmt::format("\\{} command ignored; use \\endif or Ctrl-C to exit current \\if block", command->name));
+  }
+  return Outcome::kDone;
+}
+
+Shell::Outcome Shell::run_statement(const std::string& sql, LineSource* data, Link::Sink* sink) {
   last_query_ = sql;
   console_->data = data;
   console_->start(sql);
-  const Status ran = link_->run(sql);
+  const Status ran = sink == nullptr ? link_->run(sql) : link_->run(sql, *sink);
   console_->clear_progress();
   const auto elapsed = std::chrono::steady_clock::now() - console_->begin;
   names_.clear();
@@ -182,6 +231,8 @@ Shell::Outcome Shell::run_statement(const std::string& sql, LineSource* data) {
     complain("connected again; what was not committed is gone");
     return Outcome::kFailed;
   }
+  if (console_->failed && echoes("errors")) put(stderr, "STATEMENT: {}\n", sql);
+  tell_statement();
   if (timing_)
     say(fmt::format("Time: {:.3f} ms", std::chrono::duration<double, std::milli>(elapsed).count()));
   const bool written = check_output();

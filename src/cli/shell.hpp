@@ -15,12 +15,15 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/command_words.hpp"
+#include "cli/conditions.hpp"
 #include "cli/database_url.hpp"
 #include "cli/file_or_pipe.hpp"
 #include "cli/line_editor.hpp"
 #include "cli/link.hpp"
 #include "cli/result_printer.hpp"
 #include "cli/statement_splitter.hpp"
+#include "cli/variables.hpp"
 
 namespace bop::cli {
 
@@ -62,8 +65,11 @@ class Shell {
   [[nodiscard]] Status connect(const DatabaseUrl& url);
 
   // Both answer the exit code. A script stops at the first statement that fails.
-  [[nodiscard]] int run_script(LineSource& lines, LineSource& data);
+  // `directory`: where the script lies, for \ir.
+  [[nodiscard]] int run_script(LineSource& lines, LineSource& data, std::string directory = {});
   [[nodiscard]] int run_terminal();
+  [[nodiscard]] Variables& variables() noexcept { return variables_; }
+  [[nodiscard]] PrintSettings& print_settings() noexcept;
 
   // For the commands.
   [[nodiscard]] Answer ask(const std::string& sql);
@@ -74,19 +80,16 @@ class Shell {
 
  private:
   class TerminalLines;
-  struct Command {
-    std::string name;                    // without the backslash
-    std::vector<std::string> arguments;  // without their quotes
-    std::string rest;                    // all behind the name, as it was written
-  };
   enum class Outcome : std::uint8_t { kDone, kFailed, kLost };
 
-  [[nodiscard]] int run_lines(LineSource& lines, LineSource& data, bool goes_on);
+  [[nodiscard]] int run_lines(LineSource& lines, LineSource& data, bool is_person);
   [[nodiscard]] Outcome take_line(const std::string& line, LineSource& data);
-  [[nodiscard]] Outcome run_statement(const std::string& sql, LineSource* data);
-  [[nodiscard]] Outcome run_command(std::string_view text, LineSource& data);
+  // `sink`: in place of the console.
+  [[nodiscard]] Outcome run_statement(const std::string& sql, LineSource* data, Link::Sink* sink = nullptr);
+  [[nodiscard]] Outcome run_command(LineSource& data);
+  [[nodiscard]] Outcome run_command(const Command& command, LineSource& data);
+  [[nodiscard]] Outcome report(const Status& done);
   [[nodiscard]] std::string prompt();
-  [[nodiscard]] static Command split_command(std::string_view text);
   [[nodiscard]] std::string buffer_or_last();
   [[nodiscard]] bool check_output();
 
@@ -100,9 +103,22 @@ class Shell {
   [[nodiscard]] Outcome reconnect(const Command& command);
   [[nodiscard]] Outcome include(const Command& command);
   [[nodiscard]] Outcome edit(LineSource& data);
+  [[nodiscard]] Outcome write(const Command& command);
   [[nodiscard]] Outcome redirect(const Command& command);
   [[nodiscard]] Outcome set_print(const Command& command);
   [[nodiscard]] bool close_output();
+  // shell_variables.cpp
+  [[nodiscard]] bool variable_command(const Command& command, LineSource& data, Outcome& outcome);
+  [[nodiscard]] Outcome set_variable(const std::vector<std::string>& words);
+  [[nodiscard]] Outcome ask_for(const std::vector<std::string>& words, LineSource& data);
+  [[nodiscard]] Outcome gset(const std::string& prefix);
+  [[nodiscard]] Outcome gexec(LineSource& data);
+  [[nodiscard]] Outcome decide(const Command& command);
+  [[nodiscard]] bool echoes(std::string_view what) const;
+  [[nodiscard]] bool stops_at_errors() const;
+  [[nodiscard]] StatementSplitter::Expand expander();
+  void tell_statement();
+  void tell_connection();
   // shell_copy.cpp: \copy
   [[nodiscard]] Outcome copy(const std::string& arguments, LineSource& data);
   // shell_completion.cpp
@@ -111,12 +127,15 @@ class Shell {
   DatabaseUrl url_;
   std::unique_ptr<Console> console_;
   std::unique_ptr<Link> link_;
-  StatementSplitter splitter_;
+  Variables variables_;
+  Conditions conditions_;  // of the script that runs
+  StatementSplitter splitter_{expander()};
   std::string last_query_;
   bool timing_ = false;
   bool quits_ = false;
   bool is_terminal_ = false;
   int depth_ = 0;                                          // of \i
+  std::string directory_;                                  // of the script that \i runs
   std::unique_ptr<FileOrPipe> output_;                     // of \o and \g; none: the standard output
   std::map<std::string, std::vector<std::string>> names_;  // for completion, by what was asked
 };

@@ -3,9 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
@@ -21,7 +22,7 @@ namespace {
 
 constexpr int kMostIncludes = 32;
 
-bool is_on(const std::string& word) { return word == "on" || word == "true" || word == "1"; }
+bool is_on(const std::string& word) { return parse_bool(word).value_or(false); }
 
 std::optional<OutputFormat> format_named(std::string_view name) {
   if (name == "aligned") return OutputFormat::kAligned;
@@ -74,8 +75,24 @@ const std::vector<CommandHelp>& command_help() {
       {"r", "", "forget it"},
       {"i", "FILE", "run the statements of a file"},
       {"o", "[FILE | '|'COMMAND]", "send answers there, or back to the terminal"},
-      {"copy", "TABLE|(QUERY) FROM|TO FILE ...", "COPY with a file on this side"},
-      {"echo", "TEXT", "print a text"},
+      {"copy", "TABLE|(QUERY) FROM|TO FILE|PROGRAM ...", "COPY with a file on this side"},
+      {"ir", "FILE", "the same, beside the file that says so"},
+      {"w", "FILE | '|'COMMAND", "write the statement there"},
+      {"echo", "[-n] TEXT", "print a text"},
+      {"qecho", "[-n] TEXT", "print a text where answers go"},
+      {"warn", "[-n] TEXT", "print a text to the standard error"},
+      {"set", "[NAME [VALUE]]", "set a variable, or list them; statements say :NAME, :'NAME' or :\"NAME\""},
+      {"unset", "NAME", "forget it"},
+      {"prompt", "[TEXT] NAME", "ask for its value"},
+      {"gset", "[PREFIX]", "run the statement, its row becomes variables"},
+      {"gexec", "", "run the statement, then each cell of its answer"},
+      {"if", "EXPRESSION", "what follows counts if it is true, up to \\elif, \\else or \\endif"},
+      {"elif", "EXPRESSION", "another branch"},
+      {"else", "", "the last branch"},
+      {"endif", "", "the end of \\if"},
+      {"getenv", "NAME VARIABLE", "a variable from the environment"},
+      {"setenv", "VARIABLE [VALUE]", "set or remove one of the environment"},
+      {"cd", "[DIRECTORY]", "change the directory"},
       {"x", "[on|off]", "expanded answers"},
       {"a", "", "aligned or unaligned answers"},
       {"t", "[on|off]", "rows only"},
@@ -86,58 +103,12 @@ const std::vector<CommandHelp>& command_help() {
   return kCommands;
 }
 
-// Words behind the name; '...' and "..." hold one together.
-Shell::Command Shell::split_command(std::string_view text) {
-  Command command;
-  std::size_t at = 0;
-  const auto is_space = [&](std::size_t i) { return std::isspace(static_cast<unsigned char>(text[i])) != 0; };
-  if (text.starts_with('!')) {
-    at = 1;
-  } else {
-    while (at < text.size() && !is_space(at)) ++at;
-  }
-  command.name = text.substr(0, at);
-  command.rest = text.substr(at);
-  while (!command.rest.empty() && std::isspace(static_cast<unsigned char>(command.rest.back())) != 0)
-    command.rest.pop_back();
-  while (!command.rest.empty() && std::isspace(static_cast<unsigned char>(command.rest.front())) != 0)
-    command.rest.erase(0, 1);
-  while (at < text.size()) {
-    if (is_space(at)) {
-      ++at;
-      continue;
-    }
-    std::string word;
-    while (at < text.size() && !is_space(at)) {
-      const char c = text[at];
-      if (c == '\'') {
-        for (++at; at < text.size(); ++at) {
-          if (text[at] == '\'' && (at + 1 == text.size() || text[at + 1] != '\'')) break;
-          if (text[at] == '\'') ++at;
-          word += text[at];
-        }
-        ++at;
-      } else if (c == '"') {
-        // Names keep their quotes: they say that the case matters.
-        do {
-          word += text[at++];
-        } while (at < text.size() && text[at] != '"');
-        if (at < text.size()) word += text[at++];
-      } else {
-        word += c;
-        ++at;
-      }
-    }
-    if (word.ends_with(';')) word.pop_back();
-    command.arguments.push_back(std::move(word));
-  }
-  return command;
-}
-
-Shell::Outcome Shell::run_command(std::string_view text, LineSource& data) {
-  const Command command = split_command(text);
+Shell::Outcome Shell::run_command(const Command& command, LineSource& data) {
   Outcome outcome = Outcome::kDone;
-  if (session_command(command, data, outcome) || print_command(command, outcome)) return outcome;
+  if (session_command(command, data, outcome) || print_command(command, outcome) ||
+      variable_command(command, data, outcome))
+    return outcome;
+  console_->failed = false;
   if (describe_command(*this, command.name, command.arguments))
     return console_->failed ? Outcome::kFailed : Outcome::kDone;
   complain(fmt::format("there is no command \\{}; \\? lists them", command.name));
@@ -166,8 +137,16 @@ bool Shell::session_command(const Command& command, LineSource& data, Outcome& o
     say(shown);
   } else if (name == "r" || name == "reset") {
     splitter_.clear();
-  } else if (name == "i" || name == "include") {
+  } else if (name == "i" || name == "include" || name == "ir" || name == "include_relative") {
     outcome = include(command);
+  } else if (name == "w" || name == "write") {
+    outcome = write(command);
+  } else if (name == "cd") {
+    const std::string to = with_home(command.arguments.empty() ? "~/" : command.arguments[0]);
+    if (::chdir(to.c_str()) != 0) {
+      complain(fmt::format("cannot change the directory to {}: {}", to, std::strerror(errno)));
+      outcome = Outcome::kFailed;
+    }
   } else if (name == "copy") {
     outcome = copy(command.rest, data);
   } else if (name == "!") {
@@ -185,15 +164,11 @@ bool Shell::print_command(const Command& command, Outcome& outcome) {
   PrintSettings& settings = console_->printer.settings();
   const auto flag = [&](bool& value, std::string_view what) {
     value = command.arguments.empty() ? !value : is_on(command.arguments[0]);
-    say(fmt::format("{} is {}.", what, value ? "on" : "off"));
+    if (!settings.quiet) say(fmt::format("{} is {}.", what, value ? "on" : "off"));
   };
   if (name == "?") {
     for (const CommandHelp& help : command_help())
       say(fmt::format("  {:<44} {}", fmt::format("\\{} {}", help.name, help.arguments), help.help));
-  } else if (name == "echo") {
-    std::string line;
-    for (const std::string& word : command.arguments) line += (line.empty() ? "" : " ") + word;
-    say(line);
   } else if (name == "x") {
     flag(settings.expanded, "Expanded display");
   } else if (name == "t") {
@@ -203,7 +178,7 @@ bool Shell::print_command(const Command& command, Outcome& outcome) {
   } else if (name == "a") {
     settings.format =
         settings.format == OutputFormat::kAligned ? OutputFormat::kUnaligned : OutputFormat::kAligned;
-    say(fmt::format("Output format is {}.", name_of(settings.format)));
+    if (!settings.quiet) say(fmt::format("Output format is {}.", name_of(settings.format)));
   } else if (name == "o" || name == "out") {
     outcome = redirect(command);
   } else if (name == "pset") {
@@ -366,25 +341,46 @@ Shell::Outcome Shell::edit(LineSource& data) {
 
 Shell::Outcome Shell::include(const Command& command) {
   if (command.arguments.empty()) {
-    complain("\\i wants the name of a file");
+    complain(fmt::format("\\{} wants the name of a file", command.name));
     return Outcome::kFailed;
   }
   if (depth_ == kMostIncludes) {
     complain("files include each other without end");
     return Outcome::kFailed;
   }
-  const auto file = FileOrPipe::file(command.arguments[0], FileOrPipe::Way::kRead);
+  std::filesystem::path path = command.arguments[0];
+  if (command.name.starts_with("ir") || command.name == "include_relative") path = directory_ / path;
+  const auto file = FileOrPipe::file(path.string(), FileOrPipe::Way::kRead);
   if (!file) {
     complain(file.error().what());
     return Outcome::kFailed;
   }
   ++depth_;
-  StatementSplitter pending = std::exchange(splitter_, StatementSplitter());
+  StatementSplitter pending = std::exchange(splitter_, StatementSplitter(expander()));
+  Conditions conditions = std::exchange(conditions_, Conditions());
+  std::string directory = std::exchange(directory_, path.parent_path());
   FileLines lines(file->stream());
   const int code = run_lines(lines, lines, false);
   splitter_ = std::move(pending);
+  conditions_ = std::move(conditions);
+  directory_ = std::move(directory);
+  quits_ = false;  // \q ends the file
   --depth_;
   return code == 0 ? Outcome::kDone : code == kNoConnection ? Outcome::kLost : Outcome::kFailed;
+}
+
+Shell::Outcome Shell::write(const Command& command) {
+  if (command.arguments.empty())
+    return report(fail(ErrorCode::kInvalidArgument, "\\w wants the name of a file"));
+  std::string text(splitter_.pending());
+  if (text.empty()) text = last_query_;
+  while (text.ends_with('\n')) text.pop_back();
+  constexpr auto kWrite = FileOrPipe::Way::kWrite;
+  auto file = command.rest.front() == '|' ? FileOrPipe::command(command.rest.substr(1), kWrite)
+                                          : FileOrPipe::file(command.arguments[0], kWrite);
+  if (!file) return report(std::unexpected(file.error()));
+  put(file->stream(), "{}\n", text);
+  return report(file->close());
 }
 
 Shell::Outcome Shell::redirect(const Command& command) {

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "cli/shell.hpp"
 #include "server/data_directory.hpp"
@@ -53,6 +54,23 @@ Result<DatabaseUrl> url_of(const SqlCommand& command) {
   return url;
 }
 
+// A script stops at the first error unless it says otherwise, a prompt goes on.
+Status prepare(Shell& shell, const SqlCommand& command, bool is_prompt) {
+  Variables& variables = shell.variables();
+  if (!is_prompt) BOP_TRY(variables.set("ON_ERROR_STOP", "on"));
+  if (command.quiet) BOP_TRY(variables.set("QUIET", "on"));
+  for (const std::string& pair : command.variables) {
+    const std::size_t sign = pair.find('=');
+    const std::string name = pair.substr(0, sign);
+    BOP_TRY(sign == std::string::npos ? variables.unset(name) : variables.set(name, pair.substr(sign + 1)));
+  }
+  PrintSettings& settings = shell.print_settings();
+  settings.tuples_only = command.tuples_only;
+  settings.expanded = command.expanded;
+  settings.quiet = variables.is_on("QUIET");
+  return {};
+}
+
 }  // namespace
 
 int run_sql(const SqlCommand& command) {
@@ -61,7 +79,12 @@ int run_sql(const SqlCommand& command) {
     fmt::print(stderr, "bop: {}\n", url.error().what());
     return Shell::kNoConnection;
   }
-  Shell shell(command.format);
+  Shell shell(command.unaligned ? OutputFormat::kUnaligned : command.format);
+  const bool is_prompt = command.statements.empty() && command.files.empty() && ::isatty(STDIN_FILENO) == 1;
+  if (const Status set = prepare(shell, command, is_prompt); !set) {
+    fmt::print(stderr, "bop: {}\n", set.error().what());
+    return Shell::kNoConnection;
+  }
   if (const Status opened = shell.connect(*url); !opened) {
     fmt::print(stderr, "bop: {}\n", opened.error().what());
     return Shell::kNoConnection;
@@ -81,11 +104,12 @@ int run_sql(const SqlCommand& command) {
       }
       file.emplace(std::move(*opened));
     }
+    const std::string directory = std::filesystem::path(name).parent_path();
     FileLines lines(file ? file->stream() : stdin);
-    if (const int code = shell.run_script(lines, lines); code != 0) return code;
+    if (const int code = shell.run_script(lines, lines, directory); code != 0) return code;
   }
   if (!command.statements.empty() || !command.files.empty()) return 0;
-  if (::isatty(STDIN_FILENO) == 1) return shell.run_terminal();
+  if (is_prompt) return shell.run_terminal();
   return shell.run_script(input, input);
 }
 

@@ -18,6 +18,11 @@ struct SqlCommand {
   std::vector<std::string> statements;
   std::vector<std::string> files;  // "-" is the standard input
   OutputFormat format = OutputFormat::kAligned;
+  std::vector<std::string> variables;  // NAME=VALUE
+  bool unaligned = false;
+  bool tuples_only = false;
+  bool expanded = false;
+  bool quiet = false;
 };
 
 [[nodiscard]] int run_sql(const SqlCommand& command);

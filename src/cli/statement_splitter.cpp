@@ -311,6 +311,18 @@ char StatementSplitter::open_construct() {
 
 StatementSplitter::Mark StatementSplitter::mark() const { return {.length = at_ - begin_, .state = state_}; }
 
+void StatementSplitter::put_back(std::string_view statement, const Mark& mark) {
+  const std::string_view kept = statement.substr(0, mark.length);
+  text_.insert(begin_, kept);
+  at_ = begin_ + kept.size();
+  state_ = mark.state;
+}
+
+void StatementSplitter::drop_line() {
+  const std::size_t end = text_.find('\n', at_);
+  text_.erase(at_, end == text_.npos ? end : end - at_);
+}
+
 void StatementSplitter::rewind(const Mark& mark) {
   const std::size_t place = begin_ + std::min(mark.length, at_ - begin_);
   text_.erase(place, at_ - place);

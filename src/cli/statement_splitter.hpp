@@ -50,6 +50,10 @@ class StatementSplitter {
   struct Mark;
   [[nodiscard]] Mark mark() const;
   void rewind(const Mark& mark);
+  // The same behind next(), which has answered `statement`.
+  void put_back(std::string_view statement, const Mark& mark);
+  // What stands behind the place of the scan in its line.
+  void drop_line();
 
  private:
   enum class Stop : std::uint8_t { kEnd, kSemicolon, kBackslash };

@@ -259,6 +259,80 @@ class Scripts(unittest.TestCase):
         done = shell("--format", "csv", stdin="SELECT 'one' AS e\n\\e\n", environment={"EDITOR": editor})
         self.assertEqual((done.returncode, done.stdout), (0, "e\ntwo\n"), done.stderr)
 
+    def test_variables(self):
+        self.assertEqual(self.out("\\set a 1 2\n\\set b 'it''s'\nSELECT :a AS a, :'b' AS \"B\", ':a' AS c, a[1:2] AS \"it's\" "
+                                  "FROM (SELECT ARRAY[1,2,3] AS a) x ORDER BY :\"b\";\n\\echo :a :'b' :{?a} :{?z}\n",
+                                  "--format", "csv"), "a,B,c,it's\n12,it's,:a,\"{1,2}\"\n12 'it''s' TRUE FALSE\n")
+        self.assertEqual(self.out("\\set two '1; SELECT 2'\nSELECT :two;\n\\unset two\n\\echo :two\n", "-At"), "1\n2\n:two\n")
+        done = shell("-At", "-v", "n=7", "--set", "t=account", stdin="SELECT :n, count(*) FROM :t;\n")
+        self.assertEqual(done.stdout, "7|2\n", done.stderr)
+        for wrong in ("\\set a-b 1\n", "\\set ON_ERROR_STOP maybe\n", "\\set FETCH_COUNT 10\n", "\\set PROMPT1 x\n", "\\unset\n"):
+            self.assertEqual(self.out(wrong, code=1), "")
+        self.assertIn("ON_ERROR_STOP = 'on'\n", self.out("\\set\n"))
+        self.assertEqual(self.out("\\echo :DBNAME :USER :ENCODING\n"), "bop bop UTF8\n")
+        self.assertEqual(self.out("\\getenv h HOME\n\\echo :h\n\\setenv BOP_TEST it\n\\! echo $BOP_TEST\n"),
+                         os.environ["HOME"] + "\nit\n")
+        self.assertEqual(self.out("\\prompt 'name? ' n\nada\nSELECT :'n';\n", "-At"), "name? ada\n")
+        self.assertEqual(self.out("SELECT 1 \\; SELECT 2;\n", "-At"), "1\n2\n")
+
+    def test_errors_and_what_is_told_of_statements(self):
+        script = "SELECT nosuch;\n\\echo :ERROR :SQLSTATE :ROW_COUNT\nSELECT id FROM account;\n" \
+                 "\\echo :ERROR :SQLSTATE :ROW_COUNT :LAST_ERROR_SQLSTATE :'LAST_ERROR_MESSAGE'\n"
+        expected = "true 42703 0\n1\n2\nfalse 00000 2 42703 'column \"nosuch\" does not exist'\n"
+        self.assertEqual(self.out(script, "-At", "-v", "ON_ERROR_STOP=0"), expected)
+        self.assertEqual(self.out("\\set ON_ERROR_STOP off\n" + script, "-At"), expected)
+        self.assertEqual(self.out(script, "-At", code=1), "")
+        done = shell("-At", stdin="\\set ECHO queries\nSELECT 1;\n\\set ECHO all\n\\echo x\n\\set ECHO errors\nSELECT none;\n")
+        self.assertEqual(done.stdout, "SELECT 1;\n1\n\\echo x\nx\n\\set ECHO errors\n")
+        self.assertIn("STATEMENT: SELECT none\n", done.stderr)
+        self.assertEqual(self.out("CREATE TEMP TABLE q (a int);\n\\x\n", "-q"), "")
+
+    def test_answers_become_variables_and_statements(self):
+        self.assertEqual(self.out("SELECT 1 AS one, 'a b' AS \"Two\", NULL AS n \\gset p_ \\echo :p_one :p_Two :p_n\n"), "1 a b :p_n\n")
+        for wrong, why in (("SELECT 1 WHERE false", "no rows returned for"), ("VALUES (1), (2)", "more than one row returned for"),
+                           ("SELECT 1 AS \"a b\"", "invalid variable name"), ("SELECT nosuch", "nosuch")):
+            done = shell(stdin=wrong + " \\gset\n")
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn(why, done.stderr)
+        script = "SELECT 'SELECT 1', NULL, 'SELECT 2' UNION ALL SELECT 'SELECT nosuch', 'SELECT 3', NULL \\gexec\nSELECT 4;\n"
+        self.assertEqual(self.out(script, "-At", code=1), "1\n2\n")
+        self.assertEqual(self.out("\\set ON_ERROR_STOP 0\n" + script, "-At"), "1\n2\n3\n4\n")
+        self.assertEqual(self.out("SELECT format('CREATE TEMP TABLE g%s (a int)', i) FROM generate_series(1, 2) i \\gexec\n"
+                                  "SELECT count(*) FROM g1, g2;\n", "-At"), "0\n")
+        self.assertEqual(self.out("CREATE TEMP TABLE g (a int) \\gset\n"), "CREATE TABLE\n")
+
+    def test_conditions(self):
+        script = "SELECT count(*) > 1 AS many FROM account \\gset\n\\if :many\n\\echo many\n\\elif true\n\\echo `exit 3`\nSELECT nosuch;\n" \
+                 "\\else\n\\i /none\n\\endif\n"
+        self.assertEqual(self.out(script), "many\n")
+        self.assertEqual(self.out("SELECT\n\\if yes\n'a;' AS x\n\\else\n'b;' AS y\n\\if 1\n(\n\\endif\n\\endif\n;\n", "--format", "csv"), "x\na;\n")
+        done = shell(stdin="\\if nonsense\n\\echo 1\n\\else\n\\echo 2\n\\endif\n")
+        self.assertEqual((done.returncode, done.stdout), (0, "2\n"))
+        self.assertIn("Boolean expected", done.stderr)
+        for wrong, why in (("\\endif\n", "no matching"), ("\\if 1\n\\else\n\\else\n", "cannot occur after"),
+                           ("\\if 1\n", "reached EOF without finding closing")):
+            done = shell(stdin=wrong)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(why, done.stderr)
+
+    def test_where_texts_and_files_go(self):
+        output, inner = os.path.join(folder, "texts.txt"), os.path.join(folder, "inner.sql")
+        done = shell(stdin=f"\\o {output}\n\\echo -n out\n\\qecho where answers go\n\\warn to errors\n\\echo '-n' \"q\" 'a\\tb';\n\\o\n")
+        self.assertEqual((done.stdout, done.stderr), ('out-n "q" a\tb;\n', "to errors\n"))
+        with open(output, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "where answers go\n")
+        with open(inner, "w", encoding="utf-8") as file:
+            file.write("\\echo inner\n\\q\n\\echo never\n")
+        with open(os.path.join(folder, "outer.sql"), "w", encoding="utf-8") as file:
+            file.write("\\ir inner.sql\n\\echo behind\n")
+        self.assertEqual(self.out(f"\\i {folder}/outer.sql\n\\echo and here\n"), "inner\nbehind\nand here\n")
+        self.assertEqual(self.out("", "-f", os.path.join(folder, "outer.sql")), "inner\nbehind\n")
+        self.assertEqual(self.out(f"\\cd {folder}\n\\! pwd\n\\cd /none\n", code=1), os.path.realpath(folder) + "\n")
+        self.assertEqual(self.out(f"SELECT 1\n\\w {output}\n;\n\\w |cat\n", "-At"), "1\nSELECT 1\n")
+        with open(output, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "SELECT 1\n")
+        self.assertEqual(self.out("\\t \\a\nSELECT 1, 2;\n\\set x 5 \\\\ SELECT :x;\n", "-q"), "1|2\n5\n")
+
     def test_connect(self):
         out = self.out("CREATE DATABASE other;\n\\c other\nSELECT current_database();\n\\c bop\nDROP DATABASE other;\n")
         self.assertIn('You are now connected to database "other" as user "bop".', out)
@@ -417,6 +491,20 @@ class Person(unittest.TestCase):
         at.ask("COMMIT;\r", "COMMIT")
         at.ask("SELECT b || '!' AS b FROM typed;\r", r"\n three!\n")
         at.ask("DROP TABLE typed;\r", "DROP")
+        self.close()
+
+    def test_conditions_at_the_prompt(self):
+        at = self.open()
+        at.ask("\\if 0\r", "", "bop@> ")
+        at.ask("SELECT 'not' || 'this';\r", "query ignored", "bop@> ")
+        at.ask("\\d\r", r"\\d command ignored", "bop@> ")
+        at.ask("\x03", "escaped")
+        at.ask("\\if 0\r", "", "bop@> ")
+        at.ask("\\else\r", "")
+        at.ask("\\prompt 'your name: ' n\r", "", "your name: ")
+        at.ask("ada\r", "")
+        at.ask("SELECT :'n' || '!' AS n; SELECT nosuch; SELECT 'on' || 'ward' AS o;\r", r"ada![\s\S]*ERROR[\s\S]*onward")
+        at.ask("\\endif\r", "")
         self.close()
 
     def test_end_of_input_leaves(self):
