@@ -210,6 +210,7 @@ class PgSession final : public Session,
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> reported_parameters() const override;
   [[nodiscard]] bool holds_up_others() const override { return transaction_.holds_up_others(); }
   void cancel() override;
+  void abandon() override;
   [[nodiscard]] std::int32_t backend_pid() const override { return pid_; }
   void when_ended(std::function<void(Error)> end) override;
   [[nodiscard]] Csn gate() const override { return transaction_.gate(); }
@@ -506,7 +507,7 @@ class PgSession final : public Session,
   [[nodiscard]] std::vector<AdvisoryRow> advisory_locks() const override;
   [[nodiscard]] std::vector<CursorRow> cursors() const override;
   [[nodiscard]] std::vector<PreparedRow> prepared_statements() const override;
-  [[nodiscard]] std::optional<std::int64_t> sequence_last_value(Oid sequence) const override;
+  [[nodiscard]] std::optional<SequencePosition> sequence_position(Oid sequence) const override;
 
   Node& node_;
   std::shared_ptr<database::Database> database_;

@@ -135,6 +135,8 @@ class Session {
   [[nodiscard]] virtual bool holds_up_others() const = 0;
   // From any thread: the running statement ends with kCancelled, or nothing happens.
   virtual void cancel() = 0;
+  // The client is gone: what runs ends, and so does whatever it would run instead.
+  virtual void abandon() { cancel(); }
   [[nodiscard]] virtual std::int32_t backend_pid() const = 0;
   // `end` is called on the session's executor when the connection is to end with this FATAL error: at once
   // when it is idle, else with the statement in progress.

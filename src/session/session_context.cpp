@@ -216,9 +216,9 @@ std::optional<Error> PgSession::interrupt_sqlite() {
 }
 
 std::optional<Error> PgSession::interrupt() {
+  if (terminated_.load(std::memory_order_relaxed)) return terminated();
   if (cancelled_.load(std::memory_order_relaxed)) {
     cancelled_.store(false, std::memory_order_relaxed);
-    if (terminated_.load(std::memory_order_relaxed)) return terminated();
     return Error(ErrorCode::kCancelled, "canceling statement due to user request");
   }
   if (memory_is_short()) {
@@ -567,9 +567,11 @@ std::vector<sql::ClusterView::LockRow> PgSession::locks() const {
   return rows;
 }
 
-std::optional<std::int64_t> PgSession::sequence_last_value(Oid sequence) const {
+std::optional<sql::ClusterView::SequencePosition> PgSession::sequence_position(Oid sequence) const {
   const auto known = transaction_.catalog()->sequence(sequence);
-  return known ? database_->sequences().last_value(known->state_key()) : std::nullopt;
+  const auto at = known ? database_->sequences().position(known->state_key()) : std::nullopt;
+  if (!at) return std::nullopt;
+  return SequencePosition{.value = at->value, .called = at->called};
 }
 
 sql::ClusterView::ActivityRow PgSession::activity_row() const {

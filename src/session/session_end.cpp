@@ -59,6 +59,11 @@ void PgSession::give_up(const Error& why) {
   sink_->wake();
 }
 
+void PgSession::abandon() {
+  terminated_.store(true, std::memory_order_relaxed);
+  cancel();
+}
+
 void PgSession::terminate() {
   terminated_.store(true, std::memory_order_relaxed);
   cancel();

@@ -91,7 +91,7 @@ std::shared_ptr<const Relation> Binder::find_relation(const PgQuery__RangeVar& r
     if (for_change) {
       raise(error(ErrorCode::kWrongObjectType, "cannot change sequence \"{}\"", name));
     }
-    not_implemented("reading a sequence as a table", range.location);
+    not_implemented("a sequence here", range.location);
   }
   std::shared_ptr<const Relation> relation = context_.catalog->relation(found.oid);
   BOP_ASSERT(relation != nullptr);
@@ -388,6 +388,12 @@ std::unique_ptr<FromNode> Binder::from_item(const pg::Node& node, Scope& scope) 
             return leaf;
           }
         }
+      }
+      if (RangeRef sequence = sequence_entry(range, alias, scope.depth); sequence != nullptr) {
+        leaf->entry = std::move(sequence);
+        rename_columns(*leaf->entry, range.alias, "table");
+        add_to_scope(scope, scope_item(leaf->entry));
+        return leaf;
       }
       const std::shared_ptr<const Relation> relation = find_relation(range, false, &scope);
       leaf->entry = relation->kind == 'v' && !relation->is_virtual()

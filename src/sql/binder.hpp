@@ -112,6 +112,8 @@ class Binder {
                                                 const Scope* scope = nullptr);
   ScopeItem scope_item(const RangeRef& entry) const;
   RangeRef view_entry(const std::shared_ptr<const Relation>& view, std::string alias, int depth);
+  // Null: the name is no sequence's.
+  RangeRef sequence_entry(const PgQuery__RangeVar& range, std::string alias, int depth);
 
   // ---- bind_dml.cpp
   Change insert(const PgQuery__InsertStmt& stmt, Scope* outer = nullptr);

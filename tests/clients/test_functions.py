@@ -71,6 +71,44 @@ class Functions(unittest.TestCase):
         self.assertEqual(answers[0]["C"], "57014")
         self.assertEqual(self.rows(self.one, "SELECT 1"), [("1",)])
 
+    def test_who_ends_a_session_is_not_caught(self):
+        """Neither an administrator nor the client that is gone; what the block has changed is undone."""
+        self.run_all(self.one, "CREATE TABLE t (a int)")
+        stubborn = ("DO $$ BEGIN INSERT INTO t VALUES (1); LOOP BEGIN LOOP PERFORM pg_sleep(0.05); END LOOP; "
+                    "EXCEPTION WHEN query_canceled OR admin_shutdown OR OTHERS THEN NULL; END; END LOOP; END $$")
+        for leaves in (False, True):
+            session = target.server.connect(self.database)
+            pid = self.rows(session, "SELECT pg_backend_pid()")[0][0]
+            answers = []
+
+            def run():
+                try:
+                    answers.append(session.simple(stubborn)[-1].error["C"])
+                except Exception:  # the connection ends
+                    answers.append("57P01")
+
+            runner = threading.Thread(target=run)
+            runner.start()
+            active = f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND state = 'active' AND query LIKE 'DO%'"
+            while self.rows(self.two, active) != [("1",)]:
+                self.assertEqual(answers, [])
+            if leaves:
+                session.socket.shutdown(2)
+                if target.server.name == "postgresql":
+                    # (It looks for its client only when it writes.)
+                    self.rows(self.two, f"SELECT pg_terminate_backend({pid})")
+            else:
+                self.assertEqual(self.rows(self.two, f"SELECT pg_terminate_backend({pid})"), [("t",)])
+            runner.join(20)
+            self.assertEqual(answers, ["57P01"])
+            gone = f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}"
+            deadline = time.monotonic() + 10
+            while self.rows(self.two, gone) != [("0",)] and time.monotonic() < deadline:
+                time.sleep(0.01)
+            self.run_all(self.two, "SET lock_timeout = '5s'", "INSERT INTO t VALUES (2)", "DELETE FROM t WHERE a = 2")
+            self.assertEqual(self.rows(self.two, "SELECT * FROM t"), [])
+            session.close()
+
     def test_a_timeout_is_no_matter_of_others(self):
         self.run_all(self.one, "SET statement_timeout = 200")
         self.assertEqual(self.state(self.one, "DO $$ BEGIN PERFORM count(*) FROM "

@@ -241,8 +241,18 @@ void sequence_view(const CatalogSession& session, RowSet& rows) {
         .set("cache_size", sequence->cache);
     const bool shown = !session.who || held_on(*sequence, *session.who, right::kSelect | right::kUsage) != 0;
     if (session.cluster != nullptr && shown) {
-      if (const auto last = session.cluster->sequence_last_value(oid)) rows.set("last_value", *last);
+      const auto at = session.cluster->sequence_position(oid);
+      if (at && at->called) rows.set("last_value", at->value);
     }
+  }
+}
+
+// What a sequence is as a table (Binder::sequence_entry); who may read it has been asked.
+void sequence_states(const CatalogSession& session, RowSet& rows) {
+  for (const auto& [oid, sequence] : session.catalog->sequences()) {
+    const auto at = session.cluster == nullptr ? std::nullopt : session.cluster->sequence_position(oid);
+    rows.row().set("sequence", oid).set("last_value", at ? at->value : sequence->start);
+    rows.set("log_cnt", std::int64_t{0}).set("is_called", at && at->called);
   }
 }
 
@@ -261,6 +271,7 @@ void add_class_makers(std::map<std::string_view, MakerInfo>& makers) {
   makers["pg_stat_all_tables"] = {user_tables, true};
   makers["pg_sequence"] = {sequences, true};
   makers["pg_sequences"] = {sequence_view, false};
+  makers["bop_sequence_state"] = {sequence_states, false};
 }
 
 }  // namespace bop::sql

@@ -111,8 +111,12 @@ class ClusterView {
   // Of this session.
   [[nodiscard]] virtual std::vector<CursorRow> cursors() const = 0;
   [[nodiscard]] virtual std::vector<PreparedRow> prepared_statements() const = 0;
-  // Last value of a sequence as pg_sequences shows it; nullopt before the first nextval.
-  [[nodiscard]] virtual std::optional<std::int64_t> sequence_last_value(Oid sequence) const = 0;
+  // Where a sequence stands: the value that nextval handed out last (called), or the next one.
+  struct SequencePosition {
+    std::int64_t value = 0;
+    bool called = false;
+  };
+  [[nodiscard]] virtual std::optional<SequencePosition> sequence_position(Oid sequence) const = 0;
 };
 
 // What a session shows to the built-in relations and functions. The session keeps it up to date.

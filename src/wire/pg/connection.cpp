@@ -185,7 +185,7 @@ void Connection::stop(Error reason) {
 
 void Connection::abort(const Error& reason) {
   if (phase_ == Phase::kClosing) return;
-  if (operation_ != Operation::kNone) session_->cancel();
+  if (operation_ != Operation::kNone) session_->abandon();
   fatal(reason);
 }
 

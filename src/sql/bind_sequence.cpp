@@ -1,0 +1,44 @@
+// A sequence where a table may stand: one row that says where it is.
+#include <fmt/format.h>
+
+#include "sql/binder.hpp"
+#include "sql/stored_text.hpp"
+
+namespace bop::sql {
+
+RangeRef Binder::sequence_entry(const PgQuery__RangeVar& range, std::string alias, int depth) {
+  const std::string_view schema = pg::text(range.schemaname);
+  const Catalog& catalog = *context_.catalog;
+  const Catalog::Named found = catalog.find(path(), schema, pg::text(range.relname));
+  if (!found || found.kind != 'S') return nullptr;
+  if (!schema.empty() && !text_hidden_) {
+    if (Status allowed = may_look_in(catalog, schema, context_.who.get()); !allowed) {
+      raise(std::move(allowed).error(), range.location);
+    }
+  }
+  const auto sequence = catalog.sequence(found.oid);
+  if (view_ == nullptr && context_.who != nullptr &&
+      held_on(*sequence, *context_.who, right::kSelect) == 0) {
+    raise(error(ErrorCode::kInsufficientPrivilege, "permission denied for sequence {}", sequence->name));
+  }
+  if (names_found != nullptr) {
+    if (const Schema* own = catalog.schema(sequence->schema)) names_found->schemas[&range] = own->name;
+    names_found->use_object(sequence->oid);
+  }
+  const auto parsed = parse(
+      fmt::format("SELECT last_value, log_cnt, is_called FROM pg_catalog.bop_sequence_state WHERE sequence = {}",
+                  found.oid));
+  if (!parsed) raise(parsed.error());
+  bodies_.push_back(parsed->front());
+  NamesFound* const outer_found = std::exchange(names_found, nullptr);
+  RangeRef entry = new_entry(RangeKind::kSubquery, std::move(alias), depth);
+  entry->query = with_text(parsed->front(), [&] {
+    Scope top{.depth = depth};
+    return select(*parsed->front()->node->select_stmt, &top, true);
+  });
+  names_found = outer_found;
+  columns_of_query(*entry, *entry->query);
+  return entry;
+}
+
+}  // namespace bop::sql
