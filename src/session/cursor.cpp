@@ -176,7 +176,7 @@ Status PgSession::start_cursor(Portal& portal) {
   catalog_session_.catalog = inner.plan->catalog;
   catalog_session_.connection = inner.connection->handle();
   catalog_session_.snapshot = inner.connection->snapshot();
-  BOP_TRY(start_engine(inner, writes || portal.cursor->hold() ? Rows::kWhole : Rows::kOfCursor));
+  BOP_TRY(start_engine(inner, writes || portal.cursor->hold() ? Rows::kWhole : Rows::kFetched));
   if (inner.engine) inner.sqlite = {};
   return {};
 }
@@ -275,7 +275,7 @@ Result<std::optional<bool>> PgSession::next_row_of_sqlite(Portal& portal) {
 
 // Before its transaction changes what its query reads: whether its rows are the engine's own now.
 Result<bool> PgSession::settle_in_engine(Portal& portal) {
-  if (!portal.cursor) return false;
+  if (!portal.cursor) return portal.run->engine && portal.run->whole;
   if (portal.cursor->rows() == 0) BOP_TRY(start_cursor(portal));
   if (!portal.run->engine || !portal.run->whole) return false;
   if (!portal.run->held.empty() || portal.cursor->rows() != 0) return true;  // by the first fetch

@@ -213,13 +213,13 @@ Status PgSession::start_engine(Run& run, Rows rows) {
     if (variables_.get("bop.route") == "auto") return {};
     return std::unexpected(std::move(engine).error());
   }
-  run.whole = rows == Rows::kWhole || (rows == Rows::kOfCursor && chosen.statement->may_fail_late);
+  run.whole = rows == Rows::kWhole || (rows == Rows::kFetched && chosen.statement->may_fail_late);
   chosen.statement->statement.whole = run.whole;
   chosen.statement->statement.keeps_order = !run.plan->query->order_by.empty();
   auto started = (*engine)->start(std::move(chosen.statement->statement));
   if (started) {
     run.engine = std::move(*started);
-    run.withholds = chosen.statement->may_fail_late;
+    run.withholds = chosen.statement->may_fail_late && !run.whole;
     return {};
   }
   if (started.error().code() == ErrorCode::kNotImplemented) return {};
@@ -379,7 +379,8 @@ Result<std::optional<Progress>> PgSession::step_engine(Run& run) {
   }
   for (;;) {
     const Progress progress = send_held(run);
-    if (progress == Progress::kSuspended && run.connection->role() == rowstore::Connection::Role::kWriter) {
+    const bool writes = run.connection->role() == rowstore::Connection::Role::kWriter;
+    if (progress == Progress::kSuspended && writes && !run.whole) {
       // Other statements may use the connection before the next Execute; its scans must not.
       std::size_t bytes = 0;
       run.drained = true;

@@ -99,7 +99,7 @@ struct Run {
   std::unique_ptr<executor::Running> engine;  // instead of it; reads pages of the connection's transaction
   bool withholds = false;                     // its rows until it has ended
   bool only_sqlite = false;                   // the engine was asked, or could not answer it
-  // Of a cursor, by the engine: all rows are the engine's own by the first fetch, whatever becomes of the
+  // Of a cursor or portal: all rows are the engine's own by the first fetch, whatever becomes of the
   // transaction.
   bool whole = false;
   enum class Trial : std::uint8_t { kNone, kUnderWay, kOver };
@@ -310,7 +310,7 @@ class PgSession final : public Session,
     bool after_trial = false;  // only if SQLite does not answer soon
   };
   [[nodiscard]] Route route(const Run& run, const sql::Plan& plan, bool now);
-  enum class Rows : std::uint8_t { kSent, kOfCursor, kWhole };
+  enum class Rows : std::uint8_t { kSent, kFetched, kWhole };
   [[nodiscard]] Status start_engine(Run& run, Rows rows = Rows::kSent);
   [[nodiscard]] Result<std::optional<sql::FedRows>> rows_of_engine(const Run& run, const sql::Plan& source);
   // The rows of a change or of a step of it, if the engine computes them; else there is no feed.

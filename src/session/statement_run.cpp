@@ -341,7 +341,10 @@ Result<Progress> PgSession::step_select(Run& run) {
     if (run.drain_error) return std::unexpected(*std::exchange(run.drain_error, std::nullopt));
     return end_of_rows(run);
   }
-  if (!run.reads() && !run.only_sqlite && run.plan->query != nullptr) BOP_TRY(start_engine(run));
+  if (!run.reads() && !run.only_sqlite && run.plan->query != nullptr) {
+    const bool writes = run.connection->role() == rowstore::Connection::Role::kWriter;
+    BOP_TRY(start_engine(run, run.max_rows == 0 ? Rows::kSent : writes ? Rows::kWhole : Rows::kFetched));
+  }
   if (run.engine) {
     BOP_LET(progress, step_engine(run));
     if (progress) return *progress;

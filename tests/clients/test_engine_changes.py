@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 # pylint: disable=wrong-import-position
 import servers
+import wire
 
 binary = ""
 ROWS = 60000
@@ -231,6 +232,37 @@ class EngineCursors(LargeTables):
         self.assertEqual(len(self.rows("FETCH 1000 FROM c")), 1000)
         self.assertEqual(self.connection.simple("MOVE ALL IN c")[-1].tag, "MOVE 118940")
         self.run_all("CLOSE c")
+
+    def execute(self, portal, limit):
+        """The rows of one Execute, and whether the portal was suspended."""
+        self.connection.send(wire.message(b"E", wire.cstring(portal) + limit.to_bytes(4, "big")) + wire.message(b"S"))
+        rows, suspended = [], False
+        while True:
+            kind, body = self.connection.receive()
+            self.assertNotEqual(kind, b"E", body)
+            if kind == b"D":
+                rows.append(tuple(wire.parse_row(body)))
+            suspended = suspended or kind == b"s"
+            if kind == b"Z":
+                return rows, suspended
+
+    def test_a_portal_goes_on_while_its_tables_change(self):
+        # More rows than portals may keep in memory.
+        query = ("SELECT repeat(a.t, 400) AS t, a.id FROM target a JOIN target b ON b.k = a.k "
+                 "WHERE a.k < 200 AND b.id < 10000 ORDER BY 2")
+        self.run_all("BEGIN", "UPDATE target SET t = t WHERE id = 1")
+        self.connection.send(wire.message(b"P", wire.cstring("") + wire.cstring(query) + bytes(2)) +
+                             wire.message(b"B", wire.cstring("p") + wire.cstring("") + bytes(6)))
+        rows, suspended = self.execute("p", 2)
+        self.assertEqual([row[1] for row in rows], ["1", "1"])
+        self.assertTrue(suspended)
+        self.run_all("DELETE FROM target WHERE k < 100")
+        rows, suspended = self.execute("p", 3)
+        self.assertEqual([row[1] for row in rows], ["1", "1", "1"])
+        self.assertTrue(suspended)
+        rows, suspended = self.execute("p", 2000)
+        self.assertEqual((len(rows), suspended), (2000, True))
+        self.run_all("ROLLBACK")
 
     def test_a_cancelled_cursor(self):
         self.run_all("BEGIN", "DECLARE c CURSOR FOR SELECT count(*) FROM source a, source b, source c WHERE a.v + b.v > c.v",
