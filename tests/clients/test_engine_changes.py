@@ -163,6 +163,19 @@ class EngineChanges(LargeTables):
         self.run_all("ROLLBACK TO a", "COMMIT")
         self.assertEqual(self.rows("SELECT count(*) FROM target"), [(str(ROWS),)])
 
+    def test_cancelled_while_they_are_stored(self):
+        before = self.rows(STATE)
+        self.run_all("CREATE FUNCTION slow(int) RETURNS int LANGUAGE plpgsql AS "
+                     "$$ BEGIN IF $1 = 30000 THEN PERFORM count(*) FROM generate_series(1, 1000000000); END IF; RETURN $1; END $$")
+        self.run_all("BEGIN", "UPDATE source SET v = 7 WHERE k = 1099", "SAVEPOINT a")
+        sql = f"UPDATE target SET v = slow(target.id) + s.v FROM {SUMS} s WHERE s.k = target.k"
+        self.assertIn("DuckDB", self.executor(sql))
+        self.cancel(sql)
+        self.run_all("ROLLBACK TO a")
+        self.assertEqual(self.rows("SELECT DISTINCT v FROM source WHERE k = 1099"), [("7",)])
+        self.run_all("COMMIT")
+        self.assertEqual(self.rows(STATE), before)
+
     def test_the_own_changes_are_seen(self):
         self.run_all("BEGIN", "UPDATE source SET v = 1", "DELETE FROM source WHERE k = 5",
                      "INSERT INTO source SELECT 6, 1000 FROM generate_series(1, 10)", UPDATE)

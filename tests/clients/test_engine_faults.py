@@ -116,6 +116,43 @@ class EngineFaults(unittest.TestCase):
         # Others had the engine's threads all the time.
         self.assertEqual(self.connection.simple(QUERY)[-1].rows, self.right)
 
+    def test_a_change_that_it_computes_leaves_nothing(self):
+        state = "SELECT count(*), sum(a) FROM t"
+        before = self.connection.simple(state)[-1].rows
+        group = "(SELECT a % 100 AS k, max(a) AS m FROM t GROUP BY 1) s"
+        changes = [f"UPDATE t SET a = s.m FROM {group} WHERE s.k = t.a", f"DELETE FROM t USING {group} WHERE s.k = t.a",
+                   f"MERGE INTO t USING {group} ON s.k = t.a WHEN MATCHED THEN DELETE",
+                   f"INSERT INTO t SELECT s.k FROM {group}"]
+        for sql in changes:
+            self.provoke()
+            self.assertEqual(self.connection.simple(sql)[-1].error["C"], "XX000", sql)
+            self.assertEqual(self.connection.simple(state)[-1].rows, before, sql)
+        self.connection.simple("BEGIN")
+        for sql in changes:
+            result = self.connection.simple(sql)[-1]
+            self.assertIsNone(result.error, sql)
+        self.connection.simple("ROLLBACK")
+
+    def test_a_cursor_ends_with_the_engine_that_has_its_rows(self):
+        rows = "SELECT a % 5000 AS k, count(*) FROM t GROUP BY 1 ORDER BY 1"
+        self.assertIsNone(self.connection.simple(f"DECLARE h CURSOR WITH HOLD FOR {rows}")[-1].error)
+        self.assertEqual(self.connection.simple("FETCH 1 FROM h")[-1].rows, [["0", "12"]])
+        self.provoke()
+        self.assertEqual(self.connection.simple(QUERY)[-1].error["C"], "XX000")
+        rest = self.connection.simple("FETCH ALL FROM h")[-1]
+        if rest.error is None:
+            self.assertEqual(len(rest.rows), 4999)
+        else:
+            self.assertEqual(rest.error["C"], "XX000")
+            self.assertEqual(self.connection.simple("FETCH h")[-1].error["C"], "55000")
+        self.assertEqual(self.connection.simple(QUERY)[-1].rows, self.right)
+        self.provoke()
+        self.connection.simple("BEGIN")
+        self.connection.simple("INSERT INTO t VALUES (-1, 'own')")
+        self.connection.simple(f"DECLARE c CURSOR WITH HOLD FOR {rows}")
+        self.assertEqual(self.connection.simple("COMMIT")[-1].error["C"], "XX000")
+        self.assertEqual(self.connection.simple("SELECT count(*) FROM t WHERE a = -1")[-1].rows, [["0"]])
+
     def test_under_concurrent_statements(self):
         """Others either have the right answer or end as the broken one does; writers and SQLite notice nothing."""
         deadline = time.monotonic() + 6
