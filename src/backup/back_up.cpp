@@ -40,13 +40,29 @@ class Backup {
     }
     if (!lock) return std::unexpected(lock.error());
     BOP_TRY(begin());
-    if (report_.kind != BackupKind::kExtended) BOP_TRY(copy_pages());
-    BOP_TRY(end());
+    if (report_.kind == BackupKind::kExtended) {
+      BOP_TRY(end());
+      return std::move(report_);
+    }
+    Status done = copy_all();
+    // The node has trimmed what was not yet copied.
+    for (int attempt = 1; attempt < kBeginnings && is_gap(done); ++attempt) {
+      BOP_TRY(begin_new());
+      done = copy_all();
+    }
+    if (!done) return std::unexpected(std::move(done).error());
     return std::move(report_);
   }
 
  private:
   Label& label() { return report_.label; }
+  static bool is_gap(const Status& done) {
+    return !done && done.error().code() == ErrorCode::kNotInPrerequisiteState;
+  }
+  Status copy_all() {
+    BOP_TRY(copy_pages());
+    return end();
+  }
 
   Status check_source() {
     BOP_LET(is_node, disk_.exists(options_.data_dir + "/format"));
@@ -82,6 +98,8 @@ class Backup {
     if (label().logs.empty()) return begin_new();
     log_.emplace(disk_, options_.data_dir + "/log", directory_);
     const Status resumed = log_->begin(label().logs);
+    // The pages may hold what the node has lost.
+    if (resumed && lost_some() && !label().complete) return begin_new();
     if (resumed) return {};
     const ErrorCode why = resumed.error().code();
     // What was begun and cannot be gone on with is begun anew.
@@ -97,6 +115,13 @@ class Backup {
     return begin_new();
   }
 
+  // The node came back without records that had been copied (it lost power, or an older copy of its directory
+  // was put in its place), and they are older than the first state that the backup can restore.
+  [[nodiscard]] bool lost_some() const {
+    const Lsn behind = log_->voided_behind();
+    return behind != Lsn(UINT64_MAX) && (!report_.label.complete || behind < report_.label.consistent);
+  }
+
   // Segments first: what they hold from now on cannot be trimmed away from here, and a manifest that is read
   // later names a base that they reach back to.
   Status begin_new() {
@@ -108,10 +133,7 @@ class Backup {
       done = copy_manifests();
       if (done) return save(false);
       // Trimmed between two looks, or a database that was dropped while it was looked at.
-      if (done.error().code() != ErrorCode::kNotInPrerequisiteState &&
-          done.error().code() != ErrorCode::kFileNotFound) {
-        return done;
-      }
+      if (!is_gap(done) && done.error().code() != ErrorCode::kFileNotFound) return done;
     }
     return done;
   }
@@ -242,6 +264,15 @@ class Backup {
     const std::int64_t taken_us = options_.clock->wall_us();
     BOP_TRY(log_->finish());
     tell("log");
+    if (lost_some()) {
+      if (!extends) BOP_TRY(write_label(disk_, directory_, Label()));
+      return std::unexpected(
+          error(ErrorCode::kNotInPrerequisiteState,
+                "the node's log goes on behind CSN {}, and the backup {} holds pages that are newer",
+                log_->voided_behind().value, directory_)
+              .hint(extends ? "It stays as it is. Take a new backup into another directory."
+                            : "Run it again: it begins anew."));
+    }
     if (!extends) {
       BOP_TRY(save(false));
       BOP_TRY(copy_node_files());
@@ -254,8 +285,8 @@ class Backup {
     label().end = log.last.index;
     label().end_us = log.last_us;
     label().taken_us = std::max(taken_us, log.last_us);
-    if (!extends || log_->voided_behind() < label().consistent) {
-      label().consistent = std::min(log.last.index, log_->voided_behind());
+    if (!extends) {
+      label().consistent = log.last.index;
       label().consistent_us = log.last_us;
     }
     if (options_.verify) BOP_TRY(verify(scan.pieces));

@@ -78,9 +78,14 @@ Status LogCopy::resume(const std::vector<LabelLog>& have) {
   auto source = disk_.open(source_ + "/" + aof::segment_name(newest.header.number), OpenMode::kRead);
   if (source) {
     BOP_LET(header, read_header(**source));
-    if (header.seed != newest.header.seed || header.identity != newest.header.identity) {
+    if (header.identity != newest.header.identity) {
       return fail(ErrorCode::kInvalidArgument, "{} is a backup of another node than the one of {}", target_,
                   source_);
+    }
+    if (header.seed != newest.header.seed) {
+      return fail(ErrorCode::kNotInPrerequisiteState,
+                  "segment {} of {} is another one than that of the backup: the node was set back",
+                  aof::segment_name(header.number), source_);
     }
     newest.source = std::move(*source);
   } else if (source.error().code() != ErrorCode::kFileNotFound) {

@@ -5,6 +5,7 @@ namespace bop::backup {
 namespace {
 
 using testing::SimBackup;
+using testing::SimNodeOptions;
 using testing::text_of;
 
 class Backup : public SimBackup {};
@@ -67,6 +68,94 @@ TEST_F(Backup, WhoseNodeHasTrimmedTheLogSinceStaysAsItIs) {
   ASSERT_FALSE(second.has_value());
   EXPECT_EQ(second.error().code(), ErrorCode::kNotInPrerequisiteState) << second.error().what();
   expect_restored("/restored");
+}
+
+TEST_F(Backup, OfANodeThatDiesAndComesBackMeanwhileIsOneOfItsStates) {
+  for (int seed = 1; seed <= 12; ++seed) {
+    SimRandom random(seed);
+    SimNodeOptions small;
+    small.data_dir = "/data";
+    start(small);
+    if (seed == 1) fill(1500);
+    directory = "/backup" + std::to_string(seed);
+    auto traffic = options();
+    traffic.progress = [&](std::string_view phase, std::uint64_t, std::uint64_t) {
+      if (phase == "verify") return;
+      for (std::uint64_t i = random.u64() % 4; i > 0; --i) work();
+      if (random.u64() % 3 == 0) {
+        start(small);
+      } else if (random.u64() % 3 == 0) {
+        BOP_OK(node->checkpoint(1));
+        BOP_OK(node->checkpoint(2));
+        BOP_OK(node->databases().trim());
+      }
+    };
+    const auto done = back_up(traffic);
+    ASSERT_TRUE(done.has_value()) << "seed " << seed << ": " << text_of(done.error());
+    expect_restored("/end" + std::to_string(seed));
+    expect_restored("/consistent" + std::to_string(seed), done->label.consistent);
+    if (HasFailure()) FAIL() << "seed " << seed;
+  }
+}
+
+TEST_F(Backup, WhoseNodeWasSetBackBehindItStaysAsItIs) {
+  start();
+  fill(200);
+  node.reset();
+  const auto copy_all = [&](const std::string& from, const std::string& to) {
+    for (const char* folder : {"", "/log", "/db", "/db/1", "/db/2"}) {
+      BOP_OK(disk.create_directories(to + folder));
+      const auto old_names = disk.list(to + folder).value();
+      for (const auto& name : old_names) (void)disk.remove(to + folder + "/" + name);
+      const auto names = disk.list(from + folder).value();
+      for (const auto& name : names) {
+        auto source = disk.open(from + folder + "/" + name, OpenMode::kRead);
+        if (!source || name == "lock") continue;
+        std::vector<std::byte> bytes((*source)->size().value());
+        BOP_OK((*source)->read_at(ByteOffset(0), bytes));
+        auto target = disk.open(to + folder + "/" + name, OpenMode::kOpenOrCreate).value();
+        BOP_OK(target->write_at(ByteOffset(0), bytes));
+      }
+    }
+  };
+  copy_all("/data", "/old");
+  const auto before = states;
+  start();
+  for (int i = 0; i < 4; ++i) work();
+  const auto taken = back_up(options());
+  ASSERT_TRUE(taken.has_value()) << text_of(taken.error());
+  const auto then = states;
+  node.reset();
+  copy_all("/old", "/data");
+  states = before;
+  start();
+  work();
+  const auto extended = back_up(options());
+  ASSERT_FALSE(extended.has_value());
+  EXPECT_EQ(extended.error().code(), ErrorCode::kNotInPrerequisiteState) << text_of(extended.error());
+  states = then;
+  expect_restored("/restored");
+}
+
+TEST_F(Backup, IsNotSaidToBeCompleteWhenAWriteOrASyncFailed) {
+  start();
+  fill(300);
+  for (const SimFault fault : {SimFault::kDiskFull, SimFault::kShort, SimFault::kFailedSync}) {
+    for (std::uint64_t k = 1;; k += 2) {
+      directory = "/backup-" + std::to_string(static_cast<int>(fault)) + "-" + std::to_string(k);
+      const std::uint64_t struck = disk.faults_struck();
+      disk.fail_call(k, fault);
+      const auto failed = back_up(options());
+      const bool hit = disk.faults_struck() != struck;
+      disk.clear_faults();
+      if (!hit) break;
+      // A removal succeeds on a full disk.
+      const auto label = read_label(disk, directory);
+      EXPECT_EQ(label && *label && (*label)->complete, failed.has_value()) << k;
+      if (!failed) BOP_OK(back_up(options()));
+      if (failed || k % 8 == 1) expect_restored("/restored" + directory);
+    }
+  }
 }
 
 TEST_F(Backup, CutAtAnyCallIsGoneOnWith) {
