@@ -83,9 +83,14 @@ class Backup(unittest.TestCase):
 
     def wait_for_bytes(self, folder, count, process):
         """Until the backup there has so many, or is done."""
+        def size_of(path):
+            try:
+                return os.path.getsize(path)
+            except FileNotFoundError:  # renamed since
+                return 0
+
         def there():
-            sizes = [os.path.getsize(os.path.join(top, name)) for top, _, names in os.walk(folder) for name in names
-                     if os.path.exists(os.path.join(top, name))]
+            sizes = [size_of(os.path.join(top, name)) for top, _, names in os.walk(folder) for name in names]
             return sum(sizes) >= count or process.poll() is not None
         self.wait_until(there)
 
