@@ -1,5 +1,6 @@
 #include "cli/console.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -111,9 +112,9 @@ void Console::show_position(int position) const {
   }
   const std::size_t before = at == 0 ? statement.npos : statement.rfind('\n', at - 1);
   const std::size_t begin_of_line = before == statement.npos ? 0 : before + 1;
-  const std::string line = statement.substr(begin_of_line, statement.find('\n', at) - begin_of_line);
-  put(stderr, "  {}\n  {}^\n", line,
-      std::string(display_width(statement.substr(begin_of_line, at - begin_of_line)), ' '));
+  std::string line = statement.substr(begin_of_line, statement.find('\n', at) - begin_of_line);
+  std::ranges::replace(line, '\t', ' ');
+  put(stderr, "  {}\n  {}^\n", line, std::string(display_width(line.substr(0, at - begin_of_line)), ' '));
 }
 
 }  // namespace bop::cli

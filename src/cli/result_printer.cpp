@@ -22,33 +22,9 @@ bool is_number(Oid type) {
   }
 }
 
-std::string padded(const std::string& text, std::size_t width, bool right) {
-  const std::size_t own = display_width(text);
-  const std::string space(width > own ? width - own : 0, ' ');
-  return right ? space + text : text + space;
-}
-
-std::string without_line_ends(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\r') {
-      out += "\\r";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
+std::string blanks(std::size_t count) { return std::string(count, ' '); }
 
 }  // namespace
-
-std::size_t display_width(std::string_view text) {
-  return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
-}
 
 std::string csv_field(std::string_view text) {
   if (!text.empty() && text.find_first_of(",\"\n\r") == text.npos) return std::string(text);
@@ -108,10 +84,11 @@ void ResultPrinter::row(const std::vector<std::optional<std::string_view>>& cell
   if (settings_.format == OutputFormat::kCsv) return csv_row(cells);
   if (settings_.format == OutputFormat::kJson) return json_row(cells);
   std::vector<std::string>& held = held_.emplace_back();
-  for (const auto& cell : cells) held.push_back(cell ? without_line_ends(*cell) : settings_.null_text);
+  for (const auto& cell : cells) held.push_back(cell ? std::string(*cell) : settings_.null_text);
 }
 
 void ResultPrinter::csv_row(const std::vector<std::optional<std::string_view>>& cells) {
+  if (cells.empty()) return;
   std::string line;
   for (std::size_t i = 0; i < cells.size(); ++i) {
     if (i > 0) line += ',';
@@ -150,7 +127,7 @@ void ResultPrinter::complete(std::string_view tag) {
   if (in_result_) {
     const bool expanded = settings_.expanded && settings_.for_people();
     switch (settings_.format) {
-      case OutputFormat::kAligned: expanded ? print_expanded() : print_aligned(); break;
+      case OutputFormat::kAligned: expanded ? print_expanded() : print_table(); break;
       case OutputFormat::kUnaligned: expanded ? print_expanded() : print_unaligned(); break;
       case OutputFormat::kTable: expanded ? print_expanded() : print_table(); break;
       case OutputFormat::kCsv: break;
@@ -173,9 +150,14 @@ void ResultPrinter::broken() {
   footers_.clear();
 }
 
+void ResultPrinter::print_footers() {
+  if (settings_.tuples_only) return;
+  for (const std::string& line : footers_) put(out_, "{}\n", line);
+}
+
 // What is said of the result, or how many rows it has.
 void ResultPrinter::print_end() {
-  for (const std::string& line : footers_) put(out_, "{}\n", line);
+  print_footers();
   if (footers_.empty() && settings_.footer && !settings_.tuples_only)
     put(out_, "({} {})\n", rows_, rows_ == 1 ? "row" : "rows");
 }
@@ -188,102 +170,135 @@ void ResultPrinter::print_unaligned() {
     put(out_, "{}\n", out);
   };
   if (!settings_.tuples_only) line([&](std::size_t i) { return columns_[i].name; }, columns_.size());
-  for (const auto& cells : held_) line([&](std::size_t i) { return cells[i]; }, cells.size());
+  for (const auto& cells : held_) {
+    if (!cells.empty()) line([&](std::size_t i) { return cells[i]; }, cells.size());
+  }
   print_end();
 }
 
 void ResultPrinter::print_expanded() {
-  const bool aligned = settings_.format != OutputFormat::kUnaligned;
+  if (!title_.empty() && !settings_.tuples_only) put(out_, "{}\n", title_);
+  if (settings_.format == OutputFormat::kUnaligned) {
+    bool is_first = true;
+    for (const auto& cells : held_) {
+      if (!cells.empty() && !std::exchange(is_first, false)) put(out_, "\n");
+      for (std::size_t i = 0; i < cells.size(); ++i)
+        put(out_, "{}{}{}\n", columns_[i].name, settings_.separator, cells[i]);
+    }
+    if (!settings_.tuples_only && !footers_.empty()) put(out_, "\n");
+    print_footers();
+    return;
+  }
+  if (held_.empty() || columns_.empty()) {
+    print_end();
+    put(out_, "\n");
+    return;
+  }
+  std::vector<CellText> names;
   std::size_t widest = 0;
   std::size_t values = 0;
-  for (const auto& column : columns_) widest = std::max(widest, display_width(column.name));
+  bool has_lines = false;
+  for (const auto& column : columns_) widest = std::max(widest, names.emplace_back(column.name).width);
   for (const auto& cells : held_) {
-    for (const std::string& cell : cells) values = std::max(values, display_width(cell));
-  }
-  if (!title_.empty() && !settings_.tuples_only) put(out_, "{}\n", title_);
-  if (held_.empty() && !settings_.tuples_only && settings_.footer) put(out_, "(0 rows)\n");
-  for (std::size_t record = 0; record < held_.size(); ++record) {
-    if (aligned && !settings_.tuples_only) {
-      std::string rule = fmt::format("-[ RECORD {} ]", record + 1);
-      const std::size_t whole = widest + 3 + values;
-      while (rule.size() < whole) rule += rule.size() == widest + 1 ? '+' : '-';
-      put(out_, "{}\n", rule);
-    } else if (record > 0) {
-      put(out_, "\n");
+    for (const std::string& cell : cells) {
+      const CellText text(cell);
+      values = std::max(values, text.width);
+      has_lines = has_lines || text.lines.size() > 1;
     }
+  }
+  for (std::size_t record = 0; record < held_.size(); ++record) {
+    if (!settings_.tuples_only || record > 0) print_record_rule(record + 1, widest, values);
     for (std::size_t i = 0; i < columns_.size(); ++i) {
-      const std::string& name = columns_[i].name;
-      if (aligned) {
-        put(out_, "{} | {}\n", padded(name, widest, false), held_[record][i]);
-      } else {
-        put(out_, "{}{}{}\n", name, settings_.separator, held_[record][i]);
+      const CellText value(held_[record][i]);
+      for (std::size_t line = 0; line < std::max(names[i].lines.size(), value.lines.size()); ++line) {
+        std::string out;
+        if (line < names[i].lines.size()) {
+          const CellText::Line& name = names[i].lines[line];
+          out = name.text + blanks(widest - name.width) + (line + 1 < names[i].lines.size() ? '+' : ' ');
+        } else {
+          out = blanks(widest + 1);
+        }
+        out += '|';
+        if (line < value.lines.size()) {
+          out += ' ' + value.lines[line].text;
+          if (line + 1 < value.lines.size()) out += blanks(values - value.lines[line].width) + '+';
+        }
+        put(out_, "{}\n", out);
       }
     }
   }
-  for (const std::string& line : footers_) put(out_, "{}\n", line);
-  if (aligned) put(out_, "\n");
-}
-
-void ResultPrinter::print_aligned() {
-  std::vector<std::size_t> widths;
-  for (std::size_t i = 0; i < columns_.size(); ++i) {
-    std::size_t width = display_width(columns_[i].name);
-    for (const auto& cells : held_) width = std::max(width, display_width(cells[i]));
-    widths.push_back(width);
-  }
-  std::string head, rule;
-  for (std::size_t i = 0; i < columns_.size(); ++i) {
-    const std::size_t space = widths[i] - display_width(columns_[i].name);
-    head += (i > 0 ? "|" : "") + std::string(1 + space / 2, ' ') + columns_[i].name +
-            std::string(1 + space - space / 2, ' ');
-    rule += (i > 0 ? "+" : "") + std::string(widths[i] + 2, '-');
-  }
-  if (!settings_.tuples_only) {
-    if (!title_.empty()) {
-      const std::size_t own = display_width(title_);
-      put(out_, "{}{}\n", std::string(rule.size() > own ? (rule.size() - own) / 2 : 0, ' '), title_);
-    }
-    put(out_, "{}\n{}\n", head, rule);
-  }
-  for (const auto& cells : held_) {
-    std::string line;
-    for (std::size_t i = 0; i < cells.size(); ++i) {
-      const bool right = is_number(columns_[i].type);
-      const bool last = i + 1 == cells.size();
-      line += (i > 0 ? "| " : " ") +
-              (last && !right ? cells[i] : padded(cells[i], widths[i], right) + (last ? "" : " "));
-    }
-    put(out_, "{}\n", line);
-  }
-  print_end();
+  if (!settings_.tuples_only && !footers_.empty()) put(out_, "\n");
+  print_footers();
   put(out_, "\n");
 }
 
+// "-[ RECORD 1 ]-+---" as wide as names and values are; with tuples only without its words.
+void ResultPrinter::print_record_rule(std::size_t record, std::size_t names, std::size_t values) {
+  std::string rule = settings_.tuples_only ? "-" : fmt::format("-[ RECORD {} ]", record);
+  while (rule.size() < names + 4 + values - 1) rule += rule.size() == names + 1 ? '+' : '-';
+  put(out_, "{}\n", rule);
+}
+
+// One row of a table, in as many lines as its longest cell has.
+void ResultPrinter::print_lines(const std::vector<CellText>& cells, const std::vector<std::size_t>& widths,
+                                Align align) {
+  const bool has_border = settings_.format == OutputFormat::kTable;
+  std::size_t height = 0;
+  for (const CellText& cell : cells) height = std::max(height, cell.lines.size());
+  for (std::size_t line = 0; line < height; ++line) {
+    std::string out;
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      const bool is_last = i + 1 == cells.size();
+      // What stands behind a text at the end of a line is left out, but for the column's name.
+      const bool fills = has_border || !is_last || align == Align::kCenter;
+      const bool goes_on = line + 1 < cells[i].lines.size();
+      out += i == 0 ? (has_border ? "| " : " ") : "| ";
+      if (line < cells[i].lines.size()) {
+        const CellText::Line& text = cells[i].lines[line];
+        const std::size_t space = widths[i] - text.width;
+        const bool right = align == Align::kByType && is_number(columns_[i].type);
+        const std::size_t before = right ? space : align == Align::kCenter ? space / 2 : 0;
+        out += blanks(before) + text.text;
+        if (!right && (fills || goes_on)) out += blanks(space - before);
+      } else if (fills) {
+        out += blanks(widths[i]);
+      }
+      out += goes_on ? "+" : fills ? " " : "";
+    }
+    if (has_border) out += '|';
+    put(out_, "{}\n", out);
+  }
+}
+
 void ResultPrinter::print_table() {
-  std::string rule = "+";
+  const bool has_border = settings_.format == OutputFormat::kTable;
+  std::vector<CellText> names;
   std::vector<std::size_t> widths;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
-    std::size_t width = display_width(columns_[i].name);
-    for (const auto& cells : held_) width = std::max(width, display_width(cells[i]));
+    std::size_t width = names.emplace_back(columns_[i].name).width;
+    for (const auto& cells : held_) width = std::max(width, CellText(cells[i]).width);
     widths.push_back(width);
-    rule += std::string(width + 2, '-') + "+";
   }
-  const auto line = [&](const auto& text_of, bool head) {
-    std::string out = "|";
-    for (std::size_t i = 0; i < columns_.size(); ++i) {
-      out += " " + padded(text_of(i), widths[i], !head && is_number(columns_[i].type)) + " |";
-    }
-    put(out_, "{}\n", out);
-  };
-  if (!title_.empty() && !settings_.tuples_only) put(out_, "{}\n", title_);
-  put(out_, "{}\n", rule);
+  std::string rule;
+  for (const std::size_t width : widths) rule += (rule.empty() ? "-" : "-+-") + std::string(width, '-');
+  rule += rule.empty() ? "--" : "-";
+  if (!settings_.tuples_only && !title_.empty()) {
+    const std::size_t own = display_width(title_);
+    put(out_, "{}{}\n", blanks(!has_border && rule.size() > own ? (rule.size() - own) / 2 : 0), title_);
+  }
+  if (has_border) put(out_, "+{}+\n", rule);
   if (!settings_.tuples_only) {
-    line([&](std::size_t i) { return columns_[i].name; }, true);
-    put(out_, "{}\n", rule);
+    print_lines(names, widths, has_border ? Align::kLeft : Align::kCenter);
+    put(out_, "{}\n", has_border ? "+" + rule + "+" : rule);
   }
-  for (const auto& cells : held_) line([&](std::size_t i) { return cells[i]; }, false);
-  put(out_, "{}\n", rule);
-  for (const std::string& footer : footers_) put(out_, "{}\n", footer);
+  for (const auto& cells : held_) print_lines({cells.begin(), cells.end()}, widths, Align::kByType);
+  if (has_border) {
+    put(out_, "+{}+\n", rule);
+    print_footers();
+    return;
+  }
+  print_end();
+  put(out_, "\n");
 }
 
 }  // namespace bop::cli

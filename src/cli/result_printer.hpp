@@ -1,6 +1,6 @@
-// Prints results: aligned as psql does, unaligned, as a table with borders, as CSV (RFC 4180, with a header
-// line) or as JSON (an array of objects a result; numbers, booleans and json as themselves); aligned,
-// unaligned and table expanded too, a line a column.
+// Prints results: aligned as psql does (a value of several lines takes as many), unaligned, as a table with
+// borders, as CSV (RFC 4180, with a header line) or as JSON (an array of objects a result; numbers, booleans
+// and json as themselves); aligned, unaligned and table expanded too, a line a column.
 //
 // Aligned and table need the widths of all cells and hold one result in memory; the others print row by row.
 #pragma once
@@ -14,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/cell_text.hpp"
 #include "wire/pg/client.hpp"
 
 namespace bop::cli {
@@ -60,8 +61,11 @@ class ResultPrinter {
   [[nodiscard]] std::size_t rows() const noexcept { return rows_; }
 
  private:
-  void print_aligned();
+  enum class Align : std::uint8_t { kLeft, kCenter, kByType };
   void print_table();
+  void print_lines(const std::vector<CellText>& cells, const std::vector<std::size_t>& widths, Align align);
+  void print_record_rule(std::size_t record, std::size_t names, std::size_t values);
+  void print_footers();
   void print_unaligned();
   void print_expanded();
   void print_end();
@@ -80,7 +84,5 @@ class ResultPrinter {
 
 [[nodiscard]] std::string csv_field(std::string_view text);
 [[nodiscard]] bool is_json_number(std::string_view text);
-// Columns of a terminal: characters, not bytes.
-[[nodiscard]] std::size_t display_width(std::string_view text);
 
 }  // namespace bop::cli

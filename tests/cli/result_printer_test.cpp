@@ -54,6 +54,89 @@ TEST(ResultPrinter, Unaligned) {
             "id|name|ok|doc\n1|a|t|{}\n(1 row)\nBEGIN\n");
 }
 
+std::string shown(PrintSettings settings, const std::vector<wire::pg::ClientColumn>& columns,
+                  const std::vector<Cells>& rows) {
+  char* text = nullptr;
+  std::size_t size = 0;
+  std::FILE* out = ::open_memstream(&text, &size);
+  {
+    ResultPrinter printer(settings.format, out);
+    printer.settings() = settings;
+    printer.columns(columns);
+    for (const Cells& row : rows) printer.row(row);
+    printer.complete("SELECT 2");
+  }
+  std::fclose(out);
+  std::string result(text, size);
+  std::free(text);
+  return result;
+}
+
+// As psql 15 prints them.
+TEST(ResultPrinter, ValuesOfSeveralLines) {
+  const std::vector<wire::pg::ClientColumn> columns{
+      {"a", types::kText}, {"long\nname", types::kInt4}, {"z", types::kText}};
+  const std::vector<Cells> rows{{"x\nbbb\nc", "1", "p\nq"}, {"y", "22", "z"}};
+  EXPECT_EQ(shown({}, columns, rows),
+            "  a  | long+| z \n"
+            "     | name |   \n"
+            "-----+------+---\n"
+            " x  +|    1 | p+\n"
+            " bbb+|      | q\n"
+            " c   |      | \n"
+            " y   |   22 | z\n"
+            "(2 rows)\n\n");
+  EXPECT_EQ(shown({.expanded = true}, columns, rows),
+            "-[ RECORD 1 ]\n"
+            "a    | x  +\n"
+            "     | bbb+\n"
+            "     | c\n"
+            "long+| 1\n"
+            "name |\n"
+            "z    | p  +\n"
+            "     | q\n"
+            "-[ RECORD 2 ]\n"
+            "a    | y\n"
+            "long+| 22\n"
+            "name |\n"
+            "z    | z\n\n");
+  EXPECT_EQ(shown({.format = OutputFormat::kUnaligned, .tuples_only = true}, columns, rows),
+            "x\nbbb\nc|1|p\nq\ny|22|z\n");
+  EXPECT_EQ(
+      shown({.format = OutputFormat::kTable}, {{"a", types::kText}, {"b", types::kText}}, {{"x\ny", "z"}}),
+      "+---+---+\n"
+      "| a | b |\n"
+      "+---+---+\n"
+      "| x+| z |\n"
+      "| y |   |\n"
+      "+---+---+\n");
+}
+
+TEST(ResultPrinter, ResultsWithoutColumnsOrRows) {
+  EXPECT_EQ(shown({}, {}, {{}, {}}), "--\n(2 rows)\n\n");
+  EXPECT_EQ(shown({.expanded = true}, {}, {{}}), "(1 row)\n\n");
+  EXPECT_EQ(shown({.expanded = true}, {{"a", types::kText}}, {}), "(0 rows)\n\n");
+  EXPECT_EQ(shown({.format = OutputFormat::kUnaligned, .expanded = true}, {{"a", types::kText}}, {}), "");
+}
+
+TEST(CellText, ShowsWhatControlsATerminal) {
+  const auto line = [](std::string_view text) {
+    const CellText cell(text);
+    EXPECT_EQ(cell.lines.size(), 1u);
+    EXPECT_EQ(cell.width, cell.lines[0].width);
+    return std::pair(cell.lines[0].text, cell.width);
+  };
+  using Line = std::pair<std::string, std::size_t>;
+  EXPECT_EQ(line("a\x1b[31mred\x7f"), (Line{"a\\x1B[31mred\\x7F", 16}));
+  EXPECT_EQ(line("a\tb\r"), (Line{"a       b\\r", 11}));
+  EXPECT_EQ(line("\xC2\x85"), (Line{"\\u0085", 6}));
+  EXPECT_EQ(line("\xE6\xBC\xA2\xE5\xAD\x97"), (Line{"\xE6\xBC\xA2\xE5\xAD\x97", 4}));
+  EXPECT_EQ(line("e\xCC\x81\xC3\xA9"), (Line{"e\xCC\x81\xC3\xA9", 2}));
+  EXPECT_EQ(line("\xF0\x9F\x99\x82"), (Line{"\xF0\x9F\x99\x82", 2}));
+  EXPECT_EQ(line("\xFF\xE6").first, "\xFF\xE6");
+  EXPECT_EQ(line(""), (Line{"", 0}));
+}
+
 TEST(ResultPrinter, Csv) {
   EXPECT_EQ(printed(OutputFormat::kCsv, kRows),
             "id,name,ok,doc\n1,\"\xC3\xA4,\"\"b\"\"\",t,\"{\"\"a\"\":1}\"\n20,,f,\n");

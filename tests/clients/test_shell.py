@@ -424,7 +424,7 @@ class Person(unittest.TestCase):
         at.ask("SELECT\r", "", "bop-> ")
         at.ask("(\r", "", r"bop\(> ")
         at.ask("'\r", "", "bop'> ")
-        at.ask("x');\r", r"\n \\nx\n")
+        at.ask("x');\r", r"\n +\+\n x\n")
         at.ask("BEGIN;\r", "BEGIN", r"bop\*=> ")
         at.ask("SELECT nosuch;\r", "ERROR: .*nosuch", "bop!=> ")
         at.ask("ROLLBACK;\r", "ROLLBACK")
