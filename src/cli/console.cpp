@@ -1,9 +1,14 @@
 #include "cli/console.hpp"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 
 #include "cli/shell.hpp"
 
@@ -14,6 +19,21 @@ namespace {
 std::string field(const wire::pg::ReportFields& fields, char code) {
   const auto found = fields.find(code);
   return found == fields.end() ? std::string() : found->second;
+}
+
+// Longer than the terminal's window, counting what goes on in the next line.
+bool is_long(std::string_view text, Paging paging) {
+  if (paging != Paging::kOn) return paging == Paging::kAlways;
+  ::winsize window{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) != 0 || window.ws_row == 0) return false;
+  const std::size_t columns = std::max<std::size_t>(1, window.ws_col == 0 ? 80 : window.ws_col);
+  std::size_t lines = 0;
+  while (!text.empty() && lines < window.ws_row) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    lines += std::max<std::size_t>(1, (display_width(text.substr(0, end)) + columns - 1) / columns);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines >= window.ws_row;
 }
 
 }  // namespace
@@ -27,7 +47,42 @@ void Console::complete(std::string_view told) {
   clear_progress();
   tag = told;
   // Rows of COPY on the standard output are all that is said.
-  printer.complete(std::exchange(copied_, false) ? std::string_view() : told);
+  const std::string_view said = std::exchange(copied_, false) ? std::string_view() : told;
+  if (!pages || out != stdout || printer.settings().pager == Paging::kOff) return printer.complete(said);
+  char* text = nullptr;
+  std::size_t size = 0;
+  std::FILE* const memory = ::open_memstream(&text, &size);
+  if (memory == nullptr) return printer.complete(said);
+  printer.print_to(memory);
+  printer.complete(said);
+  printer.print_to(out);
+  std::fclose(memory);
+  const std::unique_ptr<char, decltype(&std::free)> owned(text, &std::free);
+  show({text, size});
+}
+
+void Console::show(std::string_view text) {
+  const char* pager = std::getenv("PSQL_PAGER");
+  if (pager == nullptr) pager = std::getenv("PAGER");
+  const std::string command = pager == nullptr ? "more" : pager;
+  const bool has_pager = command.find_first_not_of(" \t") != std::string::npos;
+  if (!pages || out != stdout || !has_pager || !is_long(text, printer.settings().pager)) {
+    std::fwrite(text.data(), 1, text.size(), out);
+    return;
+  }
+  auto pipe = FileOrPipe::command(command, FileOrPipe::Way::kWrite);
+  if (!pipe) {
+    std::fwrite(text.data(), 1, text.size(), out);
+    return;
+  }
+  // Ctrl-C is the pager's. It may end before it has read all.
+  struct sigaction ignored{};
+  struct sigaction before{};
+  ignored.sa_handler = SIG_IGN;
+  ::sigaction(SIGINT, &ignored, &before);
+  std::fwrite(text.data(), 1, text.size(), pipe->stream());
+  (void)pipe->close();
+  ::sigaction(SIGINT, &before, nullptr);
 }
 
 void Console::error(const wire::pg::ReportFields& fields) {

@@ -31,12 +31,15 @@ class Console final : public Link::Sink {
   void start(const std::string& sql);
   void clear_progress();
   void send_output(std::FILE* to);
+  // A text of lines where answers go: through the pager if it is longer than the terminal.
+  void show(std::string_view text);
 
   ResultPrinter printer;
   std::FILE* out = stdout;
   bool failed = false;
   bool copy_failed = false;
   bool shows_progress = false;
+  bool pages = false;              // a person looks at the standard output
   LineSource* data = nullptr;      // of COPY FROM STDIN
   std::FILE* copy_from = nullptr;  // of \copy
   std::FILE* copy_to = nullptr;

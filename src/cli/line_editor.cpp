@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <histedit.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@ struct LineEditor::State {
   Complete complete;
   std::string prompt;
   bool given_up = false;
+  std::string newest;  // of the history
 
   static State& of(::EditLine* line) {
     void* found = nullptr;
@@ -30,6 +32,28 @@ struct LineEditor::State {
 };
 
 namespace {
+
+using OpenFile = std::unique_ptr<std::FILE, decltype([](std::FILE* file) { std::fclose(file); })>;
+
+// Locked until it is closed.
+OpenFile open_history(const std::string& name) {
+  const int fd = ::open(name.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) return nullptr;
+  struct ::stat found{};
+  if (::fstat(fd, &found) != 0 || !S_ISREG(found.st_mode) || ::flock(fd, LOCK_EX) != 0) {
+    ::close(fd);
+    return nullptr;
+  }
+  if ((found.st_mode & 077) != 0) ::fchmod(fd, 0600);
+  return OpenFile(::fdopen(fd, "a+"));
+}
+
+int count_lines(std::FILE* file) {
+  int lines = 0;
+  std::rewind(file);
+  for (int c = std::getc(file); c != EOF; c = std::getc(file)) lines += c == '\n' ? 1 : 0;
+  return lines;
+}
 
 std::string common_beginning(const std::vector<std::string>& words) {
   std::string common = words.front();
@@ -64,7 +88,7 @@ LineEditor::LineEditor(std::string history, Complete complete) : state_(std::mak
   s.history = history_init();
   ::history(s.history, &s.event, H_SETSIZE, kHistoryLines);
   ::history(s.history, &s.event, H_SETUNIQUE, 1);
-  if (!s.file.empty()) ::history(s.history, &s.event, H_LOAD, s.file.c_str());
+  load();
   s.line = el_init("bop", stdin, stdout, stderr);
   el_set(s.line, EL_CLIENTDATA, &s);
   el_set(s.line, EL_EDITOR, "emacs");
@@ -102,17 +126,25 @@ LineEditor::LineEditor(std::string history, Complete complete) : state_(std::mak
   el_source(s.line, nullptr);
 }
 
+// `state.file` becomes empty where no history can be kept.
+void LineEditor::load() {
+  State& s = *state_;
+  if (s.file.empty()) return;
+  const OpenFile file = open_history(s.file);
+  if (!file) {
+    s.file.clear();
+    return;
+  }
+  // libedit opens the file once more; the lock is on this one.
+  const bool is_empty = std::fseek(file.get(), 0, SEEK_END) != 0 || std::ftell(file.get()) == 0;
+  if (!is_empty && ::history(s.history, &s.event, H_LOAD, s.file.c_str()) < 0) s.file.clear();
+  if (::history(s.history, &s.event, H_FIRST) >= 0) s.newest = s.event.str;
+  if (is_empty || s.file.empty() || count_lines(file.get()) <= 2 * kHistoryLines) return;
+  ::history(s.history, &s.event, H_SAVE, s.file.c_str());
+}
+
 LineEditor::~LineEditor() {
   State& s = *state_;
-  if (!s.file.empty()) {
-    // libedit writes with fopen: the file is there before, with its mode.
-    const int fd = ::open(s.file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd >= 0) {
-      ::fchmod(fd, 0600);
-      ::close(fd);
-      ::history(s.history, &s.event, H_SAVE, s.file.c_str());
-    }
-  }
   el_end(s.line);
   history_end(s.history);
 }
@@ -136,7 +168,15 @@ std::optional<LineEditor::Line> LineEditor::read(const std::string& prompt) {
 
 void LineEditor::remember(std::string_view line) {
   if (line.find_first_not_of(" \t") == std::string_view::npos) return;
-  ::history(state_->history, &state_->event, H_ENTER, std::string(line).c_str());
+  State& s = *state_;
+  if (line == s.newest) return;
+  s.newest = line;
+  ::history(s.history, &s.event, H_ENTER, s.newest.c_str());
+  if (s.file.empty()) return;
+  const OpenFile file = open_history(s.file);
+  if (!file || std::fseek(file.get(), 0, SEEK_END) != 0) return;
+  // Those behind the 0th: the newest.
+  ::history(s.history, &s.event, H_NSAVE_FP, std::size_t{0}, file.get());
 }
 
 }  // namespace bop::cli

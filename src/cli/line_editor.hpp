@@ -1,8 +1,12 @@
 // A line of a person at a terminal: editing, history, completion (libedit).
 //
-// Ctrl-C gives the line up, Ctrl-D on an empty one ends the input. The history is kept in a file that only
-// its owner may read (mode 0600), the newest kHistoryLines lines of it. One LineEditor a process: libedit
-// owns the terminal.
+// Ctrl-C gives the line up, Ctrl-D on an empty one ends the input. One LineEditor a process: libedit owns the
+// terminal.
+//
+// The history is kept in a file of libedit's that only its owner may read (mode 0600). Each line is appended
+// when it is remembered, under flock, so that those of several shells are all there and none is lost with a
+// shell. A shell that finds more than twice kHistoryLines in it cuts it to the newest. A file that is no
+// history is left alone.
 #pragma once
 
 #include <functional>
@@ -40,6 +44,7 @@ class LineEditor {
   void remember(std::string_view line);
 
  private:
+  void load();
   struct State;
   std::unique_ptr<State> state_;
 };

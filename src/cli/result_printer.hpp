@@ -28,13 +28,16 @@ void put(std::FILE* out, fmt::format_string<Args...> format, Args&&... args) {
   std::fwrite(text.data(), 1, text.size(), out);
 }
 
+enum class Paging : std::uint8_t { kOff, kOn, kAlways };
+
 struct PrintSettings {
   OutputFormat format = OutputFormat::kAligned;
   bool expanded = false;
   bool tuples_only = false;  // no header, no count, no tags
   bool quiet = false;        // no tags
-  bool footer = true;        // "(2 rows)"
-  std::string null_text;     // JSON has its own, CSV's is nothing unless it is set
+  Paging pager = Paging::kOn;
+  bool footer = true;     // "(2 rows)"
+  std::string null_text;  // JSON has its own, CSV's is nothing unless it is set
   std::string separator = "|";
   [[nodiscard]] bool for_people() const {
     return format == OutputFormat::kAligned || format == OutputFormat::kTable ||

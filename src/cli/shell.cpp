@@ -79,6 +79,7 @@ class Shell::TerminalLines final : public LineSource {
 };
 
 Shell::Shell(OutputFormat format) : console_(std::make_unique<Console>(format)) {
+  console_->pages = ::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1;
   struct sigaction action{};
   action.sa_handler = on_interrupt;
   ::sigaction(SIGINT, &action, nullptr);  // without SA_RESTART: what waits is to look

@@ -99,6 +99,7 @@ class Shell {
   [[nodiscard]] bool session_command(const Command& command, LineSource& data, Outcome& outcome);
   [[nodiscard]] bool print_command(const Command& command, Outcome& outcome);
   [[nodiscard]] Outcome watch(const Command& command);
+  [[nodiscard]] Outcome watch(const std::string& sql, const Command& command);
   [[nodiscard]] Outcome go(const Command& command, LineSource& data);
   [[nodiscard]] Outcome reconnect(const Command& command);
   [[nodiscard]] Outcome include(const Command& command);

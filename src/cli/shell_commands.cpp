@@ -44,6 +44,10 @@ std::string_view name_of(OutputFormat format) {
   return "";
 }
 
+std::string_view name_of(Paging paging) {
+  return paging == Paging::kOff ? "off" : paging == Paging::kOn ? "on" : "always";
+}
+
 }  // namespace
 
 const std::vector<CommandHelp>& command_help() {
@@ -97,7 +101,7 @@ const std::vector<CommandHelp>& command_help() {
       {"a", "", "aligned or unaligned answers"},
       {"t", "[on|off]", "rows only"},
       {"timing", "[on|off]", "tell how long each statement takes"},
-      {"pset", "[NAME [VALUE]]", "format, expanded, null, tuples_only, fieldsep, footer"},
+      {"pset", "[NAME [VALUE]]", "format, expanded, null, tuples_only, fieldsep, footer, pager"},
       {"!", "[COMMAND]", "run a command of the system"},
   };
   return kCommands;
@@ -167,8 +171,10 @@ bool Shell::print_command(const Command& command, Outcome& outcome) {
     if (!settings.quiet) say(fmt::format("{} is {}.", what, value ? "on" : "off"));
   };
   if (name == "?") {
+    std::string all;
     for (const CommandHelp& help : command_help())
-      say(fmt::format("  {:<44} {}", fmt::format("\\{} {}", help.name, help.arguments), help.help));
+      all += fmt::format("  {:<44} {}\n", fmt::format("\\{} {}", help.name, help.arguments), help.help);
+    console_->show(all);
   } else if (name == "x") {
     flag(settings.expanded, "Expanded display");
   } else if (name == "t") {
@@ -197,6 +203,7 @@ Shell::Outcome Shell::set_print(const Command& command) {
     say(fmt::format("footer       {}", settings.footer ? "on" : "off"));
     say(fmt::format("format       {}", name_of(settings.format)));
     say(fmt::format("null         '{}'", settings.null_text));
+    say(fmt::format("pager        {}", name_of(settings.pager)));
     say(fmt::format("tuples_only  {}", settings.tuples_only ? "on" : "off"));
     return Outcome::kDone;
   }
@@ -220,6 +227,16 @@ Shell::Outcome Shell::set_print(const Command& command) {
     settings.separator = value;
   } else if (what == "footer") {
     settings.footer = given ? is_on(value) : !settings.footer;
+  } else if (what == "pager") {
+    const auto on = parse_bool(value);
+    if (given && value != "always" && !on) {
+      complain("the pager is on, off or always");
+      return Outcome::kFailed;
+    }
+    settings.pager = value == "always"                                ? Paging::kAlways
+                     : (given ? *on : settings.pager == Paging::kOff) ? Paging::kOn
+                                                                      : Paging::kOff;
+    if (!settings.quiet) say(fmt::format("Pager is {}.", name_of(settings.pager)));
   } else {
     complain(fmt::format("there is no setting \"{}\"; \\pset lists them", what));
     return Outcome::kFailed;
@@ -282,6 +299,14 @@ Shell::Outcome Shell::watch(const Command& command) {
     complain("there is no statement to watch");
     return Outcome::kFailed;
   }
+  // Nobody wants to leave a pager each time.
+  const Paging pager = std::exchange(console_->printer.settings().pager, Paging::kOff);
+  const Outcome outcome = watch(sql, command);
+  console_->printer.settings().pager = pager;
+  return outcome;
+}
+
+Shell::Outcome Shell::watch(const std::string& sql, const Command& command) {
   const double seconds = command.arguments.empty() ? 2 : std::atof(command.arguments[0].c_str());
   long left = command.arguments.size() > 1 ? std::atol(command.arguments[1].c_str()) : -1;
   if (seconds <= 0) {

@@ -107,7 +107,9 @@ bool Shell::variable_command(const Command& command, LineSource& data, Outcome& 
 
 Shell::Outcome Shell::set_variable(const std::vector<std::string>& words) {
   if (words.empty()) {
-    for (const auto& [name, value] : variables_.all()) say(fmt::format("{} = '{}'", name, value));
+    std::string all;
+    for (const auto& [name, value] : variables_.all()) all += fmt::format("{} = '{}'\n", name, value);
+    console_->show(all);
     return Outcome::kDone;
   }
   std::string value;

@@ -2,6 +2,7 @@
 """`bop sql`: scripts through pipes, and a person at a pseudo terminal."""
 
 import argparse
+import fcntl
 import json
 import os
 import pty
@@ -10,6 +11,7 @@ import select
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -441,6 +443,59 @@ class Person(unittest.TestCase):
         self.assertEqual(stat.S_IMODE(os.stat(history).st_mode), 0o600)
         at = self.open()
         at.ask("\x1b[A\x1b[A\x1b[A\r", r"\n kept")  # \q, the two lines, then it
+        self.close()
+
+    def test_history_of_shells_that_are_killed_or_side_by_side(self):
+        first = self.open()
+        first.ask("SELECT 'of the ' || 'first' AS f;\r", "of the first")
+        second = self.open()
+        second.ask("SELECT 'of the ' || 'second' AS s;\r", "of the second")
+        first.ask("SELECT 'and ' || 'again' AS a;\r", "and again")
+        for at in (first, second):
+            os.kill(at.pid, signal.SIGKILL)
+            os.waitpid(at.pid, 0)
+            os.close(at.fd)
+        at = self.open()
+        at.ask("\x1b[A\r", r"\n and again")
+        at.ask("\x1b[A\x1b[A\r", r"\n of the second")
+        at.ask("\x1b[A\x1b[A\x1b[A\x1b[A\r", r"\n of the first")
+        self.close()
+        history = os.path.join(self.home, ".bop_history")
+        with open(history, "w", encoding="utf-8") as file:
+            file.write("mine\n")
+        at = self.open()
+        at.ask("SELECT 1;\r", "1 row")
+        self.close()
+        with open(history, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "mine\n")
+        with open(history, "w", encoding="utf-8") as file:
+            file.write("_HiStOrY_V2_\n" + "".join(f"SELECT\\040{i};\n" for i in range(5000)))
+        at = self.open()
+        at.ask("\x1b[A\r", r"\n +4999")
+        self.close()
+        with open(history, encoding="utf-8") as file:
+            self.assertEqual(len(file.readlines()), 1 + 2000 + 1)
+
+    def test_long_answers_go_through_the_pager(self):
+        os.environ["PAGER"] = "sed 's/^/paged:/'"
+        self.addCleanup(os.environ.pop, "PAGER")
+        at = self.open()
+        fcntl.ioctl(at.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 80, 0, 0))
+        at.ask("SELECT 'short' AS s;\r", r"\n short")
+        at.ask("SELECT generate_series(1, 30) AS g;\r", r"paged: *g *\n[\s\S]*paged: +30\npaged:\(30 rows\)")
+        at.ask("SELECT repeat('x', 80 * 20) AS wide;\r", r"paged: *wide")
+        at.ask("\\?\r", r"paged: +\\q ")
+        at.ask("SELECT generate_series(1, 30) AS g \\watch 0.01 2\r", r"\n +30\n")
+        at.ask("\\pset pager off\r", "Pager is off")
+        at.ask("SELECT generate_series(1, 30) AS g;\r", r"\n +30\n")
+        at.ask("\\pset pager always\r", "Pager is always")
+        at.ask("SELECT 'one' AS g;\r", r"paged: one\n")
+        self.close()
+        os.environ["PAGER"] = "head -1"
+        at = self.open()
+        fcntl.ioctl(at.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 80, 0, 0))
+        at.ask("SELECT generate_series(1, 100000) AS many;\r", "many")
+        at.ask("SELECT 'alive' AS a;\r", r"\n alive")
         self.close()
 
     def test_completion(self):
