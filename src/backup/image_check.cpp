@@ -86,16 +86,18 @@ class Checker {
       manifest = rowstore::peek_manifest(disk_, directory, id, damaged);
       if (manifest && damaged.empty()) break;
     }
+    auto file = disk_.open(image.path, OpenMode::kRead);
+    // Its creation was cut, also while the first manifest was written: the log has it all, or it is not
+    // sound.
+    const bool fresh = manifest && !*manifest;
+    if (fresh && !file) return {};
     for (const std::string& path : damaged) {
+      if (fresh) break;
       report_.problems.push_back({id, PageNo(0), path, path + " does not match its checksum"});
     }
-    auto file = disk_.open(image.path, OpenMode::kRead);
-    // Made, and nothing of it was written yet: the log has it all.
-    if (manifest && !*manifest && !file) return {};
-    if (manifest && *manifest && file) {
-      return add(std::move(image), std::move(*file), **manifest);
+    if (manifest && file) {
+      return add(std::move(image), std::move(*file), fresh ? rowstore::Manifest() : **manifest);
     }
-    if (manifest && !*manifest) return {};
     report_.problems.push_back(
         {id, PageNo(0), directory, manifest ? file.error().what() : manifest.error().what()});
     ++report_.databases;

@@ -11,6 +11,7 @@
 #include "aof/stream_files.hpp"
 #include "backup/label.hpp"
 #include "backup/page_history.hpp"
+#include "backup/rebuild.hpp"
 #include "rowstore/manifest.hpp"
 #include "rowstore/page_file.hpp"
 #include "rowstore/vfs.hpp"
@@ -50,6 +51,7 @@ class Repair {
     if (has(before, FindingKind::kLog)) return before;
     BOP_TRY(repair_pages(before));
     BOP_TRY(repair_manifests(before));
+    if (label_) BOP_TRY(rebuild(before));
     if (repaired_.empty()) return before;
     BOP_LET(after, verify(options_.verify));
     after.findings.insert(after.findings.begin(), repaired_.begin(), repaired_.end());
@@ -178,14 +180,7 @@ class Repair {
     BOP_TRY(write_pages(history, wanted, "from the log"));
     if (wanted.empty() || !label_) return {};
 
-    // The backup's log up to the node's, then the node's.
-    BOP_LET(first, disk_.open(own.front().path, OpenMode::kRead));
-    BOP_LET(header, read_header(*first));
-    std::vector<LogPiece> joined;
-    for (const LabelLog& log : label_->logs) {
-      if (log.number < header.number) joined.push_back({log_path(options_.backup, log.number), log.bytes});
-    }
-    joined.insert(joined.end(), own.begin(), own.end());
+    BOP_LET(joined, join(own));
     PageHistory from_backup;
     for (const auto& key : wanted) BOP_TRY(read_page(key, from_backup));
     // It may be the backup of another node, or end before this log begins: then it says nothing.
@@ -201,6 +196,18 @@ class Repair {
     }
     if (!unbroken_) return {};
     return write_pages(from_backup, wanted, fmt::format("from {} and the log since", options_.backup));
+  }
+
+  // The backup's log up to the node's, then the node's. Whether they join, reading them tells.
+  Result<std::vector<LogPiece>> join(const std::vector<LogPiece>& own) {
+    BOP_LET(first, disk_.open(own.front().path, OpenMode::kRead));
+    BOP_LET(header, read_header(*first));
+    std::vector<LogPiece> joined;
+    for (const LabelLog& log : label_->logs) {
+      if (log.number < header.number) joined.push_back({log_path(options_.backup, log.number), log.bytes});
+    }
+    joined.insert(joined.end(), own.begin(), own.end());
+    return joined;
   }
 
   Result<std::vector<LogPiece>> cut_pieces() {
@@ -287,6 +294,39 @@ class Repair {
                            .database = finding.database,
                            .file = finding.file,
                            .what = fmt::format("{} was written anew from the other one", finding.file)});
+    }
+    return {};
+  }
+
+  // --- whole databases ---
+
+  Status rebuild(const VerifyReport& report) {
+    std::vector<DatabaseId> done;
+    for (const Finding& finding : report.findings) {
+      if (finding.kind != FindingKind::kDatabase || finding.state != FindingState::kDamaged) continue;
+      const auto copy = std::ranges::find(label_->databases, finding.database, &LabelDatabase::id);
+      if (copy == label_->databases.end() || std::ranges::find(done, copy->id) != done.end()) continue;
+      done.push_back(copy->id);
+      BOP_LET(own, cut_pieces());
+      BOP_LET(joined, join(own));
+      const std::string aside = root_ + kDamagedDirectory;
+      BOP_TRY(disk_.create_directories(aside));
+      const auto base = rebuild_database({.disk = &disk_,
+                                          .backup = options_.backup,
+                                          .database = *copy,
+                                          .pieces = std::move(joined),
+                                          .data_dir = root_,
+                                          .aside = aside});
+      // A backup that is damaged, of another node, or whose log ends before the node's begins.
+      if (!base && base.error().code() == ErrorCode::kCorrupt) continue;
+      if (!base) return std::unexpected(base.error());
+      const std::string path = database_path(root_, copy->id);
+      repaired_.push_back({.state = FindingState::kRepaired,
+                           .kind = FindingKind::kDatabase,
+                           .database = copy->id,
+                           .file = path,
+                           .what = fmt::format("{} was made anew from {} and the log up to CSN {}", path,
+                                               options_.backup, base->value)});
     }
     return {};
   }

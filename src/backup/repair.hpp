@@ -5,6 +5,7 @@
 //                backup's log and the node's are one unbroken log from there to the end
 //   the log      a segment's damaged or missing bytes, if the backup has them
 //   a manifest   one of the two, from the other, if the log reaches back to that one's base
+//   a database   whose manifests or file are lost: made anew from the backup's copy, if the two logs join
 //
 // Nothing is guessed: what is written has the checksum that the log, the page or the record says. The bytes
 // that are replaced are kept below DATA/damaged/. What stays damaged is refused as before, and named.

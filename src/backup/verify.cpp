@@ -117,6 +117,8 @@ class Verifier {
       pieces_ = pieces ? std::move(*pieces) : std::vector<LogPiece>();
       done = pieces ? scan(false) : Status(std::unexpected(pieces.error()));
       if (done) return {};
+      if (done.error().code() != ErrorCode::kCorrupt && done.error().code() != ErrorCode::kFileNotFound)
+        break;
     }
     return judge(std::move(done));
   }

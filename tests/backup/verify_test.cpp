@@ -220,6 +220,46 @@ TEST_F(Verify, WithoutBothManifestsADatabaseIsRefused) {
   EXPECT_NE(findings(mended).find("neither manifest in /data/db/2 is valid"), std::string::npos);
 }
 
+TEST_F(Verify, ALostDatabaseIsMadeAnewFromABackupAndTheLogSince) {
+  SimNodeOptions kept;
+  kept.segment_bytes = 16U << 20U;
+  start(kept);
+  fill(300);
+  BOP_OK(back_up(options()));
+  for (int i = 0; i < 9; ++i) work();
+  expected = state(*node);
+  node.reset();
+  const auto damages = std::to_array<std::function<void()>>({
+      [&] {
+        for (const char* name : {"/manifest.0", "/manifest.1"}) {
+          ASSERT_TRUE(disk.flip_bit(std::string("/data/db/2") + name, 33, 0));
+        }
+      },
+      [&] { BOP_OK(disk.remove("/data/db/1/rows.db")); },
+  });
+  for (const auto& damage : damages) {
+    damage();
+    EXPECT_FALSE(look()->sound());
+    EXPECT_FALSE(mend()->sound());
+    // Cut anywhere it can be repeated, and never makes anything else of it.
+    for (std::uint64_t k = 40;; k += 11) {
+      disk.fail_call(k, SimFault::kIo, true);
+      const auto cut = mend("/backup");
+      disk.clear_faults();
+      if (cut) break;
+    }
+    const auto mended = mend("/backup");
+    ASSERT_TRUE(mended.has_value()) << text_of(mended.error());
+    EXPECT_TRUE(mended->sound()) << findings(mended);
+    expect_sound();
+    start(kept);
+    work();
+    expected = state(*node);
+    node.reset();
+    expect_sound();
+  }
+}
+
 TEST_F(Verify, EveryFlippedBitOfABackupIsFound) {
   build(true);
   const auto done = back_up(options());
