@@ -21,12 +21,18 @@ std::string field(const wire::pg::ReportFields& fields, char code) {
   return found == fields.end() ? std::string() : found->second;
 }
 
+// Zeros: not known.
+::winsize terminal_size() {
+  ::winsize window{};
+  return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 ? window : ::winsize{};
+}
+
 // Longer than the terminal's window, counting what goes on in the next line.
 bool is_long(std::string_view text, Paging paging) {
   if (paging != Paging::kOn) return paging == Paging::kAlways;
-  ::winsize window{};
-  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) != 0 || window.ws_row == 0) return false;
-  const std::size_t columns = std::max<std::size_t>(1, window.ws_col == 0 ? 80 : window.ws_col);
+  const ::winsize window = terminal_size();
+  if (window.ws_row == 0) return false;
+  const std::size_t columns = window.ws_col == 0 ? 80 : window.ws_col;
   std::size_t lines = 0;
   while (!text.empty() && lines < window.ws_row) {
     const std::size_t end = std::min(text.find('\n'), text.size());
@@ -48,6 +54,8 @@ void Console::complete(std::string_view told) {
   tag = told;
   // Rows of COPY on the standard output are all that is said.
   const std::string_view said = std::exchange(copied_, false) ? std::string_view() : told;
+  const bool is_terminal = out == stdout && ::isatty(STDOUT_FILENO) == 1;
+  printer.settings().terminal_columns = is_terminal ? terminal_size().ws_col : 0;
   if (!pages || out != stdout || printer.settings().pager == Paging::kOff) return printer.complete(said);
   char* text = nullptr;
   std::size_t size = 0;

@@ -125,7 +125,7 @@ void ResultPrinter::json_row(const std::vector<std::optional<std::string_view>>&
 
 void ResultPrinter::complete(std::string_view tag) {
   if (in_result_) {
-    const bool expanded = settings_.expanded && settings_.for_people();
+    const bool expanded = settings_.expanded == Expanded::kOn && settings_.for_people();
     switch (settings_.format) {
       case OutputFormat::kAligned: expanded ? print_expanded() : print_table(); break;
       case OutputFormat::kUnaligned: expanded ? print_expanded() : print_unaligned(); break;
@@ -282,6 +282,10 @@ void ResultPrinter::print_table() {
   std::string rule;
   for (const std::size_t width : widths) rule += (rule.empty() ? "-" : "-+-") + std::string(width, '-');
   rule += rule.empty() ? "--" : "-";
+  const std::size_t whole = rule.size() + (has_border ? 2 : 0);
+  if (settings_.expanded == Expanded::kAuto && settings_.terminal_columns != 0 &&
+      whole > settings_.terminal_columns)
+    return print_expanded();
   if (!settings_.tuples_only && !title_.empty()) {
     const std::size_t own = display_width(title_);
     put(out_, "{}{}\n", blanks(!has_border && rule.size() > own ? (rule.size() - own) / 2 : 0), title_);

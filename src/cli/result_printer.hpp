@@ -28,13 +28,15 @@ void put(std::FILE* out, fmt::format_string<Args...> format, Args&&... args) {
   std::fwrite(text.data(), 1, text.size(), out);
 }
 
+enum class Expanded : std::uint8_t { kOff, kOn, kAuto };  // auto: where a line is wider than the terminal
 enum class Paging : std::uint8_t { kOff, kOn, kAlways };
 
 struct PrintSettings {
   OutputFormat format = OutputFormat::kAligned;
-  bool expanded = false;
-  bool tuples_only = false;  // no header, no count, no tags
-  bool quiet = false;        // no tags
+  Expanded expanded = Expanded::kOff;
+  std::size_t terminal_columns = 0;  // 0: no terminal
+  bool tuples_only = false;          // no header, no count, no tags
+  bool quiet = false;                // no tags
   Paging pager = Paging::kOn;
   bool footer = true;     // "(2 rows)"
   std::string null_text;  // JSON has its own, CSV's is nothing unless it is set

@@ -107,6 +107,8 @@ class Shell {
   [[nodiscard]] Outcome write(const Command& command);
   [[nodiscard]] Outcome redirect(const Command& command);
   [[nodiscard]] Outcome set_print(const Command& command);
+  [[nodiscard]] Outcome turn(bool& setting, std::string_view what, const std::string* value, bool tells);
+  [[nodiscard]] Outcome expand(const std::string* value, bool tells);
   [[nodiscard]] bool close_output();
   // shell_variables.cpp
   [[nodiscard]] bool variable_command(const Command& command, LineSource& data, Outcome& outcome);

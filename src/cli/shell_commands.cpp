@@ -22,8 +22,6 @@ namespace {
 
 constexpr int kMostIncludes = 32;
 
-bool is_on(const std::string& word) { return parse_bool(word).value_or(false); }
-
 std::optional<OutputFormat> format_named(std::string_view name) {
   if (name == "aligned") return OutputFormat::kAligned;
   if (name == "unaligned") return OutputFormat::kUnaligned;
@@ -42,6 +40,10 @@ std::string_view name_of(OutputFormat format) {
     case OutputFormat::kJson: return "json";
   }
   return "";
+}
+
+std::string_view name_of(Expanded expanded) {
+  return expanded == Expanded::kOff ? "off" : expanded == Expanded::kOn ? "on" : "auto";
 }
 
 std::string_view name_of(Paging paging) {
@@ -97,7 +99,7 @@ const std::vector<CommandHelp>& command_help() {
       {"getenv", "NAME VARIABLE", "a variable from the environment"},
       {"setenv", "VARIABLE [VALUE]", "set or remove one of the environment"},
       {"cd", "[DIRECTORY]", "change the directory"},
-      {"x", "[on|off]", "expanded answers"},
+      {"x", "[on|off|auto]", "expanded answers; auto: those that are wider than the terminal"},
       {"a", "", "aligned or unaligned answers"},
       {"t", "[on|off]", "rows only"},
       {"timing", "[on|off]", "tell how long each statement takes"},
@@ -166,21 +168,18 @@ bool Shell::session_command(const Command& command, LineSource& data, Outcome& o
 bool Shell::print_command(const Command& command, Outcome& outcome) {
   const std::string& name = command.name;
   PrintSettings& settings = console_->printer.settings();
-  const auto flag = [&](bool& value, std::string_view what) {
-    value = command.arguments.empty() ? !value : is_on(command.arguments[0]);
-    if (!settings.quiet) say(fmt::format("{} is {}.", what, value ? "on" : "off"));
-  };
+  const std::string* value = command.arguments.empty() ? nullptr : &command.arguments[0];
   if (name == "?") {
     std::string all;
     for (const CommandHelp& help : command_help())
       all += fmt::format("  {:<44} {}\n", fmt::format("\\{} {}", help.name, help.arguments), help.help);
     console_->show(all);
   } else if (name == "x") {
-    flag(settings.expanded, "Expanded display");
+    outcome = expand(value, true);
   } else if (name == "t") {
-    flag(settings.tuples_only, "Tuples only");
+    outcome = turn(settings.tuples_only, "Tuples only", value, true);
   } else if (name == "timing") {
-    flag(timing_, "Timing");
+    outcome = turn(timing_, "Timing", value, true);
   } else if (name == "a") {
     settings.format =
         settings.format == OutputFormat::kAligned ? OutputFormat::kUnaligned : OutputFormat::kAligned;
@@ -195,10 +194,36 @@ bool Shell::print_command(const Command& command, Outcome& outcome) {
   return true;
 }
 
+// What `value` says, or the other way round without one.
+Shell::Outcome Shell::turn(bool& setting, std::string_view what, const std::string* value, bool tells) {
+  const auto on = value == nullptr ? !setting : parse_bool(*value);
+  if (!on) {
+    complain(fmt::format("unrecognized value \"{}\": {} may be on or off", *value, what));
+    return Outcome::kFailed;
+  }
+  setting = *on;
+  if (tells && !console_->printer.settings().quiet)
+    say(fmt::format("{} is {}.", what, setting ? "on" : "off"));
+  return Outcome::kDone;
+}
+
+Shell::Outcome Shell::expand(const std::string* value, bool tells) {
+  Expanded& setting = console_->printer.settings().expanded;
+  if (value != nullptr && *value == "auto") {
+    setting = Expanded::kAuto;
+    if (tells && !console_->printer.settings().quiet) say("Expanded display is used automatically.");
+    return Outcome::kDone;
+  }
+  bool on = setting == Expanded::kOn;
+  const Outcome outcome = turn(on, "Expanded display", value, tells);
+  if (outcome == Outcome::kDone) setting = on ? Expanded::kOn : Expanded::kOff;
+  return outcome;
+}
+
 Shell::Outcome Shell::set_print(const Command& command) {
   PrintSettings& settings = console_->printer.settings();
   if (command.arguments.empty()) {
-    say(fmt::format("expanded     {}", settings.expanded ? "on" : "off"));
+    say(fmt::format("expanded     {}", name_of(settings.expanded)));
     say(fmt::format("fieldsep     '{}'", settings.separator));
     say(fmt::format("footer       {}", settings.footer ? "on" : "off"));
     say(fmt::format("format       {}", name_of(settings.format)));
@@ -218,15 +243,15 @@ Shell::Outcome Shell::set_print(const Command& command) {
     }
     settings.format = *format;
   } else if (what == "expanded" || what == "x") {
-    settings.expanded = given ? is_on(value) : !settings.expanded;
+    return expand(given ? &value : nullptr, false);
   } else if (what == "null") {
     settings.null_text = value;
   } else if (what == "tuples_only" || what == "t") {
-    settings.tuples_only = given ? is_on(value) : !settings.tuples_only;
+    return turn(settings.tuples_only, "Tuples only", given ? &value : nullptr, false);
   } else if (what == "fieldsep") {
     settings.separator = value;
   } else if (what == "footer") {
-    settings.footer = given ? is_on(value) : !settings.footer;
+    return turn(settings.footer, "Default footer", given ? &value : nullptr, false);
   } else if (what == "pager") {
     const auto on = parse_bool(value);
     if (given && value != "always" && !on) {
@@ -236,7 +261,6 @@ Shell::Outcome Shell::set_print(const Command& command) {
     settings.pager = value == "always"                                ? Paging::kAlways
                      : (given ? *on : settings.pager == Paging::kOff) ? Paging::kOn
                                                                       : Paging::kOff;
-    if (!settings.quiet) say(fmt::format("Pager is {}.", name_of(settings.pager)));
   } else {
     complain(fmt::format("there is no setting \"{}\"; \\pset lists them", what));
     return Outcome::kFailed;
@@ -276,8 +300,8 @@ Shell::Outcome Shell::go(const Command& command, LineSource& data) {
     complain("there is no statement to run");
     return Outcome::kFailed;
   }
-  const bool expanded = console_->printer.settings().expanded;
-  if (command.name == "gx") console_->printer.settings().expanded = true;
+  const Expanded expanded = console_->printer.settings().expanded;
+  if (command.name == "gx") console_->printer.settings().expanded = Expanded::kOn;
   Outcome outcome = Outcome::kDone;
   if (command.rest.empty()) {
     outcome = run_statement(sql, &data);

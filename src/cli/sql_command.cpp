@@ -66,7 +66,7 @@ Status prepare(Shell& shell, const SqlCommand& command, bool is_prompt) {
   }
   PrintSettings& settings = shell.print_settings();
   settings.tuples_only = command.tuples_only;
-  settings.expanded = command.expanded;
+  settings.expanded = command.expanded ? Expanded::kOn : Expanded::kOff;
   settings.quiet = variables.is_on("QUIET");
   return {};
 }

@@ -86,7 +86,7 @@ TEST(ResultPrinter, ValuesOfSeveralLines) {
             " c   |      | \n"
             " y   |   22 | z\n"
             "(2 rows)\n\n");
-  EXPECT_EQ(shown({.expanded = true}, columns, rows),
+  EXPECT_EQ(shown({.expanded = Expanded::kOn}, columns, rows),
             "-[ RECORD 1 ]\n"
             "a    | x  +\n"
             "     | bbb+\n"
@@ -112,11 +112,21 @@ TEST(ResultPrinter, ValuesOfSeveralLines) {
       "+---+---+\n");
 }
 
+TEST(ResultPrinter, ExpandsWhatIsWiderThanTheTerminal) {
+  const std::vector<wire::pg::ClientColumn> columns{{"a", types::kText}, {"b", types::kText}};
+  for (const std::size_t width : {0, 13, 12}) {
+    const std::string out =
+        shown({.expanded = Expanded::kAuto, .terminal_columns = width}, columns, {{"12345", "123"}});
+    EXPECT_EQ(out.starts_with("-[ RECORD 1 ]"), width == 12) << width << out;
+  }
+}
+
 TEST(ResultPrinter, ResultsWithoutColumnsOrRows) {
   EXPECT_EQ(shown({}, {}, {{}, {}}), "--\n(2 rows)\n\n");
-  EXPECT_EQ(shown({.expanded = true}, {}, {{}}), "(1 row)\n\n");
-  EXPECT_EQ(shown({.expanded = true}, {{"a", types::kText}}, {}), "(0 rows)\n\n");
-  EXPECT_EQ(shown({.format = OutputFormat::kUnaligned, .expanded = true}, {{"a", types::kText}}, {}), "");
+  EXPECT_EQ(shown({.expanded = Expanded::kOn}, {}, {{}}), "(1 row)\n\n");
+  EXPECT_EQ(shown({.expanded = Expanded::kOn}, {{"a", types::kText}}, {}), "(0 rows)\n\n");
+  EXPECT_EQ(shown({.format = OutputFormat::kUnaligned, .expanded = Expanded::kOn}, {{"a", types::kText}}, {}),
+            "");
 }
 
 TEST(CellText, ShowsWhatControlsATerminal) {

@@ -94,6 +94,9 @@ class Scripts(unittest.TestCase):
         self.assertIn("Time: ", self.out("\\timing on\nSELECT 1;\n"))
         self.assertEqual(self.out("\\pset format nosuch\n", code=1), "")
         self.assertIn("null         ''", self.out("\\pset\n"))
+        for wrong in ("\\x often", "\\t x", "\\timing x", "\\pset expanded x", "\\pset footer x", "\\pset tuples_only x", "\\pset pager x"):
+            self.assertEqual(self.out(wrong + "\n", code=1), "", wrong)
+        self.assertIn("expanded     auto\n", self.out("\\x auto\n\\pset\n"))
 
     def test_describe(self):
         tables = self.out("\\d\n")
@@ -486,9 +489,12 @@ class Person(unittest.TestCase):
         at.ask("SELECT repeat('x', 80 * 20) AS wide;\r", r"paged: *wide")
         at.ask("\\?\r", r"paged: +\\q ")
         at.ask("SELECT generate_series(1, 30) AS g \\watch 0.01 2\r", r"\n +30\n")
-        at.ask("\\pset pager off\r", "Pager is off")
+        at.ask("\\pset pager off\r", "")
+        at.ask("\\x auto\r", "automatically")
+        at.ask("SELECT repeat('x', 80) AS wide;\r", r"RECORD 1[\s\S]*wide \| x")
+        at.ask("SELECT repeat('x', 8) AS small;\r", r"\n xxxxxxxx\n")
         at.ask("SELECT generate_series(1, 30) AS g;\r", r"\n +30\n")
-        at.ask("\\pset pager always\r", "Pager is always")
+        at.ask("\\pset pager always\r", "")
         at.ask("SELECT 'one' AS g;\r", r"paged: one\n")
         self.close()
         os.environ["PAGER"] = "head -1"
