@@ -79,7 +79,7 @@ Result<Found> constraints_named(const sql::Catalog& catalog, Oid schema, std::st
 
 Status PgSession::set_constraints(const sql::ParsedStatement& statement) {
   const PgQuery__ConstraintsSetStmt& set = *statement.node->constraints_set_stmt;
-  if (!in_block_) {
+  if (!in_block_ && nested_ == 0) {
     notice(Severity::kWarning,
            Error(ErrorCode::kNoActiveTransaction, "SET CONSTRAINTS can only be used in transaction blocks"));
   }

@@ -228,6 +228,7 @@ std::optional<Error> PgSession::interrupt() {
   }
   const std::int64_t now = node_.options().clock->steady_ns();
   if (deadline_ns_ != 0 && now >= deadline_ns_) {
+    deadline_ns_ = 0;  // a handler may run
     return Error(ErrorCode::kCancelled, "canceling statement due to statement timeout");
   }
   if (trial_until_ns_ != 0 && now >= trial_until_ns_) {

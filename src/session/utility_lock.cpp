@@ -44,7 +44,7 @@ Status check_lockable(const PgQuery__RangeVar& name, const sql::Catalog& catalog
 // ACCESS SHARE keeps others from taking a table away that is read; snapshots do that. It takes no
 // lane.
 Result<bool> PgSession::lock_tables(const sql::ParsedStatement& statement) {
-  if (!in_block_) {
+  if (!in_block_ && nested_ == 0) {
     return fail(ErrorCode::kNoActiveTransaction, "LOCK TABLE can only be used in transaction blocks");
   }
   const PgQuery__LockStmt& lock = *statement.node->lock_stmt;

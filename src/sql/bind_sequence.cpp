@@ -17,17 +17,16 @@ RangeRef Binder::sequence_entry(const PgQuery__RangeVar& range, std::string alia
     }
   }
   const auto sequence = catalog.sequence(found.oid);
-  if (view_ == nullptr && context_.who != nullptr &&
-      held_on(*sequence, *context_.who, right::kSelect) == 0) {
+  if (view_ == nullptr && context_.who != nullptr && held_on(*sequence, *context_.who, right::kSelect) == 0) {
     raise(error(ErrorCode::kInsufficientPrivilege, "permission denied for sequence {}", sequence->name));
   }
   if (names_found != nullptr) {
     if (const Schema* own = catalog.schema(sequence->schema)) names_found->schemas[&range] = own->name;
     names_found->use_object(sequence->oid);
   }
-  const auto parsed = parse(
-      fmt::format("SELECT last_value, log_cnt, is_called FROM pg_catalog.bop_sequence_state WHERE sequence = {}",
-                  found.oid));
+  const auto parsed = parse(fmt::format(
+      "SELECT last_value, log_cnt, is_called FROM pg_catalog.bop_sequence_state WHERE sequence = {}",
+      found.oid));
   if (!parsed) raise(parsed.error());
   bodies_.push_back(parsed->front());
   NamesFound* const outer_found = std::exchange(names_found, nullptr);
