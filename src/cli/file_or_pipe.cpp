@@ -39,7 +39,8 @@ Result<FileOrPipe> FileOrPipe::command(const std::string& command, Way way) {
   std::fflush(nullptr);
   std::FILE* stream = ::popen(command.c_str(), writes ? "we" : "re");
   if (stream == nullptr) return fail(ErrorCode::kIo, "cannot start {}: {}", command, std::strerror(errno));
-  if (writes && ++written_pipes == 1) std::signal(SIGPIPE, SIG_IGN);
+  // Programs do not inherit a handler, as they would inherit that a signal is ignored.
+  if (writes && ++written_pipes == 1) std::signal(SIGPIPE, +[](int) {});
   return FileOrPipe(stream, command, true, writes);
 }
 

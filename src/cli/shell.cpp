@@ -112,6 +112,8 @@ PrintSettings& Shell::print_settings() noexcept { return console_->printer.setti
 int Shell::run_script(LineSource& lines, LineSource& data, std::string directory) {
   directory_ = std::move(directory);
   quits_ = false;
+  conditions_ = {};
+  splitter_.clear();
   return run_lines(lines, data, false);
 }
 

@@ -3,6 +3,9 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <csignal>
+#include <ctime>
+
 #include "server/tls_certificate.hpp"
 
 namespace bop::cli {
@@ -15,6 +18,28 @@ Error broken(std::string_view what) {
   return Error(ErrorCode::kConnectionFailure,
                fmt::format("{}: {}", what, words == nullptr ? "the server closed the connection" : words));
 }
+
+// OpenSSL writes without MSG_NOSIGNAL: a connection that is gone must not end the program.
+class PipeSignalHeld {
+ public:
+  PipeSignalHeld() {
+    ::sigemptyset(&pipe_);
+    ::sigaddset(&pipe_, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  ~PipeSignalHeld() {
+    const timespec now{};
+    while (::sigtimedwait(&pipe_, nullptr, &now) == SIGPIPE) {
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  PipeSignalHeld(const PipeSignalHeld&) = delete;
+  PipeSignalHeld& operator=(const PipeSignalHeld&) = delete;
+
+ private:
+  ::sigset_t pipe_{};
+  ::sigset_t before_{};
+};
 
 }  // namespace
 
@@ -54,6 +79,7 @@ Result<std::size_t> TlsClient::read(std::span<char> bytes) {
 }
 
 Status TlsClient::write(std::string_view bytes) {
+  const PipeSignalHeld held;
   ERR_clear_error();
   std::size_t sent = 0;
   if (SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &sent) == 1) return {};

@@ -241,6 +241,18 @@ class Node(Tls):
         connection.close()
 
 
+    def test_the_shell_outlives_a_connection_that_breaks_while_it_sends(self):
+        for mode in ("require", "disable"):
+            with subprocess.Popen([binary, "sql", f"{self.node.url()}?sslmode={mode}", "-c",
+                                   f"CREATE TEMP TABLE cut_{mode} (a text)", "-c", f"\\copy cut_{mode} from program 'yes'"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+                deadline = time.monotonic() + 20
+                while process.poll() is None and time.monotonic() < deadline:
+                    self.shown("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                               f"WHERE query LIKE 'COPY cut_{mode}%' AND pid <> pg_backend_pid()")
+                self.assertEqual(process.wait(10), 2, process.stderr.read())
+
+
 class Files(Tls):
     """The certificate's files, which these tests change."""
 
