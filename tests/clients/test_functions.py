@@ -104,6 +104,7 @@ class Functions(unittest.TestCase):
             gone = f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}"
             deadline = time.monotonic() + 10
             while self.rows(self.two, gone) != [("0",)] and time.monotonic() < deadline:
+                pass
             self.run_all(self.two, "SET lock_timeout = '5s'", "INSERT INTO t VALUES (2)", "DELETE FROM t WHERE a = 2")
             self.assertEqual(self.rows(self.two, "SELECT * FROM t"), [])
             session.close()

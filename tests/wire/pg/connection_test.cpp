@@ -502,7 +502,7 @@ TEST(Copy, Out) {
 TEST(Copy, OtherMessagesEndTheConnection) {
   Conversation c;
   c.log_in();
-  EXPECT_EQ(c.types(query("COPY IN") + query("ROWS 1")), "GE");
+  EXPECT_EQ(c.types(query("COPY IN") + query("ROWS 1")), "GEE");  // of the COPY, then FATAL
   EXPECT_TRUE(c.connection->is_closing());
 }
 
