@@ -220,6 +220,8 @@ Shell::Outcome Shell::run_statement(const std::string& sql, LineSource* data, Li
   last_query_ = sql;
   console_->data = data;
   console_->start(sql);
+  const auto has_savepoint = enter_transaction(sql);
+  if (!has_savepoint) return report(std::unexpected(has_savepoint.error()));
   const Status ran = sink == nullptr ? link_->run(sql) : link_->run(sql, *sink);
   console_->clear_progress();
   const auto elapsed = std::chrono::steady_clock::now() - console_->begin;
@@ -236,6 +238,7 @@ Shell::Outcome Shell::run_statement(const std::string& sql, LineSource* data, Li
   }
   if (console_->failed && echoes("errors")) put(stderr, "STATEMENT: {}\n", sql);
   tell_statement();
+  if (*has_savepoint) leave_savepoint();
   if (timing_)
     say(fmt::format("Time: {:.3f} ms", std::chrono::duration<double, std::milli>(elapsed).count()));
   const bool written = check_output();

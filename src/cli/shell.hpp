@@ -122,6 +122,9 @@ class Shell {
   [[nodiscard]] StatementSplitter::Expand expander();
   void tell_statement();
   void tell_connection();
+  // shell_transaction.cpp
+  [[nodiscard]] Result<bool> enter_transaction(const std::string& sql);
+  void leave_savepoint();
   // shell_copy.cpp: \copy
   [[nodiscard]] Outcome copy(const std::string& arguments, LineSource& data);
   // shell_completion.cpp

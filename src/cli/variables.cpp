@@ -17,7 +17,7 @@ struct Special {
 };
 
 constexpr std::array<Special, 17> kSpecial{{
-    {"AUTOCOMMIT", "on", "on"},
+    {"AUTOCOMMIT", "on", ""},
     {"ECHO", "none", "none, errors, queries, all"},
     {"ECHO_HIDDEN", "off", "off"},
     {"FETCH_COUNT", "0", "0"},
@@ -25,7 +25,7 @@ constexpr std::array<Special, 17> kSpecial{{
     {"HIDE_TOAST_COMPRESSION", "off", "off"},
     {"HISTCONTROL", "ignoredups", "ignoredups"},
     {"IGNOREEOF", "0", "0"},
-    {"ON_ERROR_ROLLBACK", "off", "off"},
+    {"ON_ERROR_ROLLBACK", "off", "off, on, interactive"},
     {"ON_ERROR_STOP", "off", ""},
     {"QUIET", "off", ""},
     {"SHOW_ALL_RESULTS", "on", "on"},
@@ -94,7 +94,7 @@ Status Variables::set(const std::string& name, std::string value) {
     const bool takes_bool = special->begin == "on" || special->begin == "off";
     std::string chosen = lower(value);
     if (takes_bool && meant) chosen = *meant ? "on" : "off";
-    if (takes_bool && !meant) {
+    if (takes_bool && !meant && special->choices.empty()) {
       return fail(ErrorCode::kInvalidArgument, "unrecognized value \"{}\" for \"{}\": Boolean expected",
                   value, name);
     }

@@ -33,8 +33,10 @@ TEST(Variables, ThoseOfTheShellTakeWhatItFollows) {
   EXPECT_EQ(*variables.find("ON_ERROR_STOP"), "off");
   EXPECT_TRUE(variables.set("ECHO", "queries"));
   EXPECT_TRUE(variables.set("AUTOCOMMIT", "true"));
+  EXPECT_TRUE(variables.set("ON_ERROR_ROLLBACK", "interactive"));
+  EXPECT_FALSE(variables.set("ON_ERROR_ROLLBACK", "always"));
   const std::vector<std::pair<std::string, std::string>> refused{
-      {"ON_ERROR_STOP", "maybe"}, {"ECHO", "loud"},  {"AUTOCOMMIT", "off"},
+      {"ON_ERROR_STOP", "maybe"}, {"ECHO", "loud"},  {"AUTOCOMMIT", "maybe"},
       {"FETCH_COUNT", "100"},     {"PROMPT1", "> "}, {"VERBOSITY", "terse"}};
   for (const auto& [name, value] : refused) EXPECT_FALSE(variables.set(name, value)) << name;
   EXPECT_EQ(*variables.find("ECHO"), "queries");

@@ -307,6 +307,23 @@ class Scripts(unittest.TestCase):
                                   "SELECT count(*) FROM g1, g2;\n", "-At"), "0\n")
         self.assertEqual(self.out("CREATE TEMP TABLE g (a int) \\gset\n"), "CREATE TABLE\n")
 
+    def test_transactions_and_savepoints_of_the_shell(self):
+        begin = "CREATE TEMP TABLE s (a int);\n\\set AUTOCOMMIT off\n"
+        # A transaction is begun before statements that may stand in one, and in no other case.
+        self.assertEqual(self.out(begin + "INSERT INTO s VALUES (1);\nROLLBACK;\nSELECT count(*) FROM s;\nCOMMIT;\n"
+                                  " /* /* */ */ -- c\nVACUUM;\nCREATE DATABASE shell_own;\nDROP DATABASE shell_own;\nBEGIN;\nEND;\n"
+                                  "VACUUM;\n", "-Atq"), "0\n")
+        done = shell("-At", stdin=begin + "SELECT 1;\nVACUUM;\n")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("25001", done.stderr)
+        rows = "SELECT string_agg(a::text, ',') FROM s;\n"
+        script = "\\set ON_ERROR_STOP off\n\\set ON_ERROR_ROLLBACK {}\nCREATE TEMP TABLE s (a int);\nBEGIN;\nINSERT INTO s VALUES (1);\n" \
+                 "SELECT nosuch;\n" + rows + "SAVEPOINT a;\nINSERT INTO s VALUES (2);\nSELECT nosuch;\nROLLBACK TO a;\nRELEASE a;\n" \
+                 "INSERT INTO s VALUES (3);\nCOMMIT;\n" + rows
+        self.assertEqual(self.out(script.format("on"), "-Atq"), "1\n1,3\n")
+        self.assertEqual(self.out(script.format("off"), "-Atq"), "\n")
+        self.assertEqual(self.out(script.format("interactive"), "-Atq"), "\n")
+
     def test_conditions(self):
         script = "SELECT count(*) > 1 AS many FROM account \\gset\n\\if :many\n\\echo many\n\\elif true\n\\echo `exit 3`\nSELECT nosuch;\n" \
                  "\\else\n\\i /none\n\\endif\n"
