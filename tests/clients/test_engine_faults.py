@@ -153,6 +153,32 @@ class EngineFaults(unittest.TestCase):
         self.assertEqual(self.connection.simple("COMMIT")[-1].error["C"], "XX000")
         self.assertEqual(self.connection.simple("SELECT count(*) FROM t WHERE a = -1")[-1].rows, [["0"]])
 
+    def test_long_statements_hold_up_no_short_one(self):
+        """As many as there are processors, and more."""
+        self.connection.simple("CREATE TABLE h AS SELECT i AS a, i * 7 % 60000 AS b FROM generate_series(1, 60000) i")
+        endless = "SELECT count(*) FROM h x, h y WHERE x.a + y.b > x.b * y.a"
+        short = "SELECT count(*) FROM h x JOIN (VALUES (1), (2)) v(a) ON x.b = v.a"
+        sessions = [self.node.connect() for _ in range(os.cpu_count() + 2)]
+        for session in sessions:
+            self.addCleanup(session.close)
+            session.simple("SET bop.route = duckdb")
+        threads = [threading.Thread(target=session.simple, args=(endless,)) for session in sessions]
+        for thread in threads:
+            thread.start()
+        active = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%x.b * y.a%'"
+        deadline = time.monotonic() + 20
+        while self.connection.simple(active)[-1].rows != [[str(len(sessions) + 1)]] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        for _ in range(5):
+            begun = time.monotonic()
+            self.assertEqual(len(self.connection.simple(short)[-1].rows), 1)
+            self.assertLess(time.monotonic() - begun, 3)
+        self.connection.simple("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%x.b * y.a%' "
+                               "AND pid <> pg_backend_pid()")
+        for thread in threads:
+            thread.join(20)
+            self.assertFalse(thread.is_alive())
+
     def test_under_concurrent_statements(self):
         """Others either have the right answer or end as the broken one does; writers and SQLite notice nothing."""
         deadline = time.monotonic() + 6

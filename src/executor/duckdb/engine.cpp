@@ -117,10 +117,8 @@ struct Shared {
 
 DatabasePtr open_database(const EngineOptions& options) {
   duckdb::DBConfig config;
-  // Its threads do all the work: a session's only waits, and asks meanwhile whether it should.
   config.options.maximum_threads = options.threads;
   const auto set = [&](const char* name, duckdb::Value value) { config.SetOptionByName(name, value); };
-  set("external_threads", duckdb::Value::BIGINT(0));
   if (options.memory_limit > 0)
     set("memory_limit", duckdb::Value(std::to_string(options.memory_limit) + "B"));
   set("temp_directory", duckdb::Value(options.temp_directory));
@@ -160,7 +158,7 @@ class DuckRunning final : public Running {
   // Threads of DuckDB, and this one while it waits for them, run our callbacks until the connection is gone:
   // what those look at outlives it.
   ~DuckRunning() override {
-    stop_pulling();
+    end_worker();
     result_.reset();
     pending_.reset();
     connection_->Interrupt();
@@ -241,10 +239,13 @@ class DuckRunning final : public Running {
     if (result_->type == duckdb::QueryResultType::STREAM_RESULT) {
       BOP_TRY(interrupted());
       auto& stream = result_->Cast<duckdb::StreamQueryResult>();
-      auto progress = is_finished_ ? Result<duckdb::StreamExecutionResult>(pull(stream))
-                                   : pull_aside(stream, interrupted);
-      if (!progress) return std::unexpected(std::move(progress).error());
-      if (*progress == duckdb::StreamExecutionResult::EXECUTION_ERROR)
+      auto progress = duckdb::StreamExecutionResult::CHUNK_NOT_READY;
+      if (is_finished_) {
+        progress = work(stream);
+      } else {
+        BOP_TRY(aside([&] { progress = work(stream); }, interrupted));
+      }
+      if (progress == duckdb::StreamExecutionResult::EXECUTION_ERROR)
         return std::unexpected(failed(stream.GetErrorObject()).error());
     }
     auto chunk = result_->Fetch();
@@ -254,91 +255,94 @@ class DuckRunning final : public Running {
 
   // Until there is a result, maybe one that streams.
   Status execute(const Interrupted& interrupted) {
-    constexpr std::chrono::microseconds kLongest{1000};
-    std::chrono::microseconds pause{10};
-    while (!result_) {
-      BOP_TRY(interrupted());
-      const auto progress = pending_->CheckPulse();
-      if (progress == duckdb::PendingExecutionResult::EXECUTION_ERROR) {
-        return failed(pending_->GetErrorObject());
-      }
-      if (duckdb::PendingQueryResult::IsResultReady(progress)) {
-        is_finished_ = progress == duckdb::PendingExecutionResult::EXECUTION_FINISHED;
-        result_ = pending_->Execute();
-        if (result_->HasError()) return failed(result_->GetErrorObject());
-      } else {
-        // (DuckDB wakes nobody who waits for the end.)
-        std::this_thread::sleep_for(pause);
-        pause = std::min(pause * 2, kLongest);
-      }
-    }
+    if (result_) return {};
+    BOP_TRY(interrupted());
+    auto progress = duckdb::PendingExecutionResult::RESULT_NOT_READY;
+    BOP_TRY(aside([&] { progress = work(*pending_); }, interrupted));
+    if (progress == duckdb::PendingExecutionResult::EXECUTION_ERROR)
+      return failed(pending_->GetErrorObject());
+    is_finished_ = progress == duckdb::PendingExecutionResult::EXECUTION_FINISHED;
+    result_ = pending_->Execute();
+    if (result_->HasError()) return failed(result_->GetErrorObject());
     return {};
   }
-
+  duckdb::PendingExecutionResult work(duckdb::PendingQueryResult& pending) {
+    for (;;) {
+      const auto progress = pending.ExecuteTask();
+      if (progress == duckdb::PendingExecutionResult::EXECUTION_ERROR ||
+          duckdb::PendingQueryResult::IsResultReady(progress))
+        return progress;
+      if (progress != duckdb::PendingExecutionResult::RESULT_NOT_READY) wait_a_little(pending);
+    }
+  }
   // Until a chunk is ready, there are none left, or an error.
-  static duckdb::StreamExecutionResult pull(duckdb::StreamQueryResult& stream) {
+  duckdb::StreamExecutionResult work(duckdb::StreamQueryResult& stream) {
     for (;;) {
       const auto progress = stream.ExecuteTask();
       if (progress == duckdb::StreamExecutionResult::EXECUTION_ERROR ||
           duckdb::StreamQueryResult::IsChunkReady(progress))
         return progress;
-      if (progress != duckdb::StreamExecutionResult::CHUNK_NOT_READY) stream.WaitForTask();
+      if (progress != duckdb::StreamExecutionResult::CHUNK_NOT_READY) wait_a_little(stream);
     }
   }
+  // For tasks that others are at. (DuckDB waits for those only that are blocked.)
+  template <class Waited>
+  void wait_a_little(Waited& result) {
+    constexpr std::chrono::microseconds kPause{50};
+    if (connection_->context->interrupted) throw duckdb::InterruptException();
+    result.WaitForTask();
+    std::this_thread::sleep_for(kPause);
+  }
 
-  // The same on a thread of its own: whoever asks for more of a stream is given its tasks to do, and a single
-  // one may take minutes.
-  Result<duckdb::StreamExecutionResult> pull_aside(duckdb::StreamQueryResult& stream,
-                                                   const Interrupted& interrupted) {
+  // Does the work on a thread of its own, beside DuckDB's, so that a statement goes on whatever the others
+  // do: a single task may take minutes, and whoever waits for it asks meanwhile whether it should.
+  Status aside(std::function<void()> work_to_do, const Interrupted& interrupted) {
     constexpr std::chrono::milliseconds kBetweenQuestions{10};
-    std::unique_lock lock(pull_mutex_);
-    if (!puller_.joinable()) puller_ = std::thread([this] { pull_on_demand(); });
-    pulled_ = &stream;
-    pulled_result_.reset();
-    pull_changed_.notify_all();
-    const auto is_done = [this] { return pulled_ == nullptr; };
-    while (!pull_changed_.wait_for(lock, kBetweenQuestions, is_done)) {
+    std::unique_lock lock(worker_mutex_);
+    if (!worker_.joinable()) worker_ = std::thread([this] { work_on_demand(); });
+    work_ = std::move(work_to_do);
+    work_failure_ = nullptr;
+    worker_changed_.notify_all();
+    const auto is_done = [this] { return !work_; };
+    while (!worker_changed_.wait_for(lock, kBetweenQuestions, is_done)) {
       lock.unlock();
       Status go_on = interrupted();
       if (!go_on) connection_->Interrupt();
       lock.lock();
       if (!go_on) {
-        pull_changed_.wait(lock, is_done);
-        return std::unexpected(std::move(go_on).error());
+        worker_changed_.wait(lock, is_done);
+        return go_on;
       }
     }
-    if (!pulled_result_) std::rethrow_exception(std::exchange(pull_failure_, nullptr));
-    return *pulled_result_;
+    if (work_failure_) std::rethrow_exception(std::exchange(work_failure_, nullptr));
+    return {};
   }
-  void pull_on_demand() {
-    std::unique_lock lock(pull_mutex_);
+  void work_on_demand() {
+    std::unique_lock lock(worker_mutex_);
     for (;;) {
-      pull_changed_.wait(lock, [this] { return pulled_ != nullptr || pull_ends_; });
-      if (pulled_ == nullptr) return;
-      duckdb::StreamQueryResult& stream = *pulled_;
+      worker_changed_.wait(lock, [this] { return work_ || worker_ends_; });
+      if (!work_) return;
       lock.unlock();
-      std::optional<duckdb::StreamExecutionResult> result;
       std::exception_ptr failure;
       try {
-        result = pull(stream);
+        work_();
       } catch (...) {
         failure = std::current_exception();
       }
       lock.lock();
-      pulled_ = nullptr;
-      pulled_result_ = result;
-      pull_failure_ = std::move(failure);
-      pull_changed_.notify_all();
+      work_ = nullptr;
+      work_failure_ = std::move(failure);
+      worker_changed_.notify_all();
     }
   }
-  void stop_pulling() {
-    if (!puller_.joinable()) return;
+  void end_worker() {
+    if (!worker_.joinable()) return;
     {
-      const std::lock_guard lock(pull_mutex_);
-      pull_ends_ = true;
+      const std::lock_guard lock(worker_mutex_);
+      worker_ends_ = true;
     }
-    pull_changed_.notify_all();
-    puller_.join();
+    worker_changed_.notify_all();
+    worker_.join();
   }
 
   void append(duckdb::DataChunk& chunk, ResultBatch& batch) const {
@@ -365,13 +369,12 @@ class DuckRunning final : public Running {
   bool is_stored_ = false;
   bool is_finished_ = false;  // what streams has been computed
 
-  std::mutex pull_mutex_;
-  std::condition_variable pull_changed_;
-  duckdb::StreamQueryResult* pulled_ = nullptr;  // to be pulled, or under way
-  std::optional<duckdb::StreamExecutionResult> pulled_result_;
-  std::exception_ptr pull_failure_;
-  bool pull_ends_ = false;
-  std::thread puller_;
+  std::mutex worker_mutex_;
+  std::condition_variable worker_changed_;
+  std::function<void()> work_;  // to be done, or under way
+  std::exception_ptr work_failure_;
+  bool worker_ends_ = false;
+  std::thread worker_;
 };
 
 class DuckEngine final : public Engine {
