@@ -109,6 +109,13 @@ Status PgSession::check_privileges(const sql::Plan& plan) const {
   for (const sql::RelationUse& use : plan.uses) {
     if (use.role == 0 && who_->superuser) continue;
     const Oid role = use.role == 0 ? who_->role : use.role;
+    if (const auto sequence = plan.catalog->sequence(use.relation)) {
+      const Rights held = role == who_->role
+                              ? sql::held_on(*sequence, *who_, use.rights)
+                              : sql::held_on(*sequence, node_.shared()->identity(role), use.rights);
+      if (held == 0) return std::unexpected(sql::permission_denied("sequence", sequence->name));
+      continue;
+    }
     const auto relation = plan.catalog->relation(use.relation);
     if (!relation || (!relation->acl && relation->owner == role)) continue;
     const Rights held = role == who_->role

@@ -389,12 +389,8 @@ std::unique_ptr<FromNode> Binder::from_item(const pg::Node& node, Scope& scope) 
           }
         }
       }
-      if (RangeRef sequence = sequence_entry(range, alias, scope.depth); sequence != nullptr) {
-        leaf->entry = std::move(sequence);
-        rename_columns(*leaf->entry, range.alias, "table");
-        add_to_scope(scope, scope_item(leaf->entry));
-        return leaf;
-      }
+      leaf->entry = sequence_item(range, alias, scope);
+      if (leaf->entry != nullptr) return leaf;
       const std::shared_ptr<const Relation> relation = find_relation(range, false, &scope);
       leaf->entry = relation->kind == 'v' && !relation->is_virtual()
                         ? view_entry(relation, std::move(alias), scope.depth)

@@ -132,14 +132,16 @@ void Binder::note_columns(const Relation& relation, Oid role, Rights right,
 }
 
 void Binder::note_changed(const Change& change, Rights right, const std::vector<std::int16_t>& columns) {
-  // Of a view the columns that are those of its table, and so on below it: there for each view's owner.
+  // Of a view the columns that are those of its table, and so on below it: there for each view's owner. Of
+  // what is read it has been lost which columns of the view say it: all are asked for.
   Oid role = view_ == nullptr ? 0 : view_->owner;
   if (change.view != nullptr) {
     for (const RangeRef& level : change.view->levels) {
       std::vector<std::int16_t> own;
       for (std::size_t i = 0; i < level->columns.size(); ++i) {
         const Column* const below = updatable_column(*level, i);
-        if (below != nullptr && std::ranges::find(columns, below->number) != columns.end()) {
+        if (right == right::kSelect ||
+            (below != nullptr && std::ranges::find(columns, below->number) != columns.end())) {
           own.push_back(level->relation->columns[i].number);
         }
       }

@@ -6,7 +6,7 @@
 
 namespace bop::sql {
 
-RangeRef Binder::sequence_entry(const PgQuery__RangeVar& range, std::string alias, int depth) {
+RangeRef Binder::sequence_item(const PgQuery__RangeVar& range, std::string alias, Scope& scope) {
   const std::string_view schema = pg::text(range.schemaname);
   const Catalog& catalog = *context_.catalog;
   const Catalog::Named found = catalog.find(path(), schema, pg::text(range.relname));
@@ -17,11 +17,12 @@ RangeRef Binder::sequence_entry(const PgQuery__RangeVar& range, std::string alia
     }
   }
   const auto sequence = catalog.sequence(found.oid);
-  if (view_ == nullptr && context_.who != nullptr && held_on(*sequence, *context_.who, right::kSelect) == 0) {
-    raise(error(ErrorCode::kInsufficientPrivilege, "permission denied for sequence {}", sequence->name));
-  }
+  uses.push_back({.relation = sequence->oid,
+                  .role = view_ == nullptr ? Oid{0} : view_->owner,
+                  .rights = right::kSelect});
+  const Schema* const own = catalog.schema(sequence->schema);
   if (names_found != nullptr) {
-    if (const Schema* own = catalog.schema(sequence->schema)) names_found->schemas[&range] = own->name;
+    if (own != nullptr) names_found->schemas[&range] = own->name;
     names_found->use_object(sequence->oid);
   }
   const auto parsed = parse(fmt::format(
@@ -30,13 +31,17 @@ RangeRef Binder::sequence_entry(const PgQuery__RangeVar& range, std::string alia
   if (!parsed) raise(parsed.error());
   bodies_.push_back(parsed->front());
   NamesFound* const outer_found = std::exchange(names_found, nullptr);
-  RangeRef entry = new_entry(RangeKind::kSubquery, std::move(alias), depth);
+  RangeRef entry = new_entry(RangeKind::kSubquery, std::move(alias), scope.depth);
   entry->query = with_text(parsed->front(), [&] {
-    Scope top{.depth = depth};
+    Scope top{.depth = scope.depth};
     return select(*parsed->front()->node->select_stmt, &top, true);
   });
   names_found = outer_found;
   columns_of_query(*entry, *entry->query);
+  rename_columns(*entry, range.alias, "table");
+  ScopeItem item = scope_item(entry);
+  if (range.alias == nullptr && own != nullptr) item.schema = own->name;
+  add_to_scope(scope, std::move(item));
   return entry;
 }
 

@@ -113,7 +113,7 @@ class Binder {
   ScopeItem scope_item(const RangeRef& entry) const;
   RangeRef view_entry(const std::shared_ptr<const Relation>& view, std::string alias, int depth);
   // Null: the name is no sequence's.
-  RangeRef sequence_entry(const PgQuery__RangeVar& range, std::string alias, int depth);
+  RangeRef sequence_item(const PgQuery__RangeVar& range, std::string alias, Scope& scope);
 
   // ---- bind_dml.cpp
   Change insert(const PgQuery__InsertStmt& stmt, Scope* outer = nullptr);

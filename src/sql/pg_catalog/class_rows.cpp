@@ -247,7 +247,7 @@ void sequence_view(const CatalogSession& session, RowSet& rows) {
   }
 }
 
-// What a sequence is as a table (Binder::sequence_entry); who may read it has been asked.
+// What a sequence is as a table (Binder::sequence_item); who may read it has been asked.
 void sequence_states(const CatalogSession& session, RowSet& rows) {
   for (const auto& [oid, sequence] : session.catalog->sequences()) {
     const auto at = session.cluster == nullptr ? std::nullopt : session.cluster->sequence_position(oid);
