@@ -95,6 +95,10 @@ std::shared_ptr<const Relation> Binder::find_relation(const PgQuery__RangeVar& r
   }
   std::shared_ptr<const Relation> relation = context_.catalog->relation(found.oid);
   BOP_ASSERT(relation != nullptr);
+  // It shows all sequences, whoever asks.
+  if (!sees_sequences_ && relation->is_virtual() && relation->name == "bop_sequence_state") {
+    raise(error(ErrorCode::kInsufficientPrivilege, "permission denied for view {}", name), range.location);
+  }
   used_relation(found.oid);
   if (!for_change) {
     ask_for(*relation, right::kSelect);

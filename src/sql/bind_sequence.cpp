@@ -34,8 +34,10 @@ RangeRef Binder::sequence_item(const PgQuery__RangeVar& range, std::string alias
   RangeRef entry = new_entry(RangeKind::kSubquery, std::move(alias), scope.depth);
   entry->query = with_text(parsed->front(), [&] {
     Scope top{.depth = scope.depth};
+    sees_sequences_ = true;
     return select(*parsed->front()->node->select_stmt, &top, true);
   });
+  sees_sequences_ = false;
   names_found = outer_found;
   columns_of_query(*entry, *entry->query);
   rename_columns(*entry, range.alias, "table");

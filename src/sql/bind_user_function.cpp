@@ -239,7 +239,14 @@ ExprRef Binder::user_call(const PgQuery__FuncCall& call, std::string_view schema
   }
   if (kernels.empty()) return nullptr;
   if ((schema.empty() || schema == "pg_catalog") && !by_name) {
-    std::ranges::copy(built_in, std::back_inserter(kernels));
+    const std::size_t own = kernels.size();
+    for (const Kernel* kernel : built_in) {
+      const auto stands_before = [&](const Kernel* other) {
+        return std::ranges::equal(other->args, kernel->args);
+      };
+      if (std::none_of(kernels.begin(), kernels.begin() + static_cast<std::ptrdiff_t>(own), stands_before))
+        kernels.push_back(kernel);
+    }
   }
   const Resolution found = resolve_function(kernels, actual, call.func_variadic != 0);
   if (found.outcome == Resolution::Outcome::kAmbiguous) {

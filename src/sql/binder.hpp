@@ -370,6 +370,7 @@ class Binder {
   const Relation* view_ = nullptr;        // the view whose query is being bound
   const InlinedCall* inlined_ = nullptr;  // the function whose body is being bound
   // Bodies, as long as their nodes tell subqueries apart; and what calls have become, to be found again.
+  bool sees_sequences_ = false;  // in the text of sequence_item
   std::vector<ParsedStatementPtr> bodies_;
   struct KnownCall {
     const Function* function;

@@ -78,13 +78,13 @@ class EngineFaults(unittest.TestCase):
         self.connection.simple("CREATE TABLE m AS SELECT i % 2 = 0 AS g, i AS v, md5(i::text) AS c FROM generate_series(1, 100000) i")
         nothing = "SELECT count(*) FROM m a JOIN m b ON a.g = b.g WHERE a.c || b.c || a.c = 'nothing'"
         some = ("SELECT a.c, b.c FROM m a JOIN m b ON a.g = b.g "
-                "WHERE b.v < 5 AND a.c IS NOT NULL OR a.c || b.c || a.c = 'nothing'")
+                "WHERE b.v < 5 AND a.v < 20000 OR a.c || b.c || a.c = 'nothing'")
         for sql in (nothing, some, "CREATE TABLE made AS " + nothing):
             with self.subTest(sql=sql):
                 self.connection.simple("SET statement_timeout = '1s'")
                 begun = time.monotonic()
                 error = self.connection.simple(sql)[-1].error
-                self.assertLess(time.monotonic() - begun, 4)
+                self.assertLess(time.monotonic() - begun, 8)
                 self.assertEqual(error["C"], "57014", error)
         self.connection.simple("SET statement_timeout = 0")
         for end in ("pg_cancel_backend", "pg_terminate_backend"):

@@ -71,6 +71,16 @@ class Node(unittest.TestCase):
         with open(path, encoding="utf-8") as file:
             self.assertEqual(file.read().strip(), self.node.password)
 
+    def test_where_sequences_stand_is_not_told_to_those_who_may_not_read_them(self):
+        self.node.start()
+        connection = self.node.connect()
+        self.addCleanup(connection.close)
+        self.ask("CREATE SEQUENCE s", connection)
+        self.assertEqual(self.ask("SELECT last_value, is_called FROM s", connection), [["1", "f"]])
+        for sql in ("SELECT * FROM pg_catalog.bop_sequence_state", "CREATE VIEW v AS TABLE bop_sequence_state",
+                    "CREATE FUNCTION g() RETURNS bigint LANGUAGE sql AS 'SELECT max(last_value) FROM bop_sequence_state'"):
+            self.assertEqual(connection.simple(sql)[-1].error["C"], "42501", sql)
+
     def test_current_csn_moves_with_commits_and_locks_show_the_writer(self):
         self.node.start()
         self.ask("CREATE TABLE written (a int)")
