@@ -9,7 +9,8 @@
 // form is text. So the engine needs to know nothing of PostgreSQL's types: what compares, adds or prints
 // otherwise than their representation is a function.
 //
-// Threads: an Engine by any; a Running by one at a time. Functions' evaluators are made one a thread.
+// Threads: an Engine by any; a Running by one at a time, which does its work on a thread of its own beside
+// those of the engine. Functions' evaluators are made one a thread.
 #pragma once
 
 #include <cstddef>
@@ -91,8 +92,8 @@ struct Statement {
 class Running {
  public:
   virtual ~Running() = default;
-  // More rows behind those in `batch`, which is not cleared; false: there are no more. Uses the calling
-  // thread, and asks `interrupted` in between; an error of it ends the statement.
+  // More rows behind those in `batch`, which is not cleared; false: there are no more. Waits, and
+  // asks `interrupted` at least every 10 ms; an error of it ends the statement.
   using Interrupted = std::function<Status()>;
   [[nodiscard]] virtual Result<bool> fetch(ResultBatch& batch, const Interrupted& interrupted) = 0;
 };

@@ -129,7 +129,8 @@ PgSession::Route PgSession::route(const Run& run, const sql::Plan& plan, bool no
   const bool has_files = sql::reads_files(*plan.query);
   const bool by_size = mode == "auto" && !has_files;
   if (by_size && pages * kUsualRowsAPage < least)
-    return {.why = fmt::format("the database is smaller than bop.engine_min_rows ({})", least)};
+    return {.why = fmt::format("the database has {} pages, less than one for {} of bop.engine_min_rows ({})",
+                               pages, kUsualRowsAPage, least)};
 
   sql::ReadingNotes& notes = *plan.reading;
   std::unique_lock lock(notes.mutex);

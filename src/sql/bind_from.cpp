@@ -7,6 +7,7 @@
 #include "sql/catalog/temporary.hpp"
 #include "sql/char_length.hpp"
 #include "sql/functions/kernels.hpp"
+#include "sql/sequence_states.hpp"
 
 namespace bop::sql {
 
@@ -96,7 +97,7 @@ std::shared_ptr<const Relation> Binder::find_relation(const PgQuery__RangeVar& r
   std::shared_ptr<const Relation> relation = context_.catalog->relation(found.oid);
   BOP_ASSERT(relation != nullptr);
   // It shows all sequences, whoever asks.
-  if (!sees_sequences_ && relation->is_virtual() && relation->name == "bop_sequence_state") {
+  if (!sees_sequences_ && relation->is_virtual() && relation->name == kSequenceStates) {
     raise(error(ErrorCode::kInsufficientPrivilege, "permission denied for view {}", name), range.location);
   }
   used_relation(found.oid);

@@ -7,6 +7,7 @@
 
 #include "sql/binder.hpp"
 #include "sql/column_rights.hpp"
+#include "sql/sequence_states.hpp"
 #include "sql/tree_search.hpp"
 #include "sql/view_target.hpp"
 
@@ -71,6 +72,10 @@ void Binder::ask_for_locking(const RangeEntry& entry, Oid role) {
   }
   if (entry.query != nullptr) {
     for (const auto& node : entry.query->from) {
+      if (node->entry != nullptr && node->entry->relation != nullptr &&
+          node->entry->relation->name == kSequenceStates) {
+        raise(error(ErrorCode::kWrongObjectType, "cannot lock rows in sequence \"{}\"", entry.alias));
+      }
       ask_for_locking(*node, entry.relation == nullptr ? role : entry.relation->owner);
     }
   }

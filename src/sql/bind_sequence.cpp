@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "sql/binder.hpp"
+#include "sql/sequence_states.hpp"
 #include "sql/stored_text.hpp"
 
 namespace bop::sql {
@@ -25,9 +26,9 @@ RangeRef Binder::sequence_item(const PgQuery__RangeVar& range, std::string alias
     if (own != nullptr) names_found->schemas[&range] = own->name;
     names_found->use_object(sequence->oid);
   }
-  const auto parsed = parse(fmt::format(
-      "SELECT last_value, log_cnt, is_called FROM pg_catalog.bop_sequence_state WHERE sequence = {}",
-      found.oid));
+  const auto parsed =
+      parse(fmt::format("SELECT last_value, log_cnt, is_called FROM pg_catalog.{} WHERE sequence = {}",
+                        kSequenceStates, found.oid));
   if (!parsed) raise(parsed.error());
   bodies_.push_back(parsed->front());
   NamesFound* const outer_found = std::exchange(names_found, nullptr);
