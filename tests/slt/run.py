@@ -18,7 +18,7 @@ import servers
 import wire
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-MAX_KNOWN_PERCENT = 3.0
+MAX_KNOWN_PERCENT = 2.0
 
 
 class Session:
