@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 """BOP and PostgreSQL 15 side by side, driven by the same pgbench, in interleaved rounds.
 
-Both servers run with their defaults: an answered commit is on disk (fsync on), passwords by SCRAM-SHA-256. Connections
+Both servers run with their defaults: an answered commit is on disk (fsync on), passwords by SCRAM-SHA-256 (workloads
+with `trust` in their name: none on both sides). Connections
 are not encrypted: a fresh PostgreSQL offers no TLS, and BOP would be asked for it. In each
 round every workload runs on one and then on the other, in changing order, so that both meet the same minute of a noisy
 machine. Printed is the median of the rounds' ratios with the medians of both, the load average, and what the disk
 itself did in the same minutes: a write of 4 KiB with fdatasync into a file written before.
 
     ratio NAME VALUE ours=TPS peer=TPS (durability, load, disk probe)
+    ratio NAME_cpu VALUE ours=US peer=US     the servers' processor time a transaction: below 1 BOP takes less
 
-A ratio above 1 means that BOP does more.
+A ratio of rates above 1 means that BOP does more. The peer of workloads whose name begins with `null` is null_server.cpp
+beside this file: BOP's wire and sockets over a session that answers one constant row.
 """
 
 import argparse
@@ -20,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "tests", "slt"))
@@ -31,6 +35,17 @@ PAYLOAD = "x" * 100
 INSERT = f"\\set k random(1, 1000000)\nINSERT INTO bench_insert (k, v) VALUES (:k, '{PAYLOAD}');\n"
 PREPARE_INSERT = ["DROP TABLE IF EXISTS bench_insert",
                   "CREATE TABLE bench_insert (id bigserial PRIMARY KEY, k int NOT NULL, v text)"]
+
+# TPC-B in one round trip: one message of several statements.
+ONE_TRIP = "\\set aid random(1, 100000 * :scale)\n\\set bid random(1, :scale)\n\\set tid random(1, 10 * :scale)\n" \
+    "\\set delta random(-5000, 5000)\nBEGIN\\;\nUPDATE pgbench_accounts SET abalance = abalance + :delta WHERE aid = :aid\\;\n" \
+    "SELECT abalance FROM pgbench_accounts WHERE aid = :aid\\;\n" \
+    "UPDATE pgbench_tellers SET tbalance = tbalance + :delta WHERE tid = :tid\\;\n" \
+    "UPDATE pgbench_branches SET bbalance = bbalance + :delta WHERE bid = :bid\\;\n" \
+    "INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (:tid, :bid, :aid, :delta, CURRENT_TIMESTAMP)\\;\nEND;\n"
+# What pgbench -S does, without its look at the catalog before.
+SELECT = "\\set aid random(1, 100000 * :scale)\nSELECT abalance FROM pgbench_accounts WHERE aid = :aid;\n"
+SCRIPTS = {"INSERT": INSERT, "ONE_TRIP": ONE_TRIP, "SELECT": SELECT}
 
 # name: (what it measures, pgbench arguments, statements before each run)
 WORKLOADS = {
@@ -45,10 +60,16 @@ WORKLOADS = {
                       []),
     "tpcb_8": ("TPC-B, 8 connections", ["-M", "prepared", "-c", "8", "-j", "2", "-b", "tpcb-like"], []),
     "tpcb_32": ("TPC-B, 32 connections", ["-M", "prepared", "-c", "32", "-j", "2", "-b", "tpcb-like"], []),
+    "tpcb_one_trip_8": ("TPC-B in one message, 8 connections",
+                        ["-M", "simple", "-c", "8", "-j", "2", "-f", "ONE_TRIP", "-D", "scale=SCALE"], []),
     "reconnect_4": ("-S with a connection for each transaction, 4 at once",
                     ["-c", "4", "-j", "2", "-C", "-b", "select-only"], []),
+    "reconnect_trust_4": ("-S with a connection for each transaction, 4 at once, no passwords",
+                          ["-c", "4", "-j", "2", "-C", "-b", "select-only"], []),
+    "null_select_8": ("-S, 8 connections, no passwords, against a constant answer",
+                      ["-M", "prepared", "-c", "8", "-j", "2", "-f", "SELECT", "-D", "scale=SCALE"], []),
 }
-DEFAULT_WORKLOADS = "insert_64,insert_1,select_8,tpcb_8,reconnect_4"
+DEFAULT_WORKLOADS = "insert_64,insert_1,select_8,tpcb_8,tpcb_one_trip_8,reconnect_4,reconnect_trust_4"
 
 
 class Probe:
@@ -85,6 +106,26 @@ class Probe:
                 f"p99 {1000 * ordered[int(len(ordered) * 0.99)]:.2f} ms")
 
 
+class NullServer(servers.Server):
+    """null_server.cpp."""
+
+    name = "null server"
+    database = "bop"
+
+    def __init__(self, binary):
+        self.binary = os.path.abspath(binary)
+        self.process = None
+
+    def start(self):
+        self.process = subprocess.Popen([self.binary], stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline().split()[1])
+
+    def stop(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
 def pgbench(server, arguments, timeout):
     environment = {**server.environment(), "PGSSLMODE": "disable"}
     done = subprocess.run(["pgbench", "-n", *arguments], env=environment, capture_output=True, text=True,
@@ -103,13 +144,14 @@ def statements(server, texts):
     connection.close()
 
 
-def measure(server, workload, seconds, script):
+def measure(server, workload, seconds, scripts, scale):
     """(transactions a second, mean latency in ms, microseconds of the server's processor a transaction) of one run."""
     _, arguments, before = WORKLOADS[workload]
     statements(server, before)
-    arguments = [script if word == "INSERT" else word for word in arguments]
+    arguments = [scripts.get(word, word).replace("SCALE", str(scale)) for word in arguments]
     cpu = server.cpu_seconds()
     output = pgbench(server, [*arguments, "-T", str(seconds)], seconds + 120)
+    time.sleep(0.2)  # PostgreSQL's processes end, and their time counts
     failed = re.search(r"number of failed transactions: (\d+)", output)
     if failed and int(failed[1]):
         raise servers.ServerError(f"{server.name}: {failed[0]} in {workload}")
@@ -130,6 +172,7 @@ def parse_options():
     parser.add_argument("--scale", type=int, default=10)
     parser.add_argument("--workloads", default=DEFAULT_WORKLOADS, help="of " + ",".join(WORKLOADS))
     parser.add_argument("--scratch", default=None, help="the folder, and so the disk, for both servers' data")
+    parser.add_argument("--null-server", default="", help="the program null_server; adds the workload null_select_8")
     parser.add_argument("--flag", action="append", default=[], help="a flag for bop serve, such as --flag=--wal-limit=1")
     options = parser.parse_args()
     if options.quick:
@@ -137,28 +180,39 @@ def parse_options():
     return options
 
 
-def run_rounds(ours, peer, workloads, options, probe):
-    """{workload: [(our tps, ms, us of processor, peer's three, load, probe latencies)]}"""
+def run_rounds(pairs, workloads, options, probe):
+    """{workload: [(our tps, ms, us of processor, peer's three, load, probe latencies)]}; `pairs`: (ours, peer) of each."""
     results = {name: [] for name in workloads}
     with tempfile.TemporaryDirectory() as folder:
-        script = os.path.join(folder, "insert.sql")
-        with open(script, "w", encoding="utf-8") as file:
-            file.write(INSERT)
+        scripts = {name: os.path.join(folder, name.lower() + ".sql") for name in SCRIPTS}
+        for name, path in scripts.items():
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(SCRIPTS[name])
         for number in range(options.rounds):
             for name in workloads:
                 load = os.getloadavg()[0]
                 probe.latencies = []
                 probe.run(0.5)
+                ours, peer = pairs[name]
                 order = [ours, peer] if number % 2 == 0 else [peer, ours]
                 measured = {}
                 for server in order:
-                    measured[server] = measure(server, name, options.seconds, script)
+                    measured[server] = measure(server, name, options.seconds, scripts, options.scale)
                     probe.run(0.25)
                 ratio = measured[ours][0] / measured[peer][0]
                 print(f"  round {number + 1} {name}: ratio {ratio:.3f} ours={measured[ours][0]:.0f} "
                       f"peer={measured[peer][0]:.0f} tps (load {load:.2f}, {probe.text(probe.latencies)})", flush=True)
                 results[name].append((*measured[ours], *measured[peer], load, probe.latencies))
     return results
+
+
+def lane_hold(server):
+    """(transactions that held the writer lane, seconds) so far, by the node's metrics."""
+    address = f"http://{server.host}:{server.http_port}/metrics"
+    with urllib.request.urlopen(address, timeout=20) as answer:
+        text = answer.read().decode()
+    figures = dict(re.findall(r"^bop_writer_lane_hold_seconds_(count|sum) (\S+)$", text, re.M))
+    return float(figures["count"]), float(figures["sum"])
 
 
 def report(results, probe, durability):
@@ -169,8 +223,9 @@ def report(results, probe, durability):
         latencies = [latency for row in rows for latency in row[7]]
         print(f"ratio {name} {statistics.median(ratios):.3f} ours={ours:.0f} peer={peer:.0f} ({durability}; "
               f"load {load:.2f}; {probe.text(latencies)}; {WORKLOADS[name][0]}, {len(rows)} rounds, ratios "
-              f"{ratios[0]:.3f}..{ratios[-1]:.3f}, ms ours={our_ms:.2f} peer={peer_ms:.2f}, us of server processor a "
-              f"transaction ours={our_cpu:.0f} peer={peer_cpu:.0f})")
+              f"{ratios[0]:.3f}..{ratios[-1]:.3f}, ms ours={our_ms:.2f} peer={peer_ms:.2f})")
+        print(f"ratio {name}_cpu {statistics.median(row[2] / row[5] for row in rows):.3f} ours={our_cpu:.0f} "
+              f"peer={peer_cpu:.0f} (us of the server's processor a transaction)")
 
 
 def main():
@@ -181,24 +236,47 @@ def main():
         raise servers.ServerError(f"unknown workloads {unknown}; there are {', '.join(WORKLOADS)}")
     if not options.bop and not options.against_itself:
         raise servers.ServerError("--bop PATH is needed (or --against-itself)")
-    peer = servers.Postgres(scratch=options.scratch, password="bench-password")
-    if options.against_itself:
-        ours = servers.Postgres(scratch=options.scratch, password="bench-password")
-        ours.name = "postgresql again"
-    else:
-        ours = servers.Bop(options.bop, flags=options.flag, scratch=options.scratch)
+    if options.null_server and "null_select_8" not in workloads:
+        workloads.append("null_select_8")
+    started = {}
+
+    def server_of(kind):
+        """A running server of this kind, with pgbench's tables."""
+        if kind in started:
+            return started[kind]
+        if kind == "null":
+            if not options.null_server:
+                raise servers.ServerError("--null-server PROGRAM is needed")
+            server = NullServer(options.null_server)
+        elif kind.startswith("peer") or options.against_itself:
+            password = "" if kind.endswith("trust") else "bench-password"
+            server = servers.Postgres(scratch=options.scratch, password=password)
+            server.name = kind
+        else:
+            flags = [*options.flag, *(["--trust-loopback"] if kind.endswith("trust") else [])]
+            server = servers.Bop(options.bop, flags=flags, scratch=options.scratch)
+        started[kind] = server
+        server.start()
+        if kind != "null" and not all(name.startswith("insert") for name in workloads):
+            begin = time.monotonic()
+            pgbench(server, ["-i", "-q", "-s", str(options.scale)], 1800)
+            print(f"  pgbench -i -s {options.scale} on {server.name}: {time.monotonic() - begin:.1f} s", flush=True)
+        return server
+
     probe = Probe(options.scratch)
     try:
-        for server in (ours, peer):
-            server.start()
-            if any(name.startswith(("tpcb", "select", "reconnect")) for name in workloads):
-                started = time.monotonic()
-                pgbench(server, ["-i", "-q", "-s", str(options.scale)], 1800)
-                print(f"  pgbench -i -s {options.scale} on {server.name}: {time.monotonic() - started:.1f} s", flush=True)
-        results = run_rounds(ours, peer, workloads, options, probe)
+        pairs = {}
+        for name in workloads:
+            way = "_trust" if "trust" in name or name.startswith("null") else ""
+            pairs[name] = (server_of("ours" + way), server_of("null" if name.startswith("null") else "peer" + way))
+        results = run_rounds(pairs, workloads, options, probe)
+        if not options.against_itself and any(name.startswith("tpcb") for name in workloads):
+            count, seconds = lane_hold(started["ours"])
+            print(f"writer lane: held {1e6 * seconds / max(count, 1):.0f} us by each of {count:.0f} transactions, the time in "
+                  "which their clients answer included")
     finally:
-        ours.stop()
-        peer.stop()
+        for server in started.values():
+            server.stop()
     durability = f"ours {'fsync=on' if options.against_itself else 'durable before the answer'}, peer fsync=on " \
                  f"synchronous_commit=on, scram-sha-256, {os.cpu_count()} processors"
     report(results, probe, durability)

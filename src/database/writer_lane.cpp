@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/metrics.hpp"
 
 namespace bop::database {
 
@@ -135,6 +136,8 @@ void WriterLane::leave(Ticket ticket) {
   std::lock_guard lock(state_->mutex);
   BOP_ASSERT(state_->holder && state_->holder->entry.ticket == ticket);
   if (state_->holder->timer) state_->holder->executor->cancel(*state_->holder->timer);
+  const std::int64_t held_ns = state_->clock.steady_ns() - state_->holder->entry.since_ns;
+  metrics().writer_lane_hold_seconds.record(static_cast<std::uint64_t>(std::max<std::int64_t>(0, held_ns)));
   state_->holder.reset();
   state_->grant_next();
 }

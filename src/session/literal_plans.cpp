@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/assert.hpp"
 #include "base/metrics.hpp"
 #include "session/pg_session.hpp"
 #include "sql/types/types.hpp"
@@ -15,6 +16,7 @@ namespace bop::session {
 namespace {
 
 constexpr std::size_t kMostLiterals = 256;
+constexpr std::size_t kMostParts = 64;
 
 bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
@@ -41,13 +43,15 @@ class Shaper {
  public:
   explicit Shaper(std::string_view text) : text_(text) {}
 
+  // The shape of the statement up to its semicolon or the end of the text: `end`.
   std::optional<StatementShape> run() {
-    while (at_ < text_.size()) {
+    while (at_ < text_.size() && text_[at_] != ';') {
       if (!step()) return std::nullopt;
     }
-    if (shape_.literals.empty()) return std::nullopt;
+    if (first_) return std::nullopt;
     return std::move(shape_);
   }
+  [[nodiscard]] std::size_t end() const noexcept { return at_; }
 
  private:
   enum class Token : std::uint8_t { kNone, kWord, kValueWord, kValue, kOperator, kOpen, kClose, kComma };
@@ -72,10 +76,6 @@ class Shaper {
     if (c == ',') return take(Token::kComma);
     if (c == '.') return take(Token::kOperator);
     if (is_operator(c)) return operators();
-    if (c == ';') {
-      ++at_;
-      return std::ranges::all_of(text_.substr(at_), is_space) && (at_ = text_.size(), true);
-    }
     return false;  // $, :, [ and what no statement has
   }
 
@@ -205,6 +205,19 @@ class Shaper {
   StatementShape shape_;
 };
 
+// Words alone (and commas), the first of which says so.
+bool controls_transaction(std::string_view text) {
+  constexpr std::array<std::string_view, 8> kWords = {"begin",    "start", "commit",    "end",
+                                                      "rollback", "abort", "savepoint", "release"};
+  std::string first;
+  for (const char c : text.substr(0, text.find_first_of(" \t\n\r\f\v"))) {
+    first += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return std::ranges::find(kWords, first) != kWords.end() && std::ranges::all_of(text, [](char c) {
+           return is_letter(c) || is_digit(c) || is_space(c) || c == ',';
+         });
+}
+
 bool same_columns(const sql::Plan& a, const sql::Plan& b) {
   return a.kind == b.kind && a.tag == b.tag &&
          std::ranges::equal(a.columns, b.columns, [](const OutputColumn& x, const OutputColumn& y) {
@@ -230,7 +243,36 @@ bool may_be_parameters(const StatementShape& shape, const sql::Plan& plan) {
 
 std::optional<StatementShape> shape_of(std::string_view text) {
   if (text.size() > LiteralPlans::kLongestText) return std::nullopt;
-  return Shaper(text).run();
+  Shaper shaper(text);
+  auto shape = shaper.run();
+  const std::string_view rest = text.substr(std::min(shaper.end() + 1, text.size()));
+  if (!shape || shape->literals.empty() || !std::ranges::all_of(rest, is_space)) return std::nullopt;
+  return shape;
+}
+
+std::vector<MessagePart> parts_of(std::string_view text) {
+  if (text.size() > LiteralPlans::kLongestText) return {};
+  std::vector<MessagePart> parts;
+  for (;;) {
+    while (!text.empty() && (is_space(text.front()) || text.front() == ';')) text.remove_prefix(1);
+    if (text.empty()) break;
+    if (parts.size() == kMostParts) return {};
+    MessagePart part;
+    std::size_t end = text.find(';');
+    if (controls_transaction(text.substr(0, end))) {
+      end = std::min(end, text.size());
+    } else {
+      Shaper shaper(text);
+      part.shape = shaper.run();
+      if (!part.shape) return {};
+      end = shaper.end();
+    }
+    part.text = text.substr(0, end);
+    text.remove_prefix(end);
+    parts.push_back(std::move(part));
+  }
+  if (parts.size() < 2) return {};
+  return parts;
 }
 
 std::optional<LiteralPlans::Entry> LiteralPlans::find(const std::string& key) {
@@ -269,14 +311,12 @@ void LiteralPlans::keep_locked(std::string key, Entry entry) {
   young_.insert_or_assign(std::move(key), std::move(entry));
 }
 
-// The run of a statement by a plan for its shape; null: it goes the usual way.
-std::unique_ptr<Run> PgSession::run_of_shape(std::string_view text) {
+// The plan for a shape; null when it has none, or is seen for the first time. `text`: of the statement.
+sql::PlanPtr PgSession::plan_of_shape(const StatementShape& shape, std::string_view text) {
   if (literal_plans_ == LiteralMode::kOff || failed_) return nullptr;
-  auto shape = shape_of(text);
-  if (!shape) return nullptr;
   freshen_user();
-  std::string key = shape->text;
-  for (const Literal& literal : shape->literals) key += fmt::format("\n{}", literal.type);
+  std::string key = shape.text;
+  for (const Literal& literal : shape.literals) key += fmt::format("\n{}", literal.type);
   key += fmt::format("\n{}", database_->id().value);
   for (const std::string& schema : path_) key += "\n" + schema;
   // Whoever may not look into a schema finds other names, or none.
@@ -284,35 +324,101 @@ std::unique_ptr<Run> PgSession::run_of_shape(std::string_view text) {
   auto known = node_.literal_plans().find(key);
   if (!known && literal_plans_ != LiteralMode::kAlways) return nullptr;
   if (known && known->state == LiteralPlans::State::kUseless) return nullptr;
-  start_statement_clock();  // names in literals are those of now
-  if (!known || known->state != LiteralPlans::State::kPlanned || known->plan->catalog != catalog()) {
-    const auto usual = plan_of(std::string(text), {});
-    if (!usual) return nullptr;
-    std::vector<Oid> hints;
-    for (const Literal& literal : shape->literals) {
-      hints.push_back(literal.type == types::kUnknown ? Oid{} : literal.type);
-    }
-    auto shaped = plan_of(shape->text, hints);
-    LiteralPlans::Entry entry{LiteralPlans::State::kUseless, nullptr};
-    if (shaped && same_columns(*shaped, *usual) && may_be_parameters(*shape, *shaped)) {
-      entry = {LiteralPlans::State::kPlanned, std::move(shaped)};
-    }
-    node_.literal_plans().keep(key, database_->id(), entry);
-    if (entry.state == LiteralPlans::State::kUseless) return nullptr;
-    known = std::move(entry);
+  if (known && known->state == LiteralPlans::State::kPlanned && known->plan->catalog == catalog()) {
+    return std::move(known->plan);
   }
+  start_statement_clock();  // names in literals are those of now
+  const auto usual = plan_of(std::string(text), {});
+  if (!usual) return nullptr;
+  std::vector<Oid> hints;
+  for (const Literal& literal : shape.literals) {
+    hints.push_back(literal.type == types::kUnknown ? Oid{} : literal.type);
+  }
+  auto shaped = plan_of(shape.text, hints);
+  LiteralPlans::Entry entry{LiteralPlans::State::kUseless, nullptr};
+  if (shaped && same_columns(*shaped, *usual) && may_be_parameters(shape, *shaped)) {
+    entry = {LiteralPlans::State::kPlanned, std::move(shaped)};
+  }
+  node_.literal_plans().keep(key, database_->id(), entry);
+  return std::move(entry.plan);
+}
+
+// The run of a statement by the plan for its shape; null when a literal is no value of its type.
+std::unique_ptr<Run> PgSession::run_of_shape(const StatementShape& shape, const sql::PlanPtr& plan) {
+  start_statement_clock();
   auto run = std::make_unique<Run>();
-  run->statement = known->plan->statement;
-  run->plan = known->plan;
-  run->hints = known->plan->parameters;
+  run->statement = plan->statement;
+  run->plan = plan;
+  run->hints = plan->parameters;
   run->describe = true;
-  for (std::size_t i = 0; i < shape->literals.size(); ++i) {
-    auto value = parse_text(run->hints[i], -1, shape->literals[i].text, functions_.codec);
+  for (std::size_t i = 0; i < shape.literals.size(); ++i) {
+    auto value = parse_text(run->hints[i], -1, shape.literals[i].text, functions_.codec);
     if (!value) return nullptr;
     run->parameters.push_back(std::move(*value));
   }
   metrics().literal_plans_total.add();
   return run;
+}
+
+// A message of one statement. False: it goes the usual way.
+bool PgSession::begin_shape(std::string_view text) {
+  const auto shape = shape_of(text);
+  if (!shape) return false;
+  const sql::PlanPtr plan = plan_of_shape(*shape, text);
+  if (!plan) return false;
+  auto run = run_of_shape(*shape, plan);
+  if (!run) return false;
+  query_.assign(1, run->statement);
+  query_next_ = 1;
+  run_ = std::move(run);
+  return true;
+}
+
+// A message of several statements. They go this way when all have plans for their shapes, so that none can
+// be malformed.
+bool PgSession::begin_parts(const std::string& text) {
+  if (literal_plans_ == LiteralMode::kOff || failed_) return false;
+  query_text_ = text;
+  query_parts_ = parts_of(query_text_);
+  bool known = !query_parts_.empty();
+  for (MessagePart& part : query_parts_) {
+    if (!part.shape) {
+      const auto parsed = node_.parse_cache().parse(part.text);
+      known = known && parsed && parsed->size() == 1;
+      query_.push_back(known ? parsed->front() : nullptr);
+      continue;
+    }
+    part.plan =
+        plan_of_shape(*part.shape, part.text);  // also behind an unknown one: the next time it is known
+    known = known && part.plan;
+    query_.push_back(part.plan ? part.plan->statement : nullptr);
+  }
+  query_next_ = 0;
+  if (!known) {
+    query_.clear();
+    query_parts_.clear();
+  }
+  return known;
+}
+
+// The next statement of the message.
+Status PgSession::begin_next_statement() {
+  const std::size_t next = query_next_++;
+  if (!query_parts_.empty() && query_parts_[next].shape) {
+    MessagePart& part = query_parts_[next];
+    if (part.plan->catalog != catalog()) part.plan = plan_of_shape(*part.shape, part.text);
+    if (part.plan) run_ = run_of_shape(*part.shape, part.plan);
+    if (run_) return {};
+    // A literal that is no value, or the tables are others now.
+    query_parts_.clear();
+    BOP_LET(statements, node_.parse_cache().parse(query_text_));
+    BOP_ASSERT(statements.size() == query_.size());
+    query_ = std::move(statements);
+  }
+  run_ = std::make_unique<Run>();
+  run_->statement = query_[next];
+  run_->describe = true;
+  return {};
 }
 
 // The plan of one statement without a place to tell errors; null when it has none.

@@ -41,6 +41,17 @@ struct StatementShape {
 // is not understood here.
 [[nodiscard]] std::optional<StatementShape> shape_of(std::string_view text);
 
+// One statement of a message that has several.
+struct MessagePart {
+  std::string_view text;                // of the message
+  std::optional<StatementShape> shape;  // none: it controls the transaction (BEGIN, COMMIT, SAVEPOINT s...)
+  sql::PlanPtr plan;                    // for the shape, once it was looked for
+};
+
+// The statements of a message; none when there is only one, or one of them is not understood here. Unlike
+// those of shape_of they may have no literals.
+[[nodiscard]] std::vector<MessagePart> parts_of(std::string_view text);
+
 class LiteralPlans {
  public:
   static constexpr std::size_t kEntries = 1024;

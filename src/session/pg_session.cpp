@@ -138,6 +138,7 @@ void PgSession::finish_operation() {
   operation_ = Operation::kNone;
   sink_ = nullptr;
   query_.clear();
+  query_parts_.clear();
   query_next_ = 0;
   run_.reset();
   executing_.reset();
@@ -166,11 +167,8 @@ Progress PgSession::start_query(std::string text, ReplySink& sink) {
   const UserTypesScope scope(&user_types_);
   begin_operation(Operation::kQuery, sink, text);
   prepared_.erase(std::string());
-  if (auto run = run_of_shape(text)) {
+  if (begin_shape(text) || begin_parts(text)) {
     close_portal(std::string());
-    query_.assign(1, run->statement);
-    query_next_ = 1;
-    run_ = std::move(run);
     return drive();
   }
   auto parsed = node_.parse_cache().parse(text);
@@ -221,12 +219,12 @@ Progress PgSession::drive() {
 
 Progress PgSession::drive_query() {
   while (run_ || query_next_ < query_.size()) {
-    if (!run_) {
-      run_ = std::make_unique<Run>();
-      run_->statement = query_[query_next_++];
-      run_->describe = true;
+    Result<Progress> progress = Progress::kDone;
+    if (Status begun = run_ ? Status{} : begin_next_statement(); !begun) {
+      progress = std::unexpected(std::move(begun).error());
+    } else {
+      progress = step(*run_);
     }
-    auto progress = step(*run_);
     if (!progress) {
       statement_failed(std::move(progress).error());
       break;

@@ -271,7 +271,12 @@ class PgSession final : public Session,
   [[nodiscard]] Status check_cursor_bytes() const;
   void end_block();  // after COMMIT or ROLLBACK: no block, nothing failed, portals gone
   [[nodiscard]] Run* current_run() const;
-  [[nodiscard]] std::unique_ptr<Run> run_of_shape(std::string_view text);
+  // literal_plans.cpp
+  [[nodiscard]] sql::PlanPtr plan_of_shape(const StatementShape& shape, std::string_view text);
+  [[nodiscard]] std::unique_ptr<Run> run_of_shape(const StatementShape& shape, const sql::PlanPtr& plan);
+  [[nodiscard]] bool begin_shape(std::string_view text);
+  [[nodiscard]] bool begin_parts(const std::string& text);
+  [[nodiscard]] Status begin_next_statement();
   [[nodiscard]] sql::PlanPtr plan_of(const std::string& text, std::span<const Oid> hints);
   [[nodiscard]] bool stands_alone() const;
   void begin_message();
@@ -538,6 +543,8 @@ class PgSession final : public Session,
   Operation operation_ = Operation::kNone;
   ReplySink* sink_ = nullptr;
   std::vector<sql::ParsedStatementPtr> query_;
+  std::string query_text_;                // what the parts point into
+  std::vector<MessagePart> query_parts_;  // of a message whose statements run by plans for their shapes
   std::size_t query_next_ = 0;
   std::unique_ptr<Run> run_;  // of the simple protocol
   std::shared_ptr<Portal> executing_;

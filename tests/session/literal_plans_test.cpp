@@ -1,5 +1,6 @@
 #include "session/literal_plans.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -80,6 +81,35 @@ TEST(StatementShape, WhatMayBeMoreThanAValueStays) {
   for (int i = 0; i < 300; ++i) many += ",1";
   EXPECT_EQ(shape(many + ")"), "none");
   EXPECT_EQ(shape("SELECT '" + std::string(LiteralPlans::kLongestText, 'x') + "'"), "none");
+}
+
+std::string parts(std::string_view text) {
+  std::string out;
+  for (const MessagePart& part : parts_of(text)) {
+    if (!out.empty()) out += " | ";
+    out += part.shape ? fmt::format("{} {}", part.shape->text, part.shape->literals.size())
+                      : std::string(part.text);
+  }
+  return out.empty() ? "none" : out;
+}
+
+TEST(StatementShape, AMessageOfSeveralStatementsHasTheirShapes) {
+  EXPECT_EQ(parts("BEGIN;UPDATE t SET a = 1 WHERE b = 'x;y'; select 2; END;"),
+            "BEGIN | UPDATE t SET a = $1 WHERE b = $2 2 | select $1 1 | END");
+  EXPECT_EQ(parts(";; SELECT 1;; ;SELECT a FROM \"t;u\""), "SELECT $1 1 | SELECT a FROM \"t;u\" 0");
+  EXPECT_EQ(parts("start transaction isolation level serializable, read only; SELECT a; Rollback"),
+            "start transaction isolation level serializable, read only | SELECT a 0 | Rollback");
+  EXPECT_EQ(parts("SAVEPOINT a;SELECT 1;ROLLBACK TO a"), "SAVEPOINT a | SELECT $1 1 | ROLLBACK TO a");
+  for (const char* text :
+       {"SELECT 1", "SELECT 1;", ";", "", "BEGIN", "SELECT 1; CREATE TABLE t (a int)", "SELECT 1; $$;$$",
+        "BEGIN; SET x = 1; COMMIT", "SELECT 1; SELECT 'open", "SELECT 1; SELECT E'a';",
+        "BEGIN -- x\n; SELECT 1", "COMMIT PREPARED 'x'; SELECT 1", "SELECT 1; -- end",
+        "SELECT 1; SELECT 2 /* ; */; SELECT 3", "SELECT (1; SELECT 2) UNION SELECT 1"}) {
+    EXPECT_EQ(parts(text), "none") << text;
+  }
+  std::string many;
+  for (int i = 0; i < 100; ++i) many += "SELECT 1;";
+  EXPECT_EQ(parts(many), "none");
 }
 
 // What was taken out put back is the text again, but for blanks behind a minus and a semicolon at the end.
