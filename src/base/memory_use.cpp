@@ -87,7 +87,7 @@ std::uint64_t resident_bytes() {
 void set_memory_limit(std::uint64_t bytes) { limit = bytes; }
 std::uint64_t memory_limit() noexcept { return limit.load(std::memory_order_relaxed); }
 
-bool memory_is_short() {
+bool memory_is_short(const std::function<bool()>& give) {
   const std::uint64_t most = memory_limit();
   if (most == 0) return false;
   const std::int64_t now = system_clock().steady_ns();
@@ -96,7 +96,8 @@ bool memory_is_short() {
   if (!lock) return is_short.load();
   looked_ns = now;
   bool above = resident_bytes() > most;
-  if (above && now - trimmed_ns >= kTrimEveryNs) {
+  const bool gave = above && give && give();
+  if (gave || (above && now - trimmed_ns >= kTrimEveryNs)) {
     // The allocator may still hold what others have freed.
     trimmed_ns = now;
     ::malloc_trim(0);

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 
 namespace bop {
 
@@ -21,9 +22,9 @@ namespace bop {
 void set_memory_limit(std::uint64_t bytes);
 [[nodiscard]] std::uint64_t memory_limit() noexcept;
 
-// The process holds more than the limit. Looks at most every few milliseconds; in between the last answer
-// holds.
-[[nodiscard]] bool memory_is_short();
+// The process holds more than the limit, although `give` has given up what can be made again (caches: true
+// when that was something). Looks at most every few milliseconds; in between the last answer holds.
+[[nodiscard]] bool memory_is_short(const std::function<bool()>& give = {});
 
 // Has the allocator return what is free to the system, if the process holds much more
 // or much less than after the last time. For a

@@ -132,6 +132,15 @@ void ColumnCache::keep(const LotState& state, std::span<const Column> columns,
   if (!lots_.contains(key)) see(key, {.state = hash_of(state)});
 }
 
+bool ColumnCache::clear() {
+  Entries entries;  // destroyed without the mutex
+  const std::lock_guard lock(mutex_);
+  entries.swap(entries_);
+  lots_.clear();
+  numbers_.bytes = 0;
+  return !entries.empty();
+}
+
 ColumnCache::Numbers ColumnCache::numbers() const {
   const std::lock_guard lock(mutex_);
   return numbers_;

@@ -63,6 +63,8 @@ class ColumnCache {
     std::uint64_t misses = 0;
   };
   [[nodiscard]] Numbers numbers() const;
+  // Forgets everything; false: there was nothing.
+  bool clear();
 
  private:
   struct Key {

@@ -145,6 +145,8 @@ class Engine {
     std::uint64_t column_misses = 0;
   };
   [[nodiscard]] virtual Numbers numbers() = 0;
+  // Memory is short: forgets what is kept decoded. False: that was nothing.
+  virtual bool give_back() = 0;
 };
 
 // What the module exports, as `bop_make_engine`.

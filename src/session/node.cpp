@@ -346,6 +346,11 @@ Result<executor::Engine*> Node::engine() {
   return (*engine_)->get();
 }
 
+bool Node::give_back_memory() {
+  const std::lock_guard lock(engine_mutex_);
+  return engine_ && *engine_ && (**engine_)->give_back();
+}
+
 std::optional<executor::Engine::Numbers> Node::engine_numbers() {
   const std::lock_guard lock(engine_mutex_);
   if (!engine_ || !*engine_) return std::nullopt;

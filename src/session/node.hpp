@@ -104,6 +104,8 @@ class Node final : public SessionFactory {
   [[nodiscard]] Result<executor::Engine*> engine();
   // None: it was never needed.
   [[nodiscard]] std::optional<executor::Engine::Numbers> engine_numbers();
+  // Memory is short: caches that can be made again are given up. False: there was nothing in them.
+  bool give_back_memory();
   [[nodiscard]] NotificationHub& notifications() noexcept { return notifications_; }
   [[nodiscard]] const NotificationHub& notifications() const noexcept { return notifications_; }
   [[nodiscard]] AdvisoryLocks& advisory_locks() noexcept { return advisory_locks_; }

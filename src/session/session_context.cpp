@@ -221,7 +221,7 @@ std::optional<Error> PgSession::interrupt() {
     cancelled_.store(false, std::memory_order_relaxed);
     return Error(ErrorCode::kCancelled, "canceling statement due to user request");
   }
-  if (memory_is_short()) {
+  if (memory_is_short([this] { return node_.give_back_memory(); })) {
     return error(ErrorCode::kOutOfMemory, "out of memory")
         .detail(fmt::format("The node holds more than {} MB.", memory_limit() >> 20))
         .hint("The limit is the setting memory_limit.");

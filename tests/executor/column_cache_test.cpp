@@ -90,6 +90,19 @@ TEST(ColumnCache, AnotherStateTakesThePlaceOfTheLastOne) {
   EXPECT_EQ(cache.find(changed.state(), kBoth).columns[0]->least(), 7);
 }
 
+TEST(ColumnCache, WhatIsGivenUpIsWorthKeepingAgain) {
+  ColumnCache cache(1 << 20);
+  EXPECT_FALSE(cache.clear());
+  const Pages lot = pages(10);
+  keep(cache, lot, kA, 5);
+  EXPECT_TRUE(cache.clear());
+  EXPECT_EQ(cache.numbers().bytes, 0U);
+  EXPECT_FALSE(cache.find(lot.state(), std::span(&kA, 1)).complete);
+  EXPECT_TRUE(cache.find(lot.state(), std::span(&kA, 1)).is_worth_keeping);
+  keep(cache, lot, kA, 5);
+  EXPECT_TRUE(cache.find(lot.state(), std::span(&kA, 1)).complete);
+}
+
 TEST(ColumnCache, TheSameTwiceIsKeptOnce) {
   ColumnCache cache(1 << 20);
   const Pages lot = pages(10);

@@ -429,6 +429,7 @@ class DuckEngine final : public Engine {
     }
     return out;
   }
+  bool give_back() override { return shared_->columns.clear(); }
 
  private:
   Result<DatabasePtr> database() {
