@@ -19,6 +19,7 @@
 #include <cstring>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <semaphore>
 #include <thread>
 #include <vector>
@@ -27,6 +28,7 @@
 
 #include "aof/commit_stream.hpp"
 #include "base/disk.hpp"
+#include "base/turn.hpp"
 
 namespace {
 
@@ -135,8 +137,11 @@ int run_append(const Settings& settings) {
                                          .payload = std::span(&part, 1)};
       std::binary_semaphore wake(0);
       for (auto now = Steady::now(); now < end;) {
+        std::optional<bop::CallerTurn> turn;  // of one that submits and reaps itself
+        if (!polling) turn.emplace();
         const auto lsn = stream.append(std::span(&record, 1));
         if (!lsn.has_value()) stop(lsn.error().what());
+        if (turn) turn->end();
         if (polling) {
           waiters.wait(stream, *lsn, wake);
         } else if (auto done = stream.wait_durable(*lsn); !done.has_value()) {

@@ -170,6 +170,7 @@ Result<Lsn> CommitStream::Core::append(std::span<const RecordInput> batch) {
                 "a batch of {} bytes does not fit in the log: the limit is {}", bytes, most);
   }
 
+  Turn* const turn = Turn::current();
   Submits submits;
   Lsn last;
   bool wants_maintenance = false;
@@ -223,11 +224,12 @@ Result<Lsn> CommitStream::Core::append(std::span<const RecordInput> batch) {
       maintenance_wanted_ = true;
       wants_maintenance = true;
     }
-    collect_submits(submits, now_ns);
+    if (turn == nullptr) collect_submits(submits, now_ns);
   }
   metrics_.batches.fetch_add(1, std::memory_order_relaxed);
   metrics_.records.fetch_add(batch.size(), std::memory_order_relaxed);
   metrics_.record_bytes.fetch_add(bytes, std::memory_order_relaxed);
+  if (turn != nullptr) ask_for_end(*turn);
   submit(submits);
   if (wants_maintenance && maintenance_callback_) maintenance_callback_();
   return last;

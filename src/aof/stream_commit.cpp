@@ -10,6 +10,12 @@ namespace bop::aof {
 
 namespace {
 
+// What a commit may wait for others of the same turn, whose processor has more to do than it can.
+constexpr std::chrono::microseconds kLongestTurn{1000};
+// On disks that need less for a write, those of loops' threads gather behind the one in flight: a second one
+// would cost more than the wait.
+constexpr std::int64_t kFastWriteNs = 1'000'000;
+
 // Calls `callback` without the lock; callbacks stay where they are for the life of the stream.
 template <class Callback, class... Arguments>
 void call(std::unique_lock<std::mutex>& lock, Callback& callback, const Arguments&... arguments) {
@@ -38,15 +44,16 @@ void CommitStream::Core::close_write() {
 // One write is always in flight while there is something to write: then the others gather, and one write
 // serves many. Another one joins it when it is large, when its oldest record has waited as long as a whole
 // write takes, or when writes take much longer than the disk needs: that time is spent waiting for a
-// processor, and waits overlap for free.
+// processor, and waits overlap for free. (But not where a loop gathers and the disk is fast.)
 bool CommitStream::Core::may_submit(std::int64_t now_ns) const {
   if (failure_.has_value() || submitted_ == queue_.size() || barrier_in_flight_) return false;
   const Write& write = *queue_[submitted_];
   if (write.used == 0) return false;
   if (in_flight_ == 0) return submitted_ == 0;
   if (write.barrier || in_flight_ >= options_.max_in_flight) return false;
-  if (in_flight_ < overlap_ || &write != open_.get() || write.used >= options_.write_bytes / 4) return true;
-  return now_ns - write.first_append_ns >= last_write_ns_;
+  if (&write != open_.get() || write.used >= options_.write_bytes / 4) return true;
+  if (Turn::current() != nullptr && average_write_ns_ < kFastWriteNs) return false;
+  return in_flight_ < overlap_ || now_ns - write.first_append_ns >= last_write_ns_;
 }
 
 // Adapts the number of small writes in flight to a write that took `ns`.
@@ -87,6 +94,7 @@ void CommitStream::Core::submit(const Submits& submits) {
 }
 
 void CommitStream::Core::completed(const std::shared_ptr<Write>& write, Status status) {
+  Turn* const turn = Turn::current();
   Submits submits;
   {
     std::scoped_lock lock(mutex_);
@@ -109,12 +117,26 @@ void CommitStream::Core::completed(const std::shared_ptr<Write>& write, Status s
     }
     if (!failure_.has_value()) {
       acknowledge(now_ns);
-      collect_submits(submits, now_ns);
+      if (turn == nullptr) collect_submits(submits, now_ns);
     }
     if (waiting_ != 0) progress_.notify_all();
   }
+  if (turn != nullptr) ask_for_end(*turn);
   submit(submits);
   notify();
+}
+
+void CommitStream::Core::ask_for_end(Turn& turn) {
+  turn.at_end(this, kLongestTurn, [core = shared_from_this()] { core->end_of_turn(); });
+}
+
+void CommitStream::Core::end_of_turn() {
+  Submits submits;
+  {
+    const std::scoped_lock lock(mutex_);
+    collect_submits(submits, clock_.steady_ns());
+  }
+  submit(submits);
 }
 
 // Takes the done writes from the front of the queue.
@@ -198,6 +220,7 @@ void CommitStream::Core::push_mark_write(bool closes_stream) {
 Status CommitStream::Core::wait_durable(Lsn lsn) {
   constexpr int kMostIdleTurns = 1'000'000;  // another thread may be running our completions
   int idle_turns = 0;
+  end_of_turn();
   std::unique_lock lock(mutex_);
   for (;;) {
     const Lsn durable(durable_.load(std::memory_order_relaxed));

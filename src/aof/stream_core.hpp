@@ -5,6 +5,9 @@
 // -> submitted -> done -> acknowledged, when everything before it is, and gone. Submitting closes. A barrier
 // (the header of a segment) is submitted alone: after all before it are acknowledged, before any behind it.
 //
+// A thread that runs a loop submits at the end of its turn (base/turn.hpp), so that the commits of a turn
+// leave in one write; any other one at once. Whoever waits for durability submits what there is first.
+//
 // Locks: `maintenance_` (preparing, trimming, closing; held while waiting for the disk) is taken before
 // `mutex_` (everything else; never held while waiting for the disk or calling out).
 #pragma once
@@ -24,6 +27,7 @@
 #include "aof/commit_stream.hpp"
 #include "aof/record.hpp"
 #include "aof/stream_files.hpp"
+#include "base/turn.hpp"
 
 namespace bop::aof {
 
@@ -149,6 +153,8 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   void observe_write(std::int64_t ns);
   void collect_submits(Submits& submits, std::int64_t now_ns);
   void submit(const Submits& submits);
+  void ask_for_end(Turn& turn);
+  void end_of_turn();
   void acknowledge(std::int64_t now_ns);
   void notify();
   void push_mark_write(bool closes_stream);

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/assert.hpp"
+#include "base/turn.hpp"
 
 namespace bop {
 namespace {
@@ -26,17 +27,28 @@ namespace asio = boost::asio;
 
 // Handlers run between two looks at the disks.
 constexpr int kBatch = 64;
+// A thread that blocks at the end of its turn for this long loses the loop to another one.
+constexpr std::chrono::milliseconds kLongestBlock{5};
+// Above this a call is better made by a thread that nobody waits for.
+constexpr std::int64_t kUsualBlockNs = 1'000'000;
+// So many handlers may become ready while a thread blocks: what it blocked for wakes one.
+constexpr int kFewReady = 2;
+// Where more did, so many turns pass before blocking is tried again.
+constexpr int kBusyTurns = 256;
+// Without a call that blocks for so long, the thread that looks after them sleeps until there is one.
+constexpr int kIdleLooks = 200;
 
 // What the calling thread runs at the moment.
 struct Running {
   const void* loop = nullptr;
   bool has_baton = false;
+  std::int64_t blocked_since_ns = 0;
 };
 thread_local Running running;
 
 }  // namespace
 
-struct AsioExecutor::Loop {
+struct AsioExecutor::Loop final : Turn {
   struct Timer {
     Timer(asio::io_context& io, Task work) : timer(io), task(std::move(work)) {}
     asio::steady_timer timer;
@@ -71,19 +83,136 @@ struct AsioExecutor::Loop {
     io.run_one();
   }
 
+  static void lose_baton() {
+    running.has_baton = false;
+    set_current(nullptr);
+  }
+
   // Runs handlers while this thread has the baton.
   void turn() noexcept {
-    running = {this, true};
+    running = {.loop = this, .has_baton = true};
+    set_current(this);
+    is_idle = false;
+    end_turn();  // what a thread that handed off has left
     while (running.has_baton && !stopping.load(std::memory_order_acquire)) {
       run_one();
-      for (int i = 1; i < kBatch && running.has_baton && io.poll_one() > 0; ++i) {
+      int ran = 1;
+      while (running.has_baton && ran < kBatch && !is_due()) {
+        const bool none = io.poll_one() == 0;
+        if (!running.has_baton) break;
+        is_idle = none;
+        if (none) break;
+        ++ran;
       }
+      if (!running.has_baton) break;
+      if (std::exchange(has_blocked, false) && ran > kFewReady) busy_turns = kBusyTurns;
       for (Watch& watch : watches) {
-        if (running.has_baton) watch.disk->poll();
+        if (watch.disk->poll() > 0) is_idle = false;
       }
+      end_turn();
     }
+    set_current(nullptr);
     running = {};
   }
+
+  // ---- the turn; its members are the baton's
+  struct Ending {
+    const void* key = nullptr;
+    Task task;
+  };
+  std::vector<Ending> endings;
+  std::int64_t endings_due_ns = 0;
+  bool is_idle = false;  // no handler is ready
+  bool is_ending = false;
+  bool has_blocked = false;  // at the end of the last turn
+  int busy_turns = 0;
+
+  void at_end(const void* key, std::chrono::nanoseconds most, Task task) override {
+    for (const Ending& ending : endings) {
+      if (ending.key == key) return;
+    }
+    const std::int64_t due = system_clock().steady_ns() + most.count();
+    endings_due_ns = endings.empty() ? due : std::min(endings_due_ns, due);
+    endings.push_back({key, std::move(task)});
+  }
+  [[nodiscard]] bool is_due() const {
+    return !endings.empty() && system_clock().steady_ns() >= endings_due_ns;
+  }
+  void end_turn() {
+    while (running.has_baton && !endings.empty()) {
+      is_ending = true;
+      std::vector<Ending> now = std::exchange(endings, {});
+      for (Ending& ending : now) ending.task();
+      if (!running.has_baton) return;
+      is_ending = false;
+      is_idle = false;  // as far as anybody knows
+    }
+  }
+
+  bool begin_blocking() override {
+    if (!is_ending || !is_idle || expected_until.load(std::memory_order_relaxed) != 0) return false;
+    if (busy_turns > 0) return --busy_turns, false;
+    if (!watcher.joinable()) {
+      watcher = std::thread([this] { watch_blocking(); });
+    }
+    is_idle = false;
+    has_blocked = true;
+    running.blocked_since_ns = system_clock().steady_ns();
+    blocked_since_ns.store(running.blocked_since_ns, std::memory_order_release);
+    if (watcher_sleeps.load(std::memory_order_acquire)) {
+      const std::lock_guard guard(watcher_mutex);
+      watcher_changed.notify_one();
+    }
+    return true;
+  }
+  void end_blocking() override {
+    std::int64_t since = running.blocked_since_ns;
+    if (!blocked_since_ns.compare_exchange_strong(since, 0)) return lose_baton();
+    if (system_clock().steady_ns() - since > kUsualBlockNs) busy_turns = kBusyTurns;
+  }
+
+  // Of the thread that gives the baton of one that blocks too long to another one.
+  void watch_blocking() {
+    ::pthread_setname_np(::pthread_self(), "loop-watch");
+    std::unique_lock guard(watcher_mutex);
+    std::int64_t last = 0;
+    for (int idle = 0; !stopping.load();) {
+      if (idle >= kIdleLooks) {
+        watcher_sleeps = true;
+        watcher_changed.wait(guard, [&] { return stopping.load() || blocked_since_ns.load() != 0; });
+        watcher_sleeps = false;
+        idle = 0;
+      }
+      watcher_changed.wait_for(guard, kLongestBlock, [&] { return stopping.load(); });
+      const std::int64_t since = blocked_since_ns.load(std::memory_order_acquire);
+      idle = since == last ? idle + 1 : 0;
+      if (since > 0 && since == last) pass_on(since);
+      last = since;
+    }
+  }
+  void pass_on(std::int64_t since) {
+    const std::lock_guard guard(mutex);
+    if (stopping.load() || !has_spare()) return;
+    if (!blocked_since_ns.compare_exchange_strong(since, 0)) return;
+    busy_turns = kBusyTurns;
+    has_blocked = false;
+    is_ending = false;
+    baton_is_free = true;
+    changed.notify_one();
+  }
+  // With the mutex: a thread waits for the baton, or will.
+  bool has_spare() {
+    if (spares > 0) return true;
+    if (threads.size() + (caller_runs ? 1 : 0) >= options.most_threads) return false;
+    threads.emplace_back([this] { live(); });
+    return true;
+  }
+
+  std::thread watcher;  // started by the first that blocks
+  std::mutex watcher_mutex;
+  std::condition_variable watcher_changed;
+  std::atomic<bool> watcher_sleeps{false};
+  std::atomic<std::int64_t> blocked_since_ns{0};  // by the steady clock, who has the baton; 0: it does not
 
   // A thread's life: to wait for the baton and run the loop with it.
   void live() {
@@ -164,6 +293,10 @@ void AsioExecutor::stop_soon() noexcept {
     loop_->stopping = true;
   }
   loop_->changed.notify_all();
+  {
+    const std::lock_guard guard(loop_->watcher_mutex);
+    loop_->watcher_changed.notify_all();
+  }
   loop_->io.stop();
 }
 
@@ -174,6 +307,7 @@ void AsioExecutor::stop() {
   for (std::thread& thread : loop_->threads) {
     if (thread.joinable()) thread.join();
   }
+  if (loop_->watcher.joinable()) loop_->watcher.join();
 }
 
 asio::io_context& AsioExecutor::io() noexcept { return loop_->io; }
@@ -220,12 +354,8 @@ bool AsioExecutor::hand_off() {
   if (!running.has_baton) return false;
   const std::lock_guard guard(loop_->mutex);
   if (loop_->stopping) return false;
-  if (loop_->spares == 0) {
-    const std::size_t live = loop_->threads.size() + (loop_->caller_runs ? 1 : 0);
-    if (live >= loop_->options.most_threads) return false;
-    loop_->threads.emplace_back([loop = loop_.get()] { loop->live(); });
-  }
-  running.has_baton = false;
+  if (!loop_->has_spare()) return false;
+  Loop::lose_baton();
   loop_->baton_is_free = true;
   loop_->changed.notify_one();
   return true;

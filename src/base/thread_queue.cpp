@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -12,13 +13,15 @@
 
 #include "base/assert.hpp"
 #include "base/durable_queue.hpp"
+#include "base/turn.hpp"
 
 namespace bop {
 namespace {
 
 constexpr std::size_t kMostThreads = 16;  // the depth at which devices are measured to be at their best
 
-// Threads that do one durable write at a time; they are started when a write finds none idle.
+// Threads that do one durable write at a time; they are started when a write finds none idle. A thread that
+// has nothing else to do at the end of its turn makes its write itself, and polls when the turn goes on.
 class ThreadQueue final : public DurableQueue {
  public:
   explicit ThreadQueue(int event_fd) : event_fd_(event_fd) {}
@@ -34,6 +37,9 @@ class ThreadQueue final : public DurableQueue {
   }
 
   void submit(DurableWrite write) override {
+    if (Turn* const turn = Turn::current(); turn != nullptr && turn->begin_blocking()) {
+      return perform_here(std::move(write), *turn);
+    }
     const std::lock_guard guard(mutex_);
     ++in_flight_;
     waiting_.push_back(std::move(write));
@@ -73,7 +79,31 @@ class ThreadQueue final : public DurableQueue {
     Status status;
   };
 
+  // In the calling thread, which has nothing better to do.
+  void perform_here(DurableWrite write, Turn& turn) {
+    {
+      const std::lock_guard guard(mutex_);
+      ++in_flight_;
+    }
+    Status status = perform(write);
+    turn.end_blocking();
+    const std::lock_guard guard(mutex_);
+    finished_.push_back({std::move(write), std::move(status)});
+    done_.notify_all();
+    if (Turn::current() == &turn) {
+      turn.at_end(this, std::chrono::nanoseconds(0), [this] { poll(); });
+    } else {
+      wake();
+    }
+  }
+  void wake() const {
+    const std::uint64_t one = 1;
+    // EAGAIN means that the counter is at its limit: readable all the same.
+    [[maybe_unused]] const ssize_t written = ::write(event_fd_, &one, sizeof(one));
+  }
+
   void run() {
+    ::pthread_setname_np(::pthread_self(), "durable-write");
     std::unique_lock guard(mutex_);
     for (;;) {
       ++idle_;
@@ -87,9 +117,7 @@ class ThreadQueue final : public DurableQueue {
       guard.lock();
       finished_.push_back({std::move(write), std::move(status)});
       done_.notify_all();
-      const std::uint64_t one = 1;
-      // EAGAIN means that the counter is at its limit: readable all the same.
-      [[maybe_unused]] const ssize_t written = ::write(event_fd_, &one, sizeof(one));
+      wake();
     }
   }
 

@@ -6,6 +6,7 @@
 #include "aof/inspection.hpp"
 #include "aof/record.hpp"
 #include "aof/stream_fixture.hpp"
+#include "base/turn.hpp"
 
 namespace bop::aof::test {
 namespace {
@@ -35,6 +36,22 @@ TEST(CommitStream, AppendedIsNotDurableUntilTheDiskSaysSo) {
   EXPECT_EQ(stream->durable(), lsn);
   EXPECT_EQ(seen, std::vector<Lsn>{lsn});
   EXPECT_EQ(read_all(*stream, Lsn(1)).value().size(), 1U);
+}
+
+TEST(CommitStream, WhatATurnAppendsLeavesInOneWriteAtItsEnd) {
+  World world(2);
+  auto stream = world.open().value();
+  const std::uint64_t before = stream->metrics().writes;
+  CallerTurn turn;
+  for (std::uint64_t i = 1; i <= 20; ++i) ASSERT_TRUE(ok(append_one(*stream, 1, 100)));
+  EXPECT_EQ(stream->metrics().in_flight, 0U);
+  turn.end();
+  EXPECT_EQ(stream->metrics().in_flight, 1U);
+  ASSERT_TRUE(ok(append_one(*stream, 1, 100)));
+  ASSERT_TRUE(ok(stream->wait_durable(Lsn(20))));
+  EXPECT_EQ(stream->metrics().writes, before + 1);
+  ASSERT_TRUE(ok(stream->wait_durable(Lsn(21)))) << "who waits does not wait for the end of the turn";
+  EXPECT_EQ(stream->metrics().writes, before + 2);
 }
 
 TEST(CommitStream, EverythingOfARecordComesBackAfterACleanClose) {

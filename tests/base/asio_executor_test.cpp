@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <thread>
 
 #include "base/disk_contract.hpp"
+#include "base/turn.hpp"
 
 namespace bop {
 namespace {
@@ -49,6 +51,107 @@ TEST(AsioExecutor, TimersRunInTheirOrderAndCanBeCancelled) {
   ASSERT_EQ(done.get_future().wait_for(kLong), std::future_status::ready);
   executor.stop();
   EXPECT_EQ(order, (std::vector<int>{1, 3}));
+}
+
+TEST(AsioExecutor, TheEndOfATurnComesOnceBehindWhatIsReady) {
+  AsioExecutor executor;
+  std::vector<int> order;
+  std::promise<void> done;
+  int key = 0;
+  for (int i = 0; i < 5; ++i) {
+    executor.post([&, i] {
+      order.push_back(i);
+      Turn::current()->at_end(&key, std::chrono::hours(1), [&] {
+        EXPECT_TRUE(executor.is_current());
+        order.push_back(100);
+        executor.post([&] { done.set_value(); });
+      });
+    });
+  }
+  EXPECT_EQ(Turn::current(), nullptr);
+  executor.start();
+  ASSERT_EQ(done.get_future().wait_for(kLong), std::future_status::ready);
+  executor.stop();
+  EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4, 100}));
+}
+
+TEST(AsioExecutor, TheEndOfATurnIsNotPutOffForEver) {
+  AsioExecutor executor;
+  std::promise<void> done;
+  std::atomic<bool> ended{false};
+  executor.start();
+  std::function<void()> busy = [&] {  // there is always a handler that is ready
+    if (ended) return done.set_value();
+    executor.post(busy);
+    executor.post([] {});
+  };
+  executor.post([&] {
+    Turn::current()->at_end(&ended, milliseconds(2), [&] { ended = true; });
+    busy();
+  });
+  ASSERT_EQ(done.get_future().wait_for(kLong), std::future_status::ready);
+  executor.stop();
+}
+
+TEST(AsioExecutor, WhatAThreadThatHandsOffHasLeftForTheEndOfItsTurnRunsAllTheSame) {
+  AsioExecutor executor;
+  std::promise<void> ended, left;
+  executor.post([&] {
+    const std::thread::id own = std::this_thread::get_id();
+    Turn::current()->at_end(&ended, std::chrono::hours(1), [&, own] {
+      EXPECT_NE(std::this_thread::get_id(), own);
+      ended.set_value();
+    });
+    EXPECT_TRUE(executor.hand_off());
+    EXPECT_EQ(Turn::current(), nullptr);
+    EXPECT_EQ(ended.get_future().wait_for(kLong), std::future_status::ready);
+    left.set_value();
+  });
+  executor.start();
+  ASSERT_EQ(left.get_future().wait_for(kLong), std::future_status::ready);
+  executor.stop();
+}
+
+TEST(AsioExecutor, AThreadMayBlockOnlyWhereNobodyIsKnownToWait) {
+  AsioExecutor executor;
+  std::promise<void> done;
+  executor.post([&] {
+    EXPECT_FALSE(Turn::current()->begin_blocking()) << "others may be ready";
+    Turn::current()->at_end(&done, std::chrono::hours(1), [&] {
+      EXPECT_TRUE(Turn::current()->begin_blocking());
+      Turn::current()->end_blocking();
+      EXPECT_FALSE(Turn::current()->begin_blocking()) << "somebody may have become ready meanwhile";
+      done.set_value();
+    });
+  });
+  executor.start();
+  ASSERT_EQ(done.get_future().wait_for(kLong), std::future_status::ready);
+  executor.stop();
+}
+
+TEST(AsioExecutor, AThreadThatBlocksForLongLosesTheLoop) {
+  AsioExecutor executor;
+  std::promise<void> others, done;
+  executor.post([&] {
+    Turn::current()->at_end(&done, std::chrono::hours(1), [&] {
+      Turn* const turn = Turn::current();
+      ASSERT_TRUE(turn->begin_blocking());
+      executor.post([&] { others.set_value(); });
+      EXPECT_EQ(others.get_future().wait_for(kLong), std::future_status::ready);
+      turn->end_blocking();
+      EXPECT_EQ(Turn::current(), nullptr);
+      executor.post([&] {
+        // Not again at once.
+        Turn::current()->at_end(&done, std::chrono::hours(1), [&] {
+          EXPECT_FALSE(Turn::current()->begin_blocking());
+          done.set_value();
+        });
+      });
+    });
+  });
+  executor.start();
+  ASSERT_EQ(done.get_future().wait_for(kLong), std::future_status::ready);
+  executor.stop();
 }
 
 TEST(AsioExecutor, WhileWorkIsExpectedTasksTimersHandOffsAndStopWorkAsEver) {

@@ -10,6 +10,7 @@
 #include "base/disk.hpp"
 #include "base/disk_contract.hpp"
 #include "base/sim.hpp"
+#include "base/turn.hpp"
 
 namespace bop {
 namespace {
@@ -97,6 +98,28 @@ TEST_P(SystemDiskOf, TheEventDescriptorTellsOfCompletions) {
   EXPECT_FALSE(ran);
   EXPECT_EQ(disk_->poll(), 1u);
   EXPECT_TRUE(ran);
+}
+
+// Where the caller has nothing else to do it makes the write itself, and hears of it when its turn goes on.
+TEST(SystemDisk, ACallerThatWaitsMakesItsOwnWrite) {
+  const Folder folder;
+  auto disk = std::move(*open_system_disk("pwritev"));
+  auto file = std::move(*disk->open(folder.path() + "/f", OpenMode::kCreate));
+  const Aligned buffer(kDiskBlockBytes, 'x');
+  std::thread::id by;
+  {
+    CallerTurn turn;
+    file->write_durable(ByteOffset(0), buffer.span(), [&](Status status) {
+      EXPECT_TRUE(status) << status.error().what();
+      by = std::this_thread::get_id();
+    });
+    EXPECT_EQ(by, std::thread::id()) << "a completion came from inside the call";
+    turn.end();
+    EXPECT_EQ(by, std::this_thread::get_id());
+  }
+  EXPECT_EQ(Turn::current(), nullptr);
+  EXPECT_EQ(disk->wait(), 0U);
+  EXPECT_EQ(text_of(*file, 0, 1), "x");
 }
 
 // No test that kills processes can tell a durable write from one that only reached the page cache: so the

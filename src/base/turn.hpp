@@ -1,0 +1,71 @@
+// What a thread that runs a loop of handlers offers to whoever the handlers call.
+//
+// A loop takes turns: it runs the handlers that are ready, then looks for more. Work that many handlers of a
+// turn ask for (the write of the log that makes their commits durable) is best done once at its end.
+//
+// Threads: a turn belongs to the thread for which it is `current`.
+#pragma once
+
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "base/time.hpp"
+
+namespace bop {
+
+class Turn {
+ public:
+  virtual ~Turn() = default;
+  // Of the calling thread; null when it runs no loop (any more: hand_off took it away).
+  [[nodiscard]] static Turn* current() noexcept { return current_; }
+
+  // Runs `task` once, in this loop, when the handlers that are ready have run, or soon after `most` has
+  // passed; `key`: the same one again in this turn is that task.
+  virtual void at_end(const void* key, std::chrono::nanoseconds most, Task task) = 0;
+
+  // Before a call that blocks for some hundred microseconds at most: true when nothing is known to wait for
+  // this thread. Then `end_blocking` follows. A call that takes long does not hold up the loop: another
+  // thread goes on with it.
+  [[nodiscard]] virtual bool begin_blocking() = 0;
+  virtual void end_blocking() = 0;
+
+ protected:
+  static void set_current(Turn* turn) noexcept { current_ = turn; }
+
+ private:
+  static inline thread_local Turn* current_ = nullptr;
+};
+
+// For a thread that runs no loop and waits for what it has asked for: a turn is what it does until `end`, and
+// it may block.
+class CallerTurn final : public Turn {
+ public:
+  CallerTurn() : before_(current()) { set_current(this); }
+  ~CallerTurn() override {
+    end();
+    set_current(before_);
+  }
+  CallerTurn(const CallerTurn&) = delete;
+  CallerTurn& operator=(const CallerTurn&) = delete;
+
+  void end() {
+    while (!tasks_.empty()) {
+      for (auto& [key, task] : std::exchange(tasks_, {})) task();
+    }
+  }
+  void at_end(const void* key, std::chrono::nanoseconds, Task task) override {
+    for (const auto& [known, other] : tasks_) {
+      if (known == key) return;
+    }
+    tasks_.emplace_back(key, std::move(task));
+  }
+  bool begin_blocking() override { return true; }
+  void end_blocking() override {}
+
+ private:
+  Turn* const before_;
+  std::vector<std::pair<const void*, Task>> tasks_;
+};
+
+}  // namespace bop
