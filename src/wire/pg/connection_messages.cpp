@@ -58,7 +58,7 @@ void Connection::on_message(Frontend type, std::string_view body) {
     case Frontend::kDescribe: return on_describe(body);
     case Frontend::kExecute: return on_execute(body);
     case Frontend::kClose: return on_close(body);
-    case Frontend::kFlush: return;  // output leaves after every batch of input anyway
+    case Frontend::kFlush: return output_.flush();  // output leaves after every batch of input anyway
     case Frontend::kSync: skip_to_sync_ = false; return begin(Operation::kSync, session_->start_sync(*this));
     case Frontend::kFunctionCall:
       write_error(out(), ErrorSeverity::kError,
@@ -113,6 +113,7 @@ void Connection::after_operation(Operation ended) {
 void Connection::ready_for_query() {
   session_->deliver_notifications(*this);  // the own ones belong to this answer
   write_ready_for_query(out(), session_->transaction_status());
+  output_.end_answer();
 }
 
 // Between two answers.

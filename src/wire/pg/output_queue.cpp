@@ -17,7 +17,7 @@ void OutputQueue::gate(Csn csn, Csn released) {
       return;
     }
   }
-  gates_.push_back({buffer_.size(), csn});
+  gates_.push_back({buffer_.size(), csn, answer_end_});
 }
 
 std::string_view OutputQueue::sendable(Csn released) {
@@ -25,7 +25,12 @@ std::string_view OutputQueue::sendable(Csn released) {
     const auto closed = std::ranges::find_if(gates_, [&](const Gate& g) { return g.csn > released; });
     gates_.erase(gates_.begin(), closed);
   }
-  const std::size_t end = gates_.empty() ? buffer_.size() : gates_.front().at;
+  std::size_t end = buffer_.size();
+  if (!gates_.empty()) {
+    const Gate& gate = gates_.front();
+    end = gate.at - std::max(gate.answer_end, sent_) <= kMostKeptTogether ? std::max(gate.answer_end, sent_)
+                                                                          : gate.at;
+  }
   return std::string_view(buffer_).substr(sent_, end - sent_);
 }
 
@@ -43,7 +48,11 @@ void OutputQueue::consume(std::size_t bytes) {
   } else {
     return;
   }
-  for (Gate& g : gates_) g.at -= sent_;
+  for (Gate& g : gates_) {
+    g.at -= sent_;
+    g.answer_end -= std::min(g.answer_end, sent_);
+  }
+  answer_end_ -= std::min(answer_end_, sent_);
   sent_ = 0;
 }
 
@@ -55,6 +64,7 @@ std::optional<Csn> OutputQueue::held_by() const {
 void OutputQueue::drop_held() {
   if (gates_.empty()) return;
   buffer_.resize(gates_.front().at);
+  answer_end_ = std::min(answer_end_, buffer_.size());
   gates_.clear();
 }
 

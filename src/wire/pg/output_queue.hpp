@@ -2,7 +2,10 @@
 //
 // One buffer and a short list of gates: everything appended after `gate(csn)` is held until the log is
 // committed up to csn. The usual gate is released already and costs a compare. A gate stands between two
-// messages, so that the bytes before it are a whole number of messages. Not thread-safe.
+// messages, so that the bytes before it are a whole number of messages.
+//
+// What little of an answer stands before a gate (the rows of a statement whose commit is under way) waits for
+// the rest: one packet, for which the client wakes once. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +23,12 @@ class OutputQueue {
   [[nodiscard]] std::string& buffer() noexcept { return buffer_; }
 
   void gate(Csn csn, Csn released);
+  void end_answer() noexcept { answer_end_ = buffer_.size(); }
+  // The client asks for what there is.
+  void flush() noexcept {
+    end_answer();
+    for (Gate& gate : gates_) gate.answer_end = gate.at;
+  }
   // What may be sent now. Valid until the next append.
   [[nodiscard]] std::string_view sendable(Csn released);
   void consume(std::size_t bytes);
@@ -36,9 +45,11 @@ class OutputQueue {
   struct Gate {
     std::size_t at;  // in buffer_
     Csn csn;
+    std::size_t answer_end;  // the last one before it
   };
   std::string buffer_;
   std::size_t sent_ = 0;
+  std::size_t answer_end_ = 0;
   std::vector<Gate> gates_;  // `at` and `csn` both grow
 };
 

@@ -28,6 +28,8 @@ inline constexpr std::size_t kMostStartupBytes = 10'000;
 inline constexpr std::size_t kMostAuthenticationBytes = 10'000;
 // Above this much unsent output the session stops producing, and goes on below the half.
 inline constexpr std::size_t kOutputFullBytes = 256 * 1024;
+// Of an answer whose rest is behind the output gate.
+inline constexpr std::size_t kMostKeptTogether = 4096;
 // A buffer that is empty gives its memory back when it is larger.
 inline constexpr std::size_t kKeptBufferBytes = 4096;
 

@@ -545,16 +545,34 @@ TEST(Gate, HoldsWhatFollowsUntilTheCommit) {
   c.log_in();
   c.factory.released_csn = 10;
   EXPECT_EQ(c.types(query("GATE 10")), "CZ");
-  EXPECT_EQ(c.types(query("ROWS 1; GATE 12; ROWS 1") + query("GATE 11") + query("GATE 15; ROWS 1")), "TDC");
+  EXPECT_EQ(c.types(query("ROWS 1; GATE 12; ROWS 1") + query("GATE 11") + query("GATE 15; ROWS 1")), "")
+      << "what little stands before a gate leaves with what follows";
   EXPECT_EQ(c.connection->held_by(), Csn(12));
   c.factory.released_csn = 11;
   EXPECT_EQ(c.take(), "");
   c.factory.released_csn = 14;
-  EXPECT_EQ(types_of(split(c.take())), "CTDCZCZ");
+  EXPECT_EQ(types_of(split(c.take())), "TDCCTDCZCZ");
   EXPECT_EQ(c.connection->held_by(), Csn(15));
   c.factory.released_csn = 15;
   EXPECT_EQ(types_of(split(c.take())), "CTDCZ");
   EXPECT_EQ(c.connection->held_by(), std::nullopt);
+}
+
+TEST(Gate, WhatIsMuchOrEndsAnAnswerOrIsAskedForIsNotKept) {
+  Conversation c;
+  c.log_in();
+  EXPECT_EQ(c.types(query("ROWS 1") + query("ROWS 1; GATE 5")), "TDCZ") << "the second one begins behind Z";
+  c.factory.released_csn = 5;
+  EXPECT_EQ(types_of(split(c.take())), "TDCCZ");
+  EXPECT_EQ(c.types(query("ROWS 500; GATE 6")), "T" + std::string(500, 'D') + "C");
+  c.factory.released_csn = 6;
+  EXPECT_EQ(types_of(split(c.take())), "CZ");
+  const auto statement = [](std::string_view text) { return parse("", text) + bind("", "") + execute(""); };
+  EXPECT_EQ(c.types(statement("ROWS 1") + statement("GATE 7") + statement("ROWS 1")), "");
+  EXPECT_EQ(c.types(message('H')), "12DC12");
+  EXPECT_EQ(c.types(message('S')), "");
+  c.factory.released_csn = 7;
+  EXPECT_EQ(types_of(split(c.take())), "C12DCZ");
 }
 
 TEST(Gate, ErrorsAreHeldAsWell) {
@@ -569,12 +587,12 @@ TEST(Gate, ErrorsAreHeldAsWell) {
 TEST(Gate, FailedLogDropsWhatIsHeldAndSaysWhy) {
   Conversation c;
   c.log_in();
-  EXPECT_EQ(c.types(query("ROWS 1; GATE 5; ROWS 3")), "TDC");
+  EXPECT_EQ(c.types(query("ROWS 1; GATE 5; ROWS 3")), "");
   c.connection->gate_failed(error(ErrorCode::kPoisoned, "the log failed"));
   const auto answers = split(c.take());
-  ASSERT_EQ(types_of(answers), "E");
-  EXPECT_EQ(answers[0].field('S'), "FATAL");
-  EXPECT_EQ(answers[0].field('C'), "58030");
+  ASSERT_EQ(types_of(answers), "TDCE");
+  EXPECT_EQ(answers[3].field('S'), "FATAL");
+  EXPECT_EQ(answers[3].field('C'), "58030");
   EXPECT_TRUE(c.connection->is_closing());
   EXPECT_EQ(c.connection->unsent(), 0u);
 }
