@@ -124,6 +124,7 @@ struct EngineOptions {
   std::uint64_t temp_limit = 0;
   std::uint64_t column_cache = 0;  // bytes of columns of tables to keep decoded (column_cache.hpp)
   std::size_t threads = 1;
+  int niceness = 0;  // of its threads: how far they stand back behind others, 0 to 19
 };
 
 class Engine {

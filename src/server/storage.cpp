@@ -45,6 +45,7 @@ executor::EngineOptions engine_options(const Settings& settings, const std::stri
   options.column_cache = memory_limit() / 100 * static_cast<std::uint64_t>(settings.engine_column_cache());
   options.threads = static_cast<std::size_t>(settings.engine_threads());
   if (options.threads == 0) options.threads = std::max(1U, std::thread::hardware_concurrency());
+  options.niceness = static_cast<int>(settings.engine_nice());
   options.temp_limit = static_cast<std::uint64_t>(settings.engine_temp_limit());
   if (options.temp_limit > 0) options.temp_directory = scratch_dir + "/engine";
   if (const std::string& files = settings.files_directory(); !files.empty()) {

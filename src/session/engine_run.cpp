@@ -209,6 +209,7 @@ Status PgSession::start_engine(Run& run, Rows rows) {
     return {};
   }
   if (!chosen.statement) return {};
+  hand_off();  // its statements take milliseconds, and the first one loads it
   auto engine = node_.engine();
   if (!engine) {
     if (variables_.get("bop.route") == "auto") return {};
@@ -235,6 +236,7 @@ Status PgSession::start_engine(Run& run, Rows rows) {
 Result<std::optional<sql::FedRows>> PgSession::rows_of_engine(const Run& run, const sql::Plan& source) {
   Route chosen = route(run, source, /*now=*/true);
   if (!chosen.statement || chosen.after_trial) return std::nullopt;
+  hand_off();
   auto engine = node_.engine();
   if (!engine) return std::nullopt;
   chosen.statement->statement.whole = true;

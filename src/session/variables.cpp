@@ -231,17 +231,36 @@ Result<std::string> normalise_variable(const VariableInfo& info, std::string_vie
   return std::string(value);
 }
 
-Variables::Variables() {
-  for (const VariableInfo& info : variable_table()) {
-    const std::string value(info.default_value);
-    slots_.emplace(lower(info.name), Slot{value, value, std::nullopt});
-  }
+const Variables::Slots& Variables::untouched() {
+  static const Slots kSlots = [] {
+    Slots slots;
+    for (const VariableInfo& info : variable_table()) {
+      const std::string value(info.default_value);
+      slots.emplace(lower(info.name), Slot{value, value, std::nullopt});
+    }
+    return slots;
+  }();
+  return kSlots;
+}
+
+const Variables::Slot* Variables::find(std::string_view key) const {
+  if (const auto slot = slots_.find(key); slot != slots_.end()) return &slot->second;
+  const auto slot = untouched().find(key);
+  return slot == untouched().end() ? nullptr : &slot->second;
+}
+
+Variables::Slot& Variables::own(const std::string& key) {
+  const auto slot = slots_.find(key);
+  if (slot != slots_.end()) return slot->second;
+  const Slot* known = find(key);
+  return slots_.emplace(key, known != nullptr ? *known : Slot()).first->second;
 }
 
 const std::string& Variables::get(std::string_view name) const {
-  const auto slot = slots_.find(lower(name));
   static const std::string kNone;
-  return slot == slots_.end() ? kNone : slot->second.current();
+  const Slot* slot = find(name);
+  if (slot == nullptr) slot = find(lower(name));
+  return slot == nullptr ? kNone : slot->current();
 }
 
 std::int64_t Variables::get_int(std::string_view name) const {
@@ -252,12 +271,12 @@ std::int64_t Variables::get_int(std::string_view name) const {
 }
 
 Result<std::string> Variables::show(std::string_view name) const {
-  const auto slot = slots_.find(lower(name));
-  if (slot == slots_.end()) {
+  const Slot* slot = find(lower(name));
+  if (slot == nullptr) {
     return fail(ErrorCode::kUndefinedObject, "unrecognized configuration parameter \"{}\"", name);
   }
   const VariableInfo* info = find_variable(name);
-  return info != nullptr ? with_unit(*info, slot->second.current()) : slot->second.current();
+  return info != nullptr ? with_unit(*info, slot->current()) : slot->current();
 }
 
 Result<Variables::Change> Variables::set(std::string_view name, std::optional<std::string_view> value,
@@ -270,25 +289,25 @@ Result<Variables::Change> Variables::set(std::string_view name, std::optional<st
   if (info != nullptr && (info->flags & kFixed) != 0 && !internal) {
     return fail(ErrorCode::kCantChangeRuntimeParam, "parameter \"{}\" cannot be changed", info->name);
   }
-  const auto found = slots_.find(key);
+  const Slot* found = find(key);
   std::string next;
   if (value) {
     if (info != nullptr) {
-      const bool known = found != slots_.end();
-      BOP_LET(normal, normalise_variable(*info, *value, known ? found->second.current() : std::string_view(),
-                                         known ? found->second.default_value : std::string_view()));
+      const bool known = found != nullptr;
+      BOP_LET(normal, normalise_variable(*info, *value, known ? found->current() : std::string_view(),
+                                         known ? found->default_value : std::string_view()));
       next = std::move(normal);
     } else {
       next = std::string(*value);
     }
-  } else if (found != slots_.end()) {
-    next = found->second.default_value;
+  } else if (found != nullptr) {
+    next = found->default_value;
   }
   if (info != nullptr && info->name == "standard_conforming_strings" && next == "off") {
     return fail(ErrorCode::kNotImplemented, "standard_conforming_strings = off is not implemented");
   }
-  journal_.push_back({key, found == slots_.end() ? std::nullopt : std::optional(found->second)});
-  Slot& slot = slots_[key];
+  journal_.push_back({key, found == nullptr ? std::nullopt : std::optional(*found)});
+  Slot& slot = own(key);
   const std::string old_value = slot.current();
   if (local) {
     slot.local = std::move(next);
@@ -304,7 +323,7 @@ Result<Variables::Change> Variables::set(std::string_view name, std::optional<st
 Status Variables::set_default(std::string_view name, std::string_view value, bool internal) {
   BOP_LET(change, set(name, value, false, internal));
   (void)change;
-  Slot& slot = slots_[lower(name)];
+  Slot& slot = own(lower(name));
   slot.default_value = slot.session;
   journal_.clear();
   return {};
@@ -327,10 +346,10 @@ void Variables::reset_all() {
 void Variables::undo_to(Mark mark) {
   while (journal_.size() > mark) {
     Undo& undo = journal_.back();
-    const auto slot = slots_.find(undo.key);
-    const std::string old_value = slot == slots_.end() ? std::string() : slot->second.current();
+    const Slot* slot = find(undo.key);
+    const std::string old_value = slot == nullptr ? std::string() : slot->current();
     if (undo.before) {
-      slots_[undo.key] = *undo.before;
+      own(undo.key) = *undo.before;
       touched(undo.key, old_value);
     } else {
       slots_.erase(undo.key);
@@ -352,7 +371,7 @@ void Variables::commit() {
 
 void Variables::touched(const std::string& key, const std::string& old_value) {
   const VariableInfo* info = find_variable(key);
-  if (info == nullptr || (info->flags & kReport) == 0 || slots_[key].current() == old_value) return;
+  if (info == nullptr || (info->flags & kReport) == 0 || find(key)->current() == old_value) return;
   if (std::ranges::find(reports_, info->name) == reports_.end()) reports_.emplace_back(info->name);
 }
 
@@ -360,9 +379,13 @@ std::vector<std::string> Variables::take_reports() { return std::exchange(report
 
 std::vector<std::string> Variables::custom_names() const {
   std::vector<std::string> names;
-  for (const auto& [key, slot] : slots_) {
-    if (key.find('.') != key.npos) names.push_back(key);
+  for (const Slots* slots : {&slots_, &untouched()}) {
+    for (const auto& [key, slot] : *slots) {
+      if (key.find('.') != key.npos) names.push_back(key);
+    }
   }
+  std::ranges::sort(names);
+  names.erase(std::ranges::unique(names).begin(), names.end());
   return names;
 }
 

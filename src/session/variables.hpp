@@ -44,8 +44,6 @@ class Variables {
     bool inert = false;
   };
 
-  Variables();
-
   // What SHOW answers. Error: kUndefinedObject, unrecognized configuration parameter.
   [[nodiscard]] Result<std::string> show(std::string_view name) const;
   // The raw value of a known variable.
@@ -80,9 +78,14 @@ class Variables {
     std::optional<Slot> before;  // nullopt: the custom variable did not exist
   };
 
+  using Slots = std::map<std::string, Slot, std::less<>>;  // by lower-case name
+
+  [[nodiscard]] static const Slots& untouched();  // of all known variables, shared by all sessions
+  [[nodiscard]] const Slot* find(std::string_view key) const;
+  Slot& own(const std::string& key);
   void touched(const std::string& key, const std::string& old_value);
 
-  std::map<std::string, Slot, std::less<>> slots_;  // by lower-case name
+  Slots slots_;  // of those that the session has touched
   std::vector<Undo> journal_;
   std::vector<std::string> reports_;
 };

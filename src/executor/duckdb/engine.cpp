@@ -1,4 +1,7 @@
 // The engine: one DuckDB in memory, a connection a statement, errors in PostgreSQL's words.
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <duckdb/common/error_data.hpp>
@@ -10,6 +13,7 @@
 #include <duckdb/main/stream_query_result.hpp>
 #include <duckdb/storage/buffer_manager.hpp>
 #include <exception>
+#include <future>
 #include <thread>
 
 #include "executor/duckdb/statement_state.hpp"
@@ -114,6 +118,11 @@ struct Shared {
     ++rebuilt;
   }
 };
+
+// For the calling thread, and those that it starts.
+void stand_back(int niceness) {
+  if (niceness > 0) ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), niceness);
+}
 
 DatabasePtr open_database(const EngineOptions& options) {
   duckdb::DBConfig config;
@@ -318,6 +327,7 @@ class DuckRunning final : public Running {
     return {};
   }
   void work_on_demand() {
+    stand_back(shared_->options.niceness);
     std::unique_lock lock(worker_mutex_);
     for (;;) {
       worker_changed_.wait(lock, [this] { return work_ || worker_ends_; });
@@ -436,7 +446,11 @@ class DuckEngine final : public Engine {
     const std::lock_guard lock(shared_->mutex);
     if (!shared_->database) {
       try {
-        shared_->database = open_database(shared_->options);
+        // DuckDB's threads are as nice as the one that starts them, which could not become as it was again.
+        shared_->database = std::async(std::launch::async, [this] {
+                              stand_back(shared_->options.niceness);
+                              return open_database(shared_->options);
+                            }).get();
       } catch (const std::exception& e) {
         return fail(ErrorCode::kInternal, "the second executor does not start: {}",
                     duckdb::ErrorData(e).Message());
