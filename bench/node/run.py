@@ -104,7 +104,7 @@ def start(options):
     try:
         connection = node.connect(timeout=600)
         connection.simple("CREATE TABLE filler (id bigint PRIMARY KEY, v text)")
-        wanted = int(options.log_bytes.rstrip("GM")) << (30 if options.log_bytes.endswith("G") else 20)
+        wanted = int(options.log_bytes.rstrip("GMB")) << (30 if options.log_bytes.endswith("GB") else 20)
         row = 0
         while retained(node) < wanted:
             result = connection.simple(f"INSERT INTO filler SELECT g, repeat(md5(g::text), 30) FROM generate_series({row}, "
@@ -220,7 +220,7 @@ def main():
     parser.add_argument("--bop", required=True, help="the program")
     parser.add_argument("--only", default="idle,idle_tls,start,mixed")
     parser.add_argument("--connections", type=int, default=10_000)
-    parser.add_argument("--log-bytes", default="2G", help="of the log that is kept, in M or G")
+    parser.add_argument("--log-bytes", default="2GB", help="of the log that is kept, in MB or GB")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=10, help="of each run of `mixed`")
     parser.add_argument("--scratch", default=None, help="the folder, and so the disk, for the node's data")

@@ -107,14 +107,20 @@ Status DatabaseSet::replay(std::span<const std::shared_ptr<Database>> databases)
   for (const auto& database : databases) {
     BOP_LET(base, database->rows().recover_begin());
     progress[database->id()] = {database.get(), base, base};
-    from = std::min(from, base);
+    // The bases of databases that rest may lie far behind.
+    if (base != options_.group->newest_of(database->id())) from = std::min(from, base);
   }
+  const bool has_records = from != Lsn(UINT64_MAX);
   // Below the first record there is nothing to read; that nothing is missing there, the chains prove.
-  from = std::max(from.next(), options_.group->first());
+  from = has_records ? std::max(from.next(), options_.group->first()) : from;
   std::optional<DatabaseId> only;
   if (databases.size() == 1) only = databases.front()->id();
-  BOP_LET(reader, options_.group->read_from(from, only));
-  for (;;) {
+  std::unique_ptr<aof::Reader> reader;
+  if (has_records) {
+    BOP_LET(opened, options_.group->read_from(from, only));
+    reader = std::move(opened);
+  }
+  while (reader) {
     BOP_LET(record, reader->next());
     if (!record) break;
     const auto it = progress.find(record->database);

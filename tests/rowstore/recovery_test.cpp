@@ -328,6 +328,38 @@ TEST_F(Recovery, TheLogIsTrimmedBelowTheBasesAndEverythingIsStillThere) {
   EXPECT_EQ(node->read("SELECT count(*) FROM q", 5), "1");
 }
 
+// What a start reads does not depend on when a database that nobody writes to was last checkpointed.
+TEST_F(Recovery, AStartReadsNothingForDatabasesThatAreUpToDate) {
+  SimNodeOptions options;
+  options.segment_bytes = 256U << 10U;
+  start(options);
+  BOP_OK(node->databases().create_database(DatabaseId(5), "quiet"));
+  BOP_OK(node->commit("CREATE TABLE t(a)"));
+  BOP_OK(node->commit("CREATE TABLE q(a)", 5));
+  std::optional<Status> done;
+  node->databases().checkpoint_all(node->executor(), [&](Status status) { done = std::move(status); });
+  ASSERT_TRUE(world.run_until([&] { return done.has_value(); }));
+  BOP_OK(*done);
+  for (int i = 0; i < 400; ++i) {
+    BOP_OK(node->commit("INSERT INTO t VALUES(randomblob(2000))"));
+    if (i % 20 == 0) BOP_OK(node->wait_durable());
+  }
+  BOP_OK(node->checkpoint());
+  BOP_OK(node->commit("INSERT INTO t VALUES(1)"));
+  BOP_OK(node->wait_durable());
+  cut();
+  auto names = disk.list("/data/log");
+  BOP_OK(names);
+  std::ranges::sort(*names);
+  std::erase_if(*names, [](const std::string& name) { return !name.ends_with(".log"); });
+  ASSERT_GT(names->size(), 3U);
+  ASSERT_TRUE(disk.break_sector("/data/log/" + (*names)[1], 128U << 10U));
+  start(options);
+  BOP_OK(node->databases().reconcile(std::vector{database::DatabaseEntry{DatabaseId(5), "quiet"}}));
+  EXPECT_EQ(node->read("SELECT count(*) FROM t"), "401");
+  EXPECT_EQ(node->read("SELECT count(*) FROM q", 5), "0");
+}
+
 TEST_F(Recovery, AnIdleDatabaseDoesNotHoldTheLogAndALongLogStartsCheckpoints) {
   SimNodeOptions options;
   options.segment_bytes = 256U << 10U;
