@@ -282,6 +282,7 @@ Status DatabaseSet::remove_files(DatabaseId id) {
 
 void DatabaseSet::tick(Executor& background) {
   const std::uint64_t appended = options_.group->appended().value;
+  const std::uint64_t appended_bytes = options_.group->appended_bytes();
   const bool short_of_room = short_of_room_.exchange(false, std::memory_order_relaxed);
   const bool log_too_long =
       short_of_room || options_.group->is_full() || options_.group->retained_bytes() > options_.log_limit;
@@ -294,10 +295,17 @@ void DatabaseSet::tick(Executor& background) {
       });
       continue;
     }
-    if (database->rows().failure() || !holds_log(*database)) continue;
-    const std::uint64_t behind = appended - std::min(appended, database->rows().base().value);
+    if (database->rows().failure() || !holds_log(*database)) {
+      bases_seen_.erase(database->id());
+      continue;
+    }
+    const Lsn old_base = database->rows().base();
+    const std::uint64_t behind = appended - std::min(appended, old_base.value);
+    BaseSeen& seen = bases_seen_.try_emplace(database->id(), old_base, appended_bytes).first->second;
+    if (seen.base != old_base) seen = {old_base, appended_bytes};
     if (database->rows().unchecked_bytes() < options_.checkpoint_bytes &&
-        behind < options_.checkpoint_records && !log_too_long)
+        behind < options_.checkpoint_records &&
+        appended_bytes - seen.appended_bytes < options_.checkpoint_log_bytes && !log_too_long)
       continue;
     database->rows().checkpoint(background, [this, database](Result<Lsn> base) {
       if (database->dropped()) return;
@@ -305,6 +313,7 @@ void DatabaseSet::tick(Executor& background) {
       if (auto trimmed = trim(); !trimmed) log_error("the log could not be trimmed", trimmed.error());
     });
   }
+  std::erase_if(bases_seen_, [this](const auto& seen) { return find(seen.first) == nullptr; });
   // Databases that were written to before and are idle now.
   if (log_too_long) background.post([this] { static_cast<void>(trim()); });
 }

@@ -47,7 +47,9 @@ struct DatabaseSetOptions {
   // Makes the engine of a database whose directory exists.
   std::function<Result<std::unique_ptr<TableEngine>>(Database&, const std::string& directory)> make_rows;
   std::uint64_t checkpoint_bytes = std::uint64_t{16} << 20;  // unchecked bytes that start a checkpoint
-  std::uint64_t checkpoint_records = 500'000;                // records of the log above a base that start one
+  // Of the log above a base, whosever records they are, that start one: a start has to read them.
+  std::uint64_t checkpoint_records = 500'000;
+  std::uint64_t checkpoint_log_bytes = std::uint64_t{64} << 20;
   // Bytes of the log above which every database that holds some of it back starts one. Several segments.
   std::uint64_t log_limit = std::uint64_t{512} << 20;
   std::uint64_t retain_records = 0;  // records kept below the oldest base (log_retain)
@@ -119,6 +121,12 @@ class DatabaseSet {
   mutable std::mutex mutex_;
   std::map<DatabaseId, std::shared_ptr<Database>> databases_;
   std::map<DatabaseId, ErrorCode> checkpoint_troubles_;
+  // Of each database that holds the log: its base, and the log's bytes when the tick first saw it.
+  struct BaseSeen {
+    Lsn base;
+    std::uint64_t appended_bytes = 0;
+  };
+  std::map<DatabaseId, BaseSeen> bases_seen_;  // of tick()
 };
 
 }  // namespace bop::database

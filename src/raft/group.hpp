@@ -47,6 +47,8 @@ class Group {
   [[nodiscard]] virtual Lsn newest_of(DatabaseId database) const = 0;
   // Bytes that the log takes here, and whether its disk has no room for more.
   [[nodiscard]] virtual std::uint64_t retained_bytes() const = 0;
+  // Of records, since the start.
+  [[nodiscard]] virtual std::uint64_t appended_bytes() const = 0;
   [[nodiscard]] virtual bool is_full() const = 0;
   // Largest batch that propose() takes.
   [[nodiscard]] virtual std::uint64_t max_batch_bytes() const noexcept = 0;

@@ -30,6 +30,9 @@ Lsn SingleNodeGroup::appended() const noexcept { return stream_->appended(); }
 Lsn SingleNodeGroup::first() const noexcept { return stream_->first(); }
 Lsn SingleNodeGroup::newest_of(DatabaseId database) const { return stream_->newest_of(database); }
 std::uint64_t SingleNodeGroup::retained_bytes() const { return stream_->retained_bytes(); }
+std::uint64_t SingleNodeGroup::appended_bytes() const {
+  return stream_->metrics().record_bytes.load(std::memory_order_relaxed);
+}
 bool SingleNodeGroup::is_full() const { return stream_->is_full(); }
 std::uint64_t SingleNodeGroup::max_batch_bytes() const noexcept { return stream_->max_batch_bytes(); }
 void SingleNodeGroup::subscribe(std::move_only_function<void(Lsn)> callback) {

@@ -24,6 +24,7 @@ class SingleNodeGroup final : public Group {
   [[nodiscard]] Lsn first() const noexcept override;
   [[nodiscard]] Lsn newest_of(DatabaseId database) const override;
   [[nodiscard]] std::uint64_t retained_bytes() const override;
+  [[nodiscard]] std::uint64_t appended_bytes() const override;
   [[nodiscard]] bool is_full() const override;
   [[nodiscard]] std::uint64_t max_batch_bytes() const noexcept override;
   void subscribe(std::move_only_function<void(Lsn)> callback) override;

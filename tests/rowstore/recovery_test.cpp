@@ -360,6 +360,26 @@ TEST_F(Recovery, AStartReadsNothingForDatabasesThatAreUpToDate) {
   EXPECT_EQ(node->read("SELECT count(*) FROM q", 5), "0");
 }
 
+TEST_F(Recovery, ADatabaseThatRestsIsBroughtUpToDateBeforeMuchLogLiesAboveItsBase) {
+  SimNodeOptions options;
+  options.segment_bytes = 256U << 10U;
+  start(options);
+  BOP_OK(node->databases().create_database(DatabaseId(5), "quiet"));
+  BOP_OK(node->commit("CREATE TABLE t(a)"));
+  BOP_OK(node->commit("CREATE TABLE q(a)", 5));
+  const Lsn before = node->rows(5).base();
+  std::uint64_t bytes = 0;
+  while (node->rows(5).base() == before && bytes < (96U << 20U)) {
+    BOP_OK(node->commit("INSERT INTO t VALUES(randomblob(500000))"));
+    bytes += 500'000;
+    BOP_OK(node->wait_durable());
+    node->databases().tick(node->executor());
+    world.run_until_idle();
+  }
+  EXPECT_GT(bytes, 60U << 20U);
+  EXPECT_LT(bytes, 72U << 20U);
+}
+
 TEST_F(Recovery, AnIdleDatabaseDoesNotHoldTheLogAndALongLogStartsCheckpoints) {
   SimNodeOptions options;
   options.segment_bytes = 256U << 10U;
