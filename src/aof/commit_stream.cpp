@@ -40,6 +40,13 @@ Lsn CommitStream::appended() const noexcept { return Lsn(core_->appended_.load(s
 Lsn CommitStream::durable() const noexcept { return Lsn(core_->durable_.load(std::memory_order_acquire)); }
 Lsn CommitStream::first() const noexcept { return Lsn(core_->first_.load(std::memory_order_acquire)); }
 
+void CommitStream::want_durable(Lsn lsn) { core_->want_durable(lsn); }
+void CommitStream::flush_due() { core_->flush_due(); }
+void CommitStream::on_delay(std::move_only_function<void(std::chrono::nanoseconds)> callback) {
+  std::scoped_lock lock(core_->mutex_);
+  core_->delay_callback_ = std::move(callback);
+}
+
 Lsn CommitStream::newest_of(DatabaseId database) const {
   std::scoped_lock lock(core_->mutex_);
   return core_->newest_of(database);

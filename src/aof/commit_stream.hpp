@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "aof/flush_policy.hpp"
 #include "aof/reader.hpp"
 #include "aof/record_kind.hpp"
 #include "aof/segment_header.hpp"
@@ -51,6 +52,7 @@ struct RecordInput {
   std::uint64_t producer = 0;           // 0 = none
   std::uint64_t sequence = 0;
   std::span<const std::span<const std::byte>> payload;
+  FlushPolicy flush;  // how long it may wait for its write; a batch goes out whole
 };
 
 // What open() found.
@@ -77,7 +79,8 @@ struct Recovered {
 // Threads: append(), must_wait(), cursors, read_from() and metrics() from any thread. Completions run where
 // the owner polls the Disk (or on the disk's own thread); subscribers run there, one at a time, in order,
 // with no lock of the stream held: they may call append(). maintain() and trim() from any thread, they
-// exclude each other and wait for the disk: not on a reactor. There is no thread of its own and no timer.
+// exclude each other and wait for the disk: not on a reactor. There is no thread of its own and no timer: who
+// appends records that may wait (RecordInput::flush) is told by on_delay() when to call flush_due().
 //
 // Failure: the first failed durable write poisons the stream for good: append() answers kPoisoned, durable()
 // stands still, reads go on. A disk that is full when the next segment is prepared does not poison: append()
@@ -120,6 +123,16 @@ class CommitStream {
 
   [[nodiscard]] Lsn appended() const noexcept;
   [[nodiscard]] Lsn durable() const noexcept;
+
+  // Somebody waits for this record: what may still wait up to it goes out now. One atomic load when nothing
+  // does. Does not wait itself.
+  void want_durable(Lsn lsn);
+  // Called (from append() or flush_due(), with no lock held) when records were appended that may wait for so
+  // long at most: the owner calls flush_due() then. Later calls are for earlier or for newer records.
+  void on_delay(std::move_only_function<void(std::chrono::nanoseconds)> callback);
+  // Begins the write of records that have waited as long as they may. Harmless at any time.
+  void flush_due();
+
   // Oldest record that can still be read.
   [[nodiscard]] Lsn first() const noexcept;
   // Newest record of a database, durable or not; 0 = there was never one.

@@ -140,6 +140,7 @@ void CommitStream::Core::rotate(std::int64_t now_ns) {
   write->used = kSegmentHeaderBytes;
   write->first_append_ns = now_ns;
   write->barrier = true;
+  write->cause = FlushCause::kMark;
   encode_segment_header(std::span(write->buffer.data(), kSegmentHeaderBytes), segment->header);
   queue_.push_back(std::move(write));
 
@@ -174,6 +175,7 @@ Result<Lsn> CommitStream::Core::append(std::span<const RecordInput> batch) {
   Submits submits;
   Lsn last;
   bool wants_maintenance = false;
+  std::optional<std::chrono::nanoseconds> delay;
   const std::int64_t wall_us = clock_.wall_us();
   const std::int64_t now_ns = clock_.steady_ns();
   {
@@ -224,6 +226,8 @@ Result<Lsn> CommitStream::Core::append(std::span<const RecordInput> batch) {
       maintenance_wanted_ = true;
       wants_maintenance = true;
     }
+    for (const RecordInput& record : batch) note_flush(record.flush, now_ns);
+    delay = next_delay(now_ns);
     if (turn == nullptr) collect_submits(submits, now_ns);
   }
   metrics_.batches.fetch_add(1, std::memory_order_relaxed);
@@ -231,6 +235,7 @@ Result<Lsn> CommitStream::Core::append(std::span<const RecordInput> batch) {
   metrics_.record_bytes.fetch_add(bytes, std::memory_order_relaxed);
   if (turn != nullptr) ask_for_end(*turn);
   submit(submits);
+  if (delay && delay_callback_) delay_callback_(*delay);
   if (wants_maintenance && maintenance_callback_) maintenance_callback_();
   return last;
 }

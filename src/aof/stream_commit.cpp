@@ -38,17 +38,87 @@ void CommitStream::Core::close_write() {
   BOP_ASSERT(open_->used == end);
   persisted_watermark_ = watermark;
   open_->segment->next_offset = open_->offset + open_->used;
+  on_its_way_.store(open_->last.value, std::memory_order_release);
   open_.reset();
 }
 
-// One write is always in flight while there is something to write: then the others gather, and one write
-// serves many. Another one joins it when it is large, when its oldest record has waited as long as a whole
-// write takes, or when writes take much longer than the disk needs: that time is spent waiting for a
-// processor, and waits overlap for free. (But not where a loop gathers and the disk is fast.)
+// From now on it goes out as soon as it may.
+void CommitStream::Core::want_write(Write& write, FlushCause cause) {
+  if (write.wanted) return;
+  write.wanted = true;
+  write.cause = cause;
+}
+
+// One more record of the open write, which was appended with this policy.
+void CommitStream::Core::note_flush(const FlushPolicy& policy, std::int64_t now_ns) {
+  Write& write = *open_;
+  ++write.records;
+  if (policy.waits_for_others()) {
+    write.most_records = std::min<std::uint64_t>(write.most_records, std::max(policy.records, 1U));
+  }
+  if (policy.waits_for_time()) {
+    const std::int64_t most_ns = std::chrono::nanoseconds(policy.interval).count();
+    write.due_ns = std::min(write.due_ns, now_ns + most_ns);
+  }
+  if (policy.strategy == FlushStrategy::kSync) want_write(write, FlushCause::kCommit);
+  if (policy.strategy == FlushStrategy::kAsync) want_write(write, FlushCause::kAsync);
+  if (write.records >= write.most_records) want_write(write, FlushCause::kBatched);
+  if (now_ns >= write.due_ns) want_write(write, FlushCause::kPeriodic);
+  if (write.wanted) on_its_way_.store(last_.index.value, std::memory_order_release);
+}
+
+// What the owner has to be told: after how long the open write is due, unless that was told already.
+std::optional<std::chrono::nanoseconds> CommitStream::Core::next_delay(std::int64_t now_ns) {
+  if (!open_ || open_->wanted || open_->due_ns >= told_due_ns_) return std::nullopt;
+  told_due_ns_ = open_->due_ns;
+  return std::chrono::nanoseconds(open_->due_ns - now_ns);
+}
+
+void CommitStream::Core::want_durable(Lsn lsn) {
+  if (lsn.value <= on_its_way_.load(std::memory_order_acquire)) return;
+  Turn* const turn = Turn::current();
+  Submits submits;
+  {
+    std::scoped_lock lock(mutex_);
+    if (!open_ || open_->before.index >= lsn) return;
+    want_write(*open_, FlushCause::kWanted);
+    on_its_way_.store(open_->last.value, std::memory_order_release);
+    if (turn == nullptr) collect_submits(submits, clock_.steady_ns());
+  }
+  if (turn != nullptr) ask_for_end(*turn);
+  submit(submits);
+}
+
+void CommitStream::Core::flush_due() {
+  Turn* const turn = Turn::current();
+  Submits submits;
+  std::optional<std::chrono::nanoseconds> delay;
+  {
+    std::scoped_lock lock(mutex_);
+    if (closed_) return;
+    const std::int64_t now_ns = clock_.steady_ns();
+    if (told_due_ns_ <= now_ns) told_due_ns_ = INT64_MAX;
+    if (open_ && open_->due_ns <= now_ns) {
+      want_write(*open_, FlushCause::kPeriodic);
+      on_its_way_.store(open_->last.value, std::memory_order_release);
+      if (turn == nullptr) collect_submits(submits, now_ns);
+    }
+    delay = next_delay(now_ns);
+  }
+  if (turn != nullptr) ask_for_end(*turn);
+  submit(submits);
+  if (delay && delay_callback_) delay_callback_(*delay);
+}
+
+// One write is always in flight while there is something that somebody wants written: then the others gather,
+// and one write serves many. Another one joins it when it is large, when its oldest record has waited as long
+// as a whole write takes, or when writes take much longer than the disk needs: that time is spent waiting for
+// a processor, and waits overlap for free. (But not where a loop gathers and the disk is fast.)
 bool CommitStream::Core::may_submit(std::int64_t now_ns) const {
   if (failure_.has_value() || submitted_ == queue_.size() || barrier_in_flight_) return false;
   const Write& write = *queue_[submitted_];
   if (write.used == 0) return false;
+  if (&write == open_.get() && !write.wanted) return false;
   if (in_flight_ == 0) return submitted_ == 0;
   if (write.barrier || in_flight_ >= options_.max_in_flight) return false;
   if (&write != open_.get() || write.used >= options_.write_bytes / 4) return true;
@@ -74,6 +144,7 @@ void CommitStream::Core::collect_submits(Submits& submits, std::int64_t now_ns) 
     std::shared_ptr<Write>& write = queue_[submitted_];
     if (write == open_) close_write();
     write->submitted_ns = now_ns;
+    metrics_.flushes[static_cast<std::size_t>(write->cause)].fetch_add(1, std::memory_order_relaxed);
     barrier_in_flight_ = write->barrier;
     ++submitted_;
     ++in_flight_;
@@ -212,6 +283,7 @@ void CommitStream::Core::push_mark_write(bool closes_stream) {
   if (open_) close_write();
   begin_write(0, clock_.steady_ns());
   open_->closes_stream = closes_stream;
+  open_->cause = FlushCause::kMark;
   close_write();
 }
 
@@ -220,6 +292,7 @@ void CommitStream::Core::push_mark_write(bool closes_stream) {
 Status CommitStream::Core::wait_durable(Lsn lsn) {
   constexpr int kMostIdleTurns = 1'000'000;  // another thread may be running our completions
   int idle_turns = 0;
+  want_durable(lsn);
   end_of_turn();
   std::unique_lock lock(mutex_);
   for (;;) {

@@ -1,9 +1,13 @@
 // The inside of a commit stream: segments, the queue of writes, and the rules by which they are submitted.
 //
 // States of a write, in the order of the queue: open (the newest, takes records) -> closed (full, or its
-// segment is)
-// -> submitted -> done -> acknowledged, when everything before it is, and gone. Submitting closes. A barrier
-// (the header of a segment) is submitted alone: after all before it are acknowledged, before any behind it.
+// segment is) -> submitted -> done -> acknowledged, when everything before it is, and gone. Submitting closes.
+// A barrier (the header of a segment) is submitted alone: after all before it are acknowledged, before any
+// behind it.
+//
+// A write is wanted from the first record on that somebody waits for, or that has waited as long as it may
+// (FlushPolicy). An open write that is not wanted is not submitted; every other one is as soon as may_submit()
+// lets it. So what is not on its way to the disk is in the open write, which bounds its size.
 //
 // A thread that runs a loop submits at the end of its turn (base/turn.hpp), so that the commits of a turn
 // leave in one write; any other one at once. Whoever waits for durability submits what there is first.
@@ -62,6 +66,12 @@ struct Write {
   bool barrier = false;
   bool closes_stream = false;
   bool done = false;
+  FlushCause cause = FlushCause::kFull;  // of the submission
+  bool wanted = false;
+  // While it is open and not wanted: its records, the number at which it is, and when it is.
+  std::uint64_t records = 0;
+  std::uint64_t most_records = UINT64_MAX;
+  std::int64_t due_ns = INT64_MAX;
 };
 
 // The part of a segment that appends leave free, for the mark at close.
@@ -82,6 +92,8 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   // stream_commit.cpp
   void completed(const std::shared_ptr<Write>& write, Status status);
   [[nodiscard]] Status wait_durable(Lsn lsn);
+  void want_durable(Lsn lsn);
+  void flush_due();
   void detach();
 
   // stream_maintenance.cpp
@@ -118,6 +130,7 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   std::vector<std::unique_ptr<std::move_only_function<void(const Error&)>>> failure_callbacks_;
   std::vector<std::unique_ptr<std::move_only_function<void()>>> room_callbacks_;
   std::move_only_function<void()> maintenance_callback_;
+  std::move_only_function<void(std::chrono::nanoseconds)> delay_callback_;
   std::optional<Error> failure_;
   [[nodiscard]] Lsn newest_of(DatabaseId database) const {
     const auto found = heads_.find(database);
@@ -149,6 +162,9 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
 
   // stream_commit.cpp; with mutex_ held but for submit() and notify().
   void close_write();
+  void want_write(Write& write, FlushCause cause);
+  void note_flush(const FlushPolicy& policy, std::int64_t now_ns);
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> next_delay(std::int64_t now_ns);
   [[nodiscard]] bool may_submit(std::int64_t now_ns) const;
   void observe_write(std::int64_t ns);
   void collect_submits(Submits& submits, std::int64_t now_ns);
@@ -203,6 +219,8 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   DatabaseHeads heads_;
   std::int64_t last_timestamp_us_ = 0;
   std::atomic<std::uint64_t> unacknowledged_{0};
+  std::atomic<std::uint64_t> on_its_way_{0};  // newest entry that is not in an open write nobody wants
+  std::int64_t told_due_ns_ = INT64_MAX;      // for which the delay callback was called
   bool over_limit_ = false;
   Lsn persisted_watermark_;
 

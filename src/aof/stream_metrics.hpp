@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "aof/flush_policy.hpp"
+
 namespace bop::aof {
 
 // A histogram of durations with four buckets for each power of two of nanoseconds (error below 19 %).
@@ -52,7 +54,8 @@ struct StreamMetrics {
   std::atomic<std::uint64_t> writes{0};        // completed durable writes
   std::atomic<std::uint64_t> write_bytes{0};   // with padding
   std::atomic<std::uint64_t> in_flight{0};
-  std::atomic<std::uint64_t> max_in_flight{0};  // most ever
+  std::atomic<std::uint64_t> max_in_flight{0};                     // most ever
+  std::array<std::atomic<std::uint64_t>, kFlushCauses> flushes{};  // writes begun, by FlushCause
   std::atomic<std::uint64_t> rotations{0};
   std::atomic<std::uint64_t> late_preparations{0};  // append() had to prepare a segment itself
   std::atomic<std::uint64_t> refused_disk_full{0};

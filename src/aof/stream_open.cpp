@@ -85,7 +85,7 @@ Status CommitStream::Core::open() {
   last_ = end.last;
   heads_ = std::move(end.heads);
   persisted_watermark_ = end.watermark;
-  appended_ = durable_ = notified_lsn_ = last_.index.value;
+  appended_ = durable_ = notified_lsn_ = on_its_way_ = last_.index.value;
   appended_at_last_maintain_ = appended_;
   term_ = std::max<std::uint64_t>(1, last_.term.value);
   recovered_.created = files.chain.empty();

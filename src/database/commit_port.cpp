@@ -4,11 +4,13 @@
 
 namespace bop::database {
 
-Result<Lsn> CommitPort::append(RecordKind kind, std::span<const std::span<const std::byte>> payload) {
+Result<Lsn> CommitPort::append(RecordKind kind, std::span<const std::span<const std::byte>> payload,
+                               const aof::FlushPolicy& flush) {
   aof::RecordInput record;
   record.database = database_;
   record.kind = kind;
   record.payload = payload;
+  record.flush = flush;
   return group_.propose(std::span(&record, 1));
 }
 

@@ -10,6 +10,7 @@
 #include <initializer_list>
 #include <span>
 
+#include "aof/flush_policy.hpp"
 #include "base/error.hpp"
 #include "base/ids.hpp"
 #include "database/records.hpp"
@@ -24,10 +25,13 @@ class CommitPort {
  public:
   CommitPort(raft::Group& group, DatabaseId database) : group_(group), database_(database) {}
 
-  // One record; the payload is the concatenation of the spans. The Lsn of a kRowCommit is its Csn.
-  [[nodiscard]] Result<Lsn> append(RecordKind kind, std::span<const std::span<const std::byte>> payload);
-  [[nodiscard]] Result<Lsn> append(RecordKind kind, std::span<const std::byte> payload) {
-    return append(kind, std::span(&payload, 1));
+  // One record; the payload is the concatenation of the spans. The Lsn of a kRowCommit is its Csn. `flush`:
+  // how long it may wait for its durable write while nobody waits for it at the gate.
+  [[nodiscard]] Result<Lsn> append(RecordKind kind, std::span<const std::span<const std::byte>> payload,
+                                   const aof::FlushPolicy& flush = {});
+  [[nodiscard]] Result<Lsn> append(RecordKind kind, std::span<const std::byte> payload,
+                                   const aof::FlushPolicy& flush = {}) {
+    return append(kind, std::span(&payload, 1), flush);
   }
 
   // So much is appended and not committed that no new work should begin.

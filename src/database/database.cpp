@@ -11,8 +11,8 @@ Database::Database(DatabaseId id, std::string name, raft::Group& group, OutputGa
       clock_(clock),
       port_(group, id),
       lane_(clock),
-      sequences_([this](std::span<const std::byte> payload) {
-        return port_.append(RecordKind::kSequence, payload);
+      sequences_([this](std::span<const std::byte> payload, const aof::FlushPolicy& flush) {
+        return port_.append(RecordKind::kSequence, payload, flush);
       }),
       attachments_(gate) {}
 

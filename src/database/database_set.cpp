@@ -38,6 +38,7 @@ Result<std::unique_ptr<DatabaseSet>> DatabaseSet::open(DatabaseSetOptions option
   raft::Group& group = *set->options_.group;
   group.subscribe([gate = set->gate_](Lsn committed) { gate->release(committed); });
   group.on_failure([gate = set->gate_](const Error& why) { gate->fail(why); });
+  set->gate_->on_wait([&group](Csn csn) { group.want_committed(csn); });
   set->gate_->release(group.committed());
   if (auto why = group.failure()) set->gate_->fail(*why);
   BOP_TRY(set->recover());

@@ -30,6 +30,8 @@ bool OutputGate::when(Csn csn, Executor& executor, Waiter waiter) {
     return false;
   }
   waiters_[&executor].emplace(csn, std::move(waiter));
+  lock.unlock();
+  if (want_) want_(csn);
   return false;
 }
 

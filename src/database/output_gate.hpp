@@ -4,6 +4,8 @@
 // Contract: `released()` only grows. `when` costs one atomic load when the wait is over already. A waiter's
 // function runs exactly once, on its executor: with success once released() >= csn, or with the log's error
 // once the log failed before that. Waiters of one executor that become ready together arrive in one post.
+// The log is told of everything that somebody begins to wait for (`on_wait`): it may hold back records that
+// nobody waits for.
 // Threads: all calls from any thread. The executor must outlive its waiters.
 #pragma once
 
@@ -33,6 +35,9 @@ class OutputGate {
   // True: released already, `waiter` is dropped unrun. False: `waiter` will run on `executor`.
   [[nodiscard]] bool when(Csn csn, Executor& executor, Waiter waiter);
 
+  // `want` is called by `when`, with no lock held, with what its waiter waits for. Set it before the first
+  // `when`.
+  void on_wait(std::function<void(Csn)> want) { want_ = std::move(want); }
   // From the log: `csn` is committed. Lower values than before are ignored.
   void release(Csn csn);
   // From the log: it will never commit more. Runs the waiters above released() with `error`; later ones too.
@@ -42,6 +47,7 @@ class OutputGate {
 
  private:
   std::atomic<std::uint64_t> released_{0};
+  std::function<void(Csn)> want_;
   mutable std::mutex mutex_;
   std::map<Executor*, std::multimap<Csn, Waiter>> waiters_;
   std::optional<Error> failure_;

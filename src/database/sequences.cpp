@@ -34,7 +34,7 @@ std::optional<std::int64_t> after(const SequenceSpec& spec, std::int64_t value) 
 
 }  // namespace
 
-Result<SequenceValue> Sequences::nextval(Oid oid, const SequenceSpec& spec) {
+Result<SequenceValue> Sequences::nextval(Oid oid, const SequenceSpec& spec, const aof::FlushPolicy& flush) {
   BOP_ASSERT(spec.increment != 0 && spec.block > 0);
   std::lock_guard lock(mutex_);
   auto [it, fresh] = live_.try_emplace(oid);
@@ -59,7 +59,7 @@ Result<SequenceValue> Sequences::nextval(Oid oid, const SequenceSpec& spec) {
     }
     const SequenceState reserved{oid, next.value_or(value), !next.has_value()};
     const auto record = encode(oid, reserved.exhausted ? kExhausted : 0, reserved.next);
-    auto lsn = append_(record);
+    auto lsn = append_(record, flush);
     if (!lsn) {
       if (fresh) live_.erase(it);
       return std::unexpected(std::move(lsn).error());
@@ -88,7 +88,7 @@ Result<Lsn> Sequences::setval(Oid oid, const SequenceSpec& spec, std::int64_t va
     state.exhausted = !next.has_value();
   }
   const auto record = encode(oid, state.exhausted ? kExhausted : 0, state.next);
-  BOP_LET(lsn, append_(record));
+  BOP_LET(lsn, append_(record, {}));
   Live& live = live_[oid];
   live.durable = state;
   live.left = 0;
@@ -99,7 +99,7 @@ Result<Lsn> Sequences::setval(Oid oid, const SequenceSpec& spec, std::int64_t va
 
 Result<Lsn> Sequences::drop(Oid oid) {
   std::lock_guard lock(mutex_);
-  BOP_LET(lsn, append_(encode(oid, kDropped, 0)));
+  BOP_LET(lsn, append_(encode(oid, kDropped, 0), {}));
   live_.erase(oid);
   return lsn;
 }

@@ -21,6 +21,7 @@
 #include <span>
 #include <vector>
 
+#include "aof/flush_policy.hpp"
 #include "base/error.hpp"
 #include "base/ids.hpp"
 
@@ -52,12 +53,15 @@ struct SequenceValue {
 class Sequences {
  public:
   // Appends one kSequence record; given by the Database.
-  using Append = std::function<Result<Lsn>(std::span<const std::byte> payload)>;
+  using Append =
+      std::function<Result<Lsn>(std::span<const std::byte> payload, const aof::FlushPolicy& flush)>;
 
   explicit Sequences(Append append) : append_(std::move(append)) {}
 
-  // Errors: kSequenceLimitExceeded at the end of a sequence that does not cycle; the log's.
-  [[nodiscard]] Result<SequenceValue> nextval(Oid oid, const SequenceSpec& spec);
+  // Errors: kSequenceLimitExceeded at the end of a sequence that does not cycle; the log's. `flush`: how long
+  // a new block's record may wait for its durable write; who waits at the gate does not wait longer for it.
+  [[nodiscard]] Result<SequenceValue> nextval(Oid oid, const SequenceSpec& spec,
+                                              const aof::FlushPolicy& flush = {});
   // As PostgreSQL: with is_called the next nextval returns the value after `value`, else `value` itself.
   [[nodiscard]] Result<Lsn> setval(Oid oid, const SequenceSpec& spec, std::int64_t value, bool is_called);
   // Forgets a dropped sequence.

@@ -50,6 +50,9 @@ class Group {
   // Of records, since the start.
   [[nodiscard]] virtual std::uint64_t appended_bytes() const = 0;
   [[nodiscard]] virtual bool is_full() const = 0;
+  // Somebody waits for this record: what was proposed up to it goes on its way, also what might wait longer
+  // (RecordInput::flush).
+  virtual void want_committed(Lsn lsn) = 0;
   // Largest batch that propose() takes.
   [[nodiscard]] virtual std::uint64_t max_batch_bytes() const noexcept = 0;
   // `callback(committed())` after each advance.

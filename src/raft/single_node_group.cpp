@@ -34,6 +34,7 @@ std::uint64_t SingleNodeGroup::appended_bytes() const {
   return stream_->metrics().record_bytes.load(std::memory_order_relaxed);
 }
 bool SingleNodeGroup::is_full() const { return stream_->is_full(); }
+void SingleNodeGroup::want_committed(Lsn lsn) { stream_->want_durable(lsn); }
 std::uint64_t SingleNodeGroup::max_batch_bytes() const noexcept { return stream_->max_batch_bytes(); }
 void SingleNodeGroup::subscribe(std::move_only_function<void(Lsn)> callback) {
   stream_->subscribe(std::move(callback));

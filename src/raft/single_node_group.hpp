@@ -26,6 +26,7 @@ class SingleNodeGroup final : public Group {
   [[nodiscard]] std::uint64_t retained_bytes() const override;
   [[nodiscard]] std::uint64_t appended_bytes() const override;
   [[nodiscard]] bool is_full() const override;
+  void want_committed(Lsn lsn) override;
   [[nodiscard]] std::uint64_t max_batch_bytes() const noexcept override;
   void subscribe(std::move_only_function<void(Lsn)> callback) override;
   [[nodiscard]] Term term() const noexcept override;

@@ -103,7 +103,7 @@ Status Capture::append_part(std::uint32_t part, std::uint32_t pages) {
   put(record_, 0, transaction_);
   put(record_, 8, part);
   put(record_, 12, pages);
-  BOP_LET(lsn, port_.append(RecordKind::kRowPart, record_));
+  BOP_LET(lsn, port_.append(RecordKind::kRowPart, record_, flush_));
   {
     std::lock_guard lock(mutex_);
     numbers_.record_bytes += record_.size();
@@ -201,7 +201,7 @@ Result<Csn> Capture::log_commit(std::uint32_t frame, std::uint32_t database_page
   put(record_, 12, database_pages);
   put(record_, 16, in_record);
   std::lock_guard lock(mutex_);
-  BOP_LET(csn, port_.append(RecordKind::kRowCommit, record_));
+  BOP_LET(csn, port_.append(RecordKind::kRowCommit, record_, flush_));
 
   // Decided. Nothing below may fail.
   Generation& generation = generations_.back();
@@ -229,6 +229,7 @@ void Capture::begin_transaction() {
   std::lock_guard lock(mutex_);
   decided_.reset();
   on_large_ = {};
+  flush_ = {};
 }
 
 std::optional<Csn> Capture::decided() const {

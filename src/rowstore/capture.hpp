@@ -29,6 +29,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "aof/flush_policy.hpp"
 #include "base/error.hpp"
 #include "base/ids.hpp"
 #include "database/commit_port.hpp"
@@ -63,6 +64,8 @@ class Capture {
   // Called once when the transaction has so many frames that logging it takes long; before them, or in
   // COMMIT.
   void on_large(std::function<void()> large) { on_large_ = std::move(large); }
+  // How long the records of the writer's transaction may wait for their durable writes; not at all unless said.
+  void set_flush(const aof::FlushPolicy& flush) { flush_ = flush; }
   // The page of commit frame `frame` is in the WAL.
   [[nodiscard]] Result<Csn> commit_frame(std::uint32_t frame, std::uint32_t database_pages);
 
@@ -141,6 +144,7 @@ class Capture {
   const Limits limits_;
 
   std::function<void()> on_large_;  // the writer's
+  aof::FlushPolicy flush_;          // the writer's
 
   std::mutex order_;
   std::atomic<std::uint32_t> roomy_pages_{0};  // so large the main file can become; written under order_

@@ -184,6 +184,7 @@ void Connection::end() noexcept {
 }
 
 void Connection::on_large(std::function<void()> large) { instance_->capture().on_large(std::move(large)); }
+void Connection::set_flush(const aof::FlushPolicy& flush) { instance_->capture().set_flush(flush); }
 
 Result<Csn> Connection::commit() {
   BOP_ASSERT(in_transaction_);

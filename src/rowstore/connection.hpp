@@ -21,6 +21,7 @@
 #include <string>
 #include <string_view>
 
+#include "aof/flush_policy.hpp"
 #include "base/error.hpp"
 #include "base/ids.hpp"
 
@@ -68,6 +69,8 @@ class Connection {
   [[nodiscard]] Result<Csn> commit();
   // Of the writer, for its transaction: called once when that becomes large, before what takes long.
   void on_large(std::function<void()> large);
+  // Of the writer, for its transaction: how long its commit may wait for the disk while nobody waits for it.
+  void set_flush(const aof::FlushPolicy& flush);
   void rollback() noexcept;
   [[nodiscard]] bool in_transaction() const noexcept { return in_transaction_; }
   // SQLite has taken the whole running transaction back, savepoints included: what it does when a statement

@@ -36,13 +36,13 @@ class Exposition {
   void head(std::string_view name, std::string_view help, std::string_view type) {
     text_ += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n", name, help, type);
   }
-  void labelled(std::string_view name, std::string_view database, std::uint64_t value) {
+  void labelled(std::string_view name, std::string_view label, std::string_view text, std::uint64_t value) {
     std::string escaped;
-    for (const char c : database) {
+    for (const char c : text) {
       if (c == '\\' || c == '"') escaped += '\\';
       escaped += c == '\n' ? ' ' : c;
     }
-    text_ += fmt::format("{}{{database=\"{}\"}} {}\n", name, escaped, value);
+    text_ += fmt::format("{}{{{}=\"{}\"}} {}\n", name, label, escaped, value);
   }
   [[nodiscard]] std::string take() { return std::move(text_); }
 
@@ -94,11 +94,15 @@ std::string node_metrics(Storage& storage, std::size_t connections) {
   out.gauge("bop_log_committed", "Newest committed record of the log.", storage.group().committed().value);
   out.counter("bop_log_segments_trimmed_total", "Segments of the log that were removed.",
               log.segments_trimmed);
+  out.head("bop_log_flushes_total", "Durable writes of the log that were begun, by cause.", "counter");
+  for (std::size_t cause = 0; cause < aof::kFlushCauses; ++cause) {
+    out.labelled("bop_log_flushes_total", "cause", aof::kFlushCauseNames[cause], log.flushes[cause]);
+  }
   out.histogram("bop_log_durable_write_seconds", "Time of a durable write of the log.", log.write_latency);
   out.histogram("bop_log_durable_commit_seconds", "Time from append to durable.", log.commit_latency);
   const auto each = [&](std::string_view name, std::string_view help, std::string_view type, auto value) {
     out.head(name, help, type);
-    for (const auto& [database, numbers] : rows) out.labelled(name, database, value(numbers));
+    for (const auto& [database, numbers] : rows) out.labelled(name, "database", database, value(numbers));
   };
   each("bop_rows_commits_total", "Transactions that changed rows.", "counter",
        [](const Numbers& n) { return n.commits; });

@@ -111,6 +111,11 @@ Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& d
                 settings.segment_size());
   }
   stream->on_maintenance([raw = storage.get()] { raw->maintain(); });
+  stream->on_delay([raw = storage.get()](std::chrono::nanoseconds delay) {
+    raw->background_.post_after(delay, [raw] {
+      if (!raw->closing_) raw->group_->stream().flush_due();
+    });
+  });
   BOP_LET(group, raft::SingleNodeGroup::open(std::move(stream)));
   storage->group_ = std::move(group);
 

@@ -403,6 +403,7 @@ bool PgSession::begin_parts(const std::string& text) {
 
 // The next statement of the message.
 Status PgSession::begin_next_statement() {
+  durability_.begin_statement();
   const std::size_t next = query_next_++;
   if (!query_parts_.empty() && query_parts_[next].shape) {
     MessagePart& part = query_parts_[next];

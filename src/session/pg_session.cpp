@@ -119,6 +119,7 @@ void PgSession::begin_operation(Operation operation, ReplySink& sink, std::strin
   transaction_.set_idle(false);
   begin_message();
   end_idle_timer();
+  if (auto told = durability_.take_notice()) notice(Severity::kNotice, std::move(*told));
   const std::int64_t now = wall_timestamp();
   const std::lock_guard lock(activity_mutex_);
   activity_.state = "active";
@@ -243,7 +244,7 @@ Progress PgSession::drive_query() {
     }
     if (committed) {
       sink_->gate(*committed);
-      variables_.commit();
+      end_local_settings();
     } else {
       statement_failed(std::move(committed).error());
     }
@@ -346,8 +347,7 @@ Progress PgSession::start_sync(ReplySink& sink) {
       sink.stage(Stage::kCommit);
       if (auto committed = commit_transaction()) {
         sink.gate(*committed);
-        variables_.commit();
-        if (changed) refresh_settings();
+        end_local_settings();
       } else {
         statement_failed(std::move(committed).error());
       }
@@ -423,6 +423,7 @@ void PgSession::end_block() {
 
 void PgSession::begin_message() {
   if (!transaction_.active()) transaction_.forget_gate();
+  durability_.begin_statement();
 }
 
 Status PgSession::parse(std::string name, std::string text, std::span<const Oid> type_hints) {

@@ -19,6 +19,7 @@
 #include "rowstore/connection.hpp"
 #include "session/copy_run.hpp"
 #include "session/cursor.hpp"
+#include "session/durability.hpp"
 #include "session/files.hpp"
 #include "session/node.hpp"
 #include "session/notification.hpp"
@@ -105,6 +106,7 @@ class PgSession final : public Session,
   [[nodiscard]] std::int32_t backend_pid() const override { return pid_; }
   void when_ended(std::function<void(Error)> end) override;
   [[nodiscard]] Csn gate() const override { return transaction_.gate(); }
+  [[nodiscard]] bool answers_early() const override { return durability_.is_early(); }
   void when_notified(std::function<void()> wake) override;
   void deliver_notifications(ReplySink& sink) override;
 
@@ -330,6 +332,7 @@ class PgSession final : public Session,
   [[nodiscard]] sql::BindContext bind_context();
   [[nodiscard]] std::vector<std::string> search_path() const;
   void refresh_settings();
+  void end_local_settings();
   void connected(rowstore::Connection& connection);
   [[nodiscard]] std::optional<Error> interrupt();
   [[nodiscard]] std::optional<Error> interrupt_sqlite();
@@ -418,6 +421,7 @@ class PgSession final : public Session,
   std::string client_address_;
 
   Variables variables_;
+  Durability durability_;
   FunctionContext functions_;
   SessionFiles files_;
   sql::CatalogSession catalog_session_;

@@ -8,7 +8,7 @@
 //
 // Output gate (promise 2): the sink's `gate(csn)` says that nothing written after this call may leave the
 // process before the log is committed up to `csn`. The wire keeps bytes back per gate; the session only says
-// it.
+// it. For a session that `answers_early` the wire keeps none back (durability.hpp).
 #pragma once
 
 #include <cstdint>
@@ -148,6 +148,8 @@ class Session {
   virtual void deliver_notifications(ReplySink& sink) { (void)sink; }
   // What the answer of parse, bind or a describe_* was computed from, its error included.
   [[nodiscard]] virtual Csn gate() const { return Csn(); }
+  // The session has chosen to hear answers before the log is committed up to their gates.
+  [[nodiscard]] virtual bool answers_early() const { return false; }
 };
 
 // How a connection is encrypted, as pg_stat_ssl shows it.

@@ -84,6 +84,7 @@ std::vector<std::string> PgSession::search_path() const {
 // Everything that is derived from variables.
 void PgSession::refresh_settings() {
   refresh_user();
+  durability_.read(variables_);
   path_ = search_path();
   names_key_ = std::hash<std::string>()(fmt::format("{}\n{}", who_->role, fmt::join(path_, "\n")));
   const auto written = split_path(variables_.get("search_path"));
@@ -127,6 +128,13 @@ void PgSession::refresh_settings() {
   }
   const std::lock_guard lock(activity_mutex_);
   activity_.application_name = variables_.get("application_name");
+}
+
+// The transaction is committed: what SET LOCAL said holds no more.
+void PgSession::end_local_settings() {
+  const bool changed = variables_.mark() != 0;
+  variables_.commit();
+  if (changed) refresh_settings();
 }
 
 void PgSession::ensure_transaction() {
@@ -300,6 +308,8 @@ Status PgSession::assign(std::string_view variable, std::optional<std::string_vi
            error(ErrorCode::kNotImplemented, "setting \"{}\" is accepted and has no effect: {}",
                  changed.info->name, changed.info->meaning));
   }
+  durability_.read(variables_);
+  if (auto told = durability_.take_notice()) notice(Severity::kNotice, std::move(*told));
   return {};
 }
 
@@ -385,7 +395,7 @@ Result<std::int64_t> PgSession::nextval(Oid sequence) {
     BOP_TRY(may_use(known.get(), sql::right::kUsage | sql::right::kUpdate));
   }
   BOP_LET(spec, sequence_spec(known.get(), sequence));
-  auto value = database_->sequences().nextval(known->state_key(), spec);
+  auto value = database_->sequences().nextval(known->state_key(), spec, durability_.flush());
   if (!value) return std::unexpected(named(value.error(), *now, sequence));
   transaction_.raise_gate(value->gate);
   currvals_[sequence] = value->value;

@@ -508,14 +508,14 @@ Status PgSession::commit_now(Run& run) {
   drop_portals();
   run.stop_reading();
   if (!transaction_.active()) {  // SHOW, roles, maintenance: nothing was begun
-    variables_.commit();
+    end_local_settings();
     return {};
   }
   sink_->stage(Stage::kCommit);
   auto committed = commit_transaction();
   sink_->stage(Stage::kExecute);
   if (!committed) return std::unexpected(committed.error());
-  variables_.commit();
+  end_local_settings();
   run.end_gate = *committed;
   return {};
 }
@@ -528,7 +528,8 @@ Result<Csn> PgSession::commit_transaction() {
     settle_held(false);
     return std::unexpected(obeyed.error());
   }
-  auto committed = transaction_.commit([this](Csn csn) { publish_notifications(csn); });
+  auto committed = transaction_.commit([this](Csn csn) { publish_notifications(csn); }, durability_.flush());
+  durability_.committed();
   end_of_transaction();
   settle_held(committed.has_value());
   if (committed || !now) return committed;

@@ -356,7 +356,7 @@ bool Transaction::is_deferred(const sql::Constraint& constraint) const {
   return own != modes_.by_oid.end() ? own->second : modes_.all.value_or(constraint.deferred);
 }
 
-Result<Csn> Transaction::commit(const std::function<void(Csn)>& decided) {
+Result<Csn> Transaction::commit(const std::function<void(Csn)>& decided, const aof::FlushPolicy& flush) {
   BOP_ASSERT(active_);
   Csn gate = gate_;
   if (writer_ != nullptr) {
@@ -378,6 +378,7 @@ Result<Csn> Transaction::commit(const std::function<void(Csn)>& decided) {
         database->publish_attachment(csn, catalog);
       });
     }
+    writer_->set_flush(flush);
     auto committed = writer_->commit();
     writer_ = nullptr;
     if (!committed) {

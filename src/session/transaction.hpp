@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "aof/flush_policy.hpp"
 #include "base/error.hpp"
 #include "base/ids.hpp"
 #include "base/time.hpp"
@@ -113,7 +114,8 @@ class Transaction {
 
   // Ends it. The Csn to gate the answer on. On an error everything is rolled back. `decided` runs when
   // readers see the commit and nobody has written after it.
-  [[nodiscard]] Result<Csn> commit(const std::function<void(Csn)>& decided = {});
+  [[nodiscard]] Result<Csn> commit(const std::function<void(Csn)>& decided = {},
+                                   const aof::FlushPolicy& flush = {});
   void rollback();
   // A statement failed. When no savepoint can be rolled back to, the lane and the snapshot are given up at
   // once; otherwise READ COMMITTED lets go of its reader, unless `keep` (open portals).

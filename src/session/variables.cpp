@@ -21,6 +21,9 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+const std::string kDurability = "bop.durability";
+const std::string kSynchronousCommit = "synchronous_commit";
+
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
@@ -306,6 +309,15 @@ Result<Variables::Change> Variables::set(std::string_view name, std::optional<st
   if (info != nullptr && info->name == "standard_conforming_strings" && next == "off") {
     return fail(ErrorCode::kNotImplemented, "standard_conforming_strings = off is not implemented");
   }
+  change(key, std::move(next), local);
+  change_twin(key, local);
+  const Slot& slot = *find(key);
+  const bool inert = info != nullptr && (info->flags & kInert) != 0 && slot.current() != slot.default_value;
+  return Change{info, inert};
+}
+
+void Variables::change(const std::string& key, std::string next, bool local) {
+  const Slot* found = find(key);
   journal_.push_back({key, found == nullptr ? std::nullopt : std::optional(*found)});
   Slot& slot = own(key);
   const std::string old_value = slot.current();
@@ -316,15 +328,25 @@ Result<Variables::Change> Variables::set(std::string_view name, std::optional<st
     slot.local.reset();
   }
   touched(key, old_value);
-  const bool inert = info != nullptr && (info->flags & kInert) != 0 && slot.current() != slot.default_value;
-  return Change{info, inert};
+}
+
+// The other name of the choice that `key` is, if it is one.
+void Variables::change_twin(const std::string& key, bool local) {
+  if (key == kDurability) {
+    const bool off = get(kDurability) == "volatile";
+    if (off != (get(kSynchronousCommit) == "off")) change(kSynchronousCommit, off ? "off" : "on", local);
+  } else if (key == kSynchronousCommit) {
+    change(kDurability, get(kSynchronousCommit) == "off" ? "volatile" : "durable", local);
+  }
 }
 
 Status Variables::set_default(std::string_view name, std::string_view value, bool internal) {
-  BOP_LET(change, set(name, value, false, internal));
-  (void)change;
-  Slot& slot = own(lower(name));
-  slot.default_value = slot.session;
+  BOP_LET(changed, set(name, value, false, internal));
+  (void)changed;
+  for (const Undo& undo : journal_) {  // of it, and of its other name
+    Slot& slot = own(undo.key);
+    slot.default_value = slot.session;
+  }
   journal_.clear();
   return {};
 }

@@ -4,6 +4,8 @@
 // inside a transaction is journalled: a rollback (to a savepoint) undoes the journal to its mark, a commit
 // keeps the session values and drops the local ones. As PostgreSQL 15, "SET". Not thread-safe: owned by one
 // session.
+//
+// bop.durability and synchronous_commit are two names of one choice: setting the one sets the other.
 #pragma once
 
 #include <cstdint>
@@ -84,6 +86,8 @@ class Variables {
   [[nodiscard]] const Slot* find(std::string_view key) const;
   Slot& own(const std::string& key);
   void touched(const std::string& key, const std::string& old_value);
+  void change(const std::string& key, std::string next, bool local);
+  void change_twin(const std::string& key, bool local);
 
   Slots slots_;  // of those that the session has touched
   std::vector<Undo> journal_;

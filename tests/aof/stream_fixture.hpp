@@ -33,6 +33,7 @@ struct Entry {
   RecordKind kind = RecordKind::kRowCommit;
   std::uint64_t producer = 0;
   std::uint64_t sequence = 0;
+  FlushPolicy flush;
 };
 
 inline Result<Lsn> append(CommitStream& stream, const std::vector<Entry>& entries) {
@@ -48,7 +49,8 @@ inline Result<Lsn> append(CommitStream& stream, const std::vector<Entry>& entrie
                      .flags = static_cast<std::uint16_t>(i),
                      .producer = entries[i].producer,
                      .sequence = entries[i].sequence,
-                     .payload = parts[i]});
+                     .payload = parts[i],
+                     .flush = entries[i].flush});
   }
   return stream.append(batch);
 }

@@ -12,7 +12,7 @@ class SequencesTest : public ::testing::Test {
   using Record = std::vector<std::byte>;
   std::vector<Record> log;
   bool refuse = false;
-  Sequences sequences{[this](std::span<const std::byte> payload) -> Result<Lsn> {
+  Sequences sequences{[this](std::span<const std::byte> payload, const aof::FlushPolicy&) -> Result<Lsn> {
     if (refuse) return fail(ErrorCode::kPoisoned, "the log");
     log.emplace_back(payload.begin(), payload.end());
     return Lsn(log.size());

@@ -44,6 +44,9 @@ class SimNode {
     log.write_bytes = 64U << 10U;
     log.max_batch_bytes = 2U << 20U;
     BOP_LET(stream, aof::CommitStream::open(disk, world.clock(), world.random(), log));
+    stream->on_delay([raw = node.get()](std::chrono::nanoseconds delay) {
+      raw->executor_->post_after(delay, [raw] { raw->group_->stream().flush_due(); });
+    });
     BOP_LET(group, raft::SingleNodeGroup::open(std::move(stream)));
     node->group_ = std::move(group);
     database::DatabaseSetOptions set;
@@ -79,7 +82,8 @@ class SimNode {
   [[nodiscard]] RowStore& rows(std::uint32_t id = 1) { return static_cast<RowStore&>(database(id)->rows()); }
 
   // One transaction of statements; the Csn is decided, not durable.
-  Result<Csn> transact(const std::vector<std::string>& statements, std::uint32_t id = 1) {
+  Result<Csn> transact(const std::vector<std::string>& statements, std::uint32_t id = 1,
+                       const aof::FlushPolicy& flush = {}) {
     BOP_LET(writer, rows(id).writer());
     BOP_TRY(writer->begin_write());
     for (const auto& sql : statements) {
@@ -88,6 +92,7 @@ class SimNode {
         return std::unexpected(done.error());
       }
     }
+    writer->set_flush(flush);
     return writer->commit();
   }
   Result<Csn> commit(const std::string& sql, std::uint32_t id = 1) { return transact({sql}, id); }

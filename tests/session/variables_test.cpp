@@ -55,6 +55,27 @@ TEST(Variables, ReportedOnesAreToldOnceAndAfterARollbackAgain) {
   EXPECT_EQ(variables.take_reports(), std::vector<std::string>{"application_name"});
 }
 
+TEST(Variables, DurabilityAndSynchronousCommitAreOneChoice) {
+  Variables variables;
+  set(variables, "synchronous_commit", "off");
+  EXPECT_EQ(variables.get("bop.durability"), "volatile");
+  EXPECT_EQ(variables.take_reports(), std::vector<std::string>{"bop.durability"});
+  variables.rollback();
+  EXPECT_EQ(variables.get("bop.durability"), "durable");
+  set(variables, "bop.durability", "volatile", true);
+  EXPECT_EQ(variables.get("synchronous_commit"), "off");
+  variables.commit();
+  EXPECT_EQ(variables.get("synchronous_commit"), "on");
+  set(variables, "synchronous_commit", "remote_apply");
+  set(variables, "bop.durability", "durable");
+  EXPECT_EQ(variables.get("synchronous_commit"), "remote_apply") << "it says durable already";
+  ASSERT_TRUE(variables.set_default("bop.durability", "volatile"));
+  set(variables, "synchronous_commit", "on");
+  variables.reset_all();
+  EXPECT_EQ(variables.get("bop.durability"), "volatile");
+  EXPECT_EQ(variables.get("synchronous_commit"), "off");
+}
+
 TEST(Variables, DefaultIsWhatTheSessionBeganWith) {
   Variables variables;
   ASSERT_TRUE(variables.set_default("application_name", "start"));

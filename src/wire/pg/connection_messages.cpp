@@ -333,7 +333,10 @@ void Connection::on_copy_message(Frontend type, std::string_view body) {
 // ------------------------------------------------------------------------------------------
 // session::ReplySink
 
-void Connection::gate(Csn csn) { output_.gate(csn, services_.factory.released()); }
+void Connection::gate(Csn csn) {
+  if (session_ && session_->answers_early()) return;
+  output_.gate(csn, services_.factory.released());
+}
 
 void Connection::row_description(std::span<const session::OutputColumn> columns) {
   set_result_columns(columns_, columns, {});
