@@ -95,7 +95,8 @@ Result<std::unique_ptr<Reader>> CommitStream::read_from(Lsn from, std::optional<
   return std::make_unique<StreamReader>(core_, from, database);
 }
 
-Status CommitStream::trim(Lsn below) { return core_->trim(below); }
+Status CommitStream::trim(Lsn below, bool is_short) { return core_->trim(below, is_short); }
+void CommitStream::give_back_ballast() { core_->give_back_ballast(); }
 Status CommitStream::close() { return core_->close(); }
 const StreamMetrics& CommitStream::metrics() const noexcept { return core_->metrics_; }
 

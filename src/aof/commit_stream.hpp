@@ -169,8 +169,12 @@ class CommitStream {
                                                           std::optional<DatabaseId> database = std::nullopt);
 
   // Removes whole sealed segments that hold only records with id < below. Needs no free space. Readers still
-  // inside such a segment answer kNotInPrerequisiteState.
-  [[nodiscard]] Status trim(Lsn below);
+  // inside such a segment answer kNotInPrerequisiteState. Leaves retain_bytes, unless the disk is full, for
+  // the log or, as `is_short` says, for others.
+  [[nodiscard]] Status trim(Lsn below, bool is_short = false);
+
+  // Others found the disk full who make room by what they write: checkpoints, recovery. Waits for the disk.
+  void give_back_ballast();
 
   // Makes everything appended durable, marks the end as clean, releases the lock. Appends answer
   // kAdminShutdown from then on. The poison error if there is one.

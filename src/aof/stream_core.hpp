@@ -1,13 +1,13 @@
 // The inside of a commit stream: segments, the queue of writes, and the rules by which they are submitted.
 //
 // States of a write, in the order of the queue: open (the newest, takes records) -> closed (full, or its
-// segment is) -> submitted -> done -> acknowledged, when everything before it is, and gone. Submitting closes.
-// A barrier (the header of a segment) is submitted alone: after all before it are acknowledged, before any
-// behind it.
+// segment is) -> submitted -> done -> acknowledged, when everything before it is, and gone. Submitting
+// closes. A barrier (the header of a segment) is submitted alone: after all before it are acknowledged,
+// before any behind it.
 //
 // A write is wanted from the first record on that somebody waits for, or that has waited as long as it may
-// (FlushPolicy). An open write that is not wanted is not submitted; every other one is as soon as may_submit()
-// lets it. So what is not on its way to the disk is in the open write, which bounds its size.
+// (FlushPolicy). An open write that is not wanted is not submitted; every other one is as soon as
+// may_submit() lets it. So what is not on its way to the disk is in the open write, which bounds its size.
 //
 // A thread that runs a loop submits at the end of its turn (base/turn.hpp), so that the commits of a turn
 // leave in one write; any other one at once. Whoever waits for durability submits what there is first.
@@ -98,7 +98,8 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
 
   // stream_maintenance.cpp
   [[nodiscard]] Status maintain();
-  [[nodiscard]] Status trim(Lsn below);
+  [[nodiscard]] Status trim(Lsn below, bool is_short);
+  void give_back_ballast();
   [[nodiscard]] Status close();
 
   // For the reader: the segment that holds `lsn` or would; nullptr when it was trimmed.
@@ -184,6 +185,7 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   [[nodiscard]] std::uint64_t bytes_behind_oldest() const;  // with mutex_ held, too
   void release_ballast();
   void fill_ballast();
+  [[nodiscard]] Status find_ballast();
   [[nodiscard]] std::string ballast_path() const { return options_.directory + "/ballast"; }
 
   std::mutex maintenance_;

@@ -84,6 +84,25 @@ void CommitStream::Core::release_ballast() {
   static_cast<void>(disk_.sync_directory(options_.directory));
 }
 
+void CommitStream::Core::give_back_ballast() {
+  std::scoped_lock maintenance(maintenance_);
+  release_ballast();
+}
+
+// What an earlier process has left. One of another size is made anew when there is room; on a disk that is
+// full already the start may need it.
+Status CommitStream::Core::find_ballast() {
+  BOP_LET(exists, disk_.exists(ballast_path()));
+  if (!exists) return {};
+  BOP_LET(file, disk_.open(ballast_path(), OpenMode::kRead));
+  BOP_LET(size, file->size());
+  file.reset();
+  ballast_held_ = true;
+  BOP_LET(free, disk_.free_bytes(options_.directory));
+  if (size != options_.ballast_bytes || free < options_.segment_bytes) release_ballast();
+  return {};
+}
+
 void CommitStream::Core::fill_ballast() {
   if (options_.ballast_bytes == 0 || ballast_held_) return;
   auto free = disk_.free_bytes(options_.directory);
@@ -145,14 +164,14 @@ std::uint64_t CommitStream::Core::bytes_behind_oldest() const {
   return bytes;
 }
 
-Status CommitStream::Core::trim(Lsn below) {
+Status CommitStream::Core::trim(Lsn below, bool is_short) {
   std::scoped_lock maintenance(maintenance_);
   for (;;) {
     std::shared_ptr<Segment> oldest;
     {
       std::scoped_lock lock(mutex_);
       if (segments_.size() < 2 || segments_[1]->header.base > below || !others_hold_heads()) return {};
-      if (!disk_full_ && bytes_behind_oldest() < options_.retain_bytes) return {};
+      if (!is_short && !disk_full_ && bytes_behind_oldest() < options_.retain_bytes) return {};
       oldest = segments_.front();
     }
     oldest->trimmed.store(true, std::memory_order_release);

@@ -123,8 +123,7 @@ Status CommitStream::Core::open() {
   recovered_.first = segments_.empty() ? last_.index.next() : segments_.front()->header.base;
   first_ = recovered_.first.value;
   for (const auto& path : files.unused) BOP_TRY(disk_.remove(path));
-  BOP_LET(has_ballast, disk_.exists(ballast_path()));
-  ballast_held_ = has_ballast;
+  BOP_TRY(find_ballast());
 
   if (end.clean) {
     const auto& newest = segments_.back();

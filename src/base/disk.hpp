@@ -47,6 +47,13 @@ class File {
   [[nodiscard]] virtual Status truncate(std::uint64_t size) = 0;
   // Writes zeros over [from, to) so that later overwrites change no metadata; not durable until `sync`.
   [[nodiscard]] virtual Status prewrite(std::uint64_t from, std::uint64_t to) = 0;
+  // Takes the room for [from, to) on the file system without changing size or contents, so that nobody else
+  // can take it and later writes there find it; a truncation gives it back. kDiskFull when there is none;
+  // false where this cannot be done.
+  [[nodiscard]] virtual Result<bool> reserve(std::uint64_t from, std::uint64_t to) {
+    (void)from, (void)to;
+    return false;
+  }
 
   // Buffer, offset and length are multiples of kDiskBlockBytes; the buffer stays alive and unchanged until
   // `done` ran. `done` runs exactly once, from Disk::poll/wait or from the implementation's own thread,

@@ -128,6 +128,15 @@ class SystemFile final : public File {
     return {};
   }
 
+  Result<bool> reserve(std::uint64_t from, std::uint64_t to) override {
+    while (::fallocate(fd_, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(from), static_cast<off_t>(to - from)) !=
+           0) {
+      if (errno == EOPNOTSUPP || errno == ENOSYS) return false;
+      if (errno != EINTR) return failed("reserve room for", path_);
+    }
+    return true;
+  }
+
   void write_durable(ByteOffset at, std::span<const std::byte> bytes, Completion done) override {
     BOP_ASSERT(at.value % kDiskBlockBytes == 0 && bytes.size() % kDiskBlockBytes == 0 && !bytes.empty());
     BOP_ASSERT(reinterpret_cast<std::uintptr_t>(bytes.data()) % kDiskBlockBytes == 0);

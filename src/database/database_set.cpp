@@ -308,15 +308,17 @@ void DatabaseSet::tick(Executor& background) {
         behind < options_.checkpoint_records &&
         appended_bytes - seen.appended_bytes < options_.checkpoint_log_bytes && !log_too_long)
       continue;
-    database->rows().checkpoint(background, [this, database](Result<Lsn> base) {
+    database->rows().checkpoint(background, [this, database, short_of_room](Result<Lsn> base) {
       if (database->dropped()) return;
       note_checkpoint(*database, base);
-      if (auto trimmed = trim(); !trimmed) log_error("the log could not be trimmed", trimmed.error());
+      if (!base && base.error().code() == ErrorCode::kDiskFull && options_.on_full) options_.on_full();
+      if (auto trimmed = trim(short_of_room); !trimmed)
+        log_error("the log could not be trimmed", trimmed.error());
     });
   }
   std::erase_if(bases_seen_, [this](const auto& seen) { return find(seen.first) == nullptr; });
   // Databases that were written to before and are idle now.
-  if (log_too_long) background.post([this] { static_cast<void>(trim()); });
+  if (log_too_long) background.post([this, short_of_room] { static_cast<void>(trim(short_of_room)); });
 }
 
 void DatabaseSet::checkpoint_all(Executor& background, std::move_only_function<void(Status)> done) {
@@ -382,13 +384,13 @@ Status DatabaseSet::check_room(DatabaseId id, std::uint64_t growth_bytes) const 
           .hint("Free space on the file system of the data directory; writes then go on by themselves."));
 }
 
-Status DatabaseSet::trim() {
+Status DatabaseSet::trim(bool is_short) {
   Lsn below = options_.group->committed();
   for (const auto& database : all()) {
     if (holds_log(*database)) below = std::min(below, database->rows().base());
   }
   if (below.value <= options_.retain_records) return {};
-  return options_.group->trim(Lsn(below.value - options_.retain_records));
+  return options_.group->trim(Lsn(below.value - options_.retain_records), is_short);
 }
 
 void DatabaseSet::retreat_all(const Error& why, Executor& background) {

@@ -52,6 +52,8 @@ struct DatabaseSetOptions {
   std::uint64_t checkpoint_log_bytes = std::uint64_t{64} << 20;
   // Bytes of the log above which every database that holds some of it back starts one. Several segments.
   std::uint64_t log_limit = std::uint64_t{512} << 20;
+  // A checkpoint found the disk full: room that is kept for that is wanted now. Called from `background`.
+  std::function<void()> on_full;
   std::uint64_t retain_records = 0;  // records kept below the oldest base (log_retain)
 };
 
@@ -84,8 +86,9 @@ class DatabaseSet {
 
   // Starts the checkpoints that are due; call it now and then (a timer), it is cheap.
   void tick(Executor& background);
-  // Drops the part of the log that no base needs. Waits for the disk; a checkpoint's end calls it.
-  [[nodiscard]] Status trim();
+  // Drops the part of the log that no base needs, of what is retained beyond that nothing unless the disk
+  // `is_short`. Waits for the disk; a checkpoint's end calls it.
+  [[nodiscard]] Status trim(bool is_short = false);
   // A checkpoint of every database, then a trim; for shutdown and tests.
   void checkpoint_all(Executor& background, std::move_only_function<void(Status)> done);
   // After the log failed: discards what runs ahead of it in every database, so that reads go on. Statements

@@ -75,8 +75,9 @@ class Group {
   // Committed records in order. See CommitStream::read_from.
   [[nodiscard]] virtual Result<std::unique_ptr<aof::Reader>> read_from(
       Lsn from, std::optional<DatabaseId> database) = 0;
-  // The caller's bases and snapshots hold everything below: the group may drop it.
-  [[nodiscard]] virtual Status trim(Lsn below) = 0;
+  // The caller's bases and snapshots hold everything below: the group may drop it. `is_short`: of room on the
+  // disk.
+  [[nodiscard]] virtual Status trim(Lsn below, bool is_short) = 0;
 
   // Waits (driving the disk) until committed() >= lsn; the error that makes it impossible otherwise. For
   // start-up, shutdown and tests.

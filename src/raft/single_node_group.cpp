@@ -59,7 +59,7 @@ Result<std::unique_ptr<aof::Reader>> SingleNodeGroup::read_from(Lsn from,
                                                                 std::optional<DatabaseId> database) {
   return stream_->read_from(from, database);
 }
-Status SingleNodeGroup::trim(Lsn below) { return stream_->trim(below); }
+Status SingleNodeGroup::trim(Lsn below, bool is_short) { return stream_->trim(below, is_short); }
 Status SingleNodeGroup::wait_committed(Lsn lsn) { return stream_->wait_durable(lsn); }
 Status SingleNodeGroup::close() { return stream_->close(); }
 

@@ -38,7 +38,7 @@ class SingleNodeGroup final : public Group {
   void read_index(std::move_only_function<void(Result<Lsn>)> callback) override;
   [[nodiscard]] Result<std::unique_ptr<aof::Reader>> read_from(Lsn from,
                                                                std::optional<DatabaseId> database) override;
-  [[nodiscard]] Status trim(Lsn below) override;
+  [[nodiscard]] Status trim(Lsn below, bool is_short) override;
   [[nodiscard]] Status wait_committed(Lsn lsn) override;
   [[nodiscard]] Status close() override;
 

@@ -30,7 +30,7 @@ void put(Bytes& out, std::size_t at, T value) {
 }
 }  // namespace
 
-Capture::Capture(database::CommitPort& port, const PageFile& file, const WalMemory& wal, Limits limits,
+Capture::Capture(database::CommitPort& port, PageFile& file, const WalMemory& wal, Limits limits,
                  Csn recovered, std::uint32_t pages)
     : port_(port),
       file_(file),
@@ -46,7 +46,7 @@ Capture::Capture(database::CommitPort& port, const PageFile& file, const WalMemo
   generations_.push_back({.base = recovered});
 }
 
-Capture::Capture(const Capture& other, const PageFile& file, const WalMemory& wal, Csn to)
+Capture::Capture(const Capture& other, PageFile& file, const WalMemory& wal, Csn to)
     : Capture(other.port_, file, wal, other.limits_, to, file.pages()) {
   std::lock_guard lock(other.mutex_);
   generations_.assign(1, other.generations_.back());
@@ -112,7 +112,8 @@ Status Capture::append_part(std::uint32_t part, std::uint32_t pages) {
 }
 
 // Whatever the log takes must fit into the main file later, else a full disk could never be left, not even by
-// a restart. Asked in steps, so that most commits do not ask.
+// a restart. So the file's room is taken now, from others on the file system, too; where that cannot be done
+// the free room is asked for. In steps, so that most commits do neither.
 Status Capture::claim_room(std::uint32_t pages) {
   if (pages <= roomy_pages_.load(std::memory_order_relaxed)) return {};
   const auto growth = [&](std::uint32_t to) {
@@ -122,7 +123,10 @@ Status Capture::claim_room(std::uint32_t pages) {
   // First said, then asked: of two databases that ask at once at least one sees the other.
   for (const std::uint32_t to : {pages + kRoomStep, pages}) {
     const std::uint32_t before = roomy_pages_.exchange(to);
+    const auto taken = file_.reserve(to);
+    if (taken && *taken) return {};
     Status done = limits_.check_room(growth(to));
+    if (done && !taken) done = std::unexpected(taken.error());
     if (done) return {};
     roomy_pages_.store(before);
     if (to == pages) return done;

@@ -44,16 +44,17 @@ class Capture {
   struct Limits {
     std::uint64_t max_transaction_bytes;
     bool deltas;
-    // Fails with kDiskFull when the main file could not grow by so many bytes. Empty: it always can.
+    // Fails with kDiskFull when the main file could not grow by so many bytes; asked where the file system
+    // lets nobody take room before it is written to. Empty: it always can.
     std::function<Status(std::uint64_t growth_bytes)> check_room;
   };
   using Salt = std::array<std::byte, 8>;
 
-  Capture(database::CommitPort& port, const PageFile& file, const WalMemory& wal, Limits limits,
-          Csn recovered, std::uint32_t pages);
+  Capture(database::CommitPort& port, PageFile& file, const WalMemory& wal, Limits limits, Csn recovered,
+          std::uint32_t pages);
   // What `other` was at `to`, a commit of its newest generation of frames or the state before the first. Logs
   // full images from there on.
-  Capture(const Capture& other, const PageFile& file, const WalMemory& wal, Csn to);
+  Capture(const Capture& other, PageFile& file, const WalMemory& wal, Csn to);
   // Frames of the newest generation that belong to commits up to `to`; nothing if `to` is older than it.
   [[nodiscard]] std::optional<std::uint32_t> frames_up_to(Csn to) const;
 
@@ -64,7 +65,8 @@ class Capture {
   // Called once when the transaction has so many frames that logging it takes long; before them, or in
   // COMMIT.
   void on_large(std::function<void()> large) { on_large_ = std::move(large); }
-  // How long the records of the writer's transaction may wait for their durable writes; not at all unless said.
+  // How long the records of the writer's transaction may wait for their durable writes; not at all unless
+  // said.
   void set_flush(const aof::FlushPolicy& flush) { flush_ = flush; }
   // The page of commit frame `frame` is in the WAL.
   [[nodiscard]] Result<Csn> commit_frame(std::uint32_t frame, std::uint32_t database_pages);
@@ -139,7 +141,7 @@ class Capture {
   [[nodiscard]] Status append_part(std::uint32_t part, std::uint32_t pages);
 
   database::CommitPort& port_;
-  const PageFile& file_;
+  PageFile& file_;
   const WalMemory& wal_;
   const Limits limits_;
 

@@ -215,6 +215,7 @@ Result<Lsn> RowStore::publish(State& state, Run& run) {
     if (written.error().code() == ErrorCode::kDiskFull) return std::unexpected(std::move(written).error());
     return std::unexpected(stop_writing(state, written.error()));
   }
+  keep_room_for_manifests(*state.options.disk, state.directory, next);
   state.manifest = std::move(next);
   state.base = state.manifest.base.value;
   std::lock_guard lock(state.mutex);

@@ -73,6 +73,7 @@ Result<std::optional<Manifest>> peek_manifest(Disk& disk, const std::string& dir
     if (!exists) continue;
     BOP_LET(file, disk.open(path, OpenMode::kRead));
     BOP_LET(size, file->size());
+    if (size == 0) continue;  // its room is kept, and nothing was written yet
     Bytes bytes(static_cast<std::size_t>(size));
     BOP_LET(got, file->read_at(ByteOffset(0), bytes));
     bytes.resize(got);
@@ -123,13 +124,23 @@ Status write_manifest(Disk& disk, const std::string& directory, DatabaseId datab
   }
   put(out, crc64(database.value, out));
   const std::string path = path_of(directory, manifest.generation);
-  BOP_LET(existed, disk.exists(path));
   BOP_LET(file, disk.open(path, OpenMode::kOpenOrCreate));
+  BOP_LET(before, file->size());
   BOP_TRY(file->write_at(ByteOffset(0), out));
   BOP_TRY(file->truncate(out.size()));
   BOP_TRY(file->sync());
-  if (!existed) BOP_TRY(disk.sync_directory(directory));
+  if (before == 0) BOP_TRY(disk.sync_directory(directory));
   return {};
+}
+
+// Where room cannot be taken, the next manifest will find some or say so.
+void keep_room_for_manifests(Disk& disk, const std::string& directory, const Manifest& manifest) {
+  const std::uint64_t bytes = kHeaderBytes + 8 + manifest.sequences.size() * kSequenceBytes;
+  const std::uint64_t room = (2 * bytes / kDiskBlockBytes + 1) * kDiskBlockBytes;
+  for (std::uint64_t parity = 0; parity < 2; ++parity) {
+    const auto file = disk.open(path_of(directory, parity), OpenMode::kOpenOrCreate);
+    if (file) static_cast<void>((*file)->reserve(0, room));
+  }
 }
 
 }  // namespace bop::rowstore

@@ -53,5 +53,8 @@ struct Manifest {
 // Durable when it returns. The generation is the manifest's.
 [[nodiscard]] Status write_manifest(Disk& disk, const std::string& directory, DatabaseId database,
                                     const Manifest& manifest);
+// A checkpoint is what frees a full disk, so the next two manifests have their room now, twice what this one
+// takes. A file of no bytes is none yet.
+void keep_room_for_manifests(Disk& disk, const std::string& directory, const Manifest& manifest);
 
 }  // namespace bop::rowstore

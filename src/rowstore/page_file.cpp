@@ -16,7 +16,10 @@ PageFile::PageFile(std::unique_ptr<File> file, DatabaseId database, std::uint32_
     : file_(std::move(file)), database_(database), pages_(pages) {}
 
 PageFile::PageFile(const PageFile& other)
-    : file_(other.file_), database_(other.database_), pages_(other.pages()) {}
+    : file_(other.file_),
+      database_(other.database_),
+      pages_(other.pages()),
+      reserved_(other.reserved_.load(std::memory_order_acquire)) {}
 
 Result<std::shared_ptr<PageFile>> PageFile::open(Disk& disk, const std::string& path, DatabaseId database) {
   BOP_LET(file, disk.open(path, OpenMode::kOpenOrCreate));
@@ -91,7 +94,9 @@ Status PageFile::write(PageNo page, ConstPageSpan bytes) {
 Status PageFile::resize(std::uint32_t wanted) {
   BOP_TRY(check_fence());
   if (wanted < pages()) {
+    const std::lock_guard lock(reserve_mutex_);
     pages_.store(wanted, std::memory_order_release);
+    reserved_.store(0, std::memory_order_release);
     return file_->truncate(std::uint64_t{wanted} * kPageBytes);
   }
   alignas(64) std::array<std::byte, kPageBytes> zeros{};
@@ -100,6 +105,16 @@ Status PageFile::resize(std::uint32_t wanted) {
     BOP_TRY(write_sealed(PageNo(pages() + 1), zeros));
   }
   return {};
+}
+
+Result<bool> PageFile::reserve(std::uint32_t wanted) {
+  if (wanted <= roomy_pages()) return true;
+  const std::lock_guard lock(reserve_mutex_);
+  const std::uint32_t from = roomy_pages();
+  if (wanted <= from) return true;
+  BOP_LET(taken, file_->reserve(offset_of(PageNo(from + 1)).value, offset_of(PageNo(wanted + 1)).value));
+  if (taken) reserved_.store(wanted, std::memory_order_release);
+  return taken;
 }
 
 Status PageFile::sync() {

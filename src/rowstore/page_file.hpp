@@ -1,9 +1,10 @@
 // The main file of a database as sealed pages (page_seal.hpp): every read is verified, every write is sealed.
 //
-// Readers from any thread; one writer at a time (checkpoint or recovery). After `fence` every call answers
-// the fence's reason: a discarded instance can neither show nor write anything.
+// Readers from any thread; one writer at a time (checkpoint or recovery), `reserve` beside it. After `fence`
+// every call answers the fence's reason: a discarded instance can neither show nor write anything.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <memory>
@@ -39,6 +40,13 @@ class PageFile {
   [[nodiscard]] Status write(PageNo page, ConstPageSpan bytes);
   // Cuts or extends (with sealed pages of zeros).
   [[nodiscard]] Status resize(std::uint32_t pages);
+  // Takes the file system's room for a file of so many pages, if it is not taken yet; false where it cannot
+  // be taken before it is written. kDiskFull.
+  [[nodiscard]] Result<bool> reserve(std::uint32_t pages);
+  // Pages that the file has room for: its own and reserved ones.
+  [[nodiscard]] std::uint32_t roomy_pages() const noexcept {
+    return std::max(pages(), reserved_.load(std::memory_order_acquire));
+  }
   [[nodiscard]] Status sync();
   // Every page of the file.
   [[nodiscard]] Status verify() const;
@@ -62,6 +70,8 @@ class PageFile {
   const std::shared_ptr<File> file_;
   const DatabaseId database_;
   std::atomic<std::uint32_t> pages_;
+  std::mutex reserve_mutex_;  // held while room is taken or given back
+  std::atomic<std::uint32_t> reserved_{0};
   std::atomic<bool> is_fenced_{false};
   mutable std::mutex mutex_;
   std::optional<Error> fence_;

@@ -70,6 +70,7 @@ Result<Lsn> RowStore::recover_begin() {
     BOP_TRY(disk.sync_directory(state.directory));
     if (is_new) BOP_TRY(write_manifest(disk, state.directory, id, *manifest));
   }
+  keep_room_for_manifests(disk, state.directory, *manifest);
   state.manifest = std::move(*manifest);
   state.base = state.manifest.base.value;
   state.database.sequences().restore(state.manifest.sequences);
@@ -269,7 +270,7 @@ Csn RowStore::newest() const {
 std::uint64_t RowStore::growth_bytes() const {
   const auto instance = state_->current();
   if (!instance) return 0;
-  const std::uint32_t now = instance->file().pages();
+  const std::uint32_t now = instance->file().roomy_pages();
   const std::uint32_t then = instance->capture().promised_pages();
   return std::uint64_t{then - std::min(now, then)} * kPageBytes;
 }

@@ -138,8 +138,14 @@ Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& d
                             const std::string& directory) -> Result<std::unique_ptr<database::TableEngine>> {
     return rowstore::RowStore::open(options, database, directory);
   };
-  BOP_LET(set, database::DatabaseSet::open(std::move(databases)));
-  storage->databases_ = std::move(set);
+  databases.on_full = [raw = storage.get()] { raw->group_->stream().give_back_ballast(); };
+  auto set = database::DatabaseSet::open(databases);
+  if (!set && set.error().code() == ErrorCode::kDiskFull) {
+    storage->group_->stream().give_back_ballast();
+    set = database::DatabaseSet::open(std::move(databases));
+  }
+  if (!set) return std::unexpected(std::move(set).error());
+  storage->databases_ = std::move(*set);
   storage->open_databases_ = storage->databases_.get();
 
   BOP_LET(node, session::Node::open(node_options(settings, disk, background, scratch_dir),

@@ -252,6 +252,8 @@ TEST(CommitStream, TrimLeavesWhatIsToBeRetained) {
   ASSERT_TRUE(ok(stream->trim(last)));
   EXPECT_GT(stream->first(), Lsn(1));
   EXPECT_EQ(stream->retained_bytes(), 3 * options.segment_bytes);
+  ASSERT_TRUE(ok(stream->trim(last, true)));
+  EXPECT_LT(stream->retained_bytes(), 3 * options.segment_bytes) << "others are short of room";
 }
 
 TEST(CommitStream, AStreamAtRestSaysThatItsEndIsDurable) {

@@ -184,6 +184,39 @@ TEST(DiskFull, AppendsAreRefusedAndResumeByThemselves) {
   ASSERT_TRUE(ok(stream->close()));
 }
 
+TEST(DiskFull, TheBallastHasTheSizeOfTheOptionAndIsGivenBackToOthers) {
+  World world(6);
+  auto options = world.options();
+  const auto ballast = [&]() -> std::uint64_t {
+    if (!world.disk.exists("/log/ballast").value()) return 0;
+    return world.disk.open("/log/ballast", OpenMode::kRead).value()->size().value();
+  };
+  for (const std::uint64_t size : {128U << 10U, 64U << 10U, 192U << 10U, 0U}) {
+    options.ballast_bytes = size;
+    auto stream = world.open(options).value();
+    ASSERT_TRUE(ok(stream->maintain()));
+    EXPECT_EQ(ballast(), size);
+    ASSERT_TRUE(ok(stream->close()));
+  }
+  options.ballast_bytes = 128U << 10U;
+  auto stream = world.open(options).value();
+  ASSERT_TRUE(ok(stream->maintain()));
+  world.disk.set_capacity(world.disk.used_bytes());
+  stream->give_back_ballast();
+  EXPECT_EQ(ballast(), 0U);
+  ASSERT_TRUE(ok(stream->maintain()));
+  EXPECT_EQ(ballast(), 0U) << "there is no room for it";
+  // A start on a disk that is full gives it back, too, also of a log that was closed in order.
+  world.disk.set_capacity(0);
+  ASSERT_TRUE(ok(stream->maintain()));
+  EXPECT_EQ(ballast(), options.ballast_bytes);
+  ASSERT_TRUE(ok(stream->close()));
+  stream.reset();
+  world.disk.set_capacity(world.disk.used_bytes());
+  stream = world.open(options).value();
+  EXPECT_EQ(ballast(), 0U);
+}
+
 TEST(Rot, AnUnreadableSectorIsNotTheEndOfTheLog) {
   World world(5);
   {

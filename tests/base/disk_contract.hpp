@@ -68,6 +68,8 @@ inline void check_disk_contract(Disk& disk, const std::string& top) {
   ASSERT_TRUE(file->sync());
   ASSERT_TRUE(disk.sync_directory(top + "/a/b"));
 
+  ASSERT_TRUE(file->reserve(0, 8 * kDiskBlockBytes));
+  EXPECT_EQ(text_of(*file), std::string("\0\0\0h\0\0", 6));
   ASSERT_TRUE(file->prewrite(2, 3 * kDiskBlockBytes));
   EXPECT_EQ(text_of(*file), std::string(3 * kDiskBlockBytes, '\0'));
   ASSERT_TRUE(file->sync());

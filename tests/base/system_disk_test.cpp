@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -199,6 +200,25 @@ TEST(SystemDisk, AFullDeviceIsDiskFull) {
   auto file = std::move(*disk->open("/dev/full", OpenMode::kReadWrite));
   EXPECT_EQ(file->write_at(ByteOffset(0), bytes_of("x")).error().code(), ErrorCode::kDiskFull);
   EXPECT_EQ(file->prewrite(0, 4096).error().code(), ErrorCode::kDiskFull);
+}
+
+TEST(SystemDisk, ReservedRoomIsTakenAndGivenBackByATruncation) {
+  const Folder folder;
+  auto disk = std::move(*open_system_disk("pwritev"));
+  auto file = std::move(*disk->open(folder.path() + "/reserved", OpenMode::kCreate));
+  ASSERT_TRUE(file->write_at(ByteOffset(0), bytes_of("head")));
+  const auto taken = file->reserve(0, std::uint64_t{4} << 20);
+  ASSERT_TRUE(taken) << taken.error().what();
+  if (!*taken) GTEST_SKIP() << "the file system of " << folder.path() << " reserves no room";
+  const auto blocks = [&] {
+    struct stat about{};
+    EXPECT_EQ(::stat(file->path().c_str(), &about), 0);
+    return static_cast<std::uint64_t>(about.st_blocks) * 512;
+  };
+  EXPECT_GE(blocks(), std::uint64_t{4} << 20);
+  EXPECT_EQ(file->size().value(), 4U);
+  ASSERT_TRUE(file->truncate(2));
+  EXPECT_LT(blocks(), std::uint64_t{1} << 20);
 }
 
 TEST(SystemDisk, RefusesAnUnknownKind) {
