@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """SIGKILL under mixed traffic: no acknowledged commit is lost, doubled or torn, no shown one vanishes.
 
-One round: 16 clients in 4 processes write and read (traffic.py) and keep their own record (journal.py); the server is
+One round: 16 clients in 4 processes write and read (traffic.py: single rows, COPY, transactions of more than a record,
+DDL, sequences, checkpoints, volatile sessions) and keep their own record (journal.py); the server is
 killed at a random moment, sometimes again while it recovers, and restarted; verify.py compares the database with the
 records. The clients' processes survive, so their records need no disk. Rounds go on with the same data directory, and
 with a new one every --rounds-per-directory.
@@ -27,7 +28,7 @@ import servers
 import traffic
 import verify
 import wire
-from journal import ACKED, DOUBT, SHARED_COUNTER, VOID, Journal
+from journal import ACKED, DOUBT, LOOSE, SHARED_COUNTER, VOID, Journal
 
 CLIENTS, PROCESSES = 16, 4
 # Every other directory: segments fill and are trimmed, transactions go in parts, the WAL is emptied under the writers.
@@ -82,7 +83,7 @@ class Round:
         return sorted(journals, key=lambda journal: journal.client)
 
 
-def sabotages(journals):
+def sabotages(journals, found):
     """(what the verification must call it, how to do it): each makes one fault out of what is really there."""
     def some(kind, fate):
         return next((j.client, n) for j in journals for n, f in j.units[kind].items() if f == fate)
@@ -104,23 +105,46 @@ def sabotages(journals):
     yield "torn", "UPDATE accounts SET balance = balance + CASE id WHEN 3 THEN 1 ELSE -1 END WHERE id IN (3, 4)"
     yield "lost", f"UPDATE counters SET value = value - 1 WHERE id = {client}"
     yield "lost", f"UPDATE counters SET value = 0 WHERE id = {SHARED_COUNTER}"
+    client, number = some("loaded", ACKED)
+    yield "torn", f"DELETE FROM loaded WHERE client = {client} AND number = {number} AND part >= 300"
+    yield "lost", f"DELETE FROM loaded WHERE client = {client} AND number = {number}"
+    yield "changed", (f"UPDATE loaded SET payload = overlay(payload placing 'rot' from 1000) "
+                      f"WHERE client = {client} AND number = {number} AND part = 7")
     yield "unknown", "INSERT INTO singles VALUES (3, 999999999, 'x')"
     table = next((f"made_{j.client}_{n}" for j in journals for n, (m, d) in j.tables.items()
                   if m == ACKED and d is None), None)
     if table is not None:
         yield "lost", f"DROP TABLE {table}"
+    table, version = next((f"made_{j.client}_{n}", v) for j in journals for n, (v, doubt) in j.versions.items()
+                          if v > 0 and not doubt and j.tables[n] == (ACKED, None))
+    yield "torn", f"DROP INDEX {table}_c{version}"
+    yield "torn", f"ALTER TABLE {table} DROP COLUMN extra"
+    yield "torn", f"DELETE FROM {table} WHERE id = {3 + version}"
+    yield "torn", f"CREATE INDEX {table}_more ON {table} (id)"
+    yield "lost", (f"ALTER TABLE {table} DROP COLUMN c{version}; DELETE FROM {table} WHERE id = {3 + version}; "
+                   f"DROP INDEX IF EXISTS {table}_c{version}")
+    client, number = next((j.client, n) for j in journals for n in sorted(j.units["loose"])
+                          if (j.client, n) in found.units["loose"] and
+                          any((j.client, later) in found.units["loose"] for later in j.units["loose"] if later > n)
+                          and j.units["loose"][n] == LOOSE)
+    yield "hole", f"DELETE FROM loose WHERE client = {client} AND number = {number}"
+    yield "doubled", f"INSERT INTO loose SELECT * FROM loose WHERE client = {client} AND number = {number}"
     shown = next((s for j in journals for s in j.shown if s[0] == "singles"), None)
     if shown is not None:
         yield "vanished", f"DELETE FROM singles WHERE client = {shown[1]} AND number = {shown[2]}"
     shown = next(s for j in journals for s in j.shown_counters.items() if s[1] > 0)
     yield "vanished", f"UPDATE counters SET value = 0 WHERE id = {shown[0]}"
+    # Not undone by the rollback, so they come last.
+    yield "reused", "SELECT setval('tickets', 1)"
+    client = next(j.client for j in journals if j.floor > 1)
+    yield "reused", f"SELECT setval('own_{client}', 1)"
 
 
-def self_test(server, journals, since):
+def self_test(server, journals, since, found):
     """Answers how many sabotages stayed unnoticed."""
     connection = server.connect(timeout=120)
     unnoticed = 0
-    for expected, sql in sabotages(journals):
+    for expected, sql in sabotages(journals, found):
         connection.simple("BEGIN")
         result = connection.simple(sql)[-1]
         if result.error is not None or result.tag.endswith(" 0"):
@@ -210,7 +234,7 @@ def run_round(server, journals, number, seed, options):
         findings.append(("while running", "nothing was committed, so nothing was tested"))
     if options.self_test and not findings:
         return journals, [("self test", f"{n} faults stayed unnoticed")
-                          for n in [self_test(server, journals, since)] if n], since
+                          for n in [self_test(server, journals, since, found)] if n], since
     if not findings:
         verify.settle(found, journals)
     return journals, findings, since

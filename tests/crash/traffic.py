@@ -8,7 +8,8 @@ problem of the run.
 import random
 
 import wire
-from journal import ACCOUNTS, ACKED, BIG_PART_BYTES, DOUBT, ROWS_OF, SHARED_COUNTER, START_BALANCE, VOID, payload
+from journal import (ACCOUNTS, ACKED, BYTES_OF, DOUBT, LOOSE, ROWS_OF, SHARED_COUNTER, START_BALANCE, VOID,
+                     altered_table, payload)
 
 # Serialization failure, deadlock, lock timeout, cancelled.
 TRANSIENT = {"40001", "40P01", "55P03", "57014"}
@@ -21,19 +22,22 @@ SCHEMA = [
     "CREATE TABLE singles (client int, number int, payload text)",
     "CREATE TABLE bigs (client int, number int, part int, payload text)",
     "CREATE TABLE copied (client int, number int, part int, payload text)",
+    "CREATE TABLE loaded (client int, number int, part int, payload text)",
+    "CREATE TABLE loose (client int, number int, payload text)",
     "CREATE TABLE numbered (id bigserial PRIMARY KEY, client int, number int, payload text)",
     "CREATE TABLE counters (id int PRIMARY KEY, value bigint NOT NULL)",
     "CREATE INDEX moves_key ON moves (client, number)",
     "CREATE INDEX singles_key ON singles (client, number)",
     "CREATE INDEX bigs_key ON bigs (client, number)",
     "CREATE INDEX copied_key ON copied (client, number)",
+    "CREATE INDEX loaded_key ON loaded (client, number)",
     "CREATE SEQUENCE tickets",
 ]
 
 
 def fill(connection, clients):
     """Makes the tables in an empty database."""
-    statements = SCHEMA + [
+    statements = SCHEMA + [f"CREATE SEQUENCE own_{client}" for client in range(clients)] + [
         "INSERT INTO accounts VALUES " + ", ".join(f"({i}, {START_BALANCE})" for i in range(ACCOUNTS)),
         "INSERT INTO counters VALUES " + ", ".join(f"({i}, 0)" for i in [*range(clients), SHARED_COUNTER]),
     ]
@@ -57,6 +61,7 @@ class Client:
         self.me = journal.client
         self.random = random.Random(seed)
         self.connection = None
+        self.loose = None                                  # a volatile session of its own
 
     # -- plumbing ------------------------------------------------------------------------------------------------
 
@@ -178,7 +183,7 @@ class Client:
             parts = ROWS_OF["bigs"]
             rows = [f"({self.me}, {number}, {part}, '{payload('bigs', self.me, number, part)}')"
                     for part in range(parts)]
-            assert parts * BIG_PART_BYTES > 1 << 20
+            assert parts * BYTES_OF["bigs"] > 1 << 20
             step = self.random.choice([1, 10, parts])
             return self.transaction(["INSERT INTO bigs VALUES " + ", ".join(rows[i:i + step])
                                      for i in range(0, parts, step)])
@@ -192,6 +197,53 @@ class Client:
             return True
         self.unit("copied", run)
 
+    def load(self):
+        """Several COPYs and a change in one transaction, larger than what travels in one record."""
+        def run(number):
+            rows = [f"{self.me}\t{number}\t{part}\t{payload('loaded', self.me, number, part)}\n"
+                    for part in range(ROWS_OF["loaded"])]
+            assert ROWS_OF["loaded"] * BYTES_OF["loaded"] > 1 << 20
+            step = self.random.choice([100, 300, 600])
+            try:
+                self.ask("BEGIN")
+                for i in range(0, len(rows), step):
+                    self.ask("COPY loaded FROM STDIN", "".join(rows[i:i + step]).encode())
+            except Refused:
+                self.ask("ROLLBACK")
+                return False
+            except wire.WireError as error:
+                raise NeverCommitted(str(error)) from None
+            try:
+                self.ask("COMMIT")
+            except Refused:
+                return False
+            return True
+        self.unit("loaded", run)
+
+    def insert_loose(self):
+        """By a volatile session: its commits are answered before they are durable."""
+        if self.loose is None:
+            self.loose = self.server.connect(timeout=60.0)
+            choices = ["SET synchronous_commit = off"]
+            if self.server.name == "bop":
+                choices += ["SET bop.flush_interval = " + self.random.choice(["5", "50", "500"]),
+                            "SET bop.flush_records = " + self.random.choice(["5", "100"]),
+                            "SET bop.flush_strategy = " + self.random.choice(["async", "batched", "periodic",
+                                                                             "batched_or_periodic"])]
+            for choice in choices:
+                self.loose.simple(choice)
+        numbers = [self.journal.number() for _ in range(self.random.randint(1, 10))]
+        units = self.journal.units["loose"]
+        for number in numbers:
+            units[number] = DOUBT
+            result = self.loose.simple(f"INSERT INTO loose VALUES ({self.me}, {number}, "
+                                       f"'{payload('loose', self.me, number)}')")[-1]
+            if result.error is None:
+                units[number] = LOOSE
+                continue
+            units[number] = DOUBT if result.error.get("C") in UNKNOWN else VOID
+            self.refuse("INSERT INTO loose", result.error)
+
     def insert_numbered(self):
         def run(number):
             rows = self.ask("INSERT INTO numbered (client, number, payload) VALUES ($1, $2, $3) RETURNING id",
@@ -203,6 +255,41 @@ class Client:
     def draw(self):
         try:
             self.journal.drawn.append(int(self.ask("SELECT nextval('tickets')")[0][0]))
+        except Refused:
+            pass
+
+    def draw_many(self):
+        """More values than a block has, in one answer."""
+        try:
+            rows = self.ask("SELECT nextval('tickets') FROM generate_series(1, 70)")
+            self.journal.drawn += [int(row[0]) for row in rows]
+        except Refused:
+            pass
+
+    def draw_own(self):
+        """Of a sequence that nobody else draws from, and that is set forward sometimes."""
+        name = f"own_{self.me}"
+        if self.random.random() < 0.3:
+            wanted = self.journal.floor + self.random.randint(1, 100)
+            sql = self.random.choice([f"SELECT setval('{name}', {wanted})",
+                                      f"ALTER SEQUENCE {name} RESTART WITH {wanted + 1}"])
+            try:
+                self.ask(sql)
+                self.journal.floor = max(self.journal.floor, wanted)
+            except Refused:
+                pass
+            return
+        try:
+            value = int(self.ask(f"SELECT nextval('{name}')")[0][0])
+        except Refused:
+            return
+        if value <= self.journal.floor:
+            self.journal.problems.append(f"{name} gave {value} again, {self.journal.floor} was there before")
+        self.journal.floor = max(self.journal.floor, value)
+
+    def checkpoint(self):
+        try:
+            self.ask("CHECKPOINT")
         except Refused:
             pass
 
@@ -256,6 +343,29 @@ class Client:
         ])
         tables[number] = (ACKED if done else VOID, None)
 
+    def alter_table(self):
+        """A column, a row and an index more, all at once or not at all."""
+        alive = [n for n, (made, dropped) in self.journal.tables.items() if made == ACKED and dropped is None]
+        if not alive:
+            return
+        number = self.random.choice(alive)
+        version, _ = self.journal.versions.get(number, (0, False))
+        if version == 20:
+            return
+        name, after = f"made_{self.me}_{number}", version + 1
+        columns, rows, _ = altered_table(after)
+        self.journal.versions[number] = (version, True)
+        try:
+            done = self.transaction([
+                f"ALTER TABLE {name} ADD COLUMN {columns[-1]} int NOT NULL DEFAULT {10 * after}",
+                f"INSERT INTO {name} (id, payload) VALUES ({rows[-1][0]}, 'later')",
+                f"CREATE INDEX {name}_{columns[-1]} ON {name} ({columns[-1]}, id)",
+            ])
+        except NeverCommitted:
+            self.journal.versions[number] = (version, False)
+            raise
+        self.journal.versions[number] = (after if done else version, False)
+
     # -- reads ---------------------------------------------------------------------------------------------------
 
     def read_sum(self):
@@ -279,7 +389,7 @@ class Client:
 
     def read_others(self):
         other = self.random.randrange(self.clients)
-        kind = self.random.choice(["singles", "moves", "bigs", "copied", "numbered"])
+        kind = self.random.choice(["singles", "moves", "bigs", "copied", "loaded", "numbered", "loose"])
         rows = self.ask(f"SELECT max(number) FROM {kind} WHERE client = {other}")
         if rows[0][0] is None:
             return
@@ -301,8 +411,8 @@ class Client:
     # -- the loop ------------------------------------------------------------------------------------------------
 
     MIX = [(insert_one, 24), (insert_pipelined, 6), (insert_rolled_back, 4), (move, 22), (insert_big, 2),
-           (copy_in, 3), (insert_numbered, 8), (draw, 4), (count_own, 8), (count_shared, 5), (change_tables, 1),
-           (read_sum, 8), (read_snapshot, 4), (read_others, 8), (read_counters, 6)]
+           (copy_in, 3), (load, 1), (insert_loose, 4), (insert_numbered, 8), (draw, 4), (draw_many, 1), (draw_own, 4),
+           (count_own, 8), (count_shared, 5), (change_tables, 1), (alter_table, 2), (checkpoint, 1), (read_sum, 8), (read_snapshot, 4), (read_others, 8), (read_counters, 6)]
 
     def run(self, stopped, ready):
         """Until the server goes away or `stopped` says so."""
@@ -321,11 +431,15 @@ class Client:
                 if self.random.random() < 0.01:
                     self.connection.close()
                     self.connect()
+                    if self.loose is not None:
+                        self.loose.close()
+                        self.loose = None
         except wire.ConnectError as error:
             if error.fields.get("C") not in UNKNOWN:
                 self.journal.problems.append(f"a connection was refused: {error}")
         except wire.WireError:
             pass
         finally:
-            if self.connection is not None:
-                self.connection.socket.close()
+            for connection in (self.connection, self.loose):
+                if connection is not None:
+                    connection.socket.close()

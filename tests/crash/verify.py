@@ -5,7 +5,8 @@ so that the next round holds it to that.
 """
 
 import wire
-from journal import ACCOUNTS, ACKED, DOUBT, ROWS_OF, SHARED_COUNTER, START_BALANCE, VOID, payload
+from journal import (ACCOUNTS, ACKED, BYTES_OF, DOUBT, LOOSE, ROWS_OF, SHARED_COUNTER, START_BALANCE, VOID, altered_table,
+                     payload)
 
 
 class Unreadable(Exception):
@@ -20,6 +21,12 @@ def rows_of(connection, sql):
     return results[-1].rows
 
 
+def sequence_position(connection, name):
+    """The newest value that the sequence will not give again."""
+    value, is_called = rows_of(connection, f"SELECT last_value, is_called FROM {name}")[0]
+    return int(value) if is_called == "t" else int(value) - 1
+
+
 class Found:
     """What the database holds."""
 
@@ -29,13 +36,13 @@ class Found:
         self.wrong = []
         self.moves = []
         self.numbers = {}
-        for kind in ("singles", "moves", "copied", "numbered", "bigs"):
+        for kind in ROWS_OF:
             self.units[kind] = {}
-            part = "part" if kind in ("copied", "bigs") else "0"
+            part = "part" if ROWS_OF[kind] > 1 else "0"
             extra = {"moves": ", source, target, amount", "numbered": ", id"}.get(kind, "")
             where = ""
-            if kind == "bigs":
-                self.count_old_bigs(connection, since)
+            if kind in BYTES_OF:
+                self.count_old(connection, kind, since)
                 where = " WHERE " + " OR ".join(f"(client = {c} AND number >= {n})" for c, n in since.items())
             parts = {}
             for row in rows_of(connection, f"SELECT client, number, {part}, payload{extra} FROM {kind}{where}"):
@@ -53,19 +60,42 @@ class Found:
                     self.wrong.append(("doubled", f"{kind} {key[0]}/{key[1]} has a part twice"))
         self.balances = {int(r[0]): int(r[1]) for r in rows_of(connection, "SELECT id, balance FROM accounts")}
         self.counters = {int(r[0]): int(r[1]) for r in rows_of(connection, "SELECT id, value FROM counters")}
-        self.tables = {}
-        for (name,) in rows_of(connection, "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'made%'"):
-            _, client, number = name.split("_")
-            have = rows_of(connection, f"SELECT id, payload, extra FROM {name} ORDER BY id")
-            self.tables[int(client), int(number)] = have
-            if have != [["1", "a", "7"], ["2", "b", "7"], ["3", "c", "7"]]:
-                self.wrong.append(("torn", f"table {name} holds {have}"))
+        self.positions = {name: sequence_position(connection, name)
+                          for name in ["tickets", *(f"own_{client}" for client in since)]}
+        self.read_tables(connection)
 
-    def count_old_bigs(self, connection, since):
-        for row in rows_of(connection, "SELECT client, number, count(*) FROM bigs GROUP BY client, number"):
+    def read_tables(self, connection):
+        """`tables`: the number of ALTERs of each made table, which its columns, rows and indexes agree upon."""
+        self.tables = {}
+        columns, indexes = {}, {}
+        for name, column in rows_of(connection, "SELECT relname, attname FROM pg_class, pg_attribute WHERE relkind = 'r' "
+                                    "AND relname LIKE 'made%' AND attrelid = pg_class.oid AND attnum > 0 "
+                                    "AND NOT attisdropped ORDER BY relname, attnum"):
+            columns.setdefault(name, []).append(column)
+        for (name,) in rows_of(connection, "SELECT relname FROM pg_class WHERE relkind = 'i' AND relname LIKE 'made%'"):
+            table, _, index = name.rpartition("_")
+            indexes.setdefault(table, []).append(index)
+        for name in indexes.keys() - columns.keys():
+            self.wrong.append(("torn", f"there are indexes {indexes[name]} of table {name}, which is not there"))
+        for name, have in columns.items():
+            _, client, number = name.split("_")
+            version = len(have) - 3
+            self.tables[int(client), int(number)] = version
+            rows = rows_of(connection, f"SELECT {', '.join(have)} FROM {name} ORDER BY id")
+            state = (have, rows, sorted(indexes.get(name, [])))
+            if version < 0 or state != altered_table(version):
+                self.wrong.append(("torn", f"table {name} has columns, rows and indexes {state}"))
+                continue
+            last = have[-1]
+            by_index = rows_of(connection, f"SELECT count(*) FROM {name} WHERE {last} = {rows[0][-1]}")
+            if by_index != [[str(len(rows))]]:
+                self.wrong.append(("torn", f"table {name} has {by_index} rows by {last}, {len(rows)} in all"))
+
+    def count_old(self, connection, kind, since):
+        for row in rows_of(connection, f"SELECT client, number, count(*) FROM {kind} GROUP BY client, number"):
             key = (int(row[0]), int(row[1]))
             if key[1] < since[key[0]]:
-                self.units["bigs"][key] = int(row[2])
+                self.units[kind][key] = int(row[2])
 
 
 def compare(connection, journals, since, tickets_are_unique=True):
@@ -81,6 +111,7 @@ def compare(connection, journals, since, tickets_are_unique=True):
         findings += compare_units(kind, rows, found.units[kind], journals)
     findings += compare_moves(found, journals)
     findings += compare_numbers(found, journals, tickets_are_unique)
+    findings += compare_loose(found, journals)
     findings += compare_counters(found, journals)
     findings += compare_tables(found, journals)
     for journal in journals:
@@ -135,7 +166,29 @@ def compare_numbers(found, journals, tickets_are_unique):
     values = sorted(value for journal in journals for value in journal.numbers.values())
     yield from repeated(values, "the sequence of numbered")
     if tickets_are_unique:
-        yield from repeated(sorted(v for j in journals for v in j.drawn), "the sequence tickets")
+        tickets = sorted(v for j in journals for v in j.drawn)
+        yield from repeated(tickets, "the sequence tickets")
+        yield from reused(found, "tickets", tickets[-1] if tickets else 0)
+        for journal in journals:
+            yield from reused(found, f"own_{journal.client}", journal.floor)
+
+
+def reused(found, name, newest):
+    if found.positions[name] < newest:
+        yield "reused", f"sequence {name} goes on behind {found.positions[name]}, {newest} was answered"
+
+
+def compare_loose(found, journals):
+    """What a volatile session has lost is an end of what it wrote."""
+    for journal in journals:
+        lost = None
+        for number, fate in sorted(journal.units["loose"].items()):
+            there = (journal.client, number) in found.units["loose"]
+            if fate == LOOSE and not there:
+                lost = number
+            elif there and lost is not None:
+                yield "hole", f"loose {journal.client}/{number} is there, {lost}, which was written before it, is not"
+                break
 
 
 def repeated(values, name):
@@ -175,6 +228,10 @@ def compare_tables(found, journals):
                 yield "lost", f"table made_{key[0]}_{key[1]} was created"
             elif there and (made == VOID or dropped == ACKED):
                 yield "void", f"table made_{key[0]}_{key[1]} should not be there"
+            version, doubt = journal.versions.get(number, (0, False))
+            if there and found.tables[key] not in (version, version + doubt):
+                yield "lost", (f"table made_{key[0]}_{key[1]} was altered {found.tables[key]} times, {version} were "
+                               f"acknowledged and {int(doubt)} in doubt")
     for key in found.tables.keys() - known:
         yield "unknown", f"table made_{key[0]}_{key[1]} was never created"
 
@@ -188,7 +245,7 @@ def settle(found, journals):
     for journal in journals:
         for kind, units in journal.units.items():
             for number, fate in units.items():
-                if fate == DOUBT:
+                if fate in (DOUBT, LOOSE):
                     units[number] = ACKED if found.units[kind].get((journal.client, number)) else VOID
         for number, (made, dropped) in journal.tables.items():
             there = (journal.client, number) in found.tables
@@ -196,6 +253,9 @@ def settle(found, journals):
                 journal.tables[number] = (ACKED if there else VOID, None)
             elif dropped == DOUBT:
                 journal.tables[number] = (ACKED, None if there else ACKED)
+        for number, (_, doubt) in journal.versions.items():
+            if doubt:
+                journal.versions[number] = (found.tables.get((journal.client, number), 0), False)
         journal.counter = found.counters[journal.client]
         journal.counter_doubt = journal.shared_doubt = 0
         journal.problems = []
