@@ -68,8 +68,11 @@ Status CommitStream::Core::open() {
   if (!files.chain.empty()) {
     recovered_.identity = files.chain.front().header.identity;
     if (options_.identity.has_value() && *options_.identity != recovered_.identity) {
-      return fail(ErrorCode::kConfigInvalid, "{}: holds another log than the one expected",
-                  options_.directory);
+      return std::unexpected(
+          error(ErrorCode::kConfigInvalid,
+                "{} holds the log of another data directory: it is {:02x}, and {:02x} belongs here",
+                options_.directory, fmt::join(recovered_.identity, ""), fmt::join(*options_.identity, ""))
+              .hint("Put the files of the right log back."));
     }
     // What was read may not have been on the disk yet when the process before us died.
     BOP_LET(newest, disk_.open(files.chain.back().path, OpenMode::kReadWrite));

@@ -9,7 +9,10 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <span>
 #include <sstream>
+
+#include "server/data_upgrade.hpp"
 
 namespace bop::server {
 
@@ -73,31 +76,15 @@ Status refuse_foreign_folder(Disk& disk, const std::string& path) {
       path, *foreign);
 }
 
-// False: the folder is new and may be used. Changes nothing.
-Result<bool> check_format(Disk& disk, const std::string& path) {
+// Nothing: the folder is new and may be used. Changes nothing.
+Result<std::optional<DataFormat>> check_format(Disk& disk, const std::string& path) {
   const Result<std::string> text = read_small(path + "/format");
   if (!text) {
     if (text.error().code() != ErrorCode::kFileNotFound) return std::unexpected(text.error());
     BOP_TRY(refuse_foreign_folder(disk, path));
-    return false;
+    return std::nullopt;
   }
-  std::string_view line = *text;
-  std::uint32_t version = 0;
-  const bool ours = line.starts_with("bop ");
-  if (ours) {
-    line.remove_prefix(4);
-    const auto end = std::from_chars(line.data(), line.data() + line.size(), version);
-    if (end.ec == std::errc{} && version > 0 && version <= kDataFormat) return true;
-    if (end.ec == std::errc{} && version > kDataFormat) {
-      return fail(
-          ErrorCode::kFormatTooNew,
-          "the data directory {} has format {}, this version of BOP reads up to {}; start it with the "
-          "version that wrote it, or a newer one",
-          path, version, kDataFormat);
-    }
-  }
-  return fail(ErrorCode::kCorrupt,
-              "{}/format does not name a format of BOP; choose another directory with --data-dir", path);
+  return parse_data_format(*text, path);
 }
 
 // "<database id>-<number>", as the row store names them; others are not ours to remove.
@@ -111,7 +98,7 @@ bool is_scratch_name(std::string_view name) {
 
 }  // namespace
 
-Result<DataDirectory> DataDirectory::open(Disk& disk, const std::string& given) {
+Result<DataDirectory> DataDirectory::open(Disk& disk, const std::string& given, Random& random) {
   std::string path = given;
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   if (path.empty())
@@ -128,8 +115,14 @@ Result<DataDirectory> DataDirectory::open(Disk& disk, const std::string& given) 
         path, lock.error().what());
   }
   DataDirectory directory(disk, path, std::move(*lock));
-  BOP_LET(formatted, check_format(disk, path));
-  if (!formatted) BOP_TRY(write_small(disk, path, "format", fmt::format("bop {}\n", kDataFormat)));
+  BOP_LET(format, check_format(disk, path));
+  if (format) {
+    BOP_LET(upgraded, upgrade_data_directory(disk, random, path, *format));
+    directory.format_ = upgraded;
+  } else {
+    random.fill(std::as_writable_bytes(std::span(directory.format_.log.emplace())));
+    BOP_TRY(write_small(disk, path, "format", text_of(directory.format_)));
+  }
   for (const std::string& name : {directory.log_path(), directory.scratch_path()}) {
     if (Status made = disk.create_directories(name); !made) return not_writable(path, made.error().what());
   }

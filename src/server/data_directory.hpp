@@ -1,7 +1,8 @@
 // The folder of a node's data.
 //
 //   DATA/lock             held by the running process
-//   DATA/format           "bop <version>\n"; a higher version than kDataFormat is refused
+//   DATA/format           which format it has and which log is its own (data_format.hpp)
+//   DATA/before-format-*  what an upgrade of the format has rewritten (data_upgrade.hpp)
 //   DATA/admin.password   the password of the role bop in one line, mode 0600
 //   DATA/tls.crt, tls.key the certificate for TLS and its key, mode 0600 (tls_certificate.hpp)
 //   DATA/address          "<listen address> <PostgreSQL port> <HTTP port>\n" while the node serves
@@ -25,18 +26,21 @@
 #include "base/disk.hpp"
 #include "base/error.hpp"
 #include "base/time.hpp"
+#include "server/data_format.hpp"
 
 namespace bop::server {
 
-inline constexpr std::uint32_t kDataFormat = 1;
-
 class DataDirectory {
  public:
-  // Makes what is missing and takes the lock. Errors, each one sentence with what to do: not writable, in
-  // use, of a newer format, or a folder of something else, in which nothing is changed then.
-  [[nodiscard]] static Result<DataDirectory> open(Disk& disk, const std::string& path);
+  // Makes what is missing, takes the lock and upgrades an older format. Errors, each one sentence with what
+  // to do: not writable, in use, of a newer format, or a folder of something else, in which nothing is
+  // changed then.
+  [[nodiscard]] static Result<DataDirectory> open(Disk& disk, const std::string& path,
+                                                  Random& random = system_random());
 
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  // The identity of the log that belongs to it, also of one that is not made yet.
+  [[nodiscard]] const aof::StreamIdentity& log_identity() const noexcept { return *format_.log; }
   [[nodiscard]] std::string log_path() const { return path_ + "/log"; }
   [[nodiscard]] std::string scratch_path() const { return path_ + "/tmp"; }
 
@@ -53,6 +57,7 @@ class DataDirectory {
   Disk* disk_;
   std::string path_;
   std::unique_ptr<DiskLock> lock_;
+  DataFormat format_;
 };
 
 // For clients on the same machine; kFileNotFound when no node has served there.

@@ -226,7 +226,7 @@ Status serve(Settings settings, std::function<Result<Settings>()> read_again) {
 
   BOP_LET(password, directory.admin_password(system_random()));
   BOP_LET(storage, Storage::open(settings, *disk, directory.path(), directory.log_path(),
-                                 directory.scratch_path(), password, background));
+                                 directory.log_identity(), directory.scratch_path(), password, background));
 
   wire::pg::CancelKeys cancel_keys(system_random());
   wire::pg::Services services{storage->node(),

@@ -87,11 +87,13 @@ session::NodeOptions node_options(const Settings& settings, Disk& disk, Executor
 
 Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& disk,
                                                const std::string& data_dir, const std::string& log_dir,
+                                               const aof::StreamIdentity& log_identity,
                                                const std::string& scratch_dir,
                                                const std::string& admin_password, Executor& background) {
   std::unique_ptr<Storage> storage(new Storage(background));
   aof::Options log;
   log.directory = log_dir;
+  log.identity = log_identity;
   log.segment_bytes = static_cast<std::uint64_t>(settings.segment_size());
   log.max_in_flight = static_cast<std::size_t>(settings.aof_max_in_flight());
   log.max_unacknowledged = static_cast<std::uint64_t>(settings.max_unacknowledged());

@@ -24,7 +24,8 @@ class Storage {
  public:
   [[nodiscard]] static Result<std::unique_ptr<Storage>> open(
       const Settings& settings, Disk& disk, const std::string& data_dir, const std::string& log_dir,
-      const std::string& scratch_dir, const std::string& admin_password, Executor& background);
+      const aof::StreamIdentity& log_identity, const std::string& scratch_dir,
+      const std::string& admin_password, Executor& background);
   ~Storage();
 
   // Starts the work that comes back every second: preparing segments, checkpoints, trimming.

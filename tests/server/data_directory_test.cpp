@@ -48,7 +48,7 @@ TEST_F(DataDirectoryTest, SecondNodeIsRefused) {
 }
 
 TEST_F(DataDirectoryTest, NewerFormatIsRefused) {
-  write("/format", "bop 2\n");
+  write("/format", fmt::format("bop {}\n", kDataFormat + 1));
   const auto refused = DataDirectory::open(*disk_, folder_);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), ErrorCode::kFormatTooNew);
