@@ -26,8 +26,14 @@ void SimRandom::fill(std::span<std::byte> out) noexcept {
   }
 }
 
-void SimScheduler::attach(SimDisk& disk) { disks_.push_back(&disk); }
-void SimScheduler::detach(SimDisk& disk) { std::erase(disks_, &disk); }
+void SimScheduler::attach(SimDisk& disk) {
+  disks_.push_back(&disk);
+  disk.use_clock(&clock_);
+}
+void SimScheduler::detach(SimDisk& disk) {
+  std::erase(disks_, &disk);
+  disk.use_clock(nullptr);
+}
 
 std::int64_t SimScheduler::next_timer_ns() const noexcept {
   std::int64_t next = std::numeric_limits<std::int64_t>::max();
@@ -36,6 +42,7 @@ std::int64_t SimScheduler::next_timer_ns() const noexcept {
       next = std::min(next, executor->timers_.begin()->first.due_ns);
     }
   }
+  for (const SimDisk* disk : disks_) next = std::min(next, disk->next_completion_ns());
   return next;
 }
 
@@ -43,7 +50,7 @@ bool SimScheduler::run_ready() {
   const std::int64_t now = clock_.steady_ns();
   std::size_t count = 0;
   for (const SimExecutor* executor : executors_) count += executor->is_ready(now) ? 1 : 0;
-  for (const SimDisk* disk : disks_) count += disk->in_flight() > 0 ? 1 : 0;
+  for (const SimDisk* disk : disks_) count += disk->next_completion_ns() <= now ? 1 : 0;
   if (count == 0) return false;
   ++steps_;
   std::size_t chosen = random_.below(count);
@@ -54,7 +61,7 @@ bool SimScheduler::run_ready() {
     }
   }
   for (SimDisk* disk : disks_) {
-    if (disk->in_flight() > 0 && chosen-- == 0) {
+    if (disk->next_completion_ns() <= now && chosen-- == 0) {
       disk->poll();
       return true;
     }

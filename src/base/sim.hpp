@@ -61,8 +61,8 @@ class SimScheduler {
 
   [[nodiscard]] SimClock& clock() noexcept { return clock_; }
   [[nodiscard]] SimRandom& random() noexcept { return random_; }
-  // `disk` is polled as one of the ready sources while `in_flight() > 0`; it must outlive this or be
-  // detached.
+  // `disk` gets the clock, and is polled as one of the ready sources while it has a write in flight that no
+  // stall holds up; it must outlive this or be detached.
   void attach(class SimDisk& disk);
   void detach(class SimDisk& disk);
 

@@ -1,6 +1,7 @@
 #include "base/sim_disk.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -182,8 +183,10 @@ std::size_t SimDisk::poll() {
     const std::lock_guard guard(core_->mutex);
     ++core_->now;
     std::vector<Core::Write>& writes = core_->writes;
-    const auto due = std::partition(writes.begin(), writes.end(),
-                                    [&](const Core::Write& w) { return w.due > core_->now; });
+    const auto due =
+        std::partition(writes.begin(), writes.end(), [&, now_ns = core_->now_ns()](const Core::Write& w) {
+          return w.due > core_->now || w.not_before_ns > now_ns;
+        });
     std::vector<Core::Write> finished(std::make_move_iterator(due), std::make_move_iterator(writes.end()));
     writes.erase(due, writes.end());
     for (std::size_t i = finished.size(); i > 1; --i)
@@ -200,6 +203,11 @@ std::size_t SimDisk::poll() {
 std::size_t SimDisk::wait() {
   while (in_flight() > 0) {
     if (const std::size_t ran = poll(); ran > 0) return ran;
+    const std::int64_t next = next_completion_ns();
+    const std::lock_guard guard(core_->mutex);
+    if (core_->clock != nullptr && !core_->writes.empty() && next > core_->now_ns()) {
+      core_->clock->advance(std::chrono::nanoseconds(next - core_->now_ns()));
+    }
   }
   return 0;
 }
@@ -263,6 +271,11 @@ void SimDisk::clear_faults() {
   core_->stalled = 0;
 }
 
+void SimDisk::exempt(bool calls) {
+  const std::lock_guard guard(core_->mutex);
+  core_->exempt = calls;
+}
+
 std::uint64_t SimDisk::faults_struck() const {
   const std::lock_guard guard(core_->mutex);
   return core_->struck;
@@ -272,6 +285,18 @@ void SimDisk::stall(std::uint32_t steps) {
   const std::lock_guard guard(core_->mutex);
   core_->stalled = steps;
   for (Core::Write& write : core_->writes) write.due += steps;
+}
+
+void SimDisk::use_clock(SimClock* clock) {
+  const std::lock_guard guard(core_->mutex);
+  core_->clock = clock;
+}
+
+std::int64_t SimDisk::next_completion_ns() const {
+  const std::lock_guard guard(core_->mutex);
+  std::int64_t next = std::numeric_limits<std::int64_t>::max();
+  for (const Core::Write& write : core_->writes) next = std::min(next, write.not_before_ns);
+  return next;
 }
 
 void SimDisk::set_capacity(std::uint64_t bytes) {

@@ -14,11 +14,16 @@
 // and sectors become unreadable. Every random choice comes from the seed given to the constructor, so the
 // same calls give the same disk.
 //
+// A stall (kStall) is measured by the clock of the world that the disk is attached to: a call that waits for
+// the disk moves the clock, as nothing else of one thread can happen meanwhile; a durable write completes
+// when somebody else has moved it far enough, or when all that is left is to wait for the write.
+//
 // Completions run from poll() and wait() only; one poll is one step. All calls are thread-safe; a simulation
 // that wants repeatable results makes them from one thread.
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -41,6 +46,7 @@ enum class SimFault : std::uint8_t {
   kDiskFull,    // ENOSPC; nothing happened
   kShort,       // part of the write happened, then ENOSPC
   kFailedSync,  // what was to be synced is unknown and later syncs do not repair it
+  kStall,  // nothing fails: the call, or the completion of a durable write, comes SimDiskOptions::stall late
 };
 
 struct SimDiskOptions {
@@ -48,6 +54,7 @@ struct SimDiskOptions {
       0;  // of all file sizes in blocks of 4096, one of which a new name takes; 0 = unlimited
   std::uint32_t longest_delay = 4;  // a durable write completes 1 to this many steps after its submission
   std::size_t trace_length = 64;    // operations remembered; 0 turns tracing off
+  std::chrono::nanoseconds stall = std::chrono::seconds(30);  // of kStall, in simulated time
 };
 
 class SimDisk final : public Disk {
@@ -85,17 +92,24 @@ class SimDisk final : public Disk {
   void fail_call(std::uint64_t k, SimFault fault, bool sticky = false);
   void fail_path(const std::string& path, SimFault fault);  // every call on this file, until clear_faults
   void clear_faults();
+  // Until `false` calls are neither counted nor struck: a test looks.
+  void exempt(bool calls);
   // Faults that really struck.
   [[nodiscard]] std::uint64_t faults_struck() const;
   // Durable writes submitted from now on take this many steps longer; those in flight too.
   void stall(std::uint32_t steps);
   void set_capacity(std::uint64_t bytes);
+  // The time in which stalls are measured, or null: then they take no time. The clock outlives the disk, or
+  // is taken away first.
+  void use_clock(SimClock* clock);
   // Rot: flips a bit of what is stored and of what reads see. False if the file does not reach there.
   bool flip_bit(const std::string& path, std::uint64_t offset, unsigned bit);
   // Reads that touch the sector of `offset` fail with kIo until it is written again.
   bool break_sector(const std::string& path, std::uint64_t offset);
 
   [[nodiscard]] std::size_t in_flight() const;
+  // By the clock: before it no durable write in flight completes. The end of time when there is none.
+  [[nodiscard]] std::int64_t next_completion_ns() const;
   [[nodiscard]] std::uint64_t used_bytes() const;
   // The newest operations, oldest first, one line each.
   [[nodiscard]] std::vector<std::string> trace() const;

@@ -17,7 +17,7 @@
 
 namespace bop {
 
-enum class SimCall : std::uint8_t { kRead, kWrite, kSync, kName, kQuery };
+enum class SimCall : std::uint8_t { kRead, kWrite, kDurableWrite, kSync, kName, kQuery };
 
 inline std::uint64_t sim_blocks(std::uint64_t size) { return (size + 4095) / 4096 * 4096; }
 // The folder of a path that is in its one spelling.
@@ -46,6 +46,7 @@ struct SimDisk::Core {
     File::Completion done;
     std::uint64_t due, checksum;
     SimFault fault;
+    std::int64_t not_before_ns;  // by the clock
   };
   struct Plan {
     std::uint64_t at;  // number of the call, or of the sync for kFailedSync
@@ -64,6 +65,7 @@ struct SimDisk::Core {
   // Counts a call, remembers it, and says whether a fault strikes it.
   SimFault enter(SimCall call, const char* operation, const std::string& path, std::uint64_t at = 0,
                  std::uint64_t size = 0) {
+    if (exempt) return SimFault::kNone;
     ++calls;
     if (call == SimCall::kSync) ++syncs;
     SimFault fault = SimFault::kNone;
@@ -78,18 +80,24 @@ struct SimDisk::Core {
       fault = found->second;
     }
     if (fault != SimFault::kNone) ++struck;
+    if (fault == SimFault::kStall && call != SimCall::kDurableWrite) {
+      if (clock != nullptr) clock->advance(options.stall);
+    }
     if (options.trace_length > 0) {
       if (steps.size() >= options.trace_length) steps.pop_front();
       steps.push_back({operation, path, at, size, fault});
     }
-    return fault;
+    return fault == SimFault::kStall && call != SimCall::kDurableWrite ? SimFault::kNone : fault;
   }
+  [[nodiscard]] std::int64_t now_ns() const noexcept { return clock == nullptr ? 0 : clock->steady_ns(); }
+  static bool writes_bytes(SimCall call) { return call == SimCall::kWrite || call == SimCall::kDurableWrite; }
   static bool applies(SimFault fault, SimCall call) {
     switch (fault) {
       case SimFault::kNone: return false;
-      case SimFault::kIo: return true;
-      case SimFault::kDiskFull: return call == SimCall::kWrite || call == SimCall::kName;
-      case SimFault::kShort: return call == SimCall::kWrite;
+      case SimFault::kIo:
+      case SimFault::kStall: return true;
+      case SimFault::kDiskFull: return writes_bytes(call) || call == SimCall::kName;
+      case SimFault::kShort: return writes_bytes(call);
       case SimFault::kFailedSync: return call == SimCall::kSync;
     }
     return false;
@@ -166,6 +174,7 @@ struct SimDisk::Core {
   static std::unique_ptr<DiskLock> make_lock(std::shared_ptr<Core> core, std::string path);
 
   std::mutex mutex;
+  SimClock* clock = nullptr;
   SimRandom random;
   SimDiskOptions options;
   std::uint64_t generation = 1;
@@ -176,6 +185,7 @@ struct SimDisk::Core {
   std::vector<Write> writes;
   std::uint64_t now = 0, stalled = 0;
   std::uint64_t calls = 0, syncs = 0, struck = 0;
+  bool exempt = false;
   std::vector<Plan> plans;
   std::map<std::string, SimFault> bad_paths;
   std::deque<Step> steps;

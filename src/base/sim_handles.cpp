@@ -106,10 +106,13 @@ class SimFile final : public File {
       BOP_ASSERT(other.inode != inode_ || other.at >= at.value + bytes.size() ||
                  at.value >= other.at + other.bytes.size());  // two writes in flight overlap
     }
-    const SimFault fault = core_->enter(SimCall::kWrite, "write_durable", path_, at.value, bytes.size());
+    SimFault fault = core_->enter(SimCall::kDurableWrite, "write_durable", path_, at.value, bytes.size());
+    const bool stalls = fault == SimFault::kStall;
+    if (stalls) fault = SimFault::kNone;
     const std::uint64_t delay = 1 + core_->random.below(std::max(1U, core_->options.longest_delay));
     core_->writes.push_back({inode_, path_, at.value, bytes, std::move(done),
-                             core_->now + delay + core_->stalled, crc64(at.value, bytes), fault});
+                             core_->now + delay + core_->stalled, crc64(at.value, bytes), fault,
+                             stalls ? core_->now_ns() + core_->options.stall.count() : 0});
   }
 
   const std::string& path() const noexcept override { return path_; }

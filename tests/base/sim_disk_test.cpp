@@ -384,6 +384,43 @@ TEST(SimDisk, AStallDelaysCompletionsBySteps) {
   EXPECT_TRUE(ran);
 }
 
+TEST(SimDisk, AStalledCallTakesItsTimeAndSucceeds) {
+  SimDisk disk(1);
+  SimClock clock;
+  disk.use_clock(&clock);
+  auto file = durable_file(disk, "f", "-");
+  const std::int64_t before = clock.steady_ns();
+  disk.fail_call(2, SimFault::kStall);
+  EXPECT_TRUE(file->write_at(ByteOffset(0), bytes_of("a")));
+  EXPECT_EQ(clock.steady_ns(), before);
+  EXPECT_TRUE(file->sync());
+  EXPECT_EQ(clock.steady_ns() - before, std::chrono::nanoseconds(std::chrono::seconds(30)).count());
+  EXPECT_EQ(disk.faults_struck(), 1u);
+  disk.power_cut();
+  EXPECT_EQ(contents(disk, "f"), "a") << "it was a good sync";
+}
+
+TEST(SimDisk, AStalledDurableWriteCompletesWhenTheTimeHasPassed) {
+  SimDisk disk(1, {.longest_delay = 1});
+  SimClock clock;
+  disk.use_clock(&clock);
+  auto file = open_file(disk, "f");
+  const Aligned buffer(kBlock, 'b');
+  int ran = 0;
+  const auto done = [&](Status status) { ran += status ? 1 : 0; };
+  disk.fail_call(1, SimFault::kStall);
+  file->write_durable(ByteOffset(0), buffer.span(), done);
+  file->write_durable(ByteOffset(kBlock), buffer.span(), done);
+  EXPECT_EQ(disk.next_completion_ns(), 0) << "the other one does not wait for it";
+  for (int i = 0; i < 10; ++i) disk.poll();
+  EXPECT_EQ(ran, 1);
+  clock.advance(std::chrono::seconds(29));
+  EXPECT_EQ(disk.poll(), 0u);
+  EXPECT_EQ(disk.in_flight(), 1u);
+  EXPECT_EQ(disk.wait(), 1u) << "whoever waits for it sleeps so long";
+  EXPECT_EQ(ran, 2);
+}
+
 TEST(SimDisk, RotFlipsOneBitAndABrokenSectorFailsUntilItIsWritten) {
   SimDisk disk(1);
   auto file = durable_file(disk, "f", std::string(2 * kSectorBytes, 'a'));

@@ -105,6 +105,25 @@ TEST(SimScheduler, CompletesTheWritesOfAnAttachedDisk) {
   world.detach(disk);
 }
 
+TEST(SimScheduler, OthersGoOnWhileAWriteIsStalled) {
+  SimScheduler world(4);
+  SimDisk disk(4);
+  world.attach(disk);
+  SimExecutor executor(world);
+  auto file = std::move(*disk.open("f", OpenMode::kCreate));
+  const Aligned buffer(kDiskBlockBytes, 'x');
+  const std::int64_t before = world.clock().steady_ns();
+  std::vector<std::string> order;
+  disk.fail_call(1, SimFault::kStall);
+  file->write_durable(ByteOffset(0), buffer.span(), [&](Status) { order.push_back("written"); });
+  (void)executor.post_after(std::chrono::seconds(20), [&] { order.push_back("a timer"); });
+  executor.post([&] { order.push_back("a task"); });
+  world.run_until_idle();
+  EXPECT_EQ(order, (std::vector<std::string>{"a task", "a timer", "written"}));
+  EXPECT_EQ(world.clock().steady_ns() - before, std::chrono::nanoseconds(std::chrono::seconds(30)).count());
+  world.detach(disk);
+}
+
 TEST(SimScheduler, RunUntilTellsThatTheWorldCameToRest) {
   SimScheduler world(5);
   SimExecutor executor(world);
