@@ -232,20 +232,21 @@ Result<std::shared_ptr<Database>> DatabaseSet::create_database(DatabaseId id, st
 
 Status DatabaseSet::drop_database(DatabaseId id) {
   BOP_ASSERT(id != kSystemDatabase);
-  std::shared_ptr<Database> database;
-  {
-    std::lock_guard lock(mutex_);
-    const auto it = databases_.find(id);
-    if (it != databases_.end()) {
-      database = it->second;
-      databases_.erase(it);
+  std::lock_guard removal(removal_mutex_);
+  if (const auto database = find(id)) {
+    const Lsn kept = holds_log(*database) ? database->rows().base() : Lsn(UINT64_MAX);
+    {
+      std::lock_guard lock(mutex_);
+      databases_.erase(id);
+      leaving_.emplace(id, kept);
     }
-  }
-  if (database) {
     database->mark_dropped();
     database->rows().close();
   }
-  return remove_files(id);
+  BOP_TRY(remove_files(id));
+  std::lock_guard lock(mutex_);
+  leaving_.erase(id);
+  return {};
 }
 
 Result<bool> DatabaseSet::is_removed(DatabaseId id) const {
@@ -317,6 +318,12 @@ void DatabaseSet::tick(Executor& background) {
     });
   }
   std::erase_if(bases_seen_, [this](const auto& seen) { return find(seen.first) == nullptr; });
+  std::vector<DatabaseId> leaving;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [id, kept] : leaving_) leaving.push_back(id);
+  }
+  for (const DatabaseId id : leaving) background.post([this, id] { static_cast<void>(drop_database(id)); });
   // Databases that were written to before and are idle now.
   if (log_too_long) background.post([this, short_of_room] { static_cast<void>(trim(short_of_room)); });
 }
@@ -388,6 +395,10 @@ Status DatabaseSet::trim(bool is_short) {
   Lsn below = options_.group->committed();
   for (const auto& database : all()) {
     if (holds_log(*database)) below = std::min(below, database->rows().base());
+  }
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [id, kept] : leaving_) below = std::min(below, kept);
   }
   if (below.value <= options_.retain_records) return {};
   return options_.group->trim(Lsn(below.value - options_.retain_records), is_short);

@@ -80,8 +80,9 @@ class DatabaseSet {
   void discard(const std::shared_ptr<Database>& prepared);
   // prepare_database and list in one.
   [[nodiscard]] Result<std::shared_ptr<Database>> create_database(DatabaseId id, std::string name);
-  // Success when there is none. Nobody works in it. An error says that files are left, which the next start
-  // removes; the database is gone all the same.
+  // Success when there is none. Nobody works in it. An error says that files are left, which a later tick or
+  // the next start removes; the database is gone all the same. Until they are, the log that they need is
+  // kept: a start opens them before it knows that nobody wants them any more.
   [[nodiscard]] Status drop_database(DatabaseId id);
 
   // Starts the checkpoints that are due; call it now and then (a timer), it is cheap.
@@ -130,6 +131,8 @@ class DatabaseSet {
     std::uint64_t appended_bytes = 0;
   };
   std::map<DatabaseId, BaseSeen> bases_seen_;  // of tick()
+  std::map<DatabaseId, Lsn> leaving_;  // dropped, with files: the base above which the log is kept for them
+  std::mutex removal_mutex_;           // one removal at a time; taken before mutex_
 };
 
 }  // namespace bop::database

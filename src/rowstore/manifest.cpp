@@ -95,10 +95,11 @@ Result<std::optional<Manifest>> peek_manifest(Disk& disk, const std::string& dir
 Result<std::optional<Manifest>> read_manifest(Disk& disk, const std::string& directory, DatabaseId database) {
   std::vector<std::string> damaged;
   BOP_LET(best, peek_manifest(disk, directory, database, damaged));
-  // Whoever wrote it may have died before it was durable; the log is trimmed by what it says.
+  // Whoever wrote it may have died before it was durable, or because it could not be made so: then the kernel
+  // may show bytes that it will never store, and a sync alone says nothing about them. The log is trimmed by
+  // what it says, so the same bytes are written once more.
   if (best) {
-    BOP_LET(file, disk.open(path_of(directory, best->generation), OpenMode::kReadWrite));
-    BOP_TRY(file->sync());
+    BOP_TRY(write_manifest(disk, directory, database, *best));
     BOP_TRY(disk.sync_directory(directory));
   }
   return best;

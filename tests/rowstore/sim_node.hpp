@@ -47,6 +47,8 @@ class SimNode {
     stream->on_delay([raw = node.get()](std::chrono::nanoseconds delay) {
       raw->executor_->post_after(delay, [raw] { raw->group_->stream().flush_due(); });
     });
+    if (stream->recovered().created && stream->is_full())
+      return fail(ErrorCode::kDiskFull, "no room for the first segment of a log");
     BOP_LET(group, raft::SingleNodeGroup::open(std::move(stream)));
     node->group_ = std::move(group);
     database::DatabaseSetOptions set;
