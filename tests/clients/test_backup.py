@@ -302,11 +302,13 @@ class Backup(unittest.TestCase):
         # Refused with its name, by the node and by verify.
         self.node.start()
         connection = self.node.connect()
-        error = connection.simple("SELECT sum(abalance) FROM pgbench_accounts")[-1].error
+        for route in ("sqlite", "duckdb"):
+            connection.simple(f"SET bop.route = {route}")
+            error = connection.simple("SELECT bid, sum(abalance) FROM pgbench_accounts GROUP BY bid")[-1].error
+            self.assertEqual(error["C"], "XX001", route)
+            self.assertRegex(error["M"], r"page \d+ of .*rows\.db does not match its checksum")
+            self.assertIn("bop verify --repair", error["H"])
         connection.close()
-        self.assertEqual(error["C"], "XX001")
-        self.assertRegex(error["M"], r"page \d+ of .*rows\.db does not match its checksum")
-        self.assertIn("bop verify --repair", error["H"])
         self.refused(1, "a node runs on", "verify", self.node.directory, "--repair")
         self.node.kill()
         found = self.verify(self.node.directory, code=1)
