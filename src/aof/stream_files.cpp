@@ -198,7 +198,10 @@ Result<StreamEnd> find_end(Disk& disk, const StreamFiles& files) {
     found.last = walk.complete();
     found.skipped += walk.skipped();
     found.watermark = walk.watermark();
-    if (!newest) continue;
+    if (!newest) {
+      found.end_before_newest = walk.complete_end();
+      continue;
+    }
     found.ending = walk.ending();
     switch (found.ending.verdict) {
       case Verdict::kEnd:

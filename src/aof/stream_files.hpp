@@ -45,6 +45,7 @@ using DatabaseHeads = std::map<DatabaseId, RecordLink>;
 struct StreamEnd {
   RecordLink last;         // the newest entry that counts
   std::uint64_t end = 0;   // offset behind it in the newest segment, on a block boundary when `clean`
+  std::uint64_t end_before_newest = 0;  // offset behind the last entry that counts in the segment before it
   bool untouched = false;  // the newest segment holds a header and zeros
   bool clean = false;      // closed in order, nothing behind
   WalkEnding ending;

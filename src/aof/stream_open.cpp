@@ -119,6 +119,9 @@ Status CommitStream::Core::open() {
       previous_number_ = newest->header.previous_number;
       obsolete_path_ = newest->path;
       segments_.pop_back();
+      // The one before it is the newest until there is room for a successor, and nobody says where it ends but
+      // the header that was just dropped.
+      if (!segments_.empty()) segments_.back()->durable_end = end.end_before_newest;
     }
   }
   timeline_ = timeline.value;

@@ -217,6 +217,41 @@ TEST(DiskFull, TheBallastHasTheSizeOfTheOptionAndIsGivenBackToOthers) {
   EXPECT_EQ(ballast(), 0U);
 }
 
+TEST(DiskFull, WhatStandsBeforeAFenceThatWasNeverUsedIsReadWhenThereIsNoRoomForAnotherOne) {
+  World world(4);
+  std::uint64_t last = 0;
+  const auto append_three = [&](CommitStream& stream) {
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_TRUE(ok(append_one(stream, ++last, 5000)));
+    }
+    ASSERT_TRUE(ok(stream.wait_durable(Lsn(last))));
+  };
+  {
+    auto stream = world.open().value();
+    append_three(*stream);
+    // Behind the end lies a torn write, too.
+    ASSERT_TRUE(ok(append_one(*stream, last + 1, 20000)));
+    world.disk.power_cut();
+  }
+  for (int crash = 0; crash < 3; ++crash) {
+    SCOPED_TRACE(crash);
+    last = world.open().value()->recovered().last.value;  // makes the fence
+    world.disk.process_kill();
+    world.disk.set_capacity(world.disk.used_bytes());
+    auto stream = world.open();
+    ASSERT_TRUE(ok(stream));
+    const auto copies = read_all(**stream, Lsn(1));
+    ASSERT_TRUE(ok(copies));
+    EXPECT_EQ(copies->size(), last);
+    EXPECT_EQ(append_one(**stream, 1, 1000).error().code(), ErrorCode::kDiskFull);
+    world.disk.set_capacity(0);
+    ASSERT_TRUE(ok((*stream)->maintain()));
+    append_three(**stream);
+    EXPECT_EQ(read_all(**stream, Lsn(1)).value().size(), last);
+    world.disk.process_kill();
+  }
+}
+
 TEST(Rot, AnUnreadableSectorIsNotTheEndOfTheLog) {
   World world(5);
   {
