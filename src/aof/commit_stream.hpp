@@ -37,6 +37,10 @@ struct Options {
   // they stay free. Called from append() and maintain(), with locks of the stream held: it must not call
   // back. Empty: 0.
   std::function<std::uint64_t()> reserved_bytes;
+  // A log that was not closed in order goes on in a new segment. With this, open() leaves making it to the
+  // first maintain(), which the owner calls once reserved_bytes() knows what it is asked; until then append()
+  // answers kDiskFull. Without it every start would take a segment of the room that it needs itself.
+  bool late_fence = false;
   std::uint64_t ballast_bytes = 0;         // kept in a file and given back when the disk is full; 0 = none
   std::uint64_t retain_bytes = 0;          // trim() leaves at least so many, unless the disk is full
   std::optional<StreamIdentity> identity;  // of a new stream; random when absent. An old one must match.

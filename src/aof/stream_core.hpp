@@ -202,6 +202,7 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   std::uint64_t active_key_ = 0;   // its record_key()
   std::shared_ptr<Segment> next_;  // prepared, without a header
   bool disk_full_ = false;
+  bool fence_is_late_ = false;  // disk_full_ says no more than that nothing is prepared
   bool maintenance_wanted_ = false;
   bool closed_ = false;
   bool closed_on_disk_ = false;  // the newest write says so

@@ -43,11 +43,11 @@ using DatabaseHeads = std::map<DatabaseId, RecordLink>;
 
 // Follows the records of the newest segments up to the end of the log.
 struct StreamEnd {
-  RecordLink last;         // the newest entry that counts
-  std::uint64_t end = 0;   // offset behind it in the newest segment, on a block boundary when `clean`
+  RecordLink last;        // the newest entry that counts
+  std::uint64_t end = 0;  // offset behind it in the newest segment, on a block boundary when `clean`
   std::uint64_t end_before_newest = 0;  // offset behind the last entry that counts in the segment before it
-  bool untouched = false;  // the newest segment holds a header and zeros
-  bool clean = false;      // closed in order, nothing behind
+  bool untouched = false;               // the newest segment holds a header and zeros
+  bool clean = false;                   // closed in order, nothing behind
   WalkEnding ending;
   std::uint64_t skipped = 0;
   Lsn watermark;

@@ -126,7 +126,7 @@ Status CommitStream::Core::maintain() {
     if (failure_.has_value()) return std::unexpected(*failure_);
     if (closed_) return {};
     const std::uint64_t used = !active_ ? 0 : open_ ? open_->offset + open_->used : active_->next_offset;
-    was_full = disk_full_;
+    was_full = disk_full_ && !std::exchange(fence_is_late_, false);
     due = !next_ &&
           (!active_ || disk_full_ ||
            static_cast<double>(used) >= options_.prepare_at * static_cast<double>(active_->header.bytes));

@@ -119,8 +119,8 @@ Status CommitStream::Core::open() {
       previous_number_ = newest->header.previous_number;
       obsolete_path_ = newest->path;
       segments_.pop_back();
-      // The one before it is the newest until there is room for a successor, and nobody says where it ends but
-      // the header that was just dropped.
+      // The one before it is the newest until there is room for a successor, and nobody says where it ends
+      // but the header that was just dropped.
       if (!segments_.empty()) segments_.back()->durable_end = end.end_before_newest;
     }
   }
@@ -129,6 +129,7 @@ Status CommitStream::Core::open() {
   recovered_.first = segments_.empty() ? last_.index.next() : segments_.front()->header.base;
   first_ = recovered_.first.value;
   for (const auto& path : files.unused) BOP_TRY(disk_.remove(path));
+  if (!files.unused.empty()) BOP_TRY(disk_.sync_directory(options_.directory));
   BOP_TRY(find_ballast());
 
   if (end.clean) {
@@ -138,6 +139,11 @@ Status CommitStream::Core::open() {
     closed_on_disk_ = true;
     std::scoped_lock state(mutex_);
     set_active(newest);
+    return {};
+  }
+  if (options_.late_fence && !recovered_.created) {
+    std::scoped_lock state(mutex_);
+    disk_full_ = fence_is_late_ = true;
     return {};
   }
   if (auto prepared = prepare(); !prepared.has_value()) {

@@ -16,6 +16,8 @@ namespace bop::database {
 namespace {
 
 constexpr const char* kRemovedName = "removed";
+// What a new database takes on the disk: its first page and its first manifest.
+constexpr std::uint64_t kNewDatabaseBytes = 2 * kPageBytes;
 
 // The database whose files a directory of this name holds.
 std::optional<DatabaseId> id_of(const std::string& name) {
@@ -201,6 +203,7 @@ Result<std::shared_ptr<Database>> DatabaseSet::prepare_database(DatabaseId id, s
   if (find(id)) return fail(ErrorCode::kDuplicateDatabase, "database {} exists", id.value);
   // What an interrupted creation under this id left behind never held a commit.
   BOP_TRY(remove_files(id));
+  BOP_TRY(check_room(id, kNewDatabaseBytes));
   const auto opened = [&]() -> Result<std::shared_ptr<Database>> {
     BOP_LET(database, make(id, std::move(name)));
     BOP_LET(base, database->rows().recover_begin());

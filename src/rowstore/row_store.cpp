@@ -272,7 +272,9 @@ std::uint64_t RowStore::growth_bytes() const {
   if (!instance) return 0;
   const std::uint32_t now = instance->file().roomy_pages();
   const std::uint32_t then = instance->capture().promised_pages();
-  return std::uint64_t{then - std::min(now, then)} * kPageBytes;
+  // The second manifest is made with the first base.
+  const std::uint64_t manifest = base() == Lsn() ? kPageBytes : 0;
+  return std::uint64_t{then - std::min(now, then)} * kPageBytes + manifest;
 }
 
 bool RowStore::wal_full(const State& state) {

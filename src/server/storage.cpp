@@ -101,10 +101,13 @@ Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& d
   log.retain_bytes = static_cast<std::uint64_t>(settings.log_retain());
   log.reserved_bytes = [raw = storage.get(), segment = log.segment_bytes]() -> std::uint64_t {
     const database::DatabaseSet* databases = raw->open_databases_.load(std::memory_order_acquire);
-    return databases == nullptr ? 0 : databases->growth_bytes() + segment;
+    if (databases == nullptr) return 0;
+    // The segment that stays free is the one that a start takes.
+    return databases->growth_bytes() + (raw->is_fenced_.load(std::memory_order_acquire) ? segment : 0);
   };
   BOP_LET(databases_exist, database::DatabaseSet::exist_in(disk, data_dir));
   log.must_exist = databases_exist;
+  log.late_fence = true;
   BOP_LET(stream, aof::CommitStream::open(disk, system_clock(), system_random(), std::move(log)));
   storage->verdict_ = stream->recovered().verdict;
   if (stream->recovered().created && stream->is_full()) {
@@ -149,6 +152,11 @@ Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& d
   if (!set) return std::unexpected(std::move(set).error());
   storage->databases_ = std::move(*set);
   storage->open_databases_ = storage->databases_.get();
+  if (auto fenced = storage->group_->stream().maintain();
+      !fenced && fenced.error().code() != ErrorCode::kDiskFull) {
+    return std::unexpected(std::move(fenced).error());
+  }
+  storage->is_fenced_ = true;
 
   BOP_LET(node, session::Node::open(node_options(settings, disk, background, scratch_dir),
                                     *storage->databases_, *storage->group_, admin_password));

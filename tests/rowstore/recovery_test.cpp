@@ -498,6 +498,40 @@ TEST_F(Recovery, ATransactionWhosePagesWouldNotFitIsRefusedAndTheNodeStartsAgain
   BOP_OK(node->commit("INSERT INTO t VALUES(zeroblob(1 << 21))"));
 }
 
+TEST_F(Recovery, AStartTakesNoRoomForTheLogThatTheFilesHaveBeenPromised) {
+  SimNodeOptions options;
+  options.segment_bytes = 256U << 10U;
+  start(options);
+  BOP_OK(node->commit("CREATE TABLE t(a)"));
+  BOP_OK(node->checkpoint());
+  for (int i = 0; i < 12; ++i) BOP_OK(node->commit("INSERT INTO t VALUES(randomblob(100000))"));
+  BOP_OK(node->wait_durable());
+  disk.set_capacity(disk.used_bytes() + (3U << 19U));  // for the rows, not for more segments beside them
+  for (int crash = 0; crash < 4; ++crash) {
+    SCOPED_TRACE(crash);
+    cut();
+    disk.fail_path("/data/db/1/rows.db", SimFault::kIo);  // a start that has seen the log, and dies
+    EXPECT_FALSE(SimNode::start(world, disk, options).has_value());
+    disk.clear_faults();
+    disk.power_cut();
+    start(options);
+    ASSERT_FALSE(HasFatalFailure());
+    EXPECT_EQ(node->read("SELECT count(*) || ' ' || sum(length(a)) FROM t"), "12 1200000");
+  }
+  disk.set_capacity(disk.used_bytes() + 4096);
+  const auto refused = node->databases().create_database(DatabaseId(9), "no room");
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kDiskFull);
+  disk.set_capacity(0);
+  for (int second = 0; second < 3; ++second) {
+    BOP_OK(node->group().stream().maintain());
+    node->databases().tick(node->executor());
+    world.run_until_idle();
+  }
+  BOP_OK(node->commit("INSERT INTO t VALUES(randomblob(100000))"));
+  BOP_OK(node->wait_durable());
+}
+
 TEST_F(Recovery, ACheckpointWithoutRoomFailsAndTheNextWithRoomSucceeds) {
   start();
   BOP_OK(node->commit("CREATE TABLE t(a)"));

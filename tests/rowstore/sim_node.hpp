@@ -43,6 +43,10 @@ class SimNode {
     log.max_unacknowledged = options.max_unacknowledged;
     log.write_bytes = 64U << 10U;
     log.max_batch_bytes = 2U << 20U;
+    log.late_fence = true;
+    log.reserved_bytes = [raw = node.get(), segment = log.segment_bytes]() -> std::uint64_t {
+      return raw->databases_ ? raw->databases_->growth_bytes() + (raw->is_fenced_ ? segment : 0) : 0;
+    };
     BOP_LET(stream, aof::CommitStream::open(disk, world.clock(), world.random(), log));
     stream->on_delay([raw = node.get()](std::chrono::nanoseconds delay) {
       raw->executor_->post_after(delay, [raw] { raw->group_->stream().flush_due(); });
@@ -68,6 +72,11 @@ class SimNode {
     };
     BOP_LET(databases, database::DatabaseSet::open(std::move(set)));
     node->databases_ = std::move(databases);
+    if (auto fenced = node->group_->stream().maintain();
+        !fenced && fenced.error().code() != ErrorCode::kDiskFull) {
+      return std::unexpected(std::move(fenced).error());
+    }
+    node->is_fenced_ = true;
     return node;
   }
 
@@ -129,6 +138,7 @@ class SimNode {
   std::unique_ptr<SimExecutor> executor_;
   std::unique_ptr<raft::SingleNodeGroup> group_;
   std::unique_ptr<database::DatabaseSet> databases_;
+  bool is_fenced_ = false;
 };
 
 }  // namespace bop::rowstore::testing

@@ -30,6 +30,7 @@ void Totals::add(const Totals& other) {
   dropped += other.dropped, rewinds += other.rewinds, snapshots += other.snapshots;
   retreats += other.retreats, kills += other.kills, closes += other.closes, cuts += other.cuts;
   start_cuts += other.start_cuts, faults += other.faults, kills_after_faults += other.kills_after_faults;
+  full += other.full, full_starts += other.full_starts;
 }
 
 Life::Life(std::uint64_t seed, SimNodeOptions options, SimDiskOptions disk_options, Totals& totals)
@@ -496,6 +497,7 @@ void Life::go_on_reading() {
 void Life::go_on() {
   disk_.clear_faults();
   held_.clear();
+  world_.run_until_idle();  // a write that a fault has struck may still be in flight
   if (node_->databases().gate().has_failed()) return go_on_reading();
   for (int second = 0; second < 4; ++second) {
     tick();

@@ -33,7 +33,7 @@ struct Totals {
   std::uint64_t commits = 0, acknowledged = 0, parts = 0, schema_changes = 0, bases = 0, trims = 0;
   std::uint64_t wal_restarts = 0, shrinks = 0, created = 0, dropped = 0, rewinds = 0, snapshots = 0;
   std::uint64_t retreats = 0, kills = 0, closes = 0, cuts = 0, start_cuts = 0, faults = 0;
-  std::uint64_t kills_after_faults = 0;
+  std::uint64_t kills_after_faults = 0, full = 0, full_starts = 0;
 
   void add(const Totals& other);
 };

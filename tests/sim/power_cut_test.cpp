@@ -8,7 +8,8 @@
 //
 // Settings, all from the environment (scripts/test has options for them):
 //   BOP_SIM_SEEDS  how many seeds run        BOP_SIM_SEED  the first of them
-// A failure prints its seed: BOP_SIM_SEED=n BOP_SIM_SEEDS=1 runs it alone, and again the same.
+// A failure prints its seed: BOP_SIM_SEED=n BOP_SIM_SEEDS=1 runs it alone, and again the same, and prints the
+// newest calls of the disk.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -21,6 +22,8 @@ namespace bop::sim {
 namespace {
 
 constexpr std::uint64_t kShards = 8;
+constexpr std::uint64_t kSegmentBytes = 256U << 10U;
+constexpr std::size_t kTrace = 500;  // calls of the disk that are printed when a single seed fails
 
 std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   const char* text = std::getenv(name);
@@ -30,7 +33,7 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 SimNodeOptions options_of(std::uint64_t seed) {
   SimRandom random(seed * 31 + 7);
   SimNodeOptions options;
-  options.segment_bytes = 256U << 10U;
+  options.segment_bytes = kSegmentBytes;
   options.rows.writer_cache_kib = random.chance(1, 2) ? 60 : 1000;
   options.rows.wal_limit = random.chance(1, 3) ? 100'000 : 10'000'000;
   options.rows.deltas = !random.chance(1, 8);
@@ -52,6 +55,7 @@ class Seed {
       SCOPED_TRACE("life " + std::to_string(number) + what_happened_);
       ASSERT_NO_FATAL_FAILURE(cut_starts());
       ASSERT_NO_FATAL_FAILURE(life_.start_and_check());
+      totals_.full_starts += is_short_of_room_ ? 1 : 0;
       ASSERT_NO_FATAL_FAILURE(live());
       ASSERT_NO_FATAL_FAILURE(end(number + 1 == lives));
     }
@@ -96,9 +100,41 @@ class Seed {
     }
   }
 
+  // From now on the disk is full soon, or has room again.
+  void change_room() {
+    if (is_short_of_room_) {
+      if (random().chance(1, 2)) return;
+      disk().set_capacity(0);
+      life_.tick();
+      life_.run(200);
+    } else {
+      if (life_.usable().empty() || !random().chance(1, 10)) return;
+      // What the node has promised it may keep; others do not fill its disk.
+      const std::uint64_t promised = life_.node()->databases().growth_bytes() + kSegmentBytes;
+      disk().set_capacity(disk().used_bytes() + promised + random().below(1'000'000));
+      what_happened_ += " short-of-room";
+    }
+    is_short_of_room_ = !is_short_of_room_;
+  }
+
+  // A write was refused. Nothing is broken by it; with room again, writing goes on by itself.
+  void meet_full_disk() {
+    ++totals_.full;
+    life_.look_at_snapshots();
+    if (!random().chance(1, 3)) return;
+    disk().set_capacity(0);
+    is_short_of_room_ = false;
+    life_.tick();
+    life_.run(200);
+    const auto usable = life_.usable();
+    ASSERT_TRUE(life_.change(usable[random().below(usable.size())], random()))
+        << rowstore::testing::text_of(*life_.refusal());
+  }
+
   void live() {
     const auto actions = random().below(45);
-    if (random().chance(1, 3)) {
+    change_room();
+    if (!is_short_of_room_ && random().chance(1, 3)) {
       const SimFault faults[] = {SimFault::kIo, SimFault::kIo, SimFault::kFailedSync, SimFault::kDiskFull};
       const SimFault fault = faults[random().below(4)];
       disk().fail_call(1 + random().below(fault == SimFault::kFailedSync ? 60 : 400), fault, true);
@@ -107,7 +143,9 @@ class Seed {
     for (std::uint64_t i = 0; i < actions && !::testing::Test::HasFailure(); ++i) {
       bool went_well = act();
       if (went_well && random().chance(1, 4)) went_well = life_.wait_durable();
-      if (!went_well) {  // the disk failed: the power goes now
+      if (!went_well && is_short_of_room_ && life_.refusal()->code() == ErrorCode::kDiskFull) {
+        ASSERT_NO_FATAL_FAILURE(meet_full_disk());
+      } else if (!went_well) {  // the disk failed: the power goes now
         ASSERT_NE(life_.faults(), 0U)
             << "failed on a disk that did not: " << rowstore::testing::text_of(*life_.refusal());
         if (life_.node()->databases().gate().has_failed()) life_.go_on_reading();
@@ -160,6 +198,7 @@ class Seed {
 
   Totals& totals_;
   std::string what_happened_;  // for a failure's trace
+  bool is_short_of_room_ = false;
   Life life_;
 };
 
@@ -175,6 +214,8 @@ void print(const Totals& totals) {
   print("closed in order", totals.closes);
   print("lives with a fault of the disk", totals.faults);
   print("failed logs, read on", totals.retreats);
+  print("writes refused by a full disk", totals.full);
+  print("starts short of room", totals.full_starts);
   print("commits", totals.commits);
   print("of them acknowledged", totals.acknowledged);
   print("of them in parts", totals.parts);
@@ -198,6 +239,8 @@ void expect_reached(const Totals& totals, std::uint64_t seeds) {
   EXPECT_GT(totals.closes, seeds / 40);
   EXPECT_GT(totals.faults, seeds / 20);
   EXPECT_GT(totals.retreats, seeds / 50);
+  EXPECT_GT(totals.full, seeds / 20);
+  EXPECT_GT(totals.full_starts, seeds / 50);
   EXPECT_GT(totals.commits, seeds * 10);
   EXPECT_GT(totals.acknowledged, seeds * 5);
   EXPECT_GT(totals.parts, seeds / 20);
@@ -224,7 +267,11 @@ TEST_P(PowerCut, KeepsEveryPromise) {
   for (std::uint64_t seed = first + GetParam(); seed < end; seed += kShards) {
     SCOPED_TRACE("seed " + std::to_string(seed) + ": BOP_SIM_SEED=" + std::to_string(seed) +
                  " BOP_SIM_SEEDS=1");
-    Seed(seed, totals).run();
+    Seed run(seed, totals, end - first == 1 ? kTrace : 0);
+    run.run();
+    if (HasFailure()) {
+      for (const std::string& step : run.life().disk().trace()) std::printf("%s\n", step.c_str());
+    }
     ASSERT_FALSE(HasFailure()) << "scripts/test --only sim --seed " << seed << " --seeds 1";
     ++count;
   }
