@@ -292,6 +292,7 @@ void CommitStream::Core::push_mark_write(bool closes_stream) {
 Status CommitStream::Core::wait_durable(Lsn lsn) {
   constexpr int kMostIdleTurns = 1'000'000;  // another thread may be running our completions
   int idle_turns = 0;
+  const NoTurn here;  // also for the completions that run below: what they make possible is submitted at once
   want_durable(lsn);
   end_of_turn();
   std::unique_lock lock(mutex_);

@@ -158,8 +158,9 @@ struct AsioExecutor::Loop final : Turn {
     is_idle = false;
     has_blocked = true;
     running.blocked_since_ns = system_clock().steady_ns();
-    blocked_since_ns.store(running.blocked_since_ns, std::memory_order_release);
-    if (watcher_sleeps.load(std::memory_order_acquire)) {
+    // Both in one order for all: the watcher looks at the one behind its change of the other.
+    blocked_since_ns.store(running.blocked_since_ns, std::memory_order_seq_cst);
+    if (watcher_sleeps.load(std::memory_order_seq_cst)) {
       const std::lock_guard guard(watcher_mutex);
       watcher_changed.notify_one();
     }

@@ -34,7 +34,21 @@ class Turn {
   static void set_current(Turn* turn) noexcept { current_ = turn; }
 
  private:
+  friend class NoTurn;
   static inline thread_local Turn* current_ = nullptr;
+};
+
+// While it exists the calling thread has no turn: it waits for what it asks for, so that nothing may be left
+// for an end that comes after.
+class NoTurn final {
+ public:
+  NoTurn();
+  ~NoTurn();
+  NoTurn(const NoTurn&) = delete;
+  NoTurn& operator=(const NoTurn&) = delete;
+
+ private:
+  Turn* const before_;
 };
 
 // For a thread that runs no loop and waits for what it has asked for: a turn is what it does until `end`, and
@@ -67,5 +81,8 @@ class CallerTurn final : public Turn {
   Turn* const before_;
   std::vector<std::pair<const void*, Task>> tasks_;
 };
+
+inline NoTurn::NoTurn() : before_(Turn::current()) { Turn::set_current(nullptr); }
+inline NoTurn::~NoTurn() { Turn::set_current(before_); }
 
 }  // namespace bop

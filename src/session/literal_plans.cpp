@@ -344,10 +344,12 @@ sql::PlanPtr PgSession::plan_of_shape(const StatementShape& shape, std::string_v
 }
 
 // The run of a statement by the plan for its shape; null when a literal is no value of its type.
-std::unique_ptr<Run> PgSession::run_of_shape(const StatementShape& shape, const sql::PlanPtr& plan) {
+std::unique_ptr<Run> PgSession::run_of_shape(const StatementShape& shape, const sql::PlanPtr& plan,
+                                             std::string_view text) {
   start_statement_clock();
   auto run = std::make_unique<Run>();
   run->statement = plan->statement;
+  run->own_text = text;
   run->plan = plan;
   run->hints = plan->parameters;
   run->describe = true;
@@ -360,13 +362,24 @@ std::unique_ptr<Run> PgSession::run_of_shape(const StatementShape& shape, const 
   return run;
 }
 
+// The tables or names have changed while the statement waited: its literals may be of other types now.
+Status PgSession::forget_shape(Run& run) {
+  if (run.own_text.empty()) return {};
+  BOP_LET(statements, node_.parse_cache().parse(std::exchange(run.own_text, {})));
+  BOP_ASSERT(statements.size() == 1);
+  run.statement = statements.front();
+  run.hints.clear();
+  run.parameters.clear();
+  return {};
+}
+
 // A message of one statement. False: it goes the usual way.
 bool PgSession::begin_shape(std::string_view text) {
   const auto shape = shape_of(text);
   if (!shape) return false;
   const sql::PlanPtr plan = plan_of_shape(*shape, text);
   if (!plan) return false;
-  auto run = run_of_shape(*shape, plan);
+  auto run = run_of_shape(*shape, plan, text);
   if (!run) return false;
   query_.assign(1, run->statement);
   query_next_ = 1;
@@ -407,8 +420,8 @@ Status PgSession::begin_next_statement() {
   const std::size_t next = query_next_++;
   if (!query_parts_.empty() && query_parts_[next].shape) {
     MessagePart& part = query_parts_[next];
-    if (part.plan->catalog != catalog()) part.plan = plan_of_shape(*part.shape, part.text);
-    if (part.plan) run_ = run_of_shape(*part.shape, part.plan);
+    if (!is_current(*part.plan)) part.plan = plan_of_shape(*part.shape, part.text);
+    if (part.plan && is_current(*part.plan)) run_ = run_of_shape(*part.shape, part.plan, part.text);
     if (run_) return {};
     // A literal that is no value, or the tables are others now.
     query_parts_.clear();

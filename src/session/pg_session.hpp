@@ -166,7 +166,9 @@ class PgSession final : public Session,
   [[nodiscard]] Run* current_run() const;
   // literal_plans.cpp
   [[nodiscard]] sql::PlanPtr plan_of_shape(const StatementShape& shape, std::string_view text);
-  [[nodiscard]] std::unique_ptr<Run> run_of_shape(const StatementShape& shape, const sql::PlanPtr& plan);
+  [[nodiscard]] std::unique_ptr<Run> run_of_shape(const StatementShape& shape, const sql::PlanPtr& plan,
+                                                  std::string_view text);
+  [[nodiscard]] Status forget_shape(Run& run);
   [[nodiscard]] bool begin_shape(std::string_view text);
   [[nodiscard]] bool begin_parts(const std::string& text);
   [[nodiscard]] Status begin_next_statement();

@@ -53,6 +53,7 @@ struct Run {
   sql::PlanPtr plan;
   std::vector<Oid> hints;
   std::vector<OwnedValue> parameters;
+  std::string own_text;          // of one that runs by the plan for its shape
   RunNames* names = nullptr;     // of a statement in PL/pgSQL
   bool nested_in_query = false;  // and of one in a function that a query calls
   bool clock_started = false;

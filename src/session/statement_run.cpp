@@ -94,6 +94,7 @@ Result<Progress> PgSession::step(Run& run) {
         BOP_LET(ready, get_connection(run));
         if (!ready) return Progress::kWaiting;
         if (drop_stale_plan(run)) {
+          BOP_TRY(forget_shape(run));
           BOP_TRY(plan(run));
           break;
         }

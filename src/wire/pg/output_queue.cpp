@@ -31,7 +31,8 @@ std::string_view OutputQueue::sendable(Csn released) {
     end = gate.at - std::max(gate.answer_end, sent_) <= kMostKeptTogether ? std::max(gate.answer_end, sent_)
                                                                           : gate.at;
   }
-  return std::string_view(buffer_).substr(sent_, end - sent_);
+  offered_ = std::max(offered_, end);
+  return std::string_view(buffer_).substr(sent_, offered_ - sent_);
 }
 
 void OutputQueue::consume(std::size_t bytes) {
@@ -53,6 +54,7 @@ void OutputQueue::consume(std::size_t bytes) {
     g.answer_end -= std::min(g.answer_end, sent_);
   }
   answer_end_ -= std::min(answer_end_, sent_);
+  offered_ -= std::min(offered_, sent_);
   sent_ = 0;
 }
 
@@ -65,6 +67,7 @@ void OutputQueue::drop_held() {
   if (gates_.empty()) return;
   buffer_.resize(gates_.front().at);
   answer_end_ = std::min(answer_end_, buffer_.size());
+  offered_ = std::min(offered_, buffer_.size());
   gates_.clear();
 }
 

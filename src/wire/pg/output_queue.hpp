@@ -50,6 +50,7 @@ class OutputQueue {
   std::string buffer_;
   std::size_t sent_ = 0;
   std::size_t answer_end_ = 0;
+  std::size_t offered_ = 0;  // the furthest end of what was sendable: a TLS record is never offered less
   std::vector<Gate> gates_;  // `at` and `csn` both grow
 };
 
