@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/assert.hpp"
+#include "base/metrics.hpp"
 #include "base/turn.hpp"
 
 namespace bop {
@@ -27,8 +28,9 @@ namespace asio = boost::asio;
 
 // Handlers run between two looks at the disks.
 constexpr int kBatch = 64;
-// A thread that blocks at the end of its turn for this long loses the loop to another one.
-constexpr std::chrono::milliseconds kLongestBlock{5};
+// How often somebody looks after a thread that blocks at the end of its turn: the second look passes the loop
+// on to another one.
+constexpr std::chrono::milliseconds kBetweenLooks{5};
 // Above this a call is better made by a thread that nobody waits for.
 constexpr std::int64_t kUsualBlockNs = 1'000'000;
 // So many handlers may become ready while a thread blocks: what it blocked for wakes one.
@@ -184,7 +186,7 @@ struct AsioExecutor::Loop final : Turn {
         watcher_sleeps = false;
         idle = 0;
       }
-      watcher_changed.wait_for(guard, kLongestBlock, [&] { return stopping.load(); });
+      watcher_changed.wait_for(guard, kBetweenLooks, [&] { return stopping.load(); });
       const std::int64_t since = blocked_since_ns.load(std::memory_order_acquire);
       idle = since == last ? idle + 1 : 0;
       if (since > 0 && since == last) pass_on(since);
@@ -195,6 +197,7 @@ struct AsioExecutor::Loop final : Turn {
     const std::lock_guard guard(mutex);
     if (stopping.load() || !has_spare()) return;
     if (!blocked_since_ns.compare_exchange_strong(since, 0)) return;
+    metrics().reactor_stalls_total.add();
     busy_turns = kBusyTurns;
     has_blocked = false;
     is_ending = false;
@@ -353,9 +356,15 @@ bool AsioExecutor::is_current() const noexcept { return running.loop == loop_.ge
 bool AsioExecutor::hand_off() {
   BOP_ASSERT(is_current());
   if (!running.has_baton) return false;
-  const std::lock_guard guard(loop_->mutex);
+  std::unique_lock guard(loop_->mutex);
   if (loop_->stopping) return false;
-  if (!loop_->has_spare()) return false;
+  if (!loop_->has_spare()) {
+    // The turn goes on for as long as the handler that asked: what waits for its end may not.
+    guard.unlock();
+    loop_->is_idle = false;
+    loop_->end_turn();
+    return false;
+  }
   Loop::lose_baton();
   loop_->baton_is_free = true;
   loop_->changed.notify_one();

@@ -8,7 +8,7 @@
 //
 // A turn of the loop (turn.hpp): the handlers that are ready, at most 64, then the disks, then what asked for
 // its end. Whoever blocks there while no handler is ready does so in the loop's own thread, which spares two
-// changes of thread a call; after 5 ms a watching thread passes the baton on as hand_off would.
+// changes of thread a call; after 5 to 10 ms a watching thread passes the baton on as hand_off would.
 //
 // Tasks start in the order in which they were posted. Destruction stops the loop; tasks that did not run are
 // dropped. An exception that leaves a task ends the process.

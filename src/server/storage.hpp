@@ -51,8 +51,8 @@ class Storage {
   std::unique_ptr<raft::SingleNodeGroup> group_;
   std::unique_ptr<database::DatabaseSet> databases_;
   std::atomic<const database::DatabaseSet*> open_databases_{nullptr};  // for the log, which opens before them
-  std::atomic<bool> is_fenced_ =
-      false;  // the log has been given the segment that it begins with, if there is room
+  // The log has been given the segment that it begins with, if there is room.
+  std::atomic<bool> is_fenced_ = false;
   std::unique_ptr<session::Node> node_;
   std::string verdict_;
   std::atomic<bool> closing_ = false;

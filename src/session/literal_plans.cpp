@@ -391,6 +391,10 @@ bool PgSession::begin_shape(std::string_view text) {
 // be malformed.
 bool PgSession::begin_parts(const std::string& text) {
   if (literal_plans_ == LiteralMode::kOff || failed_) return false;
+  // Most messages are one statement, and come here when that has no literals.
+  const std::size_t end = std::min(text.find(';'), text.size());
+  if (std::ranges::all_of(std::string_view(text).substr(std::min(end + 1, text.size())), is_space))
+    return false;
   query_text_ = text;
   query_parts_ = parts_of(query_text_);
   bool known = !query_parts_.empty();

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/disk_contract.hpp"
+#include "base/metrics.hpp"
 #include "base/turn.hpp"
 
 namespace bop {
@@ -112,6 +113,24 @@ TEST(AsioExecutor, WhatAThreadThatHandsOffHasLeftForTheEndOfItsTurnRunsAllTheSam
   executor.stop();
 }
 
+TEST(AsioExecutor, WithoutAThreadToHandOffToTheTurnEndsAtLeastWhereTheHandlerAsks) {
+  AsioExecutor executor(AsioExecutor::Options{.most_threads = 1});
+  std::promise<void> done;
+  executor.post([&] {
+    bool ended = false;
+    Turn::current()->at_end(&ended, std::chrono::hours(1), [&] {
+      EXPECT_FALSE(Turn::current()->begin_blocking()) << "the handler has more to do";
+      ended = true;
+    });
+    EXPECT_FALSE(executor.hand_off());
+    EXPECT_TRUE(ended);
+    done.set_value();
+  });
+  executor.start();
+  ASSERT_EQ(done.get_future().wait_for(kLong), std::future_status::ready);
+  executor.stop();
+}
+
 TEST(AsioExecutor, AThreadMayBlockOnlyWhereNobodyIsKnownToWait) {
   AsioExecutor executor;
   std::promise<void> done;
@@ -132,6 +151,7 @@ TEST(AsioExecutor, AThreadMayBlockOnlyWhereNobodyIsKnownToWait) {
 TEST(AsioExecutor, AThreadThatBlocksForLongLosesTheLoop) {
   AsioExecutor executor;
   std::promise<void> others, done;
+  const std::uint64_t stalls = metrics().reactor_stalls_total.value();
   executor.post([&] {
     Turn::current()->at_end(&done, std::chrono::hours(1), [&] {
       Turn* const turn = Turn::current();
@@ -140,6 +160,7 @@ TEST(AsioExecutor, AThreadThatBlocksForLongLosesTheLoop) {
       EXPECT_EQ(others.get_future().wait_for(kLong), std::future_status::ready);
       turn->end_blocking();
       EXPECT_EQ(Turn::current(), nullptr);
+      EXPECT_EQ(metrics().reactor_stalls_total.value(), stalls + 1);
       executor.post([&] {
         // Not again at once.
         Turn::current()->at_end(&done, std::chrono::hours(1), [&] {
