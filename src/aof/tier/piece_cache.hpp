@@ -1,0 +1,92 @@
+// Pieces of archived segments on the local disk: what readers fetched and may want again.
+//
+// One file a piece, `%016x-%016x-%08x.piece` (number and seed of the segment, place in its object in units of
+// one byte), so that evicting is removing a file and the bound on bytes is exact. Format, little-endian:
+//
+//   offset  size  field
+//        0     8  magic     "BOPPIECE"
+//        8     8  number    of the segment
+//       16     8  seed      of the segment
+//       24     8  offset    of the piece in the object
+//       32     n  bytes     of the piece
+//     32+n     8  checksum  CRC64-NVME of [0, 32+n), seed kPieceSeed
+//
+// It is a cache: nothing is synced, a file that does not match its name, its checksum or the size that is
+// asked for is removed and counts as absent, a piece that cannot be written is not kept. Deleting the folder
+// costs time only. What a start finds there is used.
+//
+// Bound: `max_bytes` of files (their heads included). The piece that was used longest ago goes first; one
+// that is being read stays readable, since who reads has its bytes already. Memory: about 100 bytes a piece.
+//
+// Threads: every call from any thread; get() and put() wait for the disk, not for each other.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/disk.hpp"
+#include "base/error.hpp"
+
+namespace bop::aof {
+
+using PieceBytes = std::shared_ptr<const std::vector<std::byte>>;
+
+struct PieceId {
+  std::uint64_t segment_number = 0;
+  std::uint64_t segment_seed = 0;
+  std::uint32_t offset = 0;  // in the object; segments are far below 4 GiB
+  friend auto operator<=>(const PieceId&, const PieceId&) = default;
+};
+
+class PieceCache {
+ public:
+  // Makes the directory when it is not there and takes in what it holds, down to `max_bytes`. Removes what is
+  // left of interrupted writes. `disk` outlives the cache.
+  [[nodiscard]] static Result<std::unique_ptr<PieceCache>> open(Disk& disk, std::string directory,
+                                                                std::uint64_t max_bytes);
+
+  // The piece, if it is here, whole, and of `bytes` bytes.
+  [[nodiscard]] PieceBytes get(const PieceId& piece, std::uint64_t bytes);
+  // Keeps it if there is room, or makes room. Never fails: what cannot be kept is not kept.
+  void put(const PieceId& piece, const PieceBytes& bytes);
+  // Removes the pieces of a segment that was deleted.
+  void forget(std::uint64_t segment_number, std::uint64_t segment_seed);
+
+  [[nodiscard]] std::uint64_t bytes() const;  // of the files that are kept
+  [[nodiscard]] std::size_t pieces() const;
+
+ private:
+  struct Entry {
+    std::uint64_t file_bytes = 0;
+    std::list<PieceId>::iterator use;  // its place in uses_
+  };
+
+  PieceCache(Disk& disk, std::string directory, std::uint64_t max_bytes)
+      : disk_(disk), directory_(std::move(directory)), max_bytes_(max_bytes) {}
+  [[nodiscard]] std::string path_of(const PieceId& piece) const;
+  [[nodiscard]] Status take_in();
+  void remove_entry(std::map<PieceId, Entry>::iterator entry, std::vector<PieceId>& removed);
+  [[nodiscard]] bool make_room(std::uint64_t bytes, std::vector<PieceId>& removed);
+  void remove_files(const std::vector<PieceId>& pieces);
+  [[nodiscard]] Status write(const PieceId& piece, const std::vector<std::byte>& bytes);
+
+  Disk& disk_;
+  const std::string directory_;
+  const std::uint64_t max_bytes_;
+
+  mutable std::mutex mutex_;
+  std::map<PieceId, Entry> entries_;
+  std::list<PieceId> uses_;  // the last one was used last
+  std::set<PieceId> writing_;
+  std::uint64_t bytes_ = 0;  // of entries and of files being written
+};
+
+}  // namespace bop::aof
