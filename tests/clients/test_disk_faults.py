@@ -6,47 +6,34 @@ For BOP only. Two ways: system calls that fail (disk_faults.c; the durable write
 device that fails (a loop device, small_disk.py; skipped where the machine allows none), which reaches io_uring, too.
 """
 
-import argparse
 import os
-import re
-import shutil
-import sys
-import tempfile
 import threading
 import time
-import unittest
-import urllib.error
-import urllib.request
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "slt"))
-
-# pylint: disable=wrong-import-position
+import own_node
 import servers
 import small_disk
 import wire
 from disk_faults import EIO, DiskFaults
 
-binary = ""
 MB = 1 << 20
-PATIENCE = 30.0
 FAILED = "58030"
 
 
-class Case(unittest.TestCase):
+class Case(own_node.NodeCase):
     flags = ["--disk=pwritev", "--segment-size=1MB", "--trust-loopback=on"]
 
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="bop-disk-faults-")
-        self.addCleanup(shutil.rmtree, self.folder, True)
-        self.make_node()
-        self.addCleanup(self.node.stop)
+        self.folder = self.make_folder("disk-faults")
+        self.open_disk()
         self.acknowledged = set()
         self.unknown = set()
         self.next = 0
 
-    def make_node(self):
+    def open_disk(self):
+        """The disk that can fail, and the node over it, not started."""
         self.faults = DiskFaults(self.folder)
-        self.node = servers.Bop(binary, directory=os.path.join(self.folder, "data"), flags=self.flags)
+        self.node = self.make_node(os.path.join(self.folder, "data"), self.flags)
         self.node.prefix = self.faults.prefix
 
     def start_with_rows(self):
@@ -54,19 +41,6 @@ class Case(unittest.TestCase):
         self.ask("CREATE TABLE t (id int PRIMARY KEY, v text)")
         for _ in range(10):
             self.assertIsNone(self.write())
-
-    def connect(self):
-        connection = self.node.connect()
-        self.addCleanup(connection.socket.close)
-        return connection
-
-    def ask(self, sql, connection=None):
-        own = connection or self.node.connect()
-        result = own.simple(sql)[-1]
-        if connection is None:
-            own.close()
-        self.assertIsNone(result.error, f"{sql}: {result.error}")
-        return result.rows
 
     def write(self, connection=None, size=100):
         """One row; answers the error code, None when it was acknowledged. A session that ends says nothing of it."""
@@ -100,18 +74,6 @@ class Case(unittest.TestCase):
         for _ in range(10):
             for connection in (reader, None):
                 self.assertEqual(self.rows(connection), self.acknowledged, "only what is committed is shown")
-
-    def health(self):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.node.http_port}/health", timeout=20) as answer:
-                return answer.status
-        except urllib.error.HTTPError as error:
-            error.close()
-            return error.code
-
-    def metric(self, name):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.node.http_port}/metrics", timeout=20) as answer:
-            return int(re.search(rf"^{name} (\d+)$", answer.read().decode(), re.MULTILINE)[1])
 
     def check_no_writes(self):
         for sql in ("INSERT INTO t VALUES (1000000, 'x')", "BEGIN; UPDATE t SET v = 'y'", "CREATE TABLE u (a int)",
@@ -210,9 +172,7 @@ class Faults(Case):
         # Who reads the newest state is shown the commit, and so waits with it.
         waiting = [threading.Thread(target=self.write), threading.Thread(target=lambda: seen.append(self.rows()))]
         waiting[0].start()
-        deadline = time.monotonic() + PATIENCE
-        while self.metric("bop_log_unacknowledged_bytes") == 0:
-            self.assertLess(time.monotonic(), deadline)
+        self.wait_until(lambda: self.metric("bop_log_unacknowledged_bytes") > 0, "nothing is written")
         waiting[1].start()
         until = time.monotonic() + 1
         while time.monotonic() < until:
@@ -221,7 +181,7 @@ class Faults(Case):
         self.assertTrue(all(thread.is_alive() for thread in waiting), "an answer came before the write")
         self.faults.set()
         for thread in waiting:
-            thread.join(PATIENCE)
+            thread.join(own_node.PATIENCE)
         self.assertEqual(len(self.acknowledged), 11)
         self.assertEqual(seen, [self.acknowledged])
 
@@ -231,19 +191,18 @@ class BrokenDevice(Case):
 
     disk_kind = "pwritev"
 
-    def make_node(self):
+    def open_disk(self):
         try:
             self.disk = small_disk.open_disk(128 * MB, ("loop",))
         except small_disk.Unavailable as why:
             self.skipTest(f"this machine allows no loop device: {why}")
         self.addCleanup(self.disk.close)
         flags = [f"--disk={self.disk_kind}", "--segment-size=8MB", "--ballast-bytes=0"]
-        self.node = servers.Bop(binary, directory=os.path.join(self.disk.path, "data"), flags=flags)
+        self.node = self.make_node(os.path.join(self.disk.path, "data"), flags)
         self.node.log = os.path.join(self.folder, "node.log")
         try:
             self.node.start()
         except servers.ServerError as why:
-            self.addCleanup(self.node.stop)
             if self.disk_kind == "io_uring" and "io_uring" in str(why):
                 self.skipTest(f"this machine allows no io_uring: {why}")
             raise
@@ -272,16 +231,5 @@ class BrokenDeviceUnderIoUring(BrokenDevice):
     disk_kind = "io_uring"
 
 
-def main():
-    global binary
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bop", required=True)
-    parser.add_argument("tests", nargs="*", help="Case or Case.test_name")
-    options = parser.parse_args()
-    binary = options.bop
-    program = unittest.main(module="__main__", argv=[sys.argv[0], *options.tests], exit=False, verbosity=2)
-    sys.exit(0 if program.result.wasSuccessful() else 1)
-
-
 if __name__ == "__main__":
-    main()
+    own_node.main()

@@ -6,42 +6,32 @@ For BOP only, on a small file system of its own (small_disk.py); skipped, with t
 `--kind` chooses one.
 """
 
-import argparse
 import os
-import re
-import shutil
 import sys
-import tempfile
-import time
-import unittest
-import urllib.request
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "slt"))
-
-# pylint: disable=wrong-import-position
+import own_node
 import servers
 import small_disk
 
 SKIPPED = 77
-binary = ""
-kinds = small_disk.KINDS
 MB = 1 << 20
-PATIENCE = 60.0
 
 
-class DiskFull(unittest.TestCase):
+def kinds():
+    return (own_node.options.kind,) if own_node.options.kind else small_disk.KINDS
+
+
+class DiskFull(own_node.NodeCase):
     size = 96 * MB
     flags = ["--segment-size=4MB", "--ballast-bytes=6MB", "--disk=pwritev"]
 
     def setUp(self):
-        self.disk = small_disk.open_disk(self.size, kinds)
+        self.disk = small_disk.open_disk(self.size, kinds())
         self.addCleanup(self.disk.close)
-        self.outside = tempfile.mkdtemp(prefix="bop-disk-full-")
-        self.addCleanup(shutil.rmtree, self.outside, True)
         self.data = os.path.join(self.disk.path, "data")
-        self.node = servers.Bop(binary, directory=self.data, flags=self.flags)
-        self.node.log = os.path.join(self.outside, "node.log")
-        self.addCleanup(self.node.stop)
+        outside = self.make_folder("disk-full")
+        self.node = self.make_node(self.data, self.flags)
+        self.node.log = os.path.join(outside, "node.log")
         self.acknowledged = 0
         self.next = 0
 
@@ -52,19 +42,6 @@ class DiskFull(unittest.TestCase):
         self.ask("INSERT INTO counter VALUES (0)")
         for _ in range(20):
             self.assertIsNone(self.write())
-
-    def connect(self):
-        connection = self.node.connect()
-        self.addCleanup(connection.socket.close)
-        return connection
-
-    def ask(self, sql, connection=None):
-        own = connection or self.node.connect()
-        result = own.simple(sql)[-1]
-        if connection is None:
-            own.close()
-        self.assertIsNone(result.error, f"{sql}: {result.error}")
-        return result.rows
 
     def write(self, connection=None, size=2000):
         """One row; answers the error code, None when it was acknowledged."""
@@ -79,28 +56,20 @@ class DiskFull(unittest.TestCase):
 
     def write_until(self, wanted, connection=None, keep_full=False):
         """Writes until the answer is `wanted`; other answers may only be None and 53100."""
-        deadline = time.monotonic() + PATIENCE
-        seen = "nothing"
-        while seen != wanted:
-            self.assertLess(time.monotonic(), deadline, f"the last answer is {seen}, not {wanted}")
+        def answered():
             if keep_full:
                 self.disk.fill()
             seen = self.write(connection)
             self.assertIn(seen, (None, "53100"))
+            return seen == wanted
+
+        self.wait_until(answered, f"the answer is never {wanted}", between=0)
 
     def check_rows(self, connection=None):
         """All that was acknowledged is there, nothing that was refused."""
         self.assertEqual(self.ask("SELECT count(*), coalesce(sum(length(v)), 0) FROM t", connection),
                          [[str(self.acknowledged), str(self.acknowledged * 2000)]])
         self.assertEqual(self.ask("SELECT v FROM t WHERE id = 7", connection), [["7" * 2000]])
-
-    def health(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.node.http_port}/health", timeout=20) as answer:
-            return answer.status
-
-    def metric(self, name):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.node.http_port}/metrics", timeout=20) as answer:
-            return int(re.search(rf"^{name} (\d+)$", answer.read().decode(), re.MULTILINE)[1])
 
     def ballast(self):
         try:
@@ -109,10 +78,7 @@ class DiskFull(unittest.TestCase):
             return None
 
     def wait_for_ballast(self, size):
-        deadline = time.monotonic() + PATIENCE
-        while self.ballast() != size:
-            self.assertLess(time.monotonic(), deadline, f"the ballast is {self.ballast()} instead of {size}")
-            time.sleep(0.05)
+        self.wait_until(lambda: self.ballast() == size, f"the ballast does not become {size}")
 
     def segments(self):
         return sorted(name for name in os.listdir(os.path.join(self.data, "log")) if name.endswith(".log"))
@@ -167,11 +133,13 @@ class DiskFull(unittest.TestCase):
         oldest = self.segments()[0]
         self.disk.fill()
         self.write_until("53100", keep_full=True)
-        deadline = time.monotonic() + PATIENCE
-        while oldest in self.segments():
-            self.assertLess(time.monotonic(), deadline, "the log is not trimmed")
+
+        def trimmed():
             self.disk.fill()
             self.write()
+            return oldest not in self.segments()
+
+        self.wait_until(trimmed, "the log is not trimmed", between=0)
         self.check_rows()
         self.write_until(None)  # in what the trim has given back
         self.check_rows()
@@ -208,25 +176,19 @@ class DiskFull(unittest.TestCase):
         self.assertRegex(str(caught.exception), r"No space left|no room")
 
 
-def main():
-    global binary, kinds
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bop", required=True)
-    parser.add_argument("--kind", choices=small_disk.KINDS)
-    parser.add_argument("tests", nargs="*", help="Case or Case.test_name")
-    options = parser.parse_args()
-    binary = options.bop
-    kinds = (options.kind,) if options.kind else small_disk.KINDS
+def add_options(parser):
+    parser.add_argument("--kind", choices=small_disk.KINDS, help="of file system; else the first that can be had")
+
+
+def check_machine():
     try:
-        disk = small_disk.open_disk(8 * MB, kinds)
+        disk = small_disk.open_disk(8 * MB, kinds())
     except small_disk.Unavailable as why:
         print(f"skipped: this machine allows no small file system: {why}")
         sys.exit(SKIPPED)
     print(f"on a small file system: {disk.kind}", flush=True)
     disk.close()
-    program = unittest.main(module="__main__", argv=[sys.argv[0], *options.tests], exit=False, verbosity=2)
-    sys.exit(0 if program.result.wasSuccessful() else 1)
 
 
 if __name__ == "__main__":
-    main()
+    own_node.main(add_options, check_machine)

@@ -6,52 +6,26 @@ cut leaves is tests/rowstore/volatile_commit_test.cpp's; here it is the end of t
 (disk_faults.c).
 """
 
-import argparse
 import os
 import re
-import shutil
-import sys
-import tempfile
 import threading
 import time
-import unittest
-import urllib.request
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "slt"))
-
-# pylint: disable=wrong-import-position
-import servers
+import own_node
 import wire
 from disk_faults import DiskFaults
 
-binary = ""
-PATIENCE = 30.0
 NEVER = "SET bop.durability = volatile; SET bop.flush_strategy = batched; SET bop.flush_records = 1000000"
 VOLATILE = "this session is volatile"
 
 
-class Durability(unittest.TestCase):
+class Durability(own_node.NodeCase):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="bop-durability-")
-        self.addCleanup(shutil.rmtree, self.folder, True)
+        self.folder = self.make_folder("durability")
         self.faults = DiskFaults(self.folder)
-        self.node = servers.Bop(binary, directory=os.path.join(self.folder, "data"), flags=["--disk=pwritev"])
+        self.node = self.make_node(os.path.join(self.folder, "data"), ["--disk=pwritev"])
         self.node.prefix = self.faults.prefix
-        self.addCleanup(self.node.stop)
         self.node.start()
-
-    def connect(self, **options):
-        connection = self.node.connect(**options)
-        self.addCleanup(connection.socket.close)
-        return connection
-
-    def ask(self, sql, connection=None):
-        own = connection or self.connect()
-        for result in own.simple(sql):
-            self.assertIsNone(result.error, f"{sql}: {result.error}")
-        if connection is None:
-            own.close()
-        return result.rows
 
     def notices(self, sql, connection):
         results = connection.simple(sql)
@@ -59,17 +33,15 @@ class Durability(unittest.TestCase):
         return [notice["M"] for result in results for notice in result.notices]
 
     def flushes(self, cause=None):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.node.http_port}/metrics", timeout=20) as answer:
-            text = answer.read().decode()
         causes = {found[1]: int(found[2]) for found in
-                  re.finditer(r'^bop_log_flushes_total\{cause="(\w+)"\} (\d+)$', text, re.MULTILINE)}
+                  re.finditer(r'^bop_log_flushes_total\{cause="(\w+)"\} (\d+)$', self.page("metrics")[1], re.MULTILINE)}
         self.assertEqual(sorted(causes), ["async", "batched", "commit", "full", "mark", "periodic", "wanted"])
         return causes if cause is None else causes[cause]
 
     def committed(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.node.http_port}/metrics", timeout=20) as answer:
-            text = answer.read().decode()
-        return [int(re.search(rf"^bop_log_{name} (\d+)$", text, re.MULTILINE)[1]) for name in ("committed", "appended")]
+        """How far the log is committed and appended, at one moment."""
+        page = self.page("metrics")[1]
+        return [self.metric(f"bop_log_{name}", page) for name in ("committed", "appended")]
 
     def test_the_session_is_told(self):
         connection = self.connect()
@@ -158,7 +130,7 @@ class Durability(unittest.TestCase):
         self.assertEqual(seen, [], "an answer came before what it tells of was durable")
         self.faults.set()
         for thread in waiting:
-            thread.join(PATIENCE)
+            thread.join(own_node.PATIENCE)
         self.assertEqual(len(seen), 2)
 
     def test_what_is_not_written_is_lost_with_the_process_and_only_that(self):
@@ -216,12 +188,14 @@ class Durability(unittest.TestCase):
 
         def grown(cause, sql, count, most_left=0):
             """How many writes of this cause so many statements have begun; `most_left` records may be left to wait."""
+            def written():
+                committed, appended = self.committed()
+                return committed + most_left >= appended
+
             before = self.flushes()
             for _ in range(count):
                 self.ask(sql, connection)
-            deadline = time.monotonic() + PATIENCE
-            while self.committed()[0] + most_left < self.committed()[1]:
-                self.assertLess(time.monotonic(), deadline, "it is never written")
+            self.wait_until(written, "it is never written")
             after = self.flushes()
             self.assertEqual(after["commit"], before["commit"], "nobody has waited")
             return after[cause] - before[cause]
@@ -260,16 +234,5 @@ class Durability(unittest.TestCase):
         self.assertEqual(listener.socket.recv(1), b"A")  # the log wrote it for the listener's sake
 
 
-def main():
-    global binary
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bop", required=True)
-    parser.add_argument("tests", nargs="*", help="Case or Case.test_name")
-    options = parser.parse_args()
-    binary = options.bop
-    program = unittest.main(module="__main__", argv=[sys.argv[0], *options.tests], exit=False, verbosity=2)
-    sys.exit(0 if program.result.wasSuccessful() else 1)
-
-
 if __name__ == "__main__":
-    main()
+    own_node.main()

@@ -5,46 +5,29 @@ For BOP only. tests/golden/format-<version>.tar.xz holds a directory that the pr
 killed, so its log has to be replayed, too.
 """
 
-import argparse
 import os
 import re
 import shutil
-import sys
 import tarfile
-import tempfile
-import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "slt"))
-
-# pylint: disable=wrong-import-position
+import own_node
 import servers
 
-binary = ""
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden")
 NEWEST = 2
 
 
-class Formats(unittest.TestCase):
+class Formats(own_node.NodeCase):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="bop-formats-")
-        self.addCleanup(shutil.rmtree, self.folder, True)
+        self.folder = self.make_folder("formats")
 
-    def node(self, version):
+    def golden(self, version):
         """A node over a directory of this format, not started."""
         where = os.path.join(self.folder, f"of-{version}-{len(os.listdir(self.folder))}")
         os.mkdir(where)
         with tarfile.open(os.path.join(GOLDEN, f"format-{version}.tar.xz")) as packed:
             packed.extractall(where)
-        node = servers.Bop(binary, directory=os.path.join(where, "data"), flags=["--segment-size=1MB"])
-        self.addCleanup(node.stop)
-        return node
-
-    def ask(self, node, sql):
-        connection = node.connect()
-        result = connection.simple(sql)[-1]
-        connection.close()
-        self.assertIsNone(result.error, f"{sql}: {result.error}")
-        return result.rows
+        return self.make_node(os.path.join(where, "data"), ["--segment-size=1MB"])
 
     def read(self, node, name):
         with open(os.path.join(node.directory, name), encoding="utf-8") as file:
@@ -59,11 +42,12 @@ class Formats(unittest.TestCase):
             return file.read()
 
     def check_data(self, node):
-        self.assertEqual(self.ask(node, "SELECT count(*), sum(id), sum(amount) FROM kept"), [["500", "125250", "156562.50"]])
-        self.assertEqual(self.ask(node, "SELECT name, at FROM kept WHERE id = 14"), [["changed 14", "2026-11-22 14:00:00+00"]])
-        self.assertEqual(self.ask(node, "SELECT has_table_privilege('reader', 'kept', 'SELECT')"), [["t"]])
-        self.assertEqual(self.ask(node, "SELECT count(*) FROM pg_database WHERE datname = 'second'"), [["1"]])
-        self.assertGreater(int(self.ask(node, "SELECT nextval('numbers')")[0][0]), 101)
+        for sql, row in (("SELECT count(*), sum(id), sum(amount) FROM kept", ["500", "125250", "156562.50"]),
+                         ("SELECT name, at FROM kept WHERE id = 14", ["changed 14", "2026-11-22 14:00:00+00"]),
+                         ("SELECT has_table_privilege('reader', 'kept', 'SELECT')", ["t"]),
+                         ("SELECT count(*) FROM pg_database WHERE datname = 'second'", ["1"])):
+            self.assertEqual(self.ask(sql, node=node), [row])
+        self.assertGreater(int(self.ask("SELECT nextval('numbers')", node=node)[0][0]), 101)
 
     def refused(self, node, *words):
         with self.assertRaises(servers.ServerError) as caught:
@@ -73,7 +57,7 @@ class Formats(unittest.TestCase):
 
     def test_an_older_directory_is_upgraded_after_a_copy(self):
         for version in range(1, NEWEST):
-            node = self.node(version)
+            node = self.golden(version)
             before = self.read(node, "format")
             self.assertEqual(before.splitlines()[0], f"bop {version}")
             node.start()
@@ -83,14 +67,14 @@ class Formats(unittest.TestCase):
                              rf"before-format-{version + 1}")
             self.assertEqual(self.read(node, f"before-format-{version + 1}/format"), before)
             self.assertFalse([name for name in os.listdir(node.directory) if name.startswith("upgrading")])
-            self.ask(node, "INSERT INTO kept VALUES (501, 'new', 0, now())")
+            self.ask("INSERT INTO kept VALUES (501, 'new', 0, now())", node=node)
             node.stop_keeping()
             node.start()
             self.assertEqual(self.log(node).count("data directory upgraded"), NEWEST - version)
-            self.assertEqual(self.ask(node, "SELECT name FROM kept WHERE id = 501"), [["new"]])
+            self.assertEqual(self.ask("SELECT name FROM kept WHERE id = 501", node=node), [["new"]])
 
     def test_the_copy_put_back_is_the_directory_of_before(self):
-        node = self.node(1)
+        node = self.golden(1)
         node.start()
         node.stop_keeping()
         shutil.copy(os.path.join(node.directory, "before-format-2", "format"), node.directory)
@@ -99,7 +83,7 @@ class Formats(unittest.TestCase):
         self.check_data(node)
 
     def test_an_upgrade_that_cannot_be_made_changes_nothing(self):
-        node = self.node(1)
+        node = self.golden(1)
         segment = [name for name in os.listdir(os.path.join(node.directory, "log")) if name.endswith(".log")][0]
         path = os.path.join(node.directory, "log", segment)
         with open(path, "r+b") as file:
@@ -114,7 +98,7 @@ class Formats(unittest.TestCase):
         self.check_data(node)
 
     def test_a_newer_directory_is_refused(self):
-        node = self.node(1)
+        node = self.golden(1)
         self.write(node, "format", f"bop {NEWEST + 1}\nsomething new\n")
         before = sorted(os.listdir(node.directory))
         self.refused(node, f"has format {NEWEST + 1}, this version of BOP reads up to {NEWEST}", "start it with the version "
@@ -122,9 +106,8 @@ class Formats(unittest.TestCase):
         self.assertEqual(sorted(os.listdir(node.directory)), before)
 
     def test_the_log_of_another_node_is_refused(self):
-        first, second = self.node(1), servers.Bop(binary, directory=os.path.join(self.folder, "second"),
-                                                  flags=["--segment-size=1MB"])
-        self.addCleanup(second.stop)
+        first = self.golden(1)
+        second = self.make_node(os.path.join(self.folder, "second"), ["--segment-size=1MB"])
         for node in (first, second):
             node.start()
             node.stop_keeping()
@@ -141,16 +124,5 @@ class Formats(unittest.TestCase):
         self.check_data(first)
 
 
-def main():
-    global binary
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bop", required=True)
-    parser.add_argument("tests", nargs="*", help="Case or Case.test_name")
-    options = parser.parse_args()
-    binary = options.bop
-    program = unittest.main(module="__main__", argv=[sys.argv[0], *options.tests], exit=False, verbosity=2)
-    sys.exit(0 if program.result.wasSuccessful() else 1)
-
-
 if __name__ == "__main__":
-    main()
+    own_node.main()
