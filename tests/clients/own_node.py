@@ -43,8 +43,9 @@ class NodeCase(unittest.TestCase):
         self.addCleanup(node.stop)
         return node
 
-    def connect(self, **settings):
-        connection = self.node.connect(**settings)
+    def connect(self, database=None, **settings):
+        """A session that ends with the test at the latest."""
+        connection = self.node.connect(database, **settings)
         self.addCleanup(connection.socket.close)
         return connection
 
@@ -70,10 +71,13 @@ class NodeCase(unittest.TestCase):
     def health(self):
         return self.page("health")[0]
 
-    def metric(self, name, page=None):
-        """Its value, the sum of all where it has labels; of a page of metrics that was asked for before."""
+    def metric(self, name, page=None, absent=None):
+        """Its value, the sum of all where it has labels; of a page of metrics that was asked for before. `absent` is
+        answered where there is none, which fails otherwise."""
         text = self.page("metrics")[1] if page is None else page
         values = re.findall(rf"^{re.escape(name)}(?:\{{.*\}})? (\d+)$", text, re.MULTILINE)
+        if not values and absent is not None:
+            return absent
         self.assertTrue(values, f"there is no metric {name}")
         return sum(map(int, values))
 

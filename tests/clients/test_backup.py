@@ -4,49 +4,27 @@
 For BOP only. The tables of pgbench carry their own proof: four sums that every state has equal.
 """
 
-import argparse
 import json
 import os
 import random
 import re
-import shutil
 import subprocess
-import sys
-import tempfile
-import time
-import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "slt"))
+import own_node
+from own_node import bop
 
-# pylint: disable=wrong-import-position
-import servers
-
-binary = ""
 SUMS = ("SELECT (SELECT sum(abalance) FROM pgbench_accounts), (SELECT sum(bbalance) FROM pgbench_branches), "
         "(SELECT sum(tbalance) FROM pgbench_tellers), (SELECT coalesce(sum(delta), 0) FROM pgbench_history)")
 
 
-def bop(*arguments, timeout=120):
-    return subprocess.run([binary, *arguments], capture_output=True, text=True, timeout=timeout, check=False)
-
-
-class Backup(unittest.TestCase):
+class Backup(own_node.NodeCase):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="bop-backup-test-")
-        self.addCleanup(shutil.rmtree, self.folder, True)
-        self.node = servers.Bop(binary, directory=self.path("data"), flags=["--segment-size", "4MB"])
-        self.addCleanup(self.node.stop)
+        self.folder = self.make_folder("backup")
+        self.node = self.make_node(self.path("data"), ["--segment-size", "4MB"])
         self.traffic = None
 
     def path(self, name):
         return os.path.join(self.folder, name)
-
-    def ask(self, sql, node=None):
-        connection = (node or self.node).connect()
-        result = connection.simple(sql)[-1]
-        connection.close()
-        self.assertIsNone(result.error, f"{sql}: {result.error}")
-        return result.rows
 
     def start_pgbench(self, seconds, scale=1):
         self.node.start()
@@ -68,17 +46,15 @@ class Backup(unittest.TestCase):
         self.traffic = None
         return text
 
-    def wait_until(self, condition, seconds=60):
-        deadline = time.monotonic() + seconds
-        while not condition():
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.002)
-
     def wait_for_commits(self, count):
         """Until pgbench has made so many more."""
         connection = self.node.connect()
-        begin = int(connection.simple("SELECT bop_current_csn()")[-1].rows[0][0])
-        self.wait_until(lambda: int(connection.simple("SELECT bop_current_csn()")[-1].rows[0][0]) >= begin + count)
+
+        def csn():
+            return int(self.ask("SELECT bop_current_csn()", connection)[0][0])
+
+        wanted = csn() + count
+        self.wait_until(lambda: csn() >= wanted, "pgbench does not commit", between=0.002)
         connection.close()
 
     def wait_for_bytes(self, folder, count, process):
@@ -92,7 +68,8 @@ class Backup(unittest.TestCase):
         def there():
             sizes = [size_of(os.path.join(top, name)) for top, _, names in os.walk(folder) for name in names]
             return sum(sizes) >= count or process.poll() is not None
-        self.wait_until(there)
+
+        self.wait_until(there, "the backup does not grow", between=0.002)
 
     def back_up(self, name="backup", *arguments):
         done = bop("backup", self.path(name), "--data-dir", self.node.directory, "--format", "json", *arguments)
@@ -110,23 +87,22 @@ class Backup(unittest.TestCase):
         self.assertRegex(done.stdout + done.stderr, text)
 
     def restored_node(self, name):
-        node = servers.Bop(binary, directory=self.path(name))
+        node = self.make_node(self.path(name))
         node.start()
-        self.addCleanup(node.stop)
         return node
 
     def check_restored(self, name):
         """Starts a node there; its number of transactions and its CSN."""
         node = self.restored_node(name)
-        sums = self.ask(SUMS, node)[0]
+        sums = self.ask(SUMS, node=node)[0]
         self.assertEqual(len(set(sums)), 1, sums)
-        state = self.ask("SELECT count(*), max(mtime), bop_current_csn() FROM pgbench_history", node)[0]
+        state = self.ask("SELECT count(*), max(mtime), bop_current_csn() FROM pgbench_history", node=node)[0]
         # It goes on as a node of its own, also after a crash.
-        self.ask("CREATE TABLE after_restore (a int)", node)
-        self.ask("INSERT INTO after_restore VALUES (1)", node)
+        self.ask("CREATE TABLE after_restore (a int)", node=node)
+        self.ask("INSERT INTO after_restore VALUES (1)", node=node)
         node.kill()
         node.start()
-        self.assertEqual(self.ask("SELECT a FROM after_restore", node), [["1"]])
+        self.assertEqual(self.ask("SELECT a FROM after_restore", node=node), [["1"]])
         node.stop()
         return int(state[0]), state[1], int(state[2])
 
@@ -166,7 +142,7 @@ class Backup(unittest.TestCase):
         self.start_pgbench(40, scale=4)
         killed = 0
         for attempt in range(30):
-            process = subprocess.Popen([binary, "backup", self.path("backup"), "--data-dir", self.node.directory],
+            process = subprocess.Popen([own_node.options.bop, "backup", self.path("backup"), "--data-dir", self.node.directory],
                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             self.wait_for_bytes(self.path("backup"), random.randrange(1, 20_000_000), process)
             process.kill()
@@ -192,7 +168,7 @@ class Backup(unittest.TestCase):
                 self.run_pgbench(60)
             self.wait_for_commits(300)
             name = f"backup{number}"
-            process = subprocess.Popen([binary, "backup", self.path(name), "--data-dir", self.node.directory],
+            process = subprocess.Popen([own_node.options.bop, "backup", self.path(name), "--data-dir", self.node.directory],
                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             self.wait_for_bytes(self.path(name), random.randrange(1, 15_000_000), process)
             self.node.kill()
@@ -216,9 +192,9 @@ class Backup(unittest.TestCase):
         self.assertEqual(report["databases"], 3)
         self.restore("copy")
         node = self.restored_node("copy")
-        self.assertEqual(self.ask("SELECT count(*) FROM pg_database WHERE datname = 'other'", node), [["1"]])
-        self.assertEqual(self.ask("SELECT count(*) FROM pg_roles WHERE rolname = 'reader'", node), [["1"]])
-        self.assertGreater(int(self.ask("SELECT nextval('s')", node)[0][0]), before)
+        self.assertEqual(self.ask("SELECT count(*) FROM pg_database WHERE datname = 'other'", node=node), [["1"]])
+        self.assertEqual(self.ask("SELECT count(*) FROM pg_roles WHERE rolname = 'reader'", node=node), [["1"]])
+        self.assertGreater(int(self.ask("SELECT nextval('s')", node=node)[0][0]), before)
         self.assertEqual(node.password, self.node.password)
 
     def test_databases_made_and_dropped_meanwhile(self):
@@ -230,9 +206,9 @@ class Backup(unittest.TestCase):
         self.back_up()
         names = "SELECT string_agg(datname, ',' ORDER BY datname) FROM pg_database WHERE datname IN ('gone', 'made')"
         self.restore("end")
-        self.assertEqual(self.ask(names, self.restored_node("end")), [["made"]])
+        self.assertEqual(self.ask(names, node=self.restored_node("end")), [["made"]])
         self.restore("first", "--to", str(first["end_csn"]))
-        self.assertEqual(self.ask(names, self.restored_node("first")), [["gone"]])
+        self.assertEqual(self.ask(names, node=self.restored_node("first")), [["gone"]])
 
     def test_what_is_refused_and_how(self):
         self.node.start()
@@ -262,7 +238,6 @@ class Backup(unittest.TestCase):
         self.refused(1, re.escape(os.path.realpath(path)), "restore", backup, "--data-dir", self.path("new"))
         failed = bop("restore", backup, "--data-dir", self.path("new"), "--format", "json")
         self.assertEqual(json.loads(failed.stdout)["sqlstate"], "XX001")
-
 
     def verify(self, *arguments, code=0):
         done = bop("verify", "--format", "json", *arguments)
@@ -340,9 +315,4 @@ class Backup(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bop", default=os.environ.get("BOP_BINARY", ""), required="BOP_BINARY" not in os.environ)
-    parser.add_argument("tests", nargs="*")
-    options = parser.parse_args()
-    binary = os.path.abspath(options.bop)
-    unittest.main(argv=[sys.argv[0], *options.tests], verbosity=2)
+    own_node.main()

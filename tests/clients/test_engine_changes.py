@@ -1,23 +1,12 @@
 #!/usr/bin/env python3
 """Changes and cursors whose rows the second executor computes, over tables that are large enough for it to be asked."""
 
-import argparse
 import os
-import shutil
-import sys
-import tempfile
 import threading
-import time
-import unittest
-import urllib.request
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "slt"))
-
-# pylint: disable=wrong-import-position
-import servers
+import own_node
 import wire
 
-binary = ""
 ROWS = 60000
 SUMS = "(SELECT k, sum(v) AS v FROM source GROUP BY k)"
 STATE = "SELECT count(*), sum(id), sum(v), sum(length(t)), count(v) FROM target"
@@ -36,15 +25,11 @@ CHANGES = [
 ]
 
 
-class LargeTables(unittest.TestCase):
+class LargeTables(own_node.NodeCase):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="bop-changes-test-")
-        self.addCleanup(shutil.rmtree, self.folder, True)
-        self.node = servers.Bop(binary, directory=os.path.join(self.folder, "data"))
-        self.addCleanup(self.node.stop)
+        self.node = self.make_node(os.path.join(self.make_folder("changes"), "data"))
         self.node.start()
-        self.connection = self.node.connect(timeout=60)
-        self.addCleanup(self.connection.close)
+        self.connection = self.connect(timeout=60)
         self.run_all("CREATE TABLE target (id int PRIMARY KEY, k int, v bigint CHECK (v < 1000000000), t text DEFAULT '')",
                      f"INSERT INTO target SELECT g, g % 1000, g, 'row ' || g FROM generate_series(1, {ROWS}) g",
                      "CREATE TABLE source (k int, v int)",
@@ -64,13 +49,10 @@ class LargeTables(unittest.TestCase):
         return [row[0] for row in self.rows(f"{explain} {sql}") if row[0].startswith("Executor: ")][0]
 
     def engine_statements(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.node.http_port}/metrics", timeout=10) as page:
-            lines = page.read().decode().splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith("bop_engine_statements_total"))
+        return self.metric("bop_engine_statements_total", absent=0)  # it is not loaded yet
 
     def cancel(self, sql):
-        other = self.node.connect()
-        self.addCleanup(other.close)
+        other = self.connect()
         pid = self.rows("SELECT pg_backend_pid()")[0][0]
         stop = threading.Event()
 
@@ -184,16 +166,14 @@ class EngineChanges(LargeTables):
         self.assertEqual(self.rows("SELECT v FROM target WHERE id = 7"), [("7",)])
 
     def test_the_lane_is_held_until_the_rows_are_stored(self):
-        other = self.node.connect(timeout=60)
-        self.addCleanup(other.close)
+        other = self.connect(timeout=60)
         pid = other.simple("SELECT pg_backend_pid()")[-1].rows[0][0]
         self.run_all("BEGIN", UPDATE)
         done = []
         thread = threading.Thread(target=lambda: done.append(other.simple("UPDATE target SET v = v + 1 WHERE id = 7")[-1]))
         thread.start()
-        deadline = time.monotonic() + 20
-        while self.rows(f"SELECT wait_event_type FROM pg_stat_activity WHERE pid = {pid}") != [("Lock",)]:
-            self.assertLess(time.monotonic(), deadline, "the other session does not wait for the lane")
+        waits_for = f"SELECT wait_event_type FROM pg_stat_activity WHERE pid = {pid}"
+        self.wait_until(lambda: self.rows(waits_for) == [("Lock",)], "the other session does not wait for the lane")
         self.assertEqual(done, [])
         self.run_all("COMMIT")
         thread.join(30)
@@ -287,9 +267,4 @@ class EngineCursors(LargeTables):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bop", default=os.environ.get("BOP_BINARY", ""), required="BOP_BINARY" not in os.environ)
-    parser.add_argument("tests", nargs="*")
-    options = parser.parse_args()
-    binary = os.path.abspath(options.bop)
-    unittest.main(argv=[sys.argv[0], *options.tests], verbosity=2)
+    own_node.main()

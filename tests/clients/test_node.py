@@ -4,7 +4,6 @@
 For BOP only; PostgreSQL has none of this.
 """
 
-import argparse
 import json
 import os
 import re
@@ -13,43 +12,24 @@ import shutil
 import signal
 import socket
 import stat
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-import unittest
-import urllib.error
-import urllib.request
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "slt"))
-
-# pylint: disable=wrong-import-position
-import servers
+import own_node
 import wire
+from own_node import bop
 
-binary = ""
 
 
-def serve(*flags, timeout=30):
+def serve(*flags):
     """Runs `bop serve` until it ends by itself."""
-    return subprocess.run([binary, "serve", *flags], capture_output=True, text=True, timeout=timeout, check=False)
+    return bop("serve", *flags, timeout=30)
 
 
-class Node(unittest.TestCase):
+class Node(own_node.NodeCase):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="bop-node-test-")
-        self.addCleanup(shutil.rmtree, self.folder, True)
-        self.node = servers.Bop(binary, directory=os.path.join(self.folder, "data"))
-        self.addCleanup(self.node.stop)
-
-    def ask(self, sql, connection=None):
-        own = connection or self.node.connect()
-        result = own.simple(sql)[-1]
-        if connection is None:
-            own.close()
-        self.assertIsNone(result.error, sql)
-        return result.rows
+        self.folder = self.make_folder("node")
+        self.node = self.make_node(os.path.join(self.folder, "data"))
 
     def ready_lines(self):
         with open(self.node.log, encoding="utf-8") as log:
@@ -73,7 +53,7 @@ class Node(unittest.TestCase):
 
     def test_where_sequences_stand_is_not_told_to_those_who_may_not_read_them(self):
         self.node.start()
-        connection = self.node.connect()
+        connection = self.connect()
         self.addCleanup(connection.close)
         self.ask("CREATE SEQUENCE s", connection)
         self.assertEqual(self.ask("SELECT last_value, is_called FROM s", connection), [["1", "f"]])
@@ -89,7 +69,7 @@ class Node(unittest.TestCase):
         after = int(self.ask("SELECT bop_current_csn()")[0][0])
         self.assertGreater(after, before)
         self.assertEqual(self.ask("SELECT pg_typeof(bop_current_csn())")[0][0], "bigint")
-        writer = self.node.connect()
+        writer = self.connect()
         self.ask("BEGIN", writer)
         self.ask("INSERT INTO written VALUES (2)", writer)
         self.assertEqual(self.ask("SELECT granted FROM bop_locks"), [["t"]])
@@ -110,7 +90,7 @@ class Node(unittest.TestCase):
         self.node.flags = ["--idle-in-transaction-timeout-ms", "300"]
         self.node.start()
         self.ask("CREATE TABLE t (a int)")
-        silent = self.node.connect()
+        silent = self.connect()
         silent.send(wire.message(b"P", b"\0INSERT INTO t VALUES (1)\0\0\0") +
                     wire.message(b"B", b"\0\0\0\0\0\0\0\0") + wire.message(b"E", b"\0\0\0\0\0") + wire.message(b"H"))
         while silent.receive()[0] != b"C":
@@ -127,7 +107,7 @@ class Node(unittest.TestCase):
         self.node.start()
         fill = "INSERT INTO big SELECT repeat('x', 1000) FROM generate_series(1, 5000)"
         self.ask("CREATE TABLE big (v text)")
-        writer, other = self.node.connect(), self.node.connect()
+        writer, other = self.connect(), self.connect()
         self.ask("SET statement_timeout = '100ms'", other)
         for _ in range(3):
             for sql in (fill, "BEGIN", fill):
@@ -143,14 +123,14 @@ class Node(unittest.TestCase):
         self.node.flags = ["--reader-pool", "2", "--idle-in-transaction-timeout-ms", "1500"]
         self.node.start()
         self.ask("CREATE TABLE t (a int)")
-        holders = [self.node.connect() for _ in range(2)]
+        holders = [self.connect() for _ in range(2)]
         for holder in holders:
             self.ask("BEGIN ISOLATION LEVEL REPEATABLE READ", holder)
             self.ask("SELECT count(*) FROM t", holder)
-        other = self.node.connect()
+        other = self.connect()
         self.ask("SET lock_timeout = '50ms'", other)
         self.assertEqual(self.failed("SELECT 1", other), "55P03")
-        gone = self.node.connect()
+        gone = self.connect()
         gone.send(wire.message(b"Q", b"SELECT 1\0"))
         gone.socket.close()
         self.ask("SET lock_timeout = 0", other)
@@ -163,7 +143,7 @@ class Node(unittest.TestCase):
     def test_a_listener_that_stands_still_is_ended_and_nobody_else(self):
         self.node.flags = ["--notify-queue", "64kB"]
         self.node.start()
-        idle, in_block, sender = [self.node.connect() for _ in range(3)]
+        idle, in_block, sender = [self.connect() for _ in range(3)]
         for sql in ("LISTEN a", "BEGIN"):
             self.ask_nothing(sql, in_block)
         self.ask_nothing("LISTEN a", idle)
@@ -187,7 +167,7 @@ class Node(unittest.TestCase):
         self.node.start()
         self.ask("CREATE TABLE t (a int)")
         self.ask("INSERT INTO t VALUES (1), (2)")
-        writer, *holders = [self.node.connect() for _ in range(3)]
+        writer, *holders = [self.connect() for _ in range(3)]
         self.ask("BEGIN", writer)
         self.ask("INSERT INTO t VALUES (3)", writer)
         for holder in holders:
@@ -215,9 +195,8 @@ class Node(unittest.TestCase):
             self.connect_as("valid", "small")
         self.node.connect("small").close()  # superusers pass
         first.close()
-        deadline = time.monotonic() + 10
-        while self.ask("SELECT count(*) FROM pg_stat_activity WHERE datname = 'small'") != [["0"]]:
-            self.assertLess(time.monotonic(), deadline)
+        left = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'small'"
+        self.wait_until(lambda: self.ask(left) == [["0"]], "the session does not end")
         self.connect_as("valid", "small").close()
 
     def test_explain_analyze_counts(self):
@@ -257,7 +236,7 @@ class Node(unittest.TestCase):
         self.node.start()
         for sql in ("CREATE ROLE stranger LOGIN PASSWORD 'x'", "CREATE SEQUENCE numbers", "SELECT nextval('numbers')"):
             self.ask(sql)
-        holder, stranger = self.node.connect(), self.connect_as("stranger", "bop")
+        holder, stranger = self.connect(), self.connect_as("stranger", "bop")
         shown = stranger.simple("SELECT DISTINCT query FROM pg_stat_activity WHERE usename = 'bop'")[-1].rows
         self.assertEqual(shown, [["<insufficient privilege>"]])
         holder.close()
@@ -333,7 +312,7 @@ class Node(unittest.TestCase):
         self.node.start()
         self.ask("CREATE ROLE reader")
         self.ask("CREATE TABLE t (a int)")
-        connection = self.node.connect()
+        connection = self.connect()
         for sql in ("GRANT USAGE ON TYPE text TO reader", "GRANT SELECT ON pg_class TO reader",
                     "GRANT SELECT ON ALL TABLES IN SCHEMA pg_catalog TO reader",
                     "ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO reader"):
@@ -367,14 +346,10 @@ class Node(unittest.TestCase):
                          'Key (a)=(9) is not present in table "t".')
         writer.close()
 
-    def metric(self, name):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.node.http_port}/metrics", timeout=10) as answer:
-            return int(re.search(rf"^{name} (\d+)$", answer.read().decode(), re.MULTILINE)[1])
-
     def test_a_large_commit_leaves_its_reactor(self):
         self.node.flags = ["--page-cache", "1GB"]  # nothing is written before COMMIT
         self.node.start()
-        connection = self.node.connect()
+        connection = self.connect()
         self.ask("CREATE TABLE t (a text)", connection)
 
         def hands_off(rows):
@@ -391,7 +366,7 @@ class Node(unittest.TestCase):
 
     def test_sessions_are_ended(self):
         self.node.start()
-        idle, busy = self.node.connect(), self.node.connect()
+        idle, busy = self.connect(), self.connect()
         self.ask("SET idle_in_transaction_session_timeout = '100ms'", idle)
         self.ask("BEGIN", idle)
         kind, body = idle.receive()
@@ -413,16 +388,13 @@ class Node(unittest.TestCase):
     def test_stages_are_timed(self):
         self.node.flags = ["--log-slow-statement-ms", "1"]
         self.node.start()
-        connection = self.node.connect()
+        connection = self.connect()
         connection.extended("SELECT count(*) FROM generate_series(1, 300000)", ())
         connection.simple("CREATE TABLE t (a int)")
         connection.close()
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.node.http_port}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
+        page = self.page("metrics")[1]
         for stage in ("wire", "parse", "bind", "execute", "commit", "durable", "flush"):
-            found = re.search(rf'bop_statement_stage_seconds_count{{stage="{stage}"}} (\d+)', text)
-            self.assertIsNotNone(found, stage)
-            self.assertGreater(int(found[1]), 0, stage)
+            self.assertGreater(self.metric(f'bop_statement_stage_seconds_count{{stage="{stage}"}}', page), 0, stage)
         with open(self.node.log, encoding="utf-8") as log:
             self.assertIn("SELECT count(*) FROM generate_series(1, 300000)", log.read())
 
@@ -440,7 +412,7 @@ class Node(unittest.TestCase):
     def test_sigterm_ends_sessions_and_rolls_back(self):
         self.node.start()
         self.ask("CREATE TABLE t (a int)")
-        idle, busy = self.node.connect(), self.node.connect()
+        idle, busy = self.connect(), self.connect()
         self.ask("BEGIN", busy)
         self.ask("INSERT INTO t VALUES (1)", busy)
         started = time.monotonic()
@@ -457,19 +429,19 @@ class Node(unittest.TestCase):
         self.node.start()
         self.node.password = "wrong" + self.node.password
         with self.assertRaises(wire.ConnectError) as caught:
-            self.node.connect()
+            self.connect()
         self.assertEqual(caught.exception.fields["C"], "28P01")
 
     def test_unknown_role_looks_like_a_wrong_password(self):
         self.node.start()
         self.node.user = "nobody_here"
         with self.assertRaises(wire.ConnectError) as caught:
-            self.node.connect("bop")
+            self.connect("bop")
         self.assertEqual(caught.exception.fields["C"], "28P01")
 
     def test_data_directory_in_use(self):
         self.node.start()
-        other = servers.Bop(binary, directory=self.node.directory)
+        other = self.make_node(self.node.directory)
         self.refused(serve("--data-dir", other.directory, "--pg-port", str(other.port), "--http-port",
                            str(other.http_port)), other.directory)
         self.assertEqual(self.ask("SELECT 1"), [["1"]])
@@ -519,17 +491,14 @@ class Node(unittest.TestCase):
         self.assertEqual(self.ask("SELECT m, past FROM person ORDER BY m"),
                          [["sad", None], ["meh", None], ["fine", "{fine,happy}"], ["happy", "{sad}"]])
         self.assertEqual(self.ask("INSERT INTO day VALUES (1) RETURNING g"), [["happy"]])
-        refused = self.node.connect().simple("INSERT INTO day VALUES (2, 'meh')")[-1]
+        refused = self.connect().simple("INSERT INTO day VALUES (2, 'meh')")[-1]
         self.assertEqual((refused.error["C"], refused.error["n"]), ("23514", "glad_check"))
 
     def test_health_and_metrics(self):
         self.node.start()
-        base = f"http://127.0.0.1:{self.node.http_port}"
-        with urllib.request.urlopen(f"{base}/health", timeout=20) as answer:
-            self.assertEqual(answer.status, 200)
+        self.assertEqual(self.health(), 200)
         self.ask("SELECT 1")
-        with urllib.request.urlopen(f"{base}/metrics", timeout=20) as answer:
-            text = answer.read().decode()
+        text = self.page("metrics")[1]
         self.assertRegex(text, r"(?m)^# TYPE bop_\w+ (counter|gauge|histogram|summary)$")
         for line in text.splitlines():
             self.assertTrue(line.startswith("#") or re.fullmatch(r'[a-zA-Z_:][\w:]*(\{.*\})? \S+', line), line)
@@ -538,10 +507,10 @@ class Node(unittest.TestCase):
         self.node.start()
         self.ask("CREATE TABLE t (a int)")
         self.ask("INSERT INTO t VALUES (1), (2)")
-        reader = self.node.connect()
+        reader = self.connect()
         resource.prlimit(self.node.process.pid, resource.RLIMIT_FSIZE, (1000, 1000))
         with self.assertRaises(wire.WireError):
-            writer = self.node.connect()
+            writer = self.connect()
             failed = writer.simple("INSERT INTO t VALUES (3)")[-1]
             self.assertEqual(failed.error["C"], "58030")  # FATAL: the outcome is unknown
             writer.simple("SELECT 1")
@@ -549,14 +518,11 @@ class Node(unittest.TestCase):
             self.assertEqual(self.ask("SELECT sum(a) FROM t", reader), [["3"]])
             self.assertEqual(self.ask("SELECT sum(a) FROM t"), [["3"]])
         for sql in ("INSERT INTO t VALUES (4)", "BEGIN; UPDATE t SET a = 5", "CREATE TABLE u (a int)"):
-            own = self.node.connect()
+            own = self.connect()
             refused = own.simple(sql)[-1]
             self.assertEqual((refused.error["S"], refused.error["C"]), ("ERROR", "58030"), sql)
             own.close()
-        with self.assertRaises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(f"http://127.0.0.1:{self.node.http_port}/health", timeout=20)
-        self.assertEqual(caught.exception.code, 503)
-        caught.exception.close()
+        self.assertEqual(self.health(), 503)
         self.node.kill()
         self.node.start()
         self.ask("INSERT INTO t VALUES (7)")
@@ -604,7 +570,7 @@ class Node(unittest.TestCase):
         workers = [threading.Thread(target=work, args=(number,)) for number in range(3)]
         for worker in workers:
             worker.start()
-        admin = self.node.connect()
+        admin = self.connect()
         dropped = 0
         while time.monotonic() < end:
             worked.clear()
@@ -624,13 +590,13 @@ class Node(unittest.TestCase):
 
     def test_drop_database_waits_for_clients_that_are_leaving(self):
         self.node.start()
-        admin = self.node.connect()
+        admin = self.connect()
         self.ask("CREATE DATABASE left_alone", admin)
-        guest = self.node.connect("left_alone")
+        guest = self.connect("left_alone")
         threading.Timer(0.5, guest.close).start()
         self.ask("DROP DATABASE left_alone", admin)
         self.ask("CREATE DATABASE used", admin)
-        guest = self.node.connect("used")
+        guest = self.connect("used")
         error = admin.simple("DROP DATABASE used")[-1].error
         self.assertEqual((error["C"], error["M"], error["D"]),
                          ("55006", 'database "used" is being accessed by other users',
@@ -640,7 +606,7 @@ class Node(unittest.TestCase):
 
     def test_create_database_that_failed_has_not_happened(self):
         self.node.start()
-        admin = self.node.connect()
+        admin = self.connect()
         ids = [int(name) for name in os.listdir(os.path.join(self.node.directory, "db"))]
         blocker = os.path.join(self.node.directory, "db", str(max(ids) + 1))
         with open(blocker, "w", encoding="utf-8"):
@@ -654,7 +620,7 @@ class Node(unittest.TestCase):
 
     def test_one_of_many_creates_and_one_of_many_drops_wins(self):
         self.node.start()
-        clients = [self.node.connect() for _ in range(6)]
+        clients = [self.connect() for _ in range(6)]
         for sql, late in (("CREATE DATABASE contested", "42P04"), ("CREATE ROLE contested", "42710"),
                           ("DROP DATABASE contested", "3D000")):
             codes = []
@@ -701,19 +667,19 @@ class Node(unittest.TestCase):
     def test_max_connections_holds_for_superusers_too(self):
         self.node.flags += ["--max-connections", "4", "--superuser-reserved-connections", "2"]
         self.node.start()
-        first = self.node.connect()
+        first = self.connect()
         self.ask("CREATE ROLE guest LOGIN PASSWORD 'secret'", first)
         with_password = (self.node.user, self.node.password)
         self.node.user, self.node.password = "guest", "secret"
-        guest = self.node.connect()
+        guest = self.connect()
         with self.assertRaises(wire.ConnectError) as caught:
-            self.node.connect()
+            self.connect()
         self.assertEqual((caught.exception.fields["C"], caught.exception.fields["M"]),
                          ("53300", "remaining connection slots are reserved for non-replication superuser connections"))
         self.node.user, self.node.password = with_password
-        others = [self.node.connect(), self.node.connect()]
+        others = [self.connect(), self.connect()]
         with self.assertRaises(wire.ConnectError) as caught:
-            self.node.connect()
+            self.connect()
         self.assertEqual((caught.exception.fields["C"], caught.exception.fields["M"]),
                          ("53300", "sorry, too many clients already"))
         for connection in (first, guest, *others):
@@ -725,7 +691,7 @@ class Node(unittest.TestCase):
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.node.flags += ["--segment-size", "1MB"]
         self.node.start()
-        writer = self.node.connect()
+        writer = self.connect()
         self.ask("CREATE TABLE t (a int PRIMARY KEY, b text)", writer)
         with open(f"/proc/{self.node.process.pid}/limits", encoding="utf-8") as limits:
             soft = [line.split()[3] for line in limits if line.startswith("Max open files")][0]
@@ -733,16 +699,16 @@ class Node(unittest.TestCase):
         self.node.stop()
         shell = os.path.join(self.folder, "few-descriptors")
         with open(shell, "w", encoding="utf-8") as script:
-            script.write(f'#!/bin/sh\nulimit -n 120\nexec "{binary}" "$@"\n')
+            script.write(f'#!/bin/sh\nulimit -n 120\nexec "{own_node.options.bop}" "$@"\n')
         os.chmod(shell, 0o755)
         self.node.binary = shell
         self.node.start()
         with open(self.node.log, encoding="utf-8") as log:
             self.assertIn("limit of open files", log.read())
-        writer = self.node.connect()
+        writer = self.connect()
         silent = [socket.create_connection((self.node.host, self.node.port)) for _ in range(150)]
         with self.assertRaises(wire.ConnectError) as caught:
-            self.node.connect()
+            self.connect()
         self.assertEqual(caught.exception.fields["C"], "53300")
         for step in range(10):  # several segments
             self.ask(f"INSERT INTO t SELECT g, repeat('x', 900) FROM generate_series({step * 300}, {step * 300 + 299}) g",
@@ -754,32 +720,29 @@ class Node(unittest.TestCase):
     def test_sql_command_loads_the_standard_input(self):
         self.node.start()
         self.ask("CREATE TABLE t (a int, b text)")
-        done = subprocess.run([binary, "sql", "--data-dir", self.node.directory, "-c", "COPY t FROM STDIN", "-c",
-                               "COPY t FROM STDIN (FORMAT csv); SELECT count(*) FROM t"],
-                              input="1\tone\n2\ttwo\n\\.\n3,three\n", capture_output=True, text=True, timeout=30,
-                              check=False)
+        done = bop("sql", "--data-dir", self.node.directory, "-c", "COPY t FROM STDIN", "-c",
+                   "COPY t FROM STDIN (FORMAT csv); SELECT count(*) FROM t", input="1\tone\n2\ttwo\n\\.\n3,three\n")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.ask("SELECT * FROM t ORDER BY a"), [["1", "one"], ["2", "two"], ["3", "three"]])
 
     def test_documented_settings_are_those_of_the_program(self):
-        done = subprocess.run([binary, "settings", "--markdown"], capture_output=True, text=True, timeout=30, check=True)
+        done = bop("settings", "--markdown")
         page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "operations.md")
         with open(page, encoding="utf-8") as file:
             documented = [line for line in file.read().splitlines() if line.startswith("| `") and "`BOP_" in line]
         self.assertEqual(documented, [line for line in done.stdout.splitlines() if line.startswith("| `")])
 
     def test_misspelt_variable_is_one_sentence(self):
-        done = subprocess.run([binary, "serve", "--data-dir", self.node.directory, "--pg-port", "many"], timeout=30,
-                              env={**os.environ, "BOP_PG_PROT": "3"}, capture_output=True, text=True, check=False)
+        misspelt = {**os.environ, "BOP_PG_PROT": "3"}
+        done = bop("serve", "--data-dir", self.node.directory, "--pg-port", "many", env=misspelt)
         self.assertIn("pg_port", done.stderr)
-        done = subprocess.run([binary, "serve", "--data-dir", "/dev/null/data"], timeout=30, capture_output=True,
-                              env={**os.environ, "BOP_PG_PROT": "3"}, text=True, check=False)
+        done = bop("serve", "--data-dir", "/dev/null/data", env=misspelt)
         self.assertEqual(done.stderr.splitlines()[0],
                          "warning: BOP_PG_PROT is no setting: did you mean BOP_PG_PORT?")
 
     def test_errors_tell_nothing_of_rows_to_those_who_may_not_read(self):
         self.node.start()
-        connection = self.node.connect()
+        connection = self.connect()
         connection.simple("CREATE TABLE hidden (id int PRIMARY KEY, secret text DEFAULT 'hush', n int CHECK (n < 100)); "
                           "CREATE TABLE seen (id int); "
                           "CREATE VIEW some_rows AS SELECT id, n FROM hidden WHERE n < 10 WITH CHECK OPTION; "
@@ -797,7 +760,7 @@ class Node(unittest.TestCase):
 
     def test_changes_that_keys_of_other_parts_act_on_are_refused(self):
         self.node.start()
-        connection = self.node.connect()
+        connection = self.connect()
         connection.simple("CREATE TABLE meet_p (id int PRIMARY KEY); "
                           "CREATE TABLE meet_c (id int PRIMARY KEY, pid int REFERENCES meet_p ON DELETE CASCADE); "
                           "INSERT INTO meet_p VALUES (1); INSERT INTO meet_c VALUES (1, 1)")
@@ -810,13 +773,13 @@ class Node(unittest.TestCase):
 
     def test_version_and_help(self):
         for flag in ("--version", "--help"):
-            done = subprocess.run([binary, flag], capture_output=True, text=True, timeout=30, check=False)
+            done = bop(flag)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertTrue(done.stdout.strip())
 
     def test_two_signals_while_busy_do_not_hang(self):
         self.node.start()
-        connection = self.node.connect()
+        connection = self.connect()
         connection.send(wire.message(b"Q", b"WITH RECURSIVE r(n) AS (SELECT 1::bigint UNION ALL SELECT n + 1 FROM r "
                                            b"WHERE n < 1000000000) SELECT max(n) FROM r\0"))
         self.node.process.send_signal(signal.SIGTERM)
@@ -824,9 +787,4 @@ class Node(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bop", default=os.environ.get("BOP_BINARY", ""), required="BOP_BINARY" not in os.environ)
-    parser.add_argument("tests", nargs="*")
-    options = parser.parse_args()
-    binary = os.path.abspath(options.bop)
-    unittest.main(argv=[sys.argv[0], *options.tests], verbosity=2)
+    own_node.main()

@@ -4,52 +4,28 @@
 For BOP only; that they are PostgreSQL's otherwise is shown in tests/slt.
 """
 
-import argparse
 import os
-import shutil
-import sys
-import tempfile
-import time
-import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "slt"))
+import own_node
 
-# pylint: disable=wrong-import-position
-import servers
-
-binary = ""
 LEFT = "SELECT (SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'pg_temp_%'), " \
        "(SELECT count(*) FROM pg_class WHERE relpersistence = 't')"
 
 
-class Temporary(unittest.TestCase):
+class Temporary(own_node.NodeCase):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="bop-temporary-test-")
-        self.addCleanup(shutil.rmtree, self.folder, True)
-        self.node = servers.Bop(binary, directory=os.path.join(self.folder, "data"))
-        self.addCleanup(self.node.stop)
+        self.node = self.make_node(os.path.join(self.make_folder("temporary"), "data"))
         self.node.start()
 
     def run_all(self, connection, *statements):
         for sql in statements:
             self.assertIsNone(connection.simple(sql)[-1].error, sql)
 
-    def rows(self, sql, connection=None):
-        own = connection or self.node.connect()
-        result = own.simple(sql)[-1]
-        self.assertIsNone(result.error, sql)
-        if connection is None:
-            own.close()
-        return [tuple(row) for row in result.rows]
-
     def wait_for_nothing_left(self, connection=None):
-        deadline = time.monotonic() + 20
-        while self.rows(LEFT, connection) != [("0", "0")]:
-            self.assertLess(time.monotonic(), deadline, "temporary tables are left")
-            time.sleep(0.01)
+        self.wait_until(lambda: self.ask(LEFT, connection) == [["0", "0"]], "temporary tables are left")
 
     def make(self):
-        connection = self.node.connect()
+        connection = self.connect()
         self.run_all(connection, "CREATE TEMP TABLE t (id serial PRIMARY KEY, s text UNIQUE)",
                      "INSERT INTO t (s) VALUES ('a'), ('b')", "CREATE TEMP VIEW v AS SELECT * FROM t",
                      "CREATE TEMP SEQUENCE sq")
@@ -57,7 +33,7 @@ class Temporary(unittest.TestCase):
 
     def test_gone_when_the_session_ends(self):
         connection = self.make()
-        self.assertEqual(self.rows(LEFT)[0][0], "1")
+        self.assertEqual(self.ask(LEFT)[0][0], "1")
         connection.close()
         self.wait_for_nothing_left()
 
@@ -69,16 +45,16 @@ class Temporary(unittest.TestCase):
 
     def test_gone_when_the_session_is_terminated(self):
         connection = self.make()
-        pid = self.rows("SELECT pg_backend_pid()", connection)[0][0]
-        self.assertEqual(self.rows(f"SELECT pg_terminate_backend({pid})"), [("t",)])
+        pid = self.ask("SELECT pg_backend_pid()", connection)[0][0]
+        self.assertEqual(self.ask(f"SELECT pg_terminate_backend({pid})"), [["t"]])
         self.wait_for_nothing_left()
 
     def test_gone_once_a_writer_lets_go(self):
-        writer = self.node.connect()
+        writer = self.connect()
         connection = self.make()
         self.run_all(writer, "BEGIN", "CREATE TABLE held (a int)")
         connection.close()
-        self.assertEqual(self.rows(LEFT)[0][0], "1")
+        self.assertEqual(self.ask(LEFT)[0][0], "1")
         self.run_all(writer, "COMMIT")
         self.wait_for_nothing_left()
 
@@ -87,20 +63,20 @@ class Temporary(unittest.TestCase):
         self.run_all(connection, "CREATE TABLE kept (a int)", "INSERT INTO kept VALUES (1)")
         self.node.kill()
         self.node.start()
-        self.assertEqual(self.rows(LEFT), [("0", "0")])
-        self.assertEqual(self.rows("SELECT a FROM kept"), [("1",)])
+        self.assertEqual(self.ask(LEFT), [["0", "0"]])
+        self.assertEqual(self.ask("SELECT a FROM kept"), [["1"]])
 
     def test_gone_after_a_stop_in_order(self):
         self.make()
         self.node.stop_keeping()
         self.node.start()
-        self.assertEqual(self.rows(LEFT), [("0", "0")])
+        self.assertEqual(self.ask(LEFT), [["0", "0"]])
 
     def test_two_sessions_have_each_their_own(self):
         first, second = self.make(), self.make()
         self.run_all(second, "DELETE FROM t")
-        self.assertEqual(self.rows("SELECT count(*) FROM t", first), [("2",)])
-        name = self.rows("SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()", first)[0][0]
+        self.assertEqual(self.ask("SELECT count(*) FROM t", first), [["2"]])
+        name = self.ask("SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()", first)[0][0]
         refused = second.simple(f"SELECT * FROM {name}.t")[-1].error
         self.assertEqual((refused["C"], refused["M"]),
                          ("0A000", "cannot access temporary tables of other sessions"))
@@ -112,7 +88,7 @@ class Temporary(unittest.TestCase):
         self.wait_for_nothing_left()
 
     def test_a_role_may_not_make_them_without_the_right(self):
-        admin = self.node.connect()
+        admin = self.connect()
         self.run_all(admin, "CREATE ROLE temp_user", "REVOKE TEMPORARY ON DATABASE bop FROM PUBLIC",
                      "SET ROLE temp_user")
         refused = admin.simple("CREATE TEMP TABLE x (a int)")[-1].error
@@ -123,9 +99,4 @@ class Temporary(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bop", default=os.environ.get("BOP_BINARY", ""), required="BOP_BINARY" not in os.environ)
-    parser.add_argument("tests", nargs="*")
-    options = parser.parse_args()
-    binary = os.path.abspath(options.bop)
-    unittest.main(argv=[sys.argv[0], *options.tests], verbosity=2)
+    own_node.main()
