@@ -11,6 +11,8 @@ find_package(Boost 1.74 REQUIRED)
 pkg_check_modules(uring REQUIRED IMPORTED_TARGET liburing)
 pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(protobuf_c REQUIRED IMPORTED_TARGET libprotobuf-c)
+pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
+find_path(BOP_XXHASH_INCLUDE xxhash.h REQUIRED)
 
 # CLI11 is headers only and its Debian package has no CMake file.
 find_path(BOP_CLI11_INCLUDE CLI/CLI.hpp REQUIRED)
