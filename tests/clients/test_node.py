@@ -346,6 +346,33 @@ class Node(own_node.NodeCase):
                          'Key (a)=(9) is not present in table "t".')
         writer.close()
 
+    def test_literals_of_a_statement_that_waits_get_the_types_of_the_tables_that_it_finds(self):
+        """A statement of a known shape has bound '007' to an int column already when it queues for the writer lane."""
+        self.node.start()
+        holder, waiter = self.connect(), self.connect()
+        pid = self.ask("SELECT pg_backend_pid()", waiter)[0][0]
+        queues = f"SELECT wait_event_type FROM pg_stat_activity WHERE pid = {pid}"
+        for number, (sql, rows) in enumerate((("INSERT INTO {} (c) VALUES ('{}')", ["5", "007"]),
+                                              ("SELECT 1; INSERT INTO {} (c) VALUES ('{}')", ["5", "007"]),
+                                              ("UPDATE {} SET c = '{}'", ["007"]))):
+            table = f"t{number}"
+            self.ask(f"CREATE TABLE {table} (c int)", holder)
+            self.ask(f"INSERT INTO {table} VALUES (5)", holder)
+            for value in ("001", "002", "003"):  # a shape is planned when it comes for the second time
+                self.ask("BEGIN", waiter)
+                known = self.metric("bop_literal_plans_total")
+                self.ask(sql.format(table, value), waiter)
+                self.ask("ROLLBACK", waiter)
+            self.assertGreater(self.metric("bop_literal_plans_total"), known, "the shape is not known")
+            self.ask("BEGIN", holder)
+            self.ask(f"ALTER TABLE {table} ALTER c TYPE text", holder)
+            waiting = threading.Thread(target=self.ask, args=(sql.format(table, "007"), waiter))
+            waiting.start()
+            self.wait_until(lambda: self.ask(queues) == [["Lock"]], "it does not wait for the lane")
+            self.ask("COMMIT", holder)
+            waiting.join(own_node.PATIENCE)
+            self.assertEqual(self.ask(f"SELECT c FROM {table} ORDER BY c DESC"), [[row] for row in rows], sql)
+
     def test_a_large_commit_leaves_its_reactor(self):
         self.node.flags = ["--page-cache", "1GB"]  # nothing is written before COMMIT
         self.node.start()
