@@ -157,6 +157,39 @@ class EngineFaults(own_node.NodeCase):
             thread.join(20)
             self.assertFalse(thread.is_alive())
 
+    def niceness_by_name(self):
+        """The nice values of the node's threads: {name: [value]}."""
+        found = {}
+        for thread in os.listdir(f"/proc/{self.node.process.pid}/task"):
+            try:
+                with open(f"/proc/{self.node.process.pid}/task/{thread}/stat", encoding="utf-8") as file:
+                    name, fields = file.read().split(" (", 1)[1].rsplit(") ", 1)
+            except FileNotFoundError:  # it has ended
+                continue
+            found.setdefault(name, []).append(int(fields.split()[16]))
+        return found
+
+    def test_its_threads_stand_back(self):
+        endless = "SELECT count(*) FROM t x, t y WHERE x.a + y.a > x.a * y.a"
+        for flags, nice in (([], 10), (["--engine-nice", "0"], 0), (["--engine-nice", "19"], 19)):
+            self.node.stop_keeping()
+            self.node.flags = ["--engine-threads", "3", *flags]
+            self.node.start()
+            session = self.connect()
+            self.ask("SET bop.route = duckdb", session)
+            pid = self.ask("SELECT pg_backend_pid()", session)[0][0]
+            thread = threading.Thread(target=session.simple, args=(endless,))
+            thread.start()
+            # Two that help all statements, and the statement's own.
+            self.wait_until(lambda: len(self.niceness_by_name().get("engine", [])) == 3, "the statement does not run")
+            self.wait_until(lambda: self.niceness_by_name()["engine"] == [nice] * 3, f"engine threads are not at {nice}")
+            others = self.niceness_by_name()
+            del others["engine"]
+            self.assertEqual({value for values in others.values() for value in values}, {0}, others)
+            self.ask(f"SELECT pg_cancel_backend({pid})")
+            thread.join(20)
+            self.assertFalse(thread.is_alive())
+
     def test_under_concurrent_statements(self):
         """Others either have the right answer or end as the broken one does; writers and SQLite notice nothing."""
         readers = 4

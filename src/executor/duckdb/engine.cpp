@@ -1,4 +1,5 @@
 // The engine: one DuckDB in memory, a connection a statement, errors in PostgreSQL's words.
+#include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -119,8 +120,10 @@ struct Shared {
   }
 };
 
-// For the calling thread, and those that it starts.
-void stand_back(int niceness) {
+// The calling thread becomes one of the engine's, and so do those that it starts: seen as such from outside,
+// and as nice as the setting engine_nice says.
+void join_engine(int niceness) {
+  ::pthread_setname_np(::pthread_self(), "engine");
   if (niceness > 0) ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), niceness);
 }
 
@@ -327,7 +330,7 @@ class DuckRunning final : public Running {
     return {};
   }
   void work_on_demand() {
-    stand_back(shared_->options.niceness);
+    join_engine(shared_->options.niceness);
     std::unique_lock lock(worker_mutex_);
     for (;;) {
       worker_changed_.wait(lock, [this] { return work_ || worker_ends_; });
@@ -448,7 +451,7 @@ class DuckEngine final : public Engine {
       try {
         // DuckDB's threads are as nice as the one that starts them, which could not become as it was again.
         shared_->database = std::async(std::launch::async, [this] {
-                              stand_back(shared_->options.niceness);
+                              join_engine(shared_->options.niceness);
                               return open_database(shared_->options);
                             }).get();
       } catch (const std::exception& e) {
