@@ -12,6 +12,7 @@
 #include "backup/log_copy.hpp"
 #include "backup/page_copy.hpp"
 #include "base/crc64.hpp"
+#include "base/whole_file.hpp"
 #include "rowstore/manifest.hpp"
 #include "rowstore/vfs.hpp"
 
@@ -300,7 +301,7 @@ class Backup {
       if (!text && text.error().code() == ErrorCode::kFileNotFound) continue;
       if (!text) return std::unexpected(text.error());
       const std::string stored = fmt::format("node/{}", name);
-      BOP_TRY(write_file(disk_, directory_ + "/node", std::string(name), *text));
+      BOP_TRY(write_whole_file(disk_, directory_ + "/node", name, *text));
       std::erase_if(label().files, [&](const LabelFile& file) { return file.name == stored; });
       label().files.push_back({text->size(), crc64(0, *text), stored});
     }

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "base/crc64.hpp"
+#include "base/whole_file.hpp"
 
 namespace bop::backup {
 
@@ -159,19 +160,6 @@ Result<std::string> read_file(Disk& disk, const std::string& path) {
   return text;
 }
 
-Status write_file(Disk& disk, const std::string& directory, const std::string& name, std::string_view text) {
-  const std::string path = directory + "/" + name;
-  const std::string draft = path + ".new";
-  {
-    BOP_LET(file, disk.open(draft, OpenMode::kOpenOrCreate));
-    BOP_TRY(file->truncate(0));
-    BOP_TRY(file->write_at(ByteOffset(0), std::as_bytes(std::span(text))));
-    BOP_TRY(file->sync());
-  }
-  BOP_TRY(disk.rename(draft, path));
-  return disk.sync_directory(directory);
-}
-
 Result<std::optional<Label>> read_label(Disk& disk, const std::string& directory) {
   const std::string path = directory + "/" + kLabelName;
   BOP_LET(exists, disk.exists(path));
@@ -181,7 +169,7 @@ Result<std::optional<Label>> read_label(Disk& disk, const std::string& directory
 }
 
 Status write_label(Disk& disk, const std::string& directory, const Label& label) {
-  return write_file(disk, directory, kLabelName, print_label(label));
+  return write_whole_file(disk, directory, kLabelName, print_label(label));
 }
 
 }  // namespace bop::backup

@@ -82,9 +82,7 @@ struct Label {
 [[nodiscard]] std::string log_path(const std::string& directory, std::uint64_t number);
 [[nodiscard]] std::string database_path(const std::string& directory, DatabaseId id);
 
-// A whole small file, and how one is written: whole and durable under its name, or not there.
+// Of a small file.
 [[nodiscard]] Result<std::string> read_file(Disk& disk, const std::string& path);
-[[nodiscard]] Status write_file(Disk& disk, const std::string& directory, const std::string& name,
-                                std::string_view text);
 
 }  // namespace bop::backup

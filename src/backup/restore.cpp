@@ -10,6 +10,7 @@
 #include "backup/image_check.hpp"
 #include "backup/log_scan.hpp"
 #include "base/crc64.hpp"
+#include "base/whole_file.hpp"
 #include "rowstore/vfs.hpp"
 
 namespace bop::backup {
@@ -109,7 +110,7 @@ class Restore {
                                    names.front())
                                  .hint("Name a new or an empty directory with --data-dir."));
     }
-    BOP_TRY(write_file(disk_, path, kMark, options_.directory + "\n"));
+    BOP_TRY(write_whole_file(disk_, path, kMark, options_.directory + "\n"));
     // What a restore before this one left.
     BOP_LET(ids, databases_in(disk_, path));
     for (const DatabaseId id : ids) BOP_TRY(empty(database_path(path, id)));
@@ -219,10 +220,10 @@ class Restore {
       if (name == "format") {
         format = std::move(text);
       } else {
-        BOP_TRY(write_file(disk_, options_.data_dir, name, text));
+        BOP_TRY(write_whole_file(disk_, options_.data_dir, name, text));
       }
     }
-    BOP_TRY(write_file(disk_, options_.data_dir, "format", format));
+    BOP_TRY(write_whole_file(disk_, options_.data_dir, "format", format));
     BOP_TRY(disk_.remove(options_.data_dir + "/" + kMark));
     return disk_.sync_directory(options_.data_dir);
   }

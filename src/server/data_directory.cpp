@@ -1,7 +1,6 @@
 #include "server/data_directory.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include <span>
 #include <sstream>
 
+#include "base/whole_file.hpp"
 #include "server/data_upgrade.hpp"
 
 namespace bop::server {
@@ -40,22 +40,6 @@ Result<std::string> read_small(const std::string& path) {
   ::close(fd);
   if (got < 0) return fail(ErrorCode::kIo, "cannot read {}: {}", path, std::strerror(failure));
   return std::string(bytes.data(), static_cast<std::size_t>(got));
-}
-
-// Whole and durable under its name, or not there: written beside it, synced and renamed.
-Status write_small(Disk& disk, const std::string& directory, const std::string& name, std::string_view text) {
-  const std::string path = directory + "/" + name;
-  const std::string draft = path + ".new";
-  const int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) return fail(ErrorCode::kIo, "cannot write {}: {}", draft, std::strerror(errno));
-  const bool written = ::fchmod(fd, 0600) == 0 &&
-                       ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       ::fsync(fd) == 0;
-  const int failure = errno;
-  ::close(fd);
-  if (!written) return fail(ErrorCode::kIo, "cannot write {}: {}", draft, std::strerror(failure));
-  BOP_TRY(disk.rename(draft, path));
-  return disk.sync_directory(directory);
 }
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
@@ -121,7 +105,7 @@ Result<DataDirectory> DataDirectory::open(Disk& disk, const std::string& given, 
     directory.format_ = upgraded;
   } else {
     random.fill(std::as_writable_bytes(std::span(directory.format_.log.emplace())));
-    BOP_TRY(write_small(disk, path, "format", text_of(directory.format_)));
+    BOP_TRY(write_whole_file(disk, path, "format", text_of(directory.format_)));
   }
   for (const std::string& name : {directory.log_path(), directory.scratch_path()}) {
     if (Status made = disk.create_directories(name); !made) return not_writable(path, made.error().what());
@@ -140,16 +124,16 @@ Result<std::string> DataDirectory::admin_password(Random& random) {
   std::string password;
   for (std::size_t i = 0; i < kPasswordBytes / 3 * 4; ++i)
     password += kAlphabet[random.u64() % kAlphabet.size()];
-  BOP_TRY(write_small(*disk_, path_, "admin.password", password + "\n"));
+  BOP_TRY(write_whole_file(*disk_, path_, "admin.password", password + "\n"));
   return password;
 }
 
 Status DataDirectory::write_file(const std::string& name, std::string_view text) {
-  return write_small(*disk_, path_, name, text);
+  return write_whole_file(*disk_, path_, name, text);
 }
 
 Status DataDirectory::write_address(const std::string& text) {
-  return write_small(*disk_, path_, "address", text);
+  return write_whole_file(*disk_, path_, "address", text);
 }
 void DataDirectory::remove_address() { ::unlink((path_ + "/address").c_str()); }
 

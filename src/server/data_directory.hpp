@@ -46,7 +46,7 @@ class DataDirectory {
 
   // The password of admin.password, made at the first call ever.
   [[nodiscard]] Result<std::string> admin_password(Random& random);
-  // A small file of the folder, mode 0600: whole and durable under its name, or not there.
+  // A small file of the folder (whole_file.hpp).
   [[nodiscard]] Status write_file(const std::string& name, std::string_view text);
   [[nodiscard]] Status write_address(const std::string& text);
   void remove_address();

@@ -5,6 +5,7 @@
 #include "aof/stream_files.hpp"
 #include "base/assert.hpp"
 #include "base/log.hpp"
+#include "base/whole_file.hpp"
 
 namespace bop::server {
 
@@ -30,19 +31,6 @@ Status copy_file(Disk& disk, const std::string& from, const std::string& to) {
   }
   BOP_TRY(target->sync());
   return disk.sync_directory(parent_of(to));
-}
-
-// Whole and durable under its name, or not there.
-Status write_whole(Disk& disk, const std::string& directory, std::string_view name, std::string_view text) {
-  const std::string path = fmt::format("{}/{}", directory, name);
-  {
-    BOP_LET(file, disk.open(path + ".new", OpenMode::kOpenOrCreate));
-    BOP_TRY(file->truncate(0));
-    BOP_TRY(file->write_at(ByteOffset(0), std::as_bytes(std::span(text))));
-    BOP_TRY(file->sync());
-  }
-  BOP_TRY(disk.rename(path + ".new", path));
-  return disk.sync_directory(directory);
 }
 
 // 1 to 2: `format` names the log, so that the log of another node is not taken for this one's.
@@ -81,11 +69,11 @@ Result<DataFormat> upgrade_once(Disk& disk, Random& random, const std::string& p
   if (!copied) {
     BOP_TRY(copy_what_is_rewritten(disk, path, copy, step));
     BOP_TRY(disk.sync_directory(path));
-    BOP_TRY(write_whole(disk, path, mark, fmt::format("what was there before is in {}\n", copy)));
+    BOP_TRY(write_whole_file(disk, path, mark, fmt::format("what was there before is in {}\n", copy)));
   }
   BOP_LET(after, step.run(disk, random, path, copy));
   after.version = before.version + 1;
-  BOP_TRY(write_whole(disk, path, kFormatName, text_of(after)));
+  BOP_TRY(write_whole_file(disk, path, kFormatName, text_of(after)));
   BOP_TRY(remove_mark(disk, path, mark));
   return after;
 }

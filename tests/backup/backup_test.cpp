@@ -254,7 +254,7 @@ TEST_F(Backup, IntoAFolderOfSomethingElseOrOfTheNodeIsRefused) {
   start();
   fill(10);
   BOP_OK(disk.create_directories("/other"));
-  BOP_OK(write_file(disk, "/other", "letter", "dear"));
+  BOP_OK(write_whole_file(disk, "/other", "letter", "dear"));
   for (const char* folder : {"/other", "/data", "/data/backup"}) {
     auto wrong = options();
     wrong.directory = folder;

@@ -7,6 +7,7 @@
 
 #include "backup/back_up.hpp"
 #include "backup/restore.hpp"
+#include "base/whole_file.hpp"
 #include "rowstore/sim_node.hpp"
 
 namespace bop::backup::testing {
@@ -28,7 +29,7 @@ class SimBackup : public ::testing::Test {
     auto started = SimNode::start(world, disk, options);
     ASSERT_TRUE(started.has_value()) << text_of(started.error());
     node = std::move(*started);
-    if (options.data_dir == "/data") BOP_OK(write_file(disk, "/data", "format", "bop 1\n"));
+    if (options.data_dir == "/data") BOP_OK(write_whole_file(disk, "/data", "format", "bop 1\n"));
   }
   // Two databases, the first with about `pages` pages.
   void fill(int pages) {
