@@ -16,7 +16,7 @@
 #       An executable, written to the top of the build directory.
 #
 # Includes are written from src/ (tests also from tests/). Targets of other projects, found in dependencies.cmake:
-#   bop_sqlite bop_pg_query fmt::fmt spdlog::spdlog tomlplusplus::tomlplusplus CLI11::CLI11 simdjson::simdjson
+#   bop_sqlite bop_libmdbx bop_pg_query fmt::fmt spdlog::spdlog tomlplusplus::tomlplusplus CLI11::CLI11 simdjson::simdjson
 #   Boost::headers OpenSSL::SSL OpenSSL::Crypto PkgConfig::uring PkgConfig::pcre2 Threads::Threads;
 #   for tests: GTest::gtest GTest::gmock
 

@@ -3,6 +3,7 @@
 #   BOP_CACHE  everything that is not in the checkout (default ${XDG_CACHE_HOME:-~/.cache}/bop):
 #     sqlite-<version>/   the amalgamation, checked against deps/sqlite/sha256sums
 #     duckdb-<version>/   the library and its headers, checked against deps/duckdb/sha256sums
+#     mdbx-<version>/     libmdbx's amalgamation, checked against deps/mdbx/sha256sums
 #     venv-<hash>/        Python packages of the tests
 #     ccache/             compiler cache, shared by all checkouts
 #     build/<key>/        one folder a checkout: `source` is a link to it, beside it release/, asan/, tsan/, logs/
@@ -16,6 +17,7 @@ tree=$cache/build/$(basename "$top")-$(printf %s "$top" | sha256sum | cut -c1-10
 logs=$tree/logs
 sqlite_dir=$cache/sqlite-0.39.1
 duckdb_dir=$cache/duckdb-1.5.6
+mdbx_dir=$cache/mdbx-0.14.4
 venv=$cache/venv-$(sha256sum "$top/deps/requirements.txt" | cut -c1-12)
 
 if ! mkdir -p "$logs" 2>/dev/null; then
@@ -72,10 +74,10 @@ elapsed() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }'
 configure() {
   local preset=$1 build=$tree/$1
   shift
+  set -- "-DBOP_SQLITE_DIR=$sqlite_dir" "-DBOP_DUCKDB_DIR=$duckdb_dir" "-DBOP_MDBX_DIR=$mdbx_dir" "$@"
   ln -sfn "$top" "$tree/source"
   if [ -f "$build/build.ninja" ] && [ "$(cat "$build/arguments" 2>/dev/null)" = "$(printf '%s\n' "$@")" ]; then return; fi
-  step "configure $preset" cmake --preset "$preset" -S "$tree/source" -B "$build" \
-    "-DBOP_SQLITE_DIR=$sqlite_dir" "-DBOP_DUCKDB_DIR=$duckdb_dir" "$@"
+  step "configure $preset" cmake --preset "$preset" -S "$tree/source" -B "$build" "$@"
   printf '%s\n' "$@" >"$build/arguments"
 }
 
