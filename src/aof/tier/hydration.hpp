@@ -23,15 +23,12 @@
 #include <string>
 #include <vector>
 
+#include "aof/tier/piece.hpp"
 #include "base/error.hpp"
 #include "base/time.hpp"
 #include "objstore/object_store.hpp"
 
 namespace bop::aof {
-
-inline constexpr std::uint64_t kMaxPieceBytes = 256U << 10U;
-
-using PieceBytes = std::shared_ptr<const std::vector<std::byte>>;
 
 class Hydration {
  public:

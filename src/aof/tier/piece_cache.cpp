@@ -22,7 +22,7 @@ constexpr std::string_view kMagic = "BOPPIECE";
 constexpr std::uint64_t kHeadBytes = 32;
 constexpr std::uint64_t kOverheadBytes = kHeadBytes + 8;
 constexpr std::string_view kSuffix = ".piece";
-constexpr std::size_t kNameBytes = 16 + 1 + 16 + 1 + 8 + kSuffix.size();
+constexpr std::size_t kNameBytes = 16 + 1 + 16 + 1 + 8 + 1 + 8 + kSuffix.size();
 
 template <class Number>
 bool parse_hex(std::string_view text, Number& number) {
@@ -32,9 +32,13 @@ bool parse_hex(std::string_view text, Number& number) {
 
 std::optional<PieceId> parse_name(std::string_view name) {
   PieceId piece;
-  if (name.size() != kNameBytes || !name.ends_with(kSuffix) || name[16] != '-' || name[33] != '-') return {};
+  if (name.size() != kNameBytes || !name.ends_with(kSuffix) || name[16] != '-' || name[33] != '-' ||
+      name[42] != '-') {
+    return {};
+  }
   if (!parse_hex(name.substr(0, 16), piece.segment_number) ||
-      !parse_hex(name.substr(17, 16), piece.segment_seed) || !parse_hex(name.substr(34, 8), piece.offset)) {
+      !parse_hex(name.substr(17, 16), piece.segment_seed) || !parse_hex(name.substr(34, 8), piece.offset) ||
+      !parse_hex(name.substr(43, 8), piece.bytes)) {
     return {};
   }
   return piece;
@@ -48,9 +52,11 @@ void encode_head(std::span<std::byte> out, const PieceId& piece) {
   std::memcpy(out.data() + 24, &offset, 8);
 }
 
+std::uint64_t file_bytes_of(const PieceId& piece) { return piece.bytes + kOverheadBytes; }
+
 // The piece in a file's bytes, or nothing when they are not those of `piece`.
 PieceBytes decode(const PieceId& piece, const std::vector<std::byte>& file) {
-  if (file.size() < kOverheadBytes) return {};
+  if (file.size() != file_bytes_of(piece)) return {};
   std::array<std::byte, kHeadBytes> head;
   encode_head(head, piece);
   std::uint64_t checksum = 0;
@@ -81,8 +87,8 @@ Result<std::unique_ptr<PieceCache>> PieceCache::open(Disk& disk, std::string dir
 }
 
 std::string PieceCache::path_of(const PieceId& piece) const {
-  return fmt::format("{}/{:016x}-{:016x}-{:08x}{}", directory_, piece.segment_number, piece.segment_seed,
-                     piece.offset, kSuffix);
+  return fmt::format("{}/{:016x}-{:016x}-{:08x}-{:08x}{}", directory_, piece.segment_number,
+                     piece.segment_seed, piece.offset, piece.bytes, kSuffix);
 }
 
 // By sizes alone: what is in a file is looked at when it is read.
@@ -94,12 +100,12 @@ Status PieceCache::take_in() {
     if (!piece.has_value()) continue;  // not ours
     BOP_LET(file, disk_.open(directory_ + "/" + name, OpenMode::kRead));
     BOP_LET(size, file->size());
-    if (size <= kOverheadBytes || bytes_ + size > max_bytes_) {
+    if (size != file_bytes_of(*piece) || bytes_ + size > max_bytes_) {
       removed.push_back(*piece);
       continue;
     }
     bytes_ += size;
-    entries_.emplace(*piece, Entry{size, uses_.insert(uses_.end(), *piece)});
+    entries_.emplace(*piece, Entry{uses_.insert(uses_.end(), *piece)});
   }
   remove_files(removed);
   metrics().piece_cache_bytes.set(static_cast<std::int64_t>(bytes_));
@@ -109,8 +115,8 @@ Status PieceCache::take_in() {
 // With the mutex.
 void PieceCache::remove_entry(std::map<PieceId, Entry>::iterator entry, std::vector<PieceId>& removed) {
   removed.push_back(entry->first);
-  BOP_ASSERT(bytes_ >= entry->second.file_bytes);
-  bytes_ -= entry->second.file_bytes;
+  BOP_ASSERT(bytes_ >= file_bytes_of(entry->first));
+  bytes_ -= file_bytes_of(entry->first);
   uses_.erase(entry->second.use);
   entries_.erase(entry);
   metrics().piece_cache_bytes.set(static_cast<std::int64_t>(bytes_));
@@ -134,8 +140,7 @@ void PieceCache::remove_files(const std::vector<PieceId>& pieces) {
   }
 }
 
-PieceBytes PieceCache::get(const PieceId& piece, std::uint64_t bytes) {
-  std::uint64_t file_bytes = 0;
+PieceBytes PieceCache::get(const PieceId& piece) {
   {
     const std::lock_guard guard(mutex_);
     const auto entry = entries_.find(piece);
@@ -144,12 +149,11 @@ PieceBytes PieceCache::get(const PieceId& piece, std::uint64_t bytes) {
       return {};
     }
     uses_.splice(uses_.end(), uses_, entry->second.use);
-    file_bytes = entry->second.file_bytes;
   }
   PieceBytes found;
-  const auto file = read_whole(disk_, path_of(piece), file_bytes);
+  const auto file = read_whole(disk_, path_of(piece), file_bytes_of(piece));
   if (file.has_value()) found = decode(piece, *file);
-  if (found && found->size() == bytes) {
+  if (found) {
     metrics().piece_cache_hits_total.add();
     return found;
   }
@@ -168,7 +172,8 @@ PieceBytes PieceCache::get(const PieceId& piece, std::uint64_t bytes) {
 }
 
 void PieceCache::put(const PieceId& piece, const PieceBytes& bytes) {
-  const std::uint64_t file_bytes = bytes->size() + kOverheadBytes;
+  BOP_ASSERT(bytes->size() == piece.bytes);
+  const std::uint64_t file_bytes = file_bytes_of(piece);
   std::vector<PieceId> removed;
   bool has_room = false;
   {
@@ -186,7 +191,7 @@ void PieceCache::put(const PieceId& piece, const PieceBytes& bytes) {
   const std::lock_guard guard(mutex_);
   writing_.erase(piece);
   if (written) {
-    entries_.emplace(piece, Entry{file_bytes, uses_.insert(uses_.end(), piece)});
+    entries_.emplace(piece, Entry{uses_.insert(uses_.end(), piece)});
   } else if (has_room) {
     bytes_ -= file_bytes;
   }
@@ -209,7 +214,7 @@ void PieceCache::forget(std::uint64_t segment_number, std::uint64_t segment_seed
   std::vector<PieceId> removed;
   {
     const std::lock_guard guard(mutex_);
-    auto entry = entries_.lower_bound({segment_number, segment_seed, 0});
+    auto entry = entries_.lower_bound({segment_number, segment_seed, 0, 0});
     while (entry != entries_.end() && entry->first.segment_number == segment_number &&
            entry->first.segment_seed == segment_seed) {
       remove_entry(entry++, removed);
@@ -218,6 +223,10 @@ void PieceCache::forget(std::uint64_t segment_number, std::uint64_t segment_seed
   remove_files(removed);
 }
 
+bool PieceCache::has(const PieceId& piece) const {
+  const std::lock_guard guard(mutex_);
+  return entries_.contains(piece);
+}
 std::uint64_t PieceCache::bytes() const {
   const std::lock_guard guard(mutex_);
   return bytes_;

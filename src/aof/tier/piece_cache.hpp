@@ -1,7 +1,7 @@
 // Pieces of archived segments on the local disk: what readers fetched and may want again.
 //
-// One file a piece, `%016x-%016x-%08x.piece` (number and seed of the segment, place in its object in units of
-// one byte), so that evicting is removing a file and the bound on bytes is exact. Format, little-endian:
+// One file a piece, `%016x-%016x-%08x-%08x.piece` (number and seed of the segment, place and bytes in its
+// object), so that evicting is removing a file and the bound on bytes is exact. Format, little-endian:
 //
 //   offset  size  field
 //        0     8  magic     "BOPPIECE"
@@ -11,9 +11,9 @@
 //       32     n  bytes     of the piece
 //     32+n     8  checksum  CRC64-NVME of [0, 32+n), seed kPieceSeed
 //
-// It is a cache: nothing is synced, a file that does not match its name, its checksum or the size that is
-// asked for is removed and counts as absent, a piece that cannot be written is not kept. Deleting the folder
-// costs time only. What a start finds there is used.
+// It is a cache: nothing is synced, a file that does not match its name or its checksum is removed and counts
+// as absent, a piece that cannot be written is not kept. Deleting the folder costs time only. What a start
+// finds there is used.
 //
 // Bound: `max_bytes` of files (their heads included). The piece that was used longest ago goes first; one
 // that is being read stays readable, since who reads has its bytes already. Memory: about 100 bytes a piece.
@@ -32,17 +32,17 @@
 #include <string>
 #include <vector>
 
+#include "aof/tier/piece.hpp"
 #include "base/disk.hpp"
 #include "base/error.hpp"
 
 namespace bop::aof {
 
-using PieceBytes = std::shared_ptr<const std::vector<std::byte>>;
-
 struct PieceId {
   std::uint64_t segment_number = 0;
   std::uint64_t segment_seed = 0;
-  std::uint32_t offset = 0;  // in the object; segments are far below 4 GiB
+  std::uint32_t offset = 0;  // in the object, which is smaller than 4 GiB
+  std::uint32_t bytes = 0;
   friend auto operator<=>(const PieceId&, const PieceId&) = default;
 };
 
@@ -53,19 +53,21 @@ class PieceCache {
   [[nodiscard]] static Result<std::unique_ptr<PieceCache>> open(Disk& disk, std::string directory,
                                                                 std::uint64_t max_bytes);
 
-  // The piece, if it is here, whole, and of `bytes` bytes.
-  [[nodiscard]] PieceBytes get(const PieceId& piece, std::uint64_t bytes);
-  // Keeps it if there is room, or makes room. Never fails: what cannot be kept is not kept.
+  // The piece, if it is here and whole.
+  [[nodiscard]] PieceBytes get(const PieceId& piece);
+  // Keeps it if there is room, or makes room. Never fails: what cannot be kept is not kept. Precondition
+  // (asserted): these are piece.bytes bytes.
   void put(const PieceId& piece, const PieceBytes& bytes);
   // Removes the pieces of a segment that was deleted.
   void forget(std::uint64_t segment_number, std::uint64_t segment_seed);
 
+  // As far as is known without looking at the disk.
+  [[nodiscard]] bool has(const PieceId& piece) const;
   [[nodiscard]] std::uint64_t bytes() const;  // of the files that are kept
   [[nodiscard]] std::size_t pieces() const;
 
  private:
   struct Entry {
-    std::uint64_t file_bytes = 0;
     std::list<PieceId>::iterator use;  // its place in uses_
   };
 
