@@ -11,15 +11,17 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { kRulesBytes = 2048, kPathBytes = 1024, kPauseUs = 1000, kMostStallSeconds = 120, kStall = -1 };
+enum { kRulesBytes = 2048, kPathBytes = 1024, kMostStallSeconds = 120, kStall = -1 };
 
 // The number of an error, kStall or 0: what the first rule that fits says.
 static int rule_of(const char* call, const char* path) {
@@ -40,7 +42,29 @@ static int rule_of(const char* call, const char* path) {
   return 0;
 }
 
-// The error that a rule has for this call; 0: none. Waits for as long as a rule says so.
+// Waits for as long as a rule says so; answers what holds then. New rules are renamed to the file's name,
+// which its folder tells who watches it.
+static int rule_after_stall(const char* call, const char* path) {
+  char folder[kPathBytes];
+  snprintf(folder, sizeof(folder), "%s", getenv("DISK_FAULTS_RULES"));
+  char* slash = strrchr(folder, '/');
+  if (slash != NULL) *slash = '\0';
+  struct pollfd watch = {.fd = inotify_init1(IN_CLOEXEC), .events = POLLIN};
+  if (watch.fd < 0 || inotify_add_watch(watch.fd, slash == NULL ? "." : folder, IN_MOVED_TO) < 0) {
+    perror("disk_faults: inotify");
+    abort();
+  }
+  const time_t end = time(NULL) + kMostStallSeconds;
+  int told = kStall;
+  for (time_t now = time(NULL); now < end && (told = rule_of(call, path)) == kStall; now = time(NULL)) {
+    char events[kRulesBytes];
+    if (poll(&watch, 1, (int)(end - now) * 1000) > 0) (void)!read(watch.fd, events, sizeof(events));
+  }
+  close(watch.fd);
+  return told == kStall ? 0 : told;
+}
+
+// The error that a rule has for this call; 0: none.
 static int fault_of(const char* call, int fd) {
   if (getenv("DISK_FAULTS_RULES") == NULL) return 0;
   char link[64];
@@ -49,13 +73,8 @@ static int fault_of(const char* call, int fd) {
   const ssize_t length = readlink(link, path, sizeof(path) - 1);
   if (length < 0) return 0;
   path[length] = '\0';
-  const time_t deadline = time(NULL) + kMostStallSeconds;
-  int told = rule_of(call, path);
-  while (told == kStall && time(NULL) < deadline) {
-    usleep(kPauseUs);
-    told = rule_of(call, path);
-  }
-  return told == kStall ? 0 : told;
+  const int told = rule_of(call, path);
+  return told == kStall ? rule_after_stall(call, path) : told;
 }
 
 #define FAIL_IF_TOLD(call, fd)           \
