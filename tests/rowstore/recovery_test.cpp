@@ -7,6 +7,12 @@ namespace {
 using testing::SimNode;
 using testing::SimNodeOptions;
 
+SimNodeOptions small_segments() {
+  SimNodeOptions options;
+  options.segment_bytes = 256U << 10U;
+  return options;
+}
+
 class Recovery : public ::testing::Test {
  protected:
   Recovery() : world(7), disk(7) { world.attach(disk); }
@@ -23,6 +29,37 @@ class Recovery : public ::testing::Test {
   void cut() {
     node.reset();
     disk.power_cut();
+  }
+  // Table t in database 1, table q in database 5, "quiet".
+  void start_with_a_quiet_database(SimNodeOptions options) {
+    start(options);
+    BOP_OK(node->databases().create_database(DatabaseId(5), "quiet"));
+    BOP_OK(node->commit("CREATE TABLE t(a)"));
+    BOP_OK(node->commit("CREATE TABLE q(a)", 5));
+  }
+  // As the node does that finds the rows of `system`.
+  void reconcile_with_the_quiet_database() {
+    BOP_OK(node->databases().reconcile(std::vector{database::DatabaseEntry{DatabaseId(5), "quiet"}}));
+  }
+  void commit_many(int count, const std::string& sql) {
+    for (int i = 0; i < count; ++i) BOP_OK(node->commit(sql));
+  }
+  // Rows of 2000 bytes into t, durable in twenties; with `between` after each hundred.
+  void fill(int rows, const std::function<void()>& between = [] {}) {
+    for (int i = 0; i < rows; ++i) {
+      BOP_OK(node->commit("INSERT INTO t VALUES(randomblob(2000))"));
+      if (i % 20 == 0) BOP_OK(node->wait_durable());
+      if (i % 100 == 0) between();
+    }
+  }
+  // What the node does each second, and all that follows from it.
+  void settle() {
+    node->databases().tick(node->executor());
+    world.run_until_idle();
+  }
+  // `outcome` is set when it has ended.
+  void begin_checkpoint(std::optional<Result<Lsn>>& outcome) {
+    node->rows().checkpoint(node->executor(), [&](Result<Lsn> base) { outcome = std::move(base); });
   }
   SimScheduler world;
   SimDisk disk;
@@ -113,7 +150,7 @@ TEST_F(Recovery, NothingUncommittedReachesTheFile) {
   disk.stall(1'000'000);
   BOP_OK(node->commit("INSERT INTO t VALUES(1)"));
   std::optional<Result<Lsn>> outcome;
-  node->rows().checkpoint(node->executor(), [&](Result<Lsn> base) { outcome = std::move(base); });
+  begin_checkpoint(outcome);
   for (int i = 0; i < 1000; ++i) world.run_one();
   EXPECT_FALSE(outcome.has_value()) << "the checkpoint waits for the log";
   cut();
@@ -122,8 +159,7 @@ TEST_F(Recovery, NothingUncommittedReachesTheFile) {
 }
 
 TEST_F(Recovery, RotInTheMainFileIsNamedAndNeverServed) {
-  SimNodeOptions options;
-  start(options);
+  start();
   BOP_OK(node->transact({"CREATE TABLE t(a)", "INSERT INTO t VALUES(zeroblob(20000))"}));
   BOP_OK(node->checkpoint());
   BOP_OK(node->wait_durable());
@@ -192,12 +228,12 @@ TEST_F(Recovery, AfterAFailedLogWriteARetreatLeavesWhatIsCommittedReadable) {
 TEST_F(Recovery, ARetreatKeepsWhatACheckpointBroughtIntoTheFile) {
   start();
   BOP_OK(node->commit("CREATE TABLE t(a, b)"));
-  for (int i = 0; i < 300; ++i) BOP_OK(node->commit("INSERT INTO t VALUES(1, zeroblob(3000))"));
+  commit_many(300, "INSERT INTO t VALUES(1, zeroblob(3000))");
   BOP_OK(node->checkpoint());
-  for (int i = 0; i < 300; ++i) BOP_OK(node->commit("INSERT INTO t VALUES(1, zeroblob(3000))"));
+  commit_many(300, "INSERT INTO t VALUES(1, zeroblob(3000))");
   BOP_OK(node->wait_durable());
   disk.fail_call(1, SimFault::kIo, true);
-  for (int i = 0; i < 20; ++i) BOP_OK(node->commit("UPDATE t SET a = 2 WHERE rowid % 10 = 0"));
+  commit_many(20, "UPDATE t SET a = 2 WHERE rowid % 10 = 0");
   EXPECT_FALSE(node->wait_durable().has_value());
   disk.clear_faults();
   node->databases().retreat_all(error(ErrorCode::kPoisoned, "test"), node->executor());
@@ -305,45 +341,23 @@ TEST_F(Recovery, AnUnlistedDirectoryIsRemovedAndADroppedDatabaseSaysSo) {
 }
 
 TEST_F(Recovery, TheLogIsTrimmedBelowTheBasesAndEverythingIsStillThere) {
-  SimNodeOptions options;
-  options.segment_bytes = 256U << 10U;
-  start(options);
-  BOP_OK(node->databases().create_database(DatabaseId(5), "quiet"));
-  BOP_OK(node->commit("CREATE TABLE t(a)"));
-  BOP_OK(node->commit("CREATE TABLE q(a)", 5));
-  for (int i = 0; i < 400; ++i) {
-    BOP_OK(node->commit("INSERT INTO t VALUES(randomblob(2000))"));
-    if (i % 20 == 0) BOP_OK(node->wait_durable());
-  }
-  std::optional<Status> done;
-  node->databases().checkpoint_all(node->executor(), [&](Status status) { done = std::move(status); });
-  ASSERT_TRUE(world.run_until([&] { return done.has_value(); }));
-  BOP_OK(*done);
+  start_with_a_quiet_database(small_segments());
+  fill(400);
+  BOP_OK(node->checkpoint_all());
   EXPECT_GT(node->group().first(), Lsn(10));
   BOP_OK(node->commit("INSERT INTO q VALUES(1)", 5));
   BOP_OK(node->wait_durable());
   cut();
-  start(options);
+  start(small_segments());
   EXPECT_EQ(node->read("SELECT count(*) FROM t"), "400");
   EXPECT_EQ(node->read("SELECT count(*) FROM q", 5), "1");
 }
 
 // What a start reads does not depend on when a database that nobody writes to was last checkpointed.
 TEST_F(Recovery, AStartReadsNothingForDatabasesThatAreUpToDate) {
-  SimNodeOptions options;
-  options.segment_bytes = 256U << 10U;
-  start(options);
-  BOP_OK(node->databases().create_database(DatabaseId(5), "quiet"));
-  BOP_OK(node->commit("CREATE TABLE t(a)"));
-  BOP_OK(node->commit("CREATE TABLE q(a)", 5));
-  std::optional<Status> done;
-  node->databases().checkpoint_all(node->executor(), [&](Status status) { done = std::move(status); });
-  ASSERT_TRUE(world.run_until([&] { return done.has_value(); }));
-  BOP_OK(*done);
-  for (int i = 0; i < 400; ++i) {
-    BOP_OK(node->commit("INSERT INTO t VALUES(randomblob(2000))"));
-    if (i % 20 == 0) BOP_OK(node->wait_durable());
-  }
+  start_with_a_quiet_database(small_segments());
+  BOP_OK(node->checkpoint_all());
+  fill(400);
   BOP_OK(node->checkpoint());
   BOP_OK(node->commit("INSERT INTO t VALUES(1)"));
   BOP_OK(node->wait_durable());
@@ -354,49 +368,31 @@ TEST_F(Recovery, AStartReadsNothingForDatabasesThatAreUpToDate) {
   std::erase_if(*names, [](const std::string& name) { return !name.ends_with(".log"); });
   ASSERT_GT(names->size(), 3U);
   ASSERT_TRUE(disk.break_sector("/data/log/" + (*names)[1], 128U << 10U));
-  start(options);
-  BOP_OK(node->databases().reconcile(std::vector{database::DatabaseEntry{DatabaseId(5), "quiet"}}));
+  start(small_segments());
+  reconcile_with_the_quiet_database();
   EXPECT_EQ(node->read("SELECT count(*) FROM t"), "401");
   EXPECT_EQ(node->read("SELECT count(*) FROM q", 5), "0");
 }
 
 TEST_F(Recovery, ADatabaseThatRestsIsBroughtUpToDateBeforeMuchLogLiesAboveItsBase) {
-  SimNodeOptions options;
-  options.segment_bytes = 256U << 10U;
-  start(options);
-  BOP_OK(node->databases().create_database(DatabaseId(5), "quiet"));
-  BOP_OK(node->commit("CREATE TABLE t(a)"));
-  BOP_OK(node->commit("CREATE TABLE q(a)", 5));
+  start_with_a_quiet_database(small_segments());
   const Lsn before = node->rows(5).base();
   std::uint64_t bytes = 0;
   while (node->rows(5).base() == before && bytes < (96U << 20U)) {
     BOP_OK(node->commit("INSERT INTO t VALUES(randomblob(500000))"));
     bytes += 500'000;
     BOP_OK(node->wait_durable());
-    node->databases().tick(node->executor());
-    world.run_until_idle();
+    settle();
   }
   EXPECT_GT(bytes, 60U << 20U);
   EXPECT_LT(bytes, 72U << 20U);
 }
 
 TEST_F(Recovery, AnIdleDatabaseDoesNotHoldTheLogAndALongLogStartsCheckpoints) {
-  SimNodeOptions options;
-  options.segment_bytes = 256U << 10U;
+  SimNodeOptions options = small_segments();
   options.log_limit = 1U << 20U;
-  start(options);
-  BOP_OK(node->databases().create_database(DatabaseId(5), "quiet"));
-  BOP_OK(node->commit("CREATE TABLE t(a)"));
-  BOP_OK(node->commit("CREATE TABLE q(a)", 5));
-  const auto settle = [&] {
-    node->databases().tick(node->executor());
-    world.run_until_idle();
-  };
-  for (int i = 0; i < 4000; ++i) {
-    BOP_OK(node->commit("INSERT INTO t VALUES(randomblob(2000))"));
-    if (i % 20 == 0) BOP_OK(node->wait_durable());
-    if (i % 100 == 0) settle();
-  }
+  start_with_a_quiet_database(options);
+  fill(4000, [&] { settle(); });
   settle();
   EXPECT_LE(node->group().retained_bytes(), 3U << 20U)
       << "base of the quiet one " << node->rows(5).base().value;
@@ -404,7 +400,7 @@ TEST_F(Recovery, AnIdleDatabaseDoesNotHoldTheLogAndALongLogStartsCheckpoints) {
   BOP_OK(node->wait_durable());
   cut();
   start(options);
-  BOP_OK(node->databases().reconcile(std::vector{database::DatabaseEntry{DatabaseId(5), "quiet"}}));
+  reconcile_with_the_quiet_database();
   EXPECT_EQ(node->read("SELECT count(*) FROM t"), "4000");
   EXPECT_EQ(node->read("SELECT count(*) FROM q", 5), "1");
 }
@@ -412,13 +408,13 @@ TEST_F(Recovery, AnIdleDatabaseDoesNotHoldTheLogAndALongLogStartsCheckpoints) {
 TEST_F(Recovery, ABaseWaitsForTheCommitsWhosePagesTheBackfillLeftOut) {
   start();
   BOP_OK(node->commit("CREATE TABLE t(a INTEGER PRIMARY KEY, b)"));
-  for (int i = 0; i < 40; ++i) BOP_OK(node->commit("INSERT INTO t(b) VALUES(zeroblob(500))"));
+  commit_many(40, "INSERT INTO t(b) VALUES(zeroblob(500))");
   BOP_OK(node->checkpoint());
   BOP_OK(node->commit("UPDATE t SET b = randomblob(900)"));  // moves cells between pages
   BOP_OK(node->wait_durable());
   std::optional<Result<Lsn>> outcome;
   const Lsn before = node->group().appended();
-  node->rows().checkpoint(node->executor(), [&](Result<Lsn> base) { outcome = std::move(base); });
+  begin_checkpoint(outcome);
   ASSERT_TRUE(world.run_until([&] { return node->group().appended() > before; }));  // the marker
   const Lsn marker = node->group().appended();
   BOP_OK(node->commit("UPDATE t SET b = randomblob(100)"));  // SQLite leaves its pages out of the backfill
@@ -482,8 +478,7 @@ TEST_F(Recovery, ATransactionWhosePagesWouldNotFitIsRefusedAndTheNodeStartsAgain
   EXPECT_EQ(full.error().code(), ErrorCode::kDiskFull) << testing::text_of(full.error());
   EXPECT_LT(node->rows().growth_bytes(), 2U << 20U) << "nothing is kept for what was refused";
   const Lsn base = node->rows().base();
-  node->databases().tick(node->executor());
-  world.run_until_idle();
+  settle();
   EXPECT_GT(node->rows().base(), base) << "a checkpoint may free some of the log";
   std::uint64_t taken = 1;
   while (node->commit("INSERT INTO t VALUES(zeroblob(10000))")) ++taken;
@@ -499,12 +494,11 @@ TEST_F(Recovery, ATransactionWhosePagesWouldNotFitIsRefusedAndTheNodeStartsAgain
 }
 
 TEST_F(Recovery, AStartTakesNoRoomForTheLogThatTheFilesHaveBeenPromised) {
-  SimNodeOptions options;
-  options.segment_bytes = 256U << 10U;
+  const SimNodeOptions options = small_segments();
   start(options);
   BOP_OK(node->commit("CREATE TABLE t(a)"));
   BOP_OK(node->checkpoint());
-  for (int i = 0; i < 12; ++i) BOP_OK(node->commit("INSERT INTO t VALUES(randomblob(100000))"));
+  commit_many(12, "INSERT INTO t VALUES(randomblob(100000))");
   BOP_OK(node->wait_durable());
   disk.set_capacity(disk.used_bytes() + (3U << 19U));  // for the rows, not for more segments beside them
   for (int crash = 0; crash < 4; ++crash) {
@@ -525,8 +519,7 @@ TEST_F(Recovery, AStartTakesNoRoomForTheLogThatTheFilesHaveBeenPromised) {
   disk.set_capacity(0);
   for (int second = 0; second < 3; ++second) {
     BOP_OK(node->group().stream().maintain());
-    node->databases().tick(node->executor());
-    world.run_until_idle();
+    settle();
   }
   BOP_OK(node->commit("INSERT INTO t VALUES(randomblob(100000))"));
   BOP_OK(node->wait_durable());
@@ -569,7 +562,7 @@ TEST_F(Recovery, AFullWalIsEmptiedUnderTheWriterLane) {
   auto entered = node->database()->lane().enter(std::move(request), node->executor(), [](Status) {});
   ASSERT_TRUE(entered.granted);
   std::optional<Result<Lsn>> outcome;
-  node->rows().checkpoint(node->executor(), [&](Result<Lsn> base) { outcome = std::move(base); });
+  begin_checkpoint(outcome);
   world.run_until_idle();
   EXPECT_FALSE(outcome.has_value()) << "it waits for its turn";
   node->database()->lane().leave(entered.ticket);

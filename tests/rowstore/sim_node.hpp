@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -125,6 +127,13 @@ class SimNode {
   Result<Lsn> checkpoint(std::uint32_t id = 1) {
     std::optional<Result<Lsn>> outcome;
     rows(id).checkpoint(*executor_, [&](Result<Lsn> base) { outcome = std::move(base); });
+    if (!world_.run_until([&] { return outcome.has_value(); }))
+      return fail(ErrorCode::kInternal, "checkpoint hangs");
+    return *outcome;
+  }
+  Status checkpoint_all() {
+    std::optional<Status> outcome;
+    databases_->checkpoint_all(*executor_, [&](Status status) { outcome = std::move(status); });
     if (!world_.run_until([&] { return outcome.has_value(); }))
       return fail(ErrorCode::kInternal, "checkpoint hangs");
     return *outcome;
