@@ -87,12 +87,12 @@ class Client:
             self.journal.problems.append(f"unexpected error {code} {error.get('M')}: {sql[:120]}")
         raise Refused(code)
 
-    def transaction(self, statements, begin="BEGIN", copy_data=None, end="COMMIT"):
-        """Runs the statements in a transaction block; answers whether the block committed."""
+    def transaction(self, statements, end="COMMIT"):
+        """Runs the statements, or (COPY ... FROM STDIN, its data), in a transaction block; answers whether it committed."""
         try:
-            self.ask(begin)
+            self.ask("BEGIN")
             for statement in statements:
-                self.ask(statement, copy_data)
+                self.ask(*(statement if isinstance(statement, tuple) else (statement,)))
             if end != "COMMIT":
                 self.ask(end)
                 return False
@@ -198,26 +198,14 @@ class Client:
         self.unit("copied", run)
 
     def load(self):
-        """Several COPYs and a change in one transaction, larger than what travels in one record."""
+        """Several COPYs in one transaction, larger than what travels in one record."""
         def run(number):
             rows = [f"{self.me}\t{number}\t{part}\t{payload('loaded', self.me, number, part)}\n"
                     for part in range(ROWS_OF["loaded"])]
             assert ROWS_OF["loaded"] * BYTES_OF["loaded"] > 1 << 20
             step = self.random.choice([100, 300, 600])
-            try:
-                self.ask("BEGIN")
-                for i in range(0, len(rows), step):
-                    self.ask("COPY loaded FROM STDIN", "".join(rows[i:i + step]).encode())
-            except Refused:
-                self.ask("ROLLBACK")
-                return False
-            except wire.WireError as error:
-                raise NeverCommitted(str(error)) from None
-            try:
-                self.ask("COMMIT")
-            except Refused:
-                return False
-            return True
+            return self.transaction([("COPY loaded FROM STDIN", "".join(rows[i:i + step]).encode())
+                                     for i in range(0, len(rows), step)])
         self.unit("loaded", run)
 
     def insert_loose(self):
