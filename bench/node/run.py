@@ -22,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "tests", "slt"))
@@ -141,7 +142,6 @@ def start(options):
 
 
 def metric(node, name):
-    import urllib.request
     with urllib.request.urlopen(f"http://{node.host}:{node.http_port}/metrics", timeout=20) as answer:
         return int(float(re.search(rf"^{name} (\S+)$", answer.read().decode(), re.M)[1]))
 
