@@ -4,11 +4,15 @@
 //   * A put that answered success is durable and seen by every later get, head and list (S3, GCS and Azure
 //     promise this since 2020; the local directory syncs file and folder).
 //   * A put is whole or absent: nobody reads half an object.
-//   * A put whose answer was lost may have happened. An unknown outcome never leaves this layer: with a
-//     condition the store looks again (head) until its deadline, so that the answer is success,
-//     kObjectExists or kObjectStoreUnavailable; then the object may be there, and putting the same bytes
-//     again is harmless.
+//   * A put whose answer was lost may have happened. With a condition the store looks again (head) until its
+//     deadline whose object is there, so that the answer is success, kObjectExists, kPreconditionFailed or
+//     kObjectStoreUnavailable; after the last one the object may be there or come yet, and putting the same
+//     bytes again is harmless. kPreconditionFailed may mean that the put happened and was replaced since.
+//   * An unconditional put or a remove whose answer was lost is made again. A lost request may take effect
+//   late,
+//     after the call has ended: keys that are written more than once are written with conditions.
 //   * list() tells keys in ascending byte order; `prefix` is a prefix of bytes, no folder.
+//   * Keys are those of object_key.hpp, in every store.
 // Errors: kObjectNotFound, kObjectExists (put if absent: the key is taken), kPreconditionFailed (put if
 // match: the object is another one by now, or gone), kObjectStoreUnavailable (deadline passed, retries used
 // up; names the last answer), kObjectStoreDenied (credentials, rights), kCancelled, kCorrupt (bytes do not
@@ -37,7 +41,7 @@ namespace bop::objstore {
 struct ObjectMeta {
   std::string key;
   std::uint64_t bytes = 0;
-  std::string etag;  // of this version of the object, as the store names it; never parsed
+  std::string etag;  // of this version, as the store names it; never parsed; may be empty in list()
 };
 
 // The bytes are kept alive by the pointer until `done` ran.
@@ -96,7 +100,11 @@ class ObjectStore {
   // Success also when there was none.
   virtual CallPtr remove(std::string key, CallOptions options, Completion<std::monostate> done) = 0;
 
-  // The simulated store runs its completions here; the others have threads and do nothing.
+  // The server compares a checksum of the body with what arrived before it stores it. Where it does not, who
+  // has to be sure reads the object back.
+  [[nodiscard]] virtual bool verifies_puts() const noexcept { return false; }
+  // The simulated store runs its completions here, moving its time on as far as it must: 0 only when nothing
+  // is under way. The others have threads and do nothing.
   virtual std::size_t poll() { return 0; }
   // "file:///data/archive", "s3://bucket/prefix", ... without credentials; for messages.
   [[nodiscard]] virtual const std::string& name() const noexcept = 0;
