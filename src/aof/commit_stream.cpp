@@ -52,6 +52,9 @@ Lsn CommitStream::newest_of(DatabaseId database) const {
   return core_->newest_of(database);
 }
 
+std::vector<SealedSegment> CommitStream::sealed(std::uint64_t above_number) const {
+  return core_->sealed(above_number);
+}
 std::uint64_t CommitStream::retained_bytes() const {
   std::scoped_lock lock(core_->mutex_);
   return core_->retained_bytes();
@@ -96,6 +99,7 @@ Result<std::unique_ptr<Reader>> CommitStream::read_from(Lsn from, std::optional<
 }
 
 Status CommitStream::trim(Lsn below, bool is_short) { return core_->trim(below, is_short); }
+Status CommitStream::trim_segments(std::uint64_t up_to_number) { return core_->trim_segments(up_to_number); }
 void CommitStream::give_back_ballast() { core_->give_back_ballast(); }
 Status CommitStream::close() { return core_->close(); }
 const StreamMetrics& CommitStream::metrics() const noexcept { return core_->metrics_; }

@@ -74,6 +74,14 @@ struct Recovered {
   std::string verdict;                  // one sentence for the log of the node
 };
 
+// A segment that no record is appended to any more, its successor's header durable.
+struct SealedSegment {
+  std::string path;
+  SegmentHeader header;
+  RecordLink last;     // the last entry that counts, as the successor names it
+  Timeline successor;  // the successor's
+};
+
 // Appends records and makes them durable in groups.
 //
 // Acknowledgement: append() returning an Lsn means "appended": ordered, not durable. A record is durable when
@@ -142,6 +150,9 @@ class CommitStream {
   // Newest record of a database, durable or not; 0 = there was never one.
   [[nodiscard]] Lsn newest_of(DatabaseId database) const;
 
+  // The sealed segments with a higher number than this, oldest first.
+  [[nodiscard]] std::vector<SealedSegment> sealed(std::uint64_t above_number = 0) const;
+
   // Bytes of the segments that are kept.
   [[nodiscard]] std::uint64_t retained_bytes() const;
   // The disk had no room for another segment when it was asked last.
@@ -176,6 +187,8 @@ class CommitStream {
   // inside such a segment answer kNotInPrerequisiteState. Leaves retain_bytes, unless the disk is full, for
   // the log or, as `is_short` says, for others.
   [[nodiscard]] Status trim(Lsn below, bool is_short = false);
+  // Removes the sealed segments up to this number, whatever retain_bytes says: for who keeps copies of them.
+  [[nodiscard]] Status trim_segments(std::uint64_t up_to_number);
 
   // Others found the disk full who make room by what they write: checkpoints, recovery. Waits for the disk.
   void give_back_ballast();

@@ -99,6 +99,7 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   // stream_maintenance.cpp
   [[nodiscard]] Status maintain();
   [[nodiscard]] Status trim(Lsn below, bool is_short);
+  [[nodiscard]] Status trim_segments(std::uint64_t up_to_number);
   void give_back_ballast();
   [[nodiscard]] Status close();
 
@@ -137,6 +138,7 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
     const auto found = heads_.find(database);
     return found == heads_.end() ? Lsn() : found->second.index;
   }
+  [[nodiscard]] std::vector<SealedSegment> sealed(std::uint64_t above_number);
   [[nodiscard]] std::uint64_t retained_bytes() const {
     std::uint64_t bytes = 0;
     for (const auto& segment : segments_) bytes += segment->header.bytes;
@@ -183,6 +185,9 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   [[nodiscard]] Status activate(const std::shared_ptr<Segment>& segment);
   [[nodiscard]] bool others_hold_heads() const;
   [[nodiscard]] std::uint64_t bytes_behind_oldest() const;  // with mutex_ held, too
+  // Removes the oldest segment as long as `goes` says so of it and of the one behind it (called with mutex_).
+  template <class Goes>
+  [[nodiscard]] Status trim_while(Goes goes);
   void release_ballast();
   void fill_ballast();
   [[nodiscard]] Status find_ballast();

@@ -165,13 +165,26 @@ std::uint64_t CommitStream::Core::bytes_behind_oldest() const {
 }
 
 Status CommitStream::Core::trim(Lsn below, bool is_short) {
+  return trim_while([&](const Segment&, const Segment& behind) {
+    if (behind.header.base > below) return false;
+    return is_short || disk_full_ || bytes_behind_oldest() >= options_.retain_bytes;
+  });
+}
+
+Status CommitStream::Core::trim_segments(std::uint64_t up_to_number) {
+  return trim_while([&](const Segment& oldest, const Segment& behind) {
+    return oldest.header.number <= up_to_number && behind.durable_end >= kSegmentHeaderBytes;
+  });
+}
+
+template <class Goes>
+Status CommitStream::Core::trim_while(Goes goes) {
   std::scoped_lock maintenance(maintenance_);
   for (;;) {
     std::shared_ptr<Segment> oldest;
     {
       std::scoped_lock lock(mutex_);
-      if (segments_.size() < 2 || segments_[1]->header.base > below || !others_hold_heads()) return {};
-      if (!is_short && !disk_full_ && bytes_behind_oldest() < options_.retain_bytes) return {};
+      if (segments_.size() < 2 || !others_hold_heads() || !goes(*segments_[0], *segments_[1])) return {};
       oldest = segments_.front();
     }
     oldest->trimmed.store(true, std::memory_order_release);

@@ -35,6 +35,19 @@ CommitStream::Core::ReadPlace CommitStream::Core::place_after(const std::shared_
   return place;
 }
 
+std::vector<SealedSegment> CommitStream::Core::sealed(std::uint64_t above_number) {
+  std::scoped_lock lock(mutex_);
+  std::vector<SealedSegment> found;
+  for (std::size_t i = 0; i + 1 < segments_.size(); ++i) {
+    const Segment& segment = *segments_[i];
+    const Segment& successor = *segments_[i + 1];
+    if (successor.durable_end < kSegmentHeaderBytes) break;
+    if (segment.header.number <= above_number) continue;
+    found.push_back({segment.path, segment.header, successor.header.previous, successor.header.timeline});
+  }
+  return found;
+}
+
 Error StreamReader::trimmed(Lsn wanted) const {
   return error(ErrorCode::kNotInPrerequisiteState, "the record with LSN {} was trimmed, the oldest is {}",
                wanted.value, core_->first_.load());
