@@ -2,6 +2,7 @@
 // and with the raw probe.
 //
 //   aof_bench append --directory D --threads N --seconds S [--value-bytes B] [--disk auto|io_uring|pwritev]
+//                    [--compress] [--encrypt]
 //   aof_bench probe  --directory D --seconds S [--value-bytes B]
 //
 // append: each of N producers appends a record and waits until it is durable, again and again. One producer
@@ -42,6 +43,8 @@ struct Settings {
   std::string disk = "auto";
   std::size_t max_in_flight = 16;
   std::uint64_t segment_mib = 64;
+  bool compress = false;
+  bool encrypt = false;
 };
 
 void print_latencies(std::vector<std::uint32_t>& microseconds, double elapsed) {
@@ -93,10 +96,17 @@ class Waiters {
 int run_append(const Settings& settings) {
   auto disk = bop::open_system_disk(settings.disk);
   if (!disk.has_value()) stop(disk.error().what());
-  auto opened = bop::aof::CommitStream::open(**disk, bop::system_clock(), bop::system_random(),
-                                             {.directory = settings.directory,
-                                              .segment_bytes = settings.segment_mib << 20U,
-                                              .max_in_flight = settings.max_in_flight});
+  bop::aof::Options options{.directory = settings.directory,
+                            .segment_bytes = settings.segment_mib << 20U,
+                            .max_in_flight = settings.max_in_flight};
+  options.codec.compress = settings.compress;
+  if (settings.encrypt) {
+    bop::aof::KeyEncryptionKeys by{.source = "bench", .keys = {}};
+    by.keys.push_back(bop::aof::make_key_encryption_key(bop::aof::SecretKey(bop::system_random())));
+    options.codec.by = std::make_shared<const bop::aof::KeyEncryptionKeys>(std::move(by));
+  }
+  auto opened =
+      bop::aof::CommitStream::open(**disk, bop::system_clock(), bop::system_random(), std::move(options));
   if (!opened.has_value()) stop(opened.error().what());
   auto& stream = **opened;
   Waiters waiters;
@@ -240,6 +250,8 @@ int main(int argc, char** argv) {
   append->add_option("--disk", settings.disk);
   append->add_option("--max-in-flight", settings.max_in_flight);
   append->add_option("--segment-mib", settings.segment_mib);
+  append->add_flag("--compress", settings.compress);
+  append->add_flag("--encrypt", settings.encrypt);
   CLI11_PARSE(app, argc, argv);
   return append->parsed() ? run_append(settings) : run_probe(settings);
 }

@@ -87,6 +87,7 @@ void CommitStream::on_maintenance(std::move_only_function<void()> callback) {
   core_->maintenance_callback_ = std::move(callback);
 }
 
+const std::shared_ptr<KeyRing>& CommitStream::keys() const noexcept { return core_->keys_; }
 Status CommitStream::maintain() { return core_->maintain(); }
 Status CommitStream::wait_durable(Lsn lsn) { return core_->wait_durable(lsn); }
 

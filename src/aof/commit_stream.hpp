@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "aof/flush_policy.hpp"
+#include "aof/payload_codec.hpp"
 #include "aof/reader.hpp"
 #include "aof/record_kind.hpp"
 #include "aof/segment_header.hpp"
@@ -45,6 +46,7 @@ struct Options {
   std::uint64_t retain_bytes = 0;          // trim() leaves at least so many, unless the disk is full
   std::optional<StreamIdentity> identity;  // of a new stream; random when absent. An old one must match.
   bool must_exist = false;                 // kCorrupt instead of a new stream where there is none
+  CodecOptions codec;                      // compression and encryption of payloads; neither
   double prepare_at = 0.8;  // share of the segment in use at which maintain() prepares the next
 };
 
@@ -57,6 +59,10 @@ struct RecordInput {
   std::uint64_t sequence = 0;
   std::span<const std::span<const std::byte>> payload;
   FlushPolicy flush;  // how long it may wait for its write; a batch goes out whole
+  // Bits of the record's header when the payload is encoded already (payload_codec.hpp), as it is when a
+  // record moves from another stream with the same data keys; otherwise 0, and the stream encodes it by its
+  // options.
+  std::uint8_t encoding = 0;
 };
 
 // What open() found.
@@ -104,8 +110,9 @@ class CommitStream {
  public:
   // Locks the directory, recovers, fences what was discarded. Works with no byte free on the disk (then
   // append() answers kDiskFull). Errors: kLocked; kCorrupt naming file, offset and LSN; kFormatTooNew; kIo
-  // for an unreadable sector (never taken for the end of the log); kConfigInvalid. `disk`, `clock` and
-  // `random` outlive the stream.
+  // for an unreadable sector (never taken for the end of the log); kConfigInvalid; kEncryptionKeyWrong, and
+  // kEncryptionKeyMissing where there are data keys and the options have none to unwrap them. `disk`, `clock`
+  // and `random` outlive the stream.
   [[nodiscard]] static Result<std::unique_ptr<CommitStream>> open(Disk& disk, Clock& clock, Random& random,
                                                                   Options options);
   // Without close(): waits for nothing; what is not durable may or may not be found again.
@@ -125,7 +132,9 @@ class CommitStream {
   // (except that when maintain() comes too late, the next segment is prepared here;
   // metrics().late_preparations counts it). Errors, each before any effect: kPoisoned, kDiskFull,
   // kTransactionTooLarge, kInsufficientResources (four times max_unacknowledged is outstanding),
-  // kAdminShutdown (closed), kInvalidArgument (empty batch or a mark's kind).
+  // kAdminShutdown (closed), kInvalidArgument (empty batch or a mark's kind), kOutOfMemory. Compression and
+  // encryption happen here, in the caller's thread and without a lock; limits on a batch are for its payloads
+  // as they are given.
   [[nodiscard]] Result<Lsn> append(std::span<const RecordInput> batch);
 
   // True while more than max_unacknowledged bytes are not durable: start no new work then.
@@ -169,9 +178,13 @@ class CommitStream {
   // Called (from append(), with no lock held) when there is work for maintain(); the owner posts it
   // elsewhere.
   void on_maintenance(std::move_only_function<void()> callback);
-  // Prepares the next segment when due, refills the ballast, persists the watermark of a stream at rest. Call
-  // it from on_maintenance and now and then (seconds). kDiskFull: try again later.
+  // Prepares the next segment when due, refills the ballast, persists the watermark of a stream at rest,
+  // makes a new data key when the one in use is old. Call it from on_maintenance and now and then (seconds).
+  // kDiskFull: try again later.
   [[nodiscard]] Status maintain();
+
+  // The data keys, for rotate() and rewrap(); null without encryption.
+  [[nodiscard]] const std::shared_ptr<KeyRing>& keys() const noexcept;
 
   // Waits (driving the disk) until durable() >= lsn; the poison error otherwise. For start-up, tools and
   // tests.

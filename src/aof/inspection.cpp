@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "aof/payload_codec.hpp"
 #include "aof/segment_walk.hpp"
 #include "aof/stream_files.hpp"
 
@@ -34,7 +35,8 @@ class DatabaseChains {
 
 }  // namespace
 
-Result<InspectionSummary> inspect(Disk& disk, const std::string& directory, InspectionSink& sink) {
+Result<InspectionSummary> inspect(Disk& disk, const std::string& directory, InspectionSink& sink,
+                                  std::shared_ptr<const KeyRing> keys) {
   InspectionSummary summary;
   BOP_LET(files, find_segments(disk, directory));
   if (files.chain.empty()) {
@@ -49,6 +51,7 @@ Result<InspectionSummary> inspect(Disk& disk, const std::string& directory, Insp
     sink.problem(error);
   };
 
+  PayloadDecoder decoder(std::move(keys));
   DatabaseChains chains;
   for (std::size_t i = 0; i < files.chain.size(); ++i) {
     const SegmentFile& segment = files.chain[i];
@@ -63,7 +66,16 @@ Result<InspectionSummary> inspect(Disk& disk, const std::string& directory, Insp
     while (newest || walk.complete() != wanted) {
       const auto record = walk.next();
       if (!record.has_value()) break;
-      sink.record(*record, ByteOffset(walk.record_offset()));
+      RecordView shown = *record;
+      if ((record->encoding & kPayloadEncrypted) == 0 || decoder.has_keys()) {
+        auto payload = decoder.decode(*record);
+        if (!payload.has_value()) {
+          problem(payload.error());
+        } else {
+          shown.payload = *payload;
+        }
+      }
+      sink.record(shown, ByteOffset(walk.record_offset()));
       if (record->kind == RecordKind::kHeads) {
         DatabaseHeads heads;
         if (!decode_heads(record->payload, heads) || !chains.heads(std::move(heads))) {
@@ -77,6 +89,8 @@ Result<InspectionSummary> inspect(Disk& disk, const std::string& directory, Insp
       }
       ++summary.records;
       summary.payload_bytes += record->payload.size();
+      if ((record->encoding & kPayloadCompressed) != 0) ++summary.compressed;
+      if ((record->encoding & kPayloadEncrypted) != 0) ++summary.encrypted;
       if (!chains.follow(*record)) {
         problem(error(ErrorCode::kCorrupt,
                       "{}: the record with LSN {} at byte {} does not name its predecessor in "

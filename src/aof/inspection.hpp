@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "aof/key_ring.hpp"
 #include "aof/reader.hpp"
 #include "aof/segment_header.hpp"
 #include "base/disk.hpp"
@@ -30,7 +32,9 @@ struct InspectionSummary {
   std::uint64_t segments = 0;
   std::uint64_t records = 0;  // entries
   std::uint64_t marks = 0;
-  std::uint64_t payload_bytes = 0;
+  std::uint64_t payload_bytes = 0;  // as stored
+  std::uint64_t compressed = 0;     // entries
+  std::uint64_t encrypted = 0;      // entries
   std::uint64_t problems = 0;
   std::uint64_t skipped_fillers = 0;
   std::uint64_t discarded_bytes = 0;  // behind the end of the log, never acknowledged
@@ -42,8 +46,10 @@ struct InspectionSummary {
 // Reads every segment of `directory` from the oldest, checks every record, both chains and the joints between
 // segments. Takes no lock and writes nothing; of a running node it may see the newest write half done, which
 // shows as a torn tail. Fails only when the directory cannot be read or its headers make no chain; what is
-// wrong with records goes to the sink.
+// wrong with records goes to the sink. Payloads are decoded and given as they were appended; without `keys`
+// those of encrypted records are given as they are stored, and not looked into.
 [[nodiscard]] Result<InspectionSummary> inspect(Disk& disk, const std::string& directory,
-                                                InspectionSink& sink);
+                                                InspectionSink& sink,
+                                                std::shared_ptr<const KeyRing> keys = nullptr);
 
 }  // namespace bop::aof

@@ -20,7 +20,8 @@ struct RecordLink {
   friend bool operator==(const RecordLink&, const RecordLink&) = default;
 };
 
-// A verified record. `payload` is valid until the reader's next call.
+// A verified record. `payload` is valid until the reader's next call; a Reader gives it as it was appended, a
+// SegmentWalk as it is stored.
 struct RecordView {
   Lsn lsn;
   Term term;
@@ -28,6 +29,7 @@ struct RecordView {
   DatabaseId database;
   RecordKind kind{};
   std::uint16_t flags = 0;
+  std::uint8_t encoding = 0;  // bits of the record's header: how its payload is stored
   std::uint64_t producer = 0;
   std::uint64_t sequence = 0;
   std::int64_t timestamp_us = 0;

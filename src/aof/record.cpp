@@ -56,6 +56,7 @@ std::uint64_t encode_record(std::span<std::byte> out, std::uint64_t seed, const 
   header.id = record.lsn.value;
   header.timestamp = record.timestamp_us;
   header.version = kRecordVersion;
+  header.flags = record.encoding;
   RecordEnvelope envelope{};
   envelope.term = record.term.value;
   envelope.timeline = record.timeline.value;
@@ -121,6 +122,7 @@ RecordState decode_record(std::span<const std::byte> bytes, std::uint64_t seed, 
   out.database = DatabaseId(envelope.database);
   out.kind = static_cast<RecordKind>(envelope.kind);
   out.flags = envelope.kind_flags;
+  out.encoding = header.flags;
   out.producer = envelope.producer;
   out.sequence = envelope.sequence;
   out.timestamp_us = header.timestamp;
@@ -130,7 +132,8 @@ RecordState decode_record(std::span<const std::byte> bytes, std::uint64_t seed, 
   out.database_previous = {Lsn(envelope.database_previous_index), Term(0),
                            envelope.database_previous_checksum};
   out.payload = bytes.subspan(kRecordOverhead, header.size - sizeof envelope);
-  if (header.version != kRecordVersion || header.flags != 0 || header.reserved[4] != 0 ||
+  const std::uint8_t known_flags = is_entry(out.kind) ? kPayloadCompressed | kPayloadEncrypted : 0;
+  if (header.version != kRecordVersion || (header.flags & ~known_flags) != 0 || header.reserved[4] != 0 ||
       header.reserved[5] != 0 || envelope.reserved != 0 || !is_known(out.kind)) {
     return RecordState::kTooNew;
   }

@@ -8,7 +8,7 @@
 //        8     8  id            LSN; a mark (filler, heads) carries the id of the last entry before it
 //       16     8  timestamp     microseconds since the Unix epoch, never below the one before; for people only
 //       24     1  version       1
-//       25     1  flags         0; reserved for compression and encryption of the payload
+//       25     1  flags         bit 0: the payload is compressed, bit 1: encrypted (payload_codec.hpp); of a mark 0
 //       26     6  reserved      [0..4): high half of the CRC64-NVME; [4..6): 0
 //       32    80  envelope:
 //       32     8    term
@@ -35,7 +35,7 @@
 // segment, (2) the CRC holds, (3) version, flags, kind and reserved bytes are known, and (4) it continues the
 // chain: an entry's id is one more than its predecessor's, and the named predecessor (id, term, CRC) is the
 // entry before it. All zeros are never valid: version 0 does not exist. (2) without (3) is a newer format and
-// is refused.
+// is refused; so a reader of before flags had a meaning refuses records that have one.
 //
 // Payload of a filler: u64 durable watermark (every record with a lower or equal id was durable when the
 // filler was written), u64 flags (1: the log was closed here), zeros. Payload of heads: u32 count, u32 0,
@@ -84,6 +84,8 @@ static_assert(sizeof(RecordEnvelope) == 80 && offsetof(RecordEnvelope, batch_rem
 static_assert(offsetof(RecordEnvelope, previous_index) == 40);
 
 inline constexpr std::uint8_t kRecordVersion = 1;
+inline constexpr std::uint8_t kPayloadCompressed = 1;  // RecordHeader::flags
+inline constexpr std::uint8_t kPayloadEncrypted = 2;
 inline constexpr std::size_t kRecordOverhead = sizeof(RecordHeader) + sizeof(RecordEnvelope);
 inline constexpr std::size_t kFillerPayloadBytes = 16;
 inline constexpr std::size_t kFillerBytes = kRecordOverhead + kFillerPayloadBytes;  // the smallest filler

@@ -105,6 +105,7 @@ void CommitStream::Core::encode(const RecordInput& record, std::uint32_t batch_r
                         .database = record.database,
                         .kind = record.kind,
                         .flags = record.flags,
+                        .encoding = record.encoding,
                         .producer = record.producer,
                         .sequence = record.sequence,
                         .timestamp_us = last_timestamp_us_,
@@ -163,6 +164,10 @@ Result<Lsn> CommitStream::Core::append(std::span<const RecordInput> batch) {
       return fail(ErrorCode::kInvalidArgument, "records of kind {} cannot be appended",
                   static_cast<unsigned>(record.kind));
     }
+    if ((record.encoding & ~(kPayloadCompressed | kPayloadEncrypted)) != 0) {
+      return fail(ErrorCode::kInvalidArgument, "a payload of encoding {} cannot be appended",
+                  static_cast<unsigned>(record.encoding));
+    }
     bytes += record_bytes(payload_size(record));
   }
   const std::uint64_t most = max_batch_bytes();
@@ -170,7 +175,22 @@ Result<Lsn> CommitStream::Core::append(std::span<const RecordInput> batch) {
     return fail(ErrorCode::kTransactionTooLarge,
                 "a batch of {} bytes does not fit in the log: the limit is {}", bytes, most);
   }
+  if (!encoder_) return append_encoded(batch);
+  BOP_LET(encoded, encoder_->encode(batch));
+  std::uint64_t given = 0, stored = 0;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    given += payload_size(batch[i]);
+    stored += payload_size(encoded.records[i]);
+  }
+  BOP_LET(last, append_encoded(encoded.records));
+  metrics_.given_payload_bytes.fetch_add(given, std::memory_order_relaxed);
+  metrics_.stored_payload_bytes.fetch_add(stored, std::memory_order_relaxed);
+  return last;
+}
 
+Result<Lsn> CommitStream::Core::append_encoded(std::span<const RecordInput> batch) {
+  std::uint64_t bytes = 0;
+  for (const RecordInput& record : batch) bytes += record_bytes(payload_size(record));
   Turn* const turn = Turn::current();
   Submits submits;
   Lsn last;

@@ -85,9 +85,11 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
 
   // stream_open.cpp
   [[nodiscard]] Status open();
+  [[nodiscard]] Status open_codec();
 
   // stream_append.cpp
   [[nodiscard]] Result<Lsn> append(std::span<const RecordInput> batch);
+  [[nodiscard]] Result<Lsn> append_encoded(std::span<const RecordInput> batch);
 
   // stream_commit.cpp
   void completed(const std::shared_ptr<Write>& write, Status status);
@@ -119,6 +121,8 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   Random& random_;
   const Options options_;
   Recovered recovered_;
+  std::shared_ptr<KeyRing> keys_;            // null without encryption
+  std::unique_ptr<PayloadEncoder> encoder_;  // null where payloads are stored as they are given
   StreamMetrics metrics_;
 
   std::atomic<std::uint64_t> appended_{0};
@@ -180,6 +184,7 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
 
   // stream_maintenance.cpp; with maintenance_ held.
   [[nodiscard]] Status prepare();
+  [[nodiscard]] Status renew_key();
   [[nodiscard]] Status check_space(std::uint64_t ballast);
   [[nodiscard]] Result<std::shared_ptr<Segment>> create_segment_file();
   [[nodiscard]] Status activate(const std::shared_ptr<Segment>& segment);

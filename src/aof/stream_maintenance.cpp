@@ -149,7 +149,13 @@ Status CommitStream::Core::maintain() {
     BOP_TRY(prepare());
   }
   fill_ballast();
-  return {};
+  return renew_key();
+}
+
+Status CommitStream::Core::renew_key() {
+  if (!keys_ || options_.codec.key_lifetime_us == 0) return {};
+  const std::int64_t age_us = clock_.wall_us() - keys_->in_use()->created_us;
+  return age_us < options_.codec.key_lifetime_us ? Status{} : keys_->rotate();
 }
 
 // True when a segment other than the oldest has a durable heads record.

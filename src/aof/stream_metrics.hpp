@@ -51,8 +51,11 @@ struct StreamMetrics {
   std::atomic<std::uint64_t> batches{0};
   std::atomic<std::uint64_t> records{0};
   std::atomic<std::uint64_t> record_bytes{0};  // headers, envelopes and payloads
-  std::atomic<std::uint64_t> writes{0};        // completed durable writes
-  std::atomic<std::uint64_t> write_bytes{0};   // with padding
+  // Payloads that went through compression or encryption, before and after.
+  std::atomic<std::uint64_t> given_payload_bytes{0};
+  std::atomic<std::uint64_t> stored_payload_bytes{0};
+  std::atomic<std::uint64_t> writes{0};       // completed durable writes
+  std::atomic<std::uint64_t> write_bytes{0};  // with padding
   std::atomic<std::uint64_t> in_flight{0};
   std::atomic<std::uint64_t> max_in_flight{0};                     // most ever
   std::array<std::atomic<std::uint64_t>, kFlushCauses> flushes{};  // writes begun, by FlushCause

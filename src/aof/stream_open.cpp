@@ -18,6 +18,7 @@ namespace bop::aof {
 namespace {
 
 constexpr std::uint64_t kSmallestSegment = 64U << 10U;
+constexpr int kMostLevel = 19;
 
 Status check(const Options& options) {
   if (options.segment_bytes < kSmallestSegment || options.segment_bytes % kDiskBlockBytes != 0) {
@@ -28,6 +29,10 @@ Status check(const Options& options) {
   if (options.max_in_flight == 0 || options.write_bytes == 0 || options.max_unacknowledged == 0) {
     return fail(ErrorCode::kConfigInvalid,
                 "max_in_flight, write_bytes and max_unacknowledged must be above 0");
+  }
+  if (options.codec.level < 1 || options.codec.level > kMostLevel) {
+    return fail(ErrorCode::kConfigInvalid, "compression level {}: it must be 1 to {}", options.codec.level,
+                kMostLevel);
   }
   return {};
 }
@@ -50,12 +55,36 @@ std::string verdict_text(const StreamFiles& files, const StreamEnd& end) {
 CommitStream::Core::Core(Disk& disk, Clock& clock, Random& random, Options options)
     : disk_(disk), clock_(clock), random_(random), options_(std::move(options)) {}
 
+// Before anything is read: a wrong key is told before the log is touched.
+Status CommitStream::Core::open_codec() {
+  const CodecOptions& codec = options_.codec;
+  const std::string& directory = codec.key_directory.empty() ? options_.directory : codec.key_directory;
+  if (codec.by != nullptr) {
+    BOP_LET(keys, KeyRing::open(disk_, clock_, random_, directory, codec.by, KeyRing::Mode::kWrite));
+    keys_ = std::move(keys);
+  } else {
+    BOP_LET(has_keys, has_key_files(disk_, directory));
+    if (has_keys) {
+      return std::unexpected(
+          error(
+              ErrorCode::kEncryptionKeyMissing,
+              "{} holds data keys (keys.0, keys.1), so that records of the log are encrypted, and no key is "
+              "set to unwrap them",
+              directory)
+              .hint("Set log_encryption_key_file to the key-encryption key of this log."));
+    }
+  }
+  if (keys_ || codec.compress) encoder_ = std::make_unique<PayloadEncoder>(codec, keys_, random_);
+  return {};
+}
+
 Status CommitStream::Core::open() {
   std::scoped_lock maintenance(maintenance_);
   BOP_TRY(check(options_));
   BOP_TRY(disk_.create_directories(options_.directory));
   BOP_LET(lock, disk_.lock(options_.directory + "/lock"));
   lock_ = std::move(lock);
+  BOP_TRY(open_codec());
 
   BOP_LET(files, find_segments(disk_, options_.directory));
   if (files.chain.empty() && options_.must_exist) {

@@ -104,10 +104,13 @@ Result<std::optional<RecordView>> StreamReader::next() {
       if (Status entered = enter(into); !entered.has_value()) return failing(std::move(entered).error());
       continue;
     }
-    const auto record = walk_->next();
+    auto record = walk_->next();
     if (record.has_value()) {
       if (!is_entry(record->kind) || record->lsn < from_) continue;
       if (database_.has_value() && record->database != *database_) continue;
+      auto payload = decoder_.decode(*record);
+      if (!payload.has_value()) return failing(std::move(payload).error());
+      record->payload = *payload;
       return record;
     }
     if (walk_->ending().verdict != Verdict::kEnd || walk_->offset() < limit_) {

@@ -13,7 +13,7 @@ namespace bop::aof {
 class StreamReader final : public Reader {
  public:
   StreamReader(std::shared_ptr<CommitStream::Core> core, Lsn from, std::optional<DatabaseId> database)
-      : core_(std::move(core)), from_(from), database_(database) {}
+      : core_(std::move(core)), from_(from), database_(database), decoder_(core_->keys_) {}
 
   [[nodiscard]] Result<std::optional<RecordView>> next() override;
 
@@ -24,6 +24,7 @@ class StreamReader final : public Reader {
   std::shared_ptr<CommitStream::Core> core_;
   Lsn from_;
   std::optional<DatabaseId> database_;
+  PayloadDecoder decoder_;
   std::shared_ptr<Segment> segment_;
   std::optional<RecordLink> end_;  // the segment's last entry, once a segment follows it
   std::uint64_t limit_ = 0;        // bytes of it that are durable, as far as this reader knows

@@ -4,8 +4,8 @@
 // BOP_AOF_SEEDS sets how many seeds are run, BOP_AOF_FIRST_SEED where they begin.
 #include <cstdlib>
 
+#include "aof/codec_fixture.hpp"
 #include "aof/inspection.hpp"
-#include "aof/stream_fixture.hpp"
 
 namespace bop::aof::test {
 namespace {
@@ -32,10 +32,11 @@ struct Model {
 
 class Life {
  public:
-  Life(std::uint64_t seed, bool faults_at_open)
+  Life(std::uint64_t seed, bool faults_at_open, Coding coding = Coding::kOff)
       : world_(seed, {.longest_delay = 1 + static_cast<std::uint32_t>(seed % 7), .trace_length = 0}),
         dice_(seed * 7919 + 1),
-        faults_at_open_(faults_at_open) {}
+        faults_at_open_(faults_at_open),
+        coding_(coding) {}
 
   void run() {
     const std::uint64_t lives = 2 + dice_.below(4);
@@ -80,7 +81,12 @@ class Life {
         while (world_.disk.wait() != 0) {
         }
         break;
-      case 1: ASSERT_TRUE(ok(stream_->maintain())); break;
+      case 1:
+        ASSERT_TRUE(ok(stream_->maintain()));
+        if (stream_->keys() && dice_.chance(1, 8)) {
+          ASSERT_TRUE(ok(stream_->keys()->rotate()));
+        }
+        break;
       case 2:
         note_durable();
         if (dice_.chance(1, 4)) {
@@ -102,12 +108,16 @@ class Life {
       const std::size_t bytes = dice_.chance(1, 12) ? dice_.below(6000) : dice_.below(700);
       const auto database = static_cast<std::uint32_t>(dice_.below(4));
       const std::uint64_t tag = ++tags_;
-      entries.push_back({DatabaseId(database), payload_of(tag, bytes)});
+      entries.push_back({DatabaseId(database), payload(tag, bytes)});
       records.push_back({tag, bytes, database, static_cast<std::uint32_t>(count - i - 1)});
     }
     const auto last = append(*stream_, entries);
     ASSERT_TRUE(ok(last));
     for (std::size_t i = 0; i < count; ++i) model_.records[last->value - count + 1 + i] = records[i];
+  }
+
+  [[nodiscard]] std::vector<std::byte> payload(std::uint64_t tag, std::size_t bytes) const {
+    return coding_ != Coding::kOff && tag % 2 == 0 ? text_of(tag, bytes) : payload_of(tag, bytes);
   }
 
   void note_durable() {
@@ -120,13 +130,13 @@ class Life {
     while (faults_at_open_ && dice_.chance(1, 2)) {
       world_.disk.fail_call(1 + dice_.below(25), SimFault::kIo, true);
       {
-        auto half = world_.open();
+        auto half = world_.open(options_of(world_, coding_));
       }
       world_.disk.clear_faults();
       world_.disk.power_cut();
       ++failed_opens;
     }
-    auto opened = world_.open();
+    auto opened = world_.open(options_of(world_, coding_));
     ASSERT_TRUE(ok(opened));
     stream_ = std::move(*opened);
     const Recovered& found = stream_->recovered();
@@ -145,7 +155,7 @@ class Life {
     for (const Copy& copy : *copies) {
       ASSERT_EQ(copy.lsn.value, expected++);
       const Model::Record& record = model_.records.at(copy.lsn.value);
-      ASSERT_EQ(copy.payload, payload_of(record.tag, record.bytes)) << "LSN " << copy.lsn.value;
+      ASSERT_EQ(copy.payload, payload(record.tag, record.bytes)) << "LSN " << copy.lsn.value;
       ASSERT_EQ(copy.database.value, record.database);
       ASSERT_EQ(copy.batch_remaining, record.batch_remaining);
     }
@@ -154,13 +164,14 @@ class Life {
       ASSERT_EQ(copies->back().batch_remaining, 0U) << "half a batch";
     }
     Problems problems;
-    ASSERT_TRUE(ok(inspect(world_.disk, kDirectory, problems)));
+    ASSERT_TRUE(ok(inspect(world_.disk, kDirectory, problems, stream_->keys())));
     ASSERT_TRUE(problems.texts.empty()) << problems.texts.front();
   }
 
   World world_;
   SimRandom dice_;
   bool faults_at_open_;
+  Coding coding_;
   Model model_;
   std::unique_ptr<CommitStream> stream_;
   std::uint64_t tags_ = 0;
@@ -171,13 +182,13 @@ std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise)
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
-void run_seeds(std::uint64_t count, bool faults_at_open) {
+void run_seeds(std::uint64_t count, bool faults_at_open, Coding coding = Coding::kOff) {
   const std::uint64_t first = number_from_environment("BOP_AOF_FIRST_SEED", 1);
   const std::uint64_t seeds = number_from_environment("BOP_AOF_SEEDS", count);
   std::uint64_t holes = 0, torn = 0, clean = 0, rotations = 0, pipelined = 0, discarded = 0, failed_opens = 0;
   for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    Life life(seed, faults_at_open);
+    Life life(seed, faults_at_open, coding);
     life.run();
     if (testing::Test::HasFatalFailure()) return;
     holes += life.holes, torn += life.torn, clean += life.clean, rotations += life.rotations;
@@ -204,6 +215,10 @@ void run_seeds(std::uint64_t count, bool faults_at_open) {
 TEST(PowerCut, NothingAcknowledgedIsLostAndNothingVoidComesBack) { run_seeds(2000, false); }
 
 TEST(PowerCut, CutsDuringRecoveryChangeNothing) { run_seeds(1000, true); }
+
+TEST(PowerCut, CompressedAndEncryptedRecordsKeepThePromises) { run_seeds(600, false, Coding::kBoth); }
+
+TEST(PowerCut, CutsWhileKeysAreMadeChangeNothing) { run_seeds(500, true, Coding::kAes); }
 
 // A first write of marks alone was lost, a second one survived, and the segment before was trimmed.
 TEST(PowerCut, SeedsThatFailedOnce) {
