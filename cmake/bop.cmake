@@ -79,7 +79,7 @@ function(bop_layer layer)
     add_library(bop_${name} INTERFACE)
     set(scope INTERFACE)
   endif()
-  target_include_directories(bop_${name} ${scope} "${PROJECT_SOURCE_DIR}/src")
+  target_include_directories(bop_${name} ${scope} "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>")
   target_link_libraries(bop_${name} ${scope} ${lower_targets} ${arg_LIBRARIES})
 endfunction()
 

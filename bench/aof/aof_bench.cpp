@@ -183,8 +183,8 @@ int run_append(const Settings& settings) {
               metrics.max_in_flight.load(), metrics.rotations.load(), metrics.late_preparations.load(),
               std::string((*disk)->kind()).c_str());
   std::printf(" write_p50_us=%.0f commit_p50_us=%.0f\n",
-              static_cast<double>(metrics.write_latency.quantile_ns(0.5)) / 1000,
-              static_cast<double>(metrics.commit_latency.quantile_ns(0.5)) / 1000);
+              static_cast<double>(metrics.write_latency.quantile(0.5)) / 1000,
+              static_cast<double>(metrics.commit_latency.quantile(0.5)) / 1000);
   if (auto closed = stream.close(); !closed.has_value()) stop(closed.error().what());
   return 0;
 }

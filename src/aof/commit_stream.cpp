@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "aof/stream_backward.hpp"
 #include "aof/stream_core.hpp"
 #include "aof/stream_reader.hpp"
+#include "aof/stream_tail.hpp"
 #include "base/assert.hpp"
 
 namespace bop::aof {
@@ -91,12 +93,40 @@ const std::shared_ptr<KeyRing>& CommitStream::keys() const noexcept { return cor
 Status CommitStream::maintain() { return core_->maintain(); }
 Status CommitStream::wait_durable(Lsn lsn) { return core_->wait_durable(lsn); }
 
+Status CommitStream::check_kept(Lsn lsn) const {
+  if (lsn >= first()) return {};
+  return fail(ErrorCode::kNotInPrerequisiteState, "the record with LSN {} was trimmed, the oldest is {}",
+              lsn.value, first().value);
+}
+
 Result<std::unique_ptr<Reader>> CommitStream::read_from(Lsn from, std::optional<DatabaseId> database) {
-  if (from < first()) {
-    return fail(ErrorCode::kNotInPrerequisiteState, "the record with LSN {} was trimmed, the oldest is {}",
-                from.value, first().value);
-  }
+  BOP_TRY(check_kept(from));
   return std::make_unique<StreamReader>(core_, from, database);
+}
+
+Result<std::unique_ptr<Reader>> CommitStream::tail_from(Lsn from, std::optional<DatabaseId> database,
+                                                        ReadUpTo up_to) {
+  BOP_TRY(check_kept(from));
+  return std::make_unique<TailReader>(core_, from, database, up_to);
+}
+
+std::unique_ptr<Reader> CommitStream::read_backward(Lsn from, std::optional<DatabaseId> database) {
+  return std::make_unique<BackwardReader>(core_, from, database);
+}
+
+Result<std::optional<Lsn>> CommitStream::find_time(std::int64_t time_us, std::optional<DatabaseId> database) {
+  return aof::find_time(core_, time_us, database);
+}
+
+std::vector<DatabaseId> CommitStream::databases() const {
+  std::scoped_lock lock(core_->mutex_);
+  return core_->databases();
+}
+
+Result<std::vector<CommitStream::SegmentSpan>> CommitStream::segments() const { return spans_of(*core_); }
+std::size_t CommitStream::segment_count() const {
+  std::scoped_lock lock(core_->mutex_);
+  return core_->segment_count();
 }
 
 Status CommitStream::trim(Lsn below, bool is_short) { return core_->trim(below, is_short); }

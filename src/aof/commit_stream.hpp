@@ -13,7 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "aof/flush_policy.hpp"
+#include <bop/flush.hpp>
+
 #include "aof/payload_codec.hpp"
 #include "aof/reader.hpp"
 #include "aof/record_kind.hpp"
@@ -68,13 +69,14 @@ struct RecordInput {
 // What open() found.
 struct Recovered {
   StreamIdentity identity{};
-  Timeline timeline;                  // of everything appended from now on
-  Term last_term;                     // of the newest record, 0 when there is none
-  Lsn first;                          // oldest record that can be read; last.next() when the stream is empty
-  Lsn last;                           // newest record; Lsn(0) in a new stream
-  bool created = false;               // the directory held no log
-  bool clean = false;                 // the log was closed in order
-  std::uint64_t discarded_bytes = 0;  // never acknowledged: a torn tail, or records behind a hole
+  Timeline timeline;                   // of everything appended from now on
+  Term last_term;                      // of the newest record, 0 when there is none
+  std::int64_t last_timestamp_us = 0;  // no record has a later one
+  Lsn first;                           // oldest record that can be read; last.next() when the stream is empty
+  Lsn last;                            // newest record; Lsn(0) in a new stream
+  bool created = false;                // the directory held no log
+  bool clean = false;                  // the log was closed in order
+  std::uint64_t discarded_bytes = 0;   // never acknowledged: a torn tail, or records behind a hole
   std::uint64_t discarded_records = 0;  // whole records among them
   std::uint64_t skipped_fillers = 0;    // damaged padding between two records that chain
   std::string verdict;                  // one sentence for the log of the node
@@ -86,6 +88,12 @@ struct SealedSegment {
   SegmentHeader header;
   RecordLink last;     // the last entry that counts, as the successor names it
   Timeline successor;  // the successor's
+};
+
+// How far a reader sees.
+enum class ReadUpTo : std::uint8_t {
+  kDurable,
+  kAppended  // also what a power cut may take back
 };
 
 // Appends records and makes them durable in groups.
@@ -158,6 +166,18 @@ class CommitStream {
   [[nodiscard]] Lsn first() const noexcept;
   // Newest record of a database, durable or not; 0 = there was never one.
   [[nodiscard]] Lsn newest_of(DatabaseId database) const;
+  [[nodiscard]] std::vector<DatabaseId> databases() const;
+
+  // The segments that are kept, oldest first.
+  struct SegmentSpan {
+    std::uint64_t number = 0;
+    Lsn base;  // of its first record
+    std::uint64_t bytes = 0;
+    std::int64_t begin_us = 0;  // none of its records is older, none before it is newer
+  };
+  // Reads the begin of each file.
+  [[nodiscard]] Result<std::vector<SegmentSpan>> segments() const;
+  [[nodiscard]] std::size_t segment_count() const;
 
   // The sealed segments with a higher number than this, oldest first.
   [[nodiscard]] std::vector<SealedSegment> sealed(std::uint64_t above_number = 0) const;
@@ -196,6 +216,18 @@ class CommitStream {
   [[nodiscard]] Result<std::unique_ptr<Reader>> read_from(Lsn from,
                                                           std::optional<DatabaseId> database = std::nullopt);
 
+  // The same, from memory where the records are still there; with kAppended also what is not durable yet. For
+  // readers that follow the tail.
+  [[nodiscard]] Result<std::unique_ptr<Reader>> tail_from(Lsn from, std::optional<DatabaseId> database,
+                                                          ReadUpTo up_to);
+  // From the newest durable record with id <= `from` towards the oldest.
+  [[nodiscard]] std::unique_ptr<Reader> read_backward(Lsn from,
+                                                      std::optional<DatabaseId> database = std::nullopt);
+  // The oldest durable record with a timestamp of `time_us` or later; nothing when all are older. Walks one
+  // segment.
+  [[nodiscard]] Result<std::optional<Lsn>> find_time(std::int64_t time_us,
+                                                     std::optional<DatabaseId> database = std::nullopt);
+
   // Removes whole sealed segments that hold only records with id < below. Needs no free space. Readers still
   // inside such a segment answer kNotInPrerequisiteState. Leaves retain_bytes, unless the disk is full, for
   // the log or, as `is_short` says, for others.
@@ -216,6 +248,7 @@ class CommitStream {
 
  private:
   explicit CommitStream(std::shared_ptr<Core> core);
+  [[nodiscard]] Status check_kept(Lsn lsn) const;
   std::shared_ptr<Core> core_;  // shared with the completions in flight
 };
 

@@ -35,6 +35,7 @@ std::string_view name_of(RecordKind kind) noexcept {
     case RecordKind::kDatabaseDropped: return "database_dropped";
     case RecordKind::kProducer: return "producer";
     case RecordKind::kRewind: return "rewind";
+    case RecordKind::kAppend: return "append";
   }
   return "unknown";
 }

@@ -23,13 +23,14 @@ enum class RecordKind : std::uint8_t {
   kSequence = 20,         // a block of sequence values is reserved
   kDatabaseCreated = 21,  // in the system database's records
   kDatabaseDropped = 22,  // in the system database's records
-  kProducer = 23,         // state of a producer (idempotent writes)
+  kProducer = 23,         // what is remembered of producers (producer_table.hpp)
   kRewind = 24,           // executed and uncommitted work of this database is void
+  kAppend = 25,           // a record of a log that is used as a library (bop/aof.hpp): the user's bytes
 };
 
 [[nodiscard]] constexpr bool is_known(RecordKind kind) noexcept {
   const auto k = static_cast<std::uint8_t>(kind);
-  return k == 1 || k == 2 || (k >= 16 && k <= 24);
+  return k == 1 || k == 2 || (k >= 16 && k <= 25);
 }
 [[nodiscard]] constexpr bool is_entry(RecordKind kind) noexcept {
   return static_cast<std::uint8_t>(kind) >= 16;

@@ -179,6 +179,8 @@ void CommitStream::Core::completed(const std::shared_ptr<Write>& write, Status s
     metrics_.write_latency.record(static_cast<std::uint64_t>(last_write_ns_));
     metrics_.writes.fetch_add(1, std::memory_order_relaxed);
     metrics_.write_bytes.fetch_add(write->used, std::memory_order_relaxed);
+    if (write->records != 0 && status.has_value()) count_flush(*write);
+    if (!status.has_value()) metrics_.failed_writes.fetch_add(1, std::memory_order_relaxed);
     if (!status.has_value() && !failure_.has_value()) {
       failure_ = error(ErrorCode::kPoisoned,
                        "the log cannot be written since a durable write to {} at byte {} failed: {}",
@@ -195,6 +197,17 @@ void CommitStream::Core::completed(const std::shared_ptr<Write>& write, Status s
   if (turn != nullptr) ask_for_end(*turn);
   submit(submits);
   notify();
+}
+
+void CommitStream::Core::count_flush(const Write& write) {
+  const auto ns = static_cast<std::uint64_t>(last_write_ns_);
+  metrics_.record_writes.fetch_add(1, std::memory_order_relaxed);
+  metrics_.written_records.fetch_add(write.records, std::memory_order_relaxed);
+  metrics_.record_write_bytes.fetch_add(write.used, std::memory_order_relaxed);
+  metrics_.record_write_ns.fetch_add(ns, std::memory_order_relaxed);
+  metrics_.flush_latency.record(ns);
+  metrics_.records_per_write.record(write.records);
+  metrics_.bytes_per_write.record(write.used);
 }
 
 void CommitStream::Core::ask_for_end(Turn& turn) {
@@ -226,8 +239,9 @@ void CommitStream::Core::acknowledge(std::int64_t now_ns) {
     durable_.store(write.last.value, std::memory_order_release);
     if (write.closes_stream) closed_on_disk_ = true;
     if (write.unacknowledged != 0) {
-      metrics_.commit_latency.record(
-          static_cast<std::uint64_t>(std::max<std::int64_t>(0, now_ns - write.first_append_ns)));
+      const auto ns = static_cast<std::uint64_t>(std::max<std::int64_t>(0, now_ns - write.first_append_ns));
+      metrics_.commit_latency.record(ns);
+      metrics_.acknowledge_latency.record(ns);
     }
     const std::uint64_t held =
         unacknowledged_.fetch_sub(write.unacknowledged, std::memory_order_relaxed) - write.unacknowledged;
@@ -236,11 +250,14 @@ void CommitStream::Core::acknowledge(std::int64_t now_ns) {
       over_limit_ = false;
       room_pending_ = true;
     }
-    if (write.buffer.capacity() == align_up(options_.write_bytes, kDiskBlockBytes) &&
-        spare_buffers_.size() < options_.max_in_flight + 2) {
-      spare_buffers_.push_back(std::move(write.buffer));
+    if (write.buffer.capacity() == align_up(options_.write_bytes, kDiskBlockBytes)) {
+      recent_.push_back(std::move(queue_.front()));
     }
     queue_.pop_front();
+    if (recent_.size() > options_.max_in_flight + 2) {  // so many buffers are kept in all
+      spare_buffers_.push_back(std::move(recent_.front()->buffer));
+      recent_.pop_front();
+    }
     --submitted_;
   }
 }

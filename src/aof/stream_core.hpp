@@ -68,8 +68,8 @@ struct Write {
   bool done = false;
   FlushCause cause = FlushCause::kFull;  // of the submission
   bool wanted = false;
-  // While it is open and not wanted: its records, the number at which it is, and when it is.
   std::uint64_t records = 0;
+  // While it is open and not wanted: the number of records at which it is, and when it is.
   std::uint64_t most_records = UINT64_MAX;
   std::int64_t due_ns = INT64_MAX;
 };
@@ -115,6 +115,22 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   };
   [[nodiscard]] std::optional<ReadPlace> place_of(Lsn lsn);
   [[nodiscard]] ReadPlace place_after(const std::shared_ptr<Segment>& segment);
+  [[nodiscard]] std::vector<EntryPoint> points_of(const Segment& segment);
+  [[nodiscard]] std::vector<ReadPlace> places();  // of all segments, each at its begin
+
+  // stream_tail.cpp: copies whole records from the writes that are still in memory.
+  struct RecentPlace {
+    std::shared_ptr<Segment> segment;
+    std::uint64_t offset = 0;  // in it, of the next record
+    RecordLink before;         // last entry before it
+  };
+  enum class Recent : std::uint8_t {
+    kCopied,   // `place` is where the copy begins; nothing else was changed
+    kNothing,  // `wanted` is not there yet
+    kGone      // it is no longer in memory
+  };
+  [[nodiscard]] Recent copy_recent(Lsn wanted, bool up_to_durable, RecentPlace& place,
+                                   std::vector<std::byte>& out);
 
   Disk& disk_;
   Clock& clock_;
@@ -143,6 +159,12 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
     return found == heads_.end() ? Lsn() : found->second.index;
   }
   [[nodiscard]] std::vector<SealedSegment> sealed(std::uint64_t above_number);
+  [[nodiscard]] std::vector<DatabaseId> databases() const {
+    std::vector<DatabaseId> all;
+    for (const auto& [database, link] : heads_) all.push_back(database);
+    return all;
+  }
+  [[nodiscard]] std::size_t segment_count() const noexcept { return segments_.size(); }
   [[nodiscard]] std::uint64_t retained_bytes() const {
     std::uint64_t bytes = 0;
     for (const auto& segment : segments_) bytes += segment->header.bytes;
@@ -174,6 +196,7 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   [[nodiscard]] std::optional<std::chrono::nanoseconds> next_delay(std::int64_t now_ns);
   [[nodiscard]] bool may_submit(std::int64_t now_ns) const;
   void observe_write(std::int64_t ns);
+  void count_flush(const Write& write);
   void collect_submits(Submits& submits, std::int64_t now_ns);
   void submit(const Submits& submits);
   void ask_for_end(Turn& turn);
@@ -227,6 +250,8 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   std::int64_t best_write_ns_ = 0;
   std::size_t overlap_ = 1;  // small writes in flight at once
   std::vector<BlockBuffer> spare_buffers_;
+  std::deque<std::shared_ptr<Write>>
+      recent_;  // the newest that are acknowledged: readers at the tail find them
 
   RecordLink last_;
   DatabaseHeads heads_;

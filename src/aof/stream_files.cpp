@@ -184,6 +184,7 @@ Result<StreamEnd> find_end(Disk& disk, const StreamFiles& files) {
       const auto record = walk.next();
       if (!record.has_value()) break;
       any = true;
+      found.last_timestamp_us = std::max(found.last_timestamp_us, record->timestamp_us);
       if (record->kind == RecordKind::kHeads && !decode_heads(record->payload, found.heads)) {
         return fail(ErrorCode::kCorrupt, "{}: the heads record at byte {} is malformed", segment.path,
                     walk.record_offset());

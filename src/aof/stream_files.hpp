@@ -51,6 +51,7 @@ struct StreamEnd {
   WalkEnding ending;
   std::uint64_t skipped = 0;
   Lsn watermark;
+  std::int64_t last_timestamp_us = 0;  // no record that counts has a later one
   DatabaseHeads heads;
 };
 [[nodiscard]] Result<StreamEnd> find_end(Disk& disk, const StreamFiles& files);

@@ -1,51 +1,63 @@
 // What a commit stream counts. Relaxed atomics: each is exact, together they are not one moment's state.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 
-#include "aof/flush_policy.hpp"
+#include <bop/flush.hpp>
 
 namespace bop::aof {
 
-// A histogram of durations with four buckets for each power of two of nanoseconds (error below 19 %).
-class LatencyBuckets {
+// A histogram with 2^kBits buckets for each power of two (error below 1 / 2^kBits).
+template <unsigned kBits>
+class Histogram {
  public:
-  static constexpr std::size_t kBuckets = 4 * 48;
+  static constexpr std::size_t kEach = std::size_t{1} << kBits;
+  static constexpr std::size_t kBuckets = kEach * (50 - kBits);  // up to 2^49
 
-  void record(std::uint64_t ns) noexcept { buckets_[bucket_of(ns)].fetch_add(1, std::memory_order_relaxed); }
+  void record(std::uint64_t value) noexcept {
+    buckets_[bucket_of(value)].fetch_add(1, std::memory_order_relaxed);
+  }
   [[nodiscard]] std::uint64_t count(std::size_t bucket) const noexcept {
     return buckets_[bucket].load(std::memory_order_relaxed);
   }
-  // Upper bound in nanoseconds of what `bucket` holds.
-  [[nodiscard]] static constexpr std::uint64_t upper_ns(std::size_t bucket) noexcept {
-    return bucket < 4 ? bucket + 1 : (5 + bucket % 4) << (bucket / 4 - 1);
+  // Upper bound of what `bucket` holds.
+  [[nodiscard]] static constexpr std::uint64_t upper(std::size_t bucket) noexcept {
+    return bucket < kEach ? bucket + 1 : (kEach + 1 + bucket % kEach) << (bucket / kEach - 1);
   }
-  // Upper bound of the share `quantile` (0 to 1) of what was recorded; 0 when nothing was.
-  [[nodiscard]] std::uint64_t quantile_ns(double quantile) const noexcept {
+  [[nodiscard]] std::uint64_t count() const noexcept {
     std::uint64_t all = 0;
     for (const auto& bucket : buckets_) all += bucket.load(std::memory_order_relaxed);
-    const auto wanted = static_cast<std::uint64_t>(static_cast<double>(all) * quantile);
+    return all;
+  }
+  // Upper bound of the share `quantile` (0 to 1) of what was recorded; 0 when nothing was.
+  [[nodiscard]] std::uint64_t quantile(double quantile) const noexcept {
+    const std::uint64_t all = count();
+    if (all == 0) return 0;
+    const auto wanted = std::min(static_cast<std::uint64_t>(static_cast<double>(all) * quantile), all - 1);
     std::uint64_t seen = 0;
     for (std::size_t i = 0; i < kBuckets; ++i) {
       seen += count(i);
-      if (seen > wanted) return upper_ns(i);
+      if (seen > wanted) return upper(i);
     }
-    return all == 0 ? 0 : upper_ns(kBuckets - 1);
+    return upper(kBuckets - 1);
   }
 
  private:
-  [[nodiscard]] static std::size_t bucket_of(std::uint64_t ns) noexcept {
-    if (ns < 4) return static_cast<std::size_t>(ns);
-    const auto power = static_cast<std::size_t>(std::bit_width(ns)) - 3;  // ns >> power is 4..7
-    const std::size_t bucket = power * 4 + 4 + static_cast<std::size_t>((ns >> power) - 4);
+  [[nodiscard]] static std::size_t bucket_of(std::uint64_t value) noexcept {
+    if (value < kEach) return static_cast<std::size_t>(value);
+    const auto power = static_cast<std::size_t>(std::bit_width(value)) - 1 - kBits;
+    const std::size_t bucket = power * kEach + kEach + static_cast<std::size_t>((value >> power) - kEach);
     return bucket < kBuckets ? bucket : kBuckets - 1;
   }
   std::array<std::atomic<std::uint64_t>, kBuckets> buckets_{};
 };
+using LatencyBuckets = Histogram<2>;  // nanoseconds, as they are published
+using FineBuckets = Histogram<6>;     // for percentiles
 
 struct StreamMetrics {
   std::atomic<std::uint64_t> batches{0};
@@ -66,6 +78,17 @@ struct StreamMetrics {
   std::atomic<std::uint64_t> unacknowledged_bytes{0};
   LatencyBuckets write_latency;   // from submission to completion
   LatencyBuckets commit_latency;  // from the first append of a write to its acknowledgement
+
+  // Of writes of records, without headers and marks.
+  std::atomic<std::uint64_t> record_writes{0};  // completed
+  std::atomic<std::uint64_t> failed_writes{0};  // of all kinds
+  std::atomic<std::uint64_t> written_records{0};
+  std::atomic<std::uint64_t> record_write_bytes{0};  // with padding
+  std::atomic<std::uint64_t> record_write_ns{0};
+  FineBuckets flush_latency;        // nanoseconds from submission to completion
+  FineBuckets acknowledge_latency;  // nanoseconds from the first append of a write to its acknowledgement
+  FineBuckets records_per_write;
+  FineBuckets bytes_per_write;
 };
 
 }  // namespace bop::aof

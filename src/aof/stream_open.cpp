@@ -117,6 +117,7 @@ Status CommitStream::Core::open() {
   last_ = end.last;
   heads_ = std::move(end.heads);
   persisted_watermark_ = end.watermark;
+  last_timestamp_us_ = recovered_.last_timestamp_us = end.last_timestamp_us;
   appended_ = durable_ = notified_lsn_ = on_its_way_ = last_.index.value;
   appended_at_last_maintain_ = appended_;
   term_ = std::max<std::uint64_t>(1, last_.term.value);

@@ -48,6 +48,25 @@ std::vector<SealedSegment> CommitStream::Core::sealed(std::uint64_t above_number
   return found;
 }
 
+std::vector<EntryPoint> CommitStream::Core::points_of(const Segment& segment) {
+  std::scoped_lock lock(mutex_);
+  return segment.entry_points;
+}
+
+std::vector<CommitStream::Core::ReadPlace> CommitStream::Core::places() {
+  std::scoped_lock lock(mutex_);
+  std::vector<ReadPlace> all;
+  for (std::size_t i = 0; i < segments_.size(); ++i) {
+    const auto& segment = segments_[i];
+    all.push_back({.segment = segment,
+                   .entry = {segment->header.base, kSegmentHeaderBytes, segment->header.previous},
+                   .durable_end = segment->durable_end,
+                   .durable = Lsn(durable_.load()),
+                   .following = i + 1 < segments_.size() ? segments_[i + 1] : nullptr});
+  }
+  return all;
+}
+
 Error StreamReader::trimmed(Lsn wanted) const {
   return error(ErrorCode::kNotInPrerequisiteState, "the record with LSN {} was trimmed, the oldest is {}",
                wanted.value, core_->first_.load());

@@ -11,7 +11,7 @@ namespace {
 constexpr ErrorCodeInfo kTable[] = {
 #define BOP_ERROR_CODE(name, number, sqlstate, mysql_errno, boyo_category, meaning) \
   {ErrorCode::k##name, #name, sqlstate, mysql_errno, boyo_category, meaning},
-#include "base/error_codes.def"
+#include <bop/error_codes.def>
 #undef BOP_ERROR_CODE
 };
 constexpr std::size_t kNumbers = 1000;

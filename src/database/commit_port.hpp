@@ -10,7 +10,7 @@
 #include <initializer_list>
 #include <span>
 
-#include "aof/flush_policy.hpp"
+#include <bop/flush.hpp>
 #include "base/error.hpp"
 #include "base/ids.hpp"
 #include "database/records.hpp"

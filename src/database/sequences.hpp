@@ -21,7 +21,7 @@
 #include <span>
 #include <vector>
 
-#include "aof/flush_policy.hpp"
+#include <bop/flush.hpp>
 #include "base/error.hpp"
 #include "base/ids.hpp"
 

@@ -29,7 +29,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "aof/flush_policy.hpp"
+#include <bop/flush.hpp>
 #include "base/error.hpp"
 #include "base/ids.hpp"
 #include "database/commit_port.hpp"

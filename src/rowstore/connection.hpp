@@ -21,7 +21,7 @@
 #include <string>
 #include <string_view>
 
-#include "aof/flush_policy.hpp"
+#include <bop/flush.hpp>
 #include "base/error.hpp"
 #include "base/ids.hpp"
 

@@ -27,7 +27,7 @@ class Exposition {
       const std::uint64_t count = buckets.count(i);
       if (count == 0) continue;
       below += count;
-      const double seconds = static_cast<double>(aof::LatencyBuckets::upper_ns(i)) * 1e-9;
+      const double seconds = static_cast<double>(aof::LatencyBuckets::upper(i)) * 1e-9;
       sum += seconds * static_cast<double>(count);
       text_ += fmt::format("{}_bucket{{le=\"{}\"}} {}\n", name, seconds, below);
     }

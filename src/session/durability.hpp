@@ -5,7 +5,7 @@
 //   * hears every answer at once: it may be told, and shown, what a power cut or the end of the process
 //     takes back, its own commits and those of others;
 //   * appends its commits, and the blocks of values of sequences that it draws, with the flush strategy
-//     that it has chosen (bop.flush_strategy, aof/flush_policy.hpp). They are taken back whole or not at
+//     that it has chosen (bop.flush_strategy, bop/flush.hpp). They are taken back whole or not at
 //     all, and never from under something that is durable: the log is a prefix.
 // Nobody else notices: an answer of any other session waits at the gate for all that it was computed from,
 // also for commits of volatile sessions, and who waits there makes the log write at once what it has held
@@ -15,7 +15,7 @@
 
 #include <optional>
 
-#include "aof/flush_policy.hpp"
+#include <bop/flush.hpp>
 #include "base/error.hpp"
 #include "session/variables.hpp"
 

@@ -20,7 +20,7 @@
 #include <string>
 #include <vector>
 
-#include "aof/flush_policy.hpp"
+#include <bop/flush.hpp>
 #include "base/error.hpp"
 #include "base/ids.hpp"
 #include "base/time.hpp"

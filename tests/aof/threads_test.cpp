@@ -1,24 +1,13 @@
 // Many threads on one stream and the system's disk. The thread sanitizer runs this.
-#include <unistd.h>
-
 #include <atomic>
-#include <filesystem>
 #include <thread>
 
 #include "aof/stream_fixture.hpp"
+#include "aof/temporary_folder.hpp"
 #include "base/disk.hpp"
 
 namespace bop::aof::test {
 namespace {
-
-struct Folder {
-  Folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "bop-aof-XXXXXX").string();
-    path = ::mkdtemp(pattern.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string path;
-};
 
 constexpr unsigned kProducers = 8;
 constexpr std::uint64_t kEach = 150;
@@ -26,7 +15,7 @@ constexpr std::uint64_t kEach = 150;
 class Threads : public testing::TestWithParam<const char*> {};
 
 TEST_P(Threads, ProducersReadersAndMaintenanceAtOnce) {
-  Folder folder;
+  TemporaryFolder folder;
   const Options options{
       .directory = folder.path + "/log", .segment_bytes = 256U << 10U, .write_bytes = 16U << 10U};
   auto disk = open_system_disk(GetParam());

@@ -12,7 +12,7 @@ const std::vector<ErrorCodeInfo>& table() {
   static const std::vector<ErrorCodeInfo> kTable{
 #define BOP_ERROR_CODE(name, number, sqlstate, mysql_errno, boyo_category, meaning) \
   {ErrorCode(number), #name, sqlstate, mysql_errno, boyo_category, meaning},
-#include "base/error_codes.def"
+#include <bop/error_codes.def>
 #undef BOP_ERROR_CODE
   };
   return kTable;
