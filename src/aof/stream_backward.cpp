@@ -12,7 +12,10 @@ using ReadPlace = CommitStream::Core::ReadPlace;
 
 BackwardReader::BackwardReader(std::shared_ptr<CommitStream::Core> core, Lsn from,
                                std::optional<DatabaseId> database)
-    : core_(std::move(core)), wanted_(std::min(from, Lsn(core_->durable_.load()))), database_(database) {}
+    : core_(std::move(core)),
+      wanted_(std::min(from, Lsn(core_->durable_.load()))),
+      database_(database),
+      decoder_(core_->keys_) {}
 
 Error BackwardReader::error_of(const SegmentWalk& walk, const Segment& segment) const {
   if (segment.trimmed.load(std::memory_order_acquire)) {
@@ -73,11 +76,13 @@ Result<bool> BackwardReader::load() {
       *file, segment_->header,
       {.offset = from.offset, .last = from.before, .limit = place->durable_end, .watermark = newest});
   while (walk.last().index < wanted_) {
-    const auto record = walk.next();
+    auto record = walk.next();
     if (!record.has_value()) return std::unexpected(error_of(walk, *segment_));
     if (!is_entry(record->kind) || (database_.has_value() && record->database != *database_)) continue;
+    BOP_LET(payload, decoder_.decode(*record));
+    record->payload = payload;
     held_.push_back({.view = *record, .payload_at = bytes_.size()});
-    bytes_.insert(bytes_.end(), record->payload.begin(), record->payload.end());
+    bytes_.insert(bytes_.end(), payload.begin(), payload.end());
   }
   wanted_ = Lsn(from.lsn.value - 1);
   return true;

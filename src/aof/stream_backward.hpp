@@ -38,6 +38,7 @@ class BackwardReader final : public Reader {
   std::vector<EntryPoint> points_;  // of segment_, ascending
   std::vector<Held> held_;          // ascending
   std::vector<std::byte> bytes_;
+  PayloadDecoder decoder_;
   std::optional<Error> failed_;
 };
 

@@ -81,6 +81,7 @@ Result<std::optional<RecordView>> TailReader::next() {
   };
   for (;;) {
     std::optional<RecordView> view;
+    bool is_decoded = false;
     if (at_ < copied_.size()) {
       auto taken = take();
       if (!taken.has_value()) return failing(std::move(taken).error());
@@ -93,6 +94,7 @@ Result<std::optional<RecordView>> TailReader::next() {
         continue;
       }
       view = **read;
+      is_decoded = true;
     } else {
       copied_.clear();
       at_ = 0;
@@ -106,7 +108,13 @@ Result<std::optional<RecordView>> TailReader::next() {
     }
     if (!is_entry(view->kind) || view->lsn < wanted_) continue;
     wanted_ = view->lsn.next();
-    if (!database_.has_value() || view->database == *database_) return view;
+    if (database_.has_value() && view->database != *database_) continue;
+    if (!is_decoded) {
+      auto payload = decoder_.decode(*view);
+      if (!payload.has_value()) return failing(std::move(payload).error());
+      view->payload = *payload;
+    }
+    return view;
   }
 }
 

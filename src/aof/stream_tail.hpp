@@ -15,7 +15,7 @@ class TailReader final : public Reader {
  public:
   TailReader(std::shared_ptr<CommitStream::Core> core, Lsn from, std::optional<DatabaseId> database,
              ReadUpTo up_to)
-      : core_(std::move(core)), wanted_(from), database_(database), up_to_(up_to) {}
+      : core_(std::move(core)), wanted_(from), database_(database), up_to_(up_to), decoder_(core_->keys_) {}
 
   [[nodiscard]] Result<std::optional<RecordView>> next() override;
 
@@ -30,6 +30,7 @@ class TailReader final : public Reader {
   std::vector<std::byte> copied_;        // whole records, the first at place_
   std::size_t at_ = 0;                   // in it
   std::unique_ptr<StreamReader> files_;  // while it is behind what is in memory
+  PayloadDecoder decoder_;
   std::optional<Error> failed_;
 };
 

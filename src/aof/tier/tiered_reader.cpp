@@ -120,7 +120,16 @@ Result<std::optional<RecordView>> TieredReader::next() {
       return std::unexpected(step.error());
     }
     if (*step == Step::kEnd) return std::nullopt;
-    if (*step == Step::kRecord && (!database_.has_value() || record->database == *database_)) return record;
+    if (*step != Step::kRecord || (database_.has_value() && record->database != *database_)) continue;
+    if (!stream_) {  // the stream's reader has decoded it
+      auto payload = decoder_.decode(*record);
+      if (!payload.has_value()) {
+        failed_ = payload.error();
+        return std::unexpected(std::move(payload).error());
+      }
+      record->payload = *payload;
+    }
+    return record;
   }
 }
 

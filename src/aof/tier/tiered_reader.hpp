@@ -49,7 +49,7 @@ class TieredReader final : public Reader {
  public:
   // Reads entries with id >= from, of one database or of all.
   TieredReader(const TieredSource& source, Lsn from, std::optional<DatabaseId> database)
-      : source_(source), next_(from), database_(database) {}
+      : source_(source), next_(from), database_(database), decoder_(source.stream.keys()) {}
 
   // Waits for the object store where the record is there only. kNotInPrerequisiteState: the record was
   // deleted, or the reader was cut off.
@@ -68,6 +68,7 @@ class TieredReader final : public Reader {
   Lsn next_;  // of all databases
   std::optional<DatabaseId> database_;
   std::optional<Error> failed_;
+  PayloadDecoder decoder_;
 
   std::unique_ptr<Reader> stream_;
 
