@@ -95,6 +95,12 @@ class SegmentMaker {
     return image;
   }
 
+  // From here on its segments differ from those of who it was copied from: another history of the same log.
+  void fork(std::uint64_t seed) {
+    dice_ = SimRandom(seed);
+    timeline_ = timeline_.next();
+  }
+
   StreamIdentity identity{};
 
  private:
