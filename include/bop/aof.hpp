@@ -62,8 +62,9 @@ struct AofConfig {
   // What is kept. A segment goes when all of its records may go. At least one is always kept, and what is
   // deleted is never younger than the time to live: how old a record is, is measured by a clock that cannot
   // be set, not by the wall clock, and time in which no process had the log open counts at most a day.
-  std::optional<std::uint64_t> ttl_seconds;      // records older than this are deleted
-  std::optional<std::uint64_t> retention_bytes;  // the oldest are deleted beyond it; at least 2 segments
+  std::optional<std::uint64_t> ttl_seconds = std::nullopt;  // records older than this are deleted
+  std::optional<std::uint64_t> retention_bytes =
+      std::nullopt;  // the oldest are deleted beyond it; at least 2 segments
 
   // Bytes that are appended and not durable; beyond it append() answers kInsufficientResources
   // (Aof::backpressure(), Aof::wait_for_room()) and append_durable() waits.
@@ -83,7 +84,7 @@ struct AofConfig {
   // Of the specification and not built yet: open() answers kNotImplemented and names the first one in use.
   bool enable_compression = false;
   bool enable_encryption = false;
-  std::string index_path;
+  std::string index_path = {};
   bool archive_enabled = false;
   int archive_compression_level = 3;                 // 1 to 19
   std::uint64_t archive_threshold = 10;              // segments kept before the oldest is archived
@@ -137,9 +138,9 @@ struct AofReadOptions {
   };
   // Where it begins: with this record, or the first one after it (before it, backward). Without either: with
   // the oldest record (the newest durable one, backward).
-  std::optional<RecordId> from_id;
+  std::optional<RecordId> from_id = std::nullopt;
   // With the first record of this time or later (backward: the last one of this time or earlier).
-  std::optional<std::int64_t> from_time_us;
+  std::optional<std::int64_t> from_time_us = std::nullopt;
   Direction direction = Direction::kForward;
   Tail tail = Tail::kDurable;
 };

@@ -1,0 +1,21 @@
+# What others can use: the log as a library, find_package(bop), target bop::aof.
+#   cmake --install BUILD --component aof --prefix PREFIX
+
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(bop_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/bop")
+foreach(layer base objstore aof)
+  set_target_properties(bop_${layer} PROPERTIES EXPORT_NAME ${layer})
+endforeach()
+target_include_directories(bop_aof INTERFACE "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
+target_compile_features(bop_aof INTERFACE cxx_std_23)
+install(TARGETS bop_base bop_objstore bop_aof EXPORT bop
+  ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT aof)
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/bop" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT aof)
+install(EXPORT bop NAMESPACE bop:: DESTINATION "${bop_package_dir}" FILE bopTargets.cmake COMPONENT aof)
+configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/bopConfig.cmake.in" bopConfig.cmake
+  INSTALL_DESTINATION "${bop_package_dir}")
+write_basic_package_version_file(bopConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES "${PROJECT_BINARY_DIR}/bopConfig.cmake" "${PROJECT_BINARY_DIR}/bopConfigVersion.cmake"
+  DESTINATION "${bop_package_dir}" COMPONENT aof)
