@@ -60,6 +60,14 @@ std::uint64_t by_tables(std::uint64_t crc, const std::byte* at, std::size_t size
     }
     crc = next;
   }
+  if (size >= 8) {
+    const std::uint64_t word = load(at) ^ crc;
+    std::uint64_t next = 0;
+    for (unsigned i = 0; i < 8; ++i) next ^= kTables[7 - i][(word >> (8 * i)) & 0xff];
+    crc = next;
+    at += 8;
+    size -= 8;
+  }
   for (; size > 0; ++at, --size) {
     crc = (crc >> 8) ^ kTables[0][(crc ^ std::to_integer<std::uint64_t>(*at)) & 0xff];
   }
