@@ -7,10 +7,10 @@
 #include <cerrno>
 #include <filesystem>
 #include <utility>
-#include <vector>
 
 #include "base/assert.hpp"
 #include "mdbx/error_map.hpp"
+#include "mdbx/file_guard.hpp"
 
 namespace bop::mdbx {
 
@@ -40,27 +40,6 @@ Status check(const Key& key, const std::string& path) {
   return fail(ErrorCode::kProgramLimitExceeded, "{}: the key is longer than {} bytes", path, Key::kMaxBytes);
 }
 
-// Reads every byte, so that what the disk cannot read is found here: through the mapping it would be a
-// SIGBUS.
-Status read_through(const std::string& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) {
-    if (errno == ENOENT) return {};
-    return failed(errno, path, "open");
-  }
-  std::vector<std::byte> buffer(std::size_t{1} << 20U);
-  int problem = 0;
-  for (;;) {
-    const ::ssize_t got = ::read(file, buffer.data(), buffer.size());
-    if (got > 0 || (got < 0 && errno == EINTR)) continue;
-    if (got < 0) problem = errno;
-    break;
-  }
-  ::close(file);
-  if (problem != 0) return failed(problem, path, "read");
-  return {};
-}
-
 // Takes the room of the lock file, which is written through a mapping: without it, a full disk would be a
 // SIGBUS. (A clean close gives the room back.)
 Status reserve_lock_file(const Options& options) {
@@ -79,7 +58,7 @@ MDBX_env_flags_t flags_of(const Options& options) noexcept {
   unsigned flags = MDBX_VALIDATION | MDBX_NOSTICKYTHREADS | MDBX_NORDAHEAD;
   if (options.access == Access::kReadOnly) flags |= MDBX_RDONLY;
   if (options.durability == Durability::kLastSync) flags |= MDBX_SAFE_NOSYNC;
-  if (options.exclusive) flags |= MDBX_EXCLUSIVE;
+  if (options.exclusive || options.guarded) flags |= MDBX_EXCLUSIVE;
   return static_cast<MDBX_env_flags_t>(flags);
 }
 
@@ -90,7 +69,11 @@ Environment::Environment(Options options, MDBX_env* environment)
 
 Environment::~Environment() {
   // Whatever it answers, the handle is gone.
-  (void)mdbx_env_close_ex(environment_, options_.durability == Durability::kEveryCommit);
+  const bool is_durable = options_.durability == Durability::kEveryCommit || !is_open_;
+  const int closed = mdbx_env_close_ex(environment_, is_durable);
+  if (is_open_ && options_.guarded && options_.access == Access::kReadWrite && closed == MDBX_SUCCESS) {
+    leave_guarded(options_.directory);
+  }
 }
 
 Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
@@ -102,7 +85,11 @@ Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
     if (problem) return failed(problem.value(), path, "make the folder");
     BOP_TRY(reserve_lock_file(options));
   }
-  BOP_TRY(read_through(path + "/" + kDataFile));
+  if (options.guarded && options.access == Access::kReadWrite) {
+    BOP_TRY(enter_guarded(path));
+  } else {
+    BOP_TRY(read_file_through(path));
+  }
 
   be_silent();
   MDBX_env* handle = nullptr;
@@ -123,6 +110,7 @@ Result<std::unique_ptr<Environment>> Environment::open(const Options& options) {
   const mdbx_mode_t mode = options.access == Access::kReadWrite ? 0600 : 0;
   code = mdbx_env_open(handle, path.c_str(), flags_of(options), mode);
   if (code != MDBX_SUCCESS) return failed(code, path, "open");
+  environment->is_open_ = true;
   return environment;
 }
 
@@ -303,7 +291,7 @@ Result<std::optional<Pair>> Cursor::at_or_before(const Key& key) {
 }
 
 Status remove_environment(const std::string& directory) {
-  for (const char* name : {kDataFile, kLockFile}) {
+  for (const char* name : {kSealFile, kLivesFile, kDataFile, kLockFile}) {
     std::error_code problem;
     std::filesystem::remove(directory + "/" + name, problem);
     if (problem) return failed(problem.value(), directory + "/" + name, "remove");

@@ -6,10 +6,11 @@
 //   * A crash, a power cut or a full disk leaves the file as some commit made it, with every commit before.
 //   * A read sees one commit's state for as long as it lives, and holds up nobody; but the room of what was
 //     changed meanwhile is not used again, so reads are kept short.
-//   * Pages carry no checksums: rot can be read as other values. libmdbx looks at the structure of each page
-//     before it follows it (MDBX_VALIDATION), and open() reads the whole file once, so that a page that the
-//     disk cannot read is an error then and not the end of the process later. A value that has to be true
-//     carries its own checksum.
+//   * Pages carry no checksums: rot can be read as other values, so a value that has to be true carries its
+//   own.
+//     open() reads the whole file once, so that what the disk cannot read is an error then and not a SIGBUS
+//     later; libmdbx looks at each page before it follows it (MDBX_VALIDATION). But who writes on top of
+//     damaged lists of free pages may end the process: for that there is Options::guarded.
 // Memory: the file is mapped, so pages stay in the kernel's cache and are given up under pressure; a write
 // keeps its changed pages, at most kDirtyBytes, and writes the rest out before.
 //
@@ -67,6 +68,9 @@ struct Options {
   std::uint32_t max_readers = 126;  // reads that live at once, of all processes together
   std::uint32_t max_tables = 16;
   bool exclusive = false;  // no other process may have it open
+  // For one process alone (exclusive), with witnesses of its own: file_guard.hpp. open() refuses with
+  // kCorrupt what changed after it was closed in order, and what processes died of.
+  bool guarded = false;
 };
 
 inline constexpr std::uint64_t kDirtyBytes = std::uint64_t{16} << 20U;
@@ -171,6 +175,7 @@ class Environment {
 
   const Options options_;
   MDBX_env* environment_;
+  bool is_open_ = false;
 };
 
 // The names of the files in the folder.
