@@ -43,7 +43,7 @@ struct Walked {
 
 // `wanted`: the last entry that counts, nothing for "where the walk ends".
 Result<Walked> walk_to_end(File& file, const SegmentHeader& header, const RecordLink* wanted,
-                           bool fillers_count, std::uint64_t limit, Teller& teller) {
+                           bool fillers_count, std::uint64_t limit, Teller& teller, const RecordSink& sink) {
   Walked found;
   SegmentFacts& facts = found.facts;
   facts.id = {header.number, header.seed};
@@ -71,6 +71,7 @@ Result<Walked> walk_to_end(File& file, const SegmentHeader& header, const Record
       break;
     }
     note(*record);
+    if (sink) sink(*record, ByteOffset(walk.record_offset()));
     if (!teller.at(walk.offset())) return std::unexpected(cancelled(file.path()));
   }
   facts.last = walk.complete();
@@ -110,10 +111,10 @@ bool is_sound(const SegmentFacts& facts) noexcept {
 }
 
 Result<FoundFacts> find_facts(File& file, const SegmentHeader& header, const Seal& seal,
-                              const Progress& progress) {
+                              const Progress& progress, const RecordSink& sink) {
   Teller teller(progress, 2 * header.bytes);
-  BOP_LET(walked,
-          walk_to_end(file, header, &seal.last, seal.timeline == header.timeline, header.bytes, teller));
+  BOP_LET(walked, walk_to_end(file, header, &seal.last, seal.timeline == header.timeline, header.bytes,
+                              teller, sink));
   SegmentFacts& facts = walked.facts;
   std::vector<std::byte> piece(kPieceBytes);
   for (std::uint64_t at = 0; at < facts.image_bytes();) {
@@ -148,7 +149,7 @@ Result<SegmentFacts> facts_of_image(std::span<const std::byte> image, const std:
   ImageFile file(where, image);
   const Progress none;
   Teller teller(none, 0);
-  BOP_LET(walked, walk_to_end(file, header, nullptr, true, image.size(), teller));
+  BOP_LET(walked, walk_to_end(file, header, nullptr, true, image.size(), teller, {}));
   walked.facts.content_checksum = crc64(0, image);
   if (walked.facts.image_bytes() != image.size() || !is_sound(walked.facts)) {
     return fail(ErrorCode::kCorrupt, "{}: the records end at byte {} of {}", where, walked.facts.records_end,

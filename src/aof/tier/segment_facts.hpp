@@ -71,6 +71,10 @@ struct Seal {
 // (kCancelled).
 using Progress = std::function<bool(std::uint64_t done, std::uint64_t all)>;
 
+// Told every record of the walk in its order, marks included, with its place in the file: who needs more of a
+// segment than its facts (the index) need not walk it again. The views are valid during the call.
+using RecordSink = std::function<void(const RecordView& record, ByteOffset offset)>;
+
 struct FoundFacts {
   SegmentFacts facts;
   std::uint64_t skipped_fillers = 0;
@@ -80,7 +84,7 @@ struct FoundFacts {
 // not on a reactor. Errors: kCorrupt naming file, byte and LSN when the walk does not reach the sealed entry,
 // kIo, kFormatTooNew, kCancelled.
 [[nodiscard]] Result<FoundFacts> find_facts(File& file, const SegmentHeader& header, const Seal& seal,
-                                            const Progress& progress = {});
+                                            const Progress& progress = {}, const RecordSink& sink = {});
 
 // The same of an image in memory, which carries its own end. `where` names it in messages.
 [[nodiscard]] Result<SegmentFacts> facts_of_image(std::span<const std::byte> image, const std::string& where);
