@@ -61,6 +61,10 @@ std::uint64_t CommitStream::retained_bytes() const {
   std::scoped_lock lock(core_->mutex_);
   return core_->retained_bytes();
 }
+LogSegments CommitStream::segments(std::size_t most) const {
+  std::scoped_lock lock(core_->mutex_);
+  return core_->log_segments(most);
+}
 bool CommitStream::is_full() const {
   std::scoped_lock lock(core_->mutex_);
   return core_->disk_full();

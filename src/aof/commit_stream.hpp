@@ -96,6 +96,21 @@ enum class ReadUpTo : std::uint8_t {
   kAppended  // also what a power cut may take back
 };
 
+// The log's files, for who looks at them from outside.
+struct LogSegments {
+  struct One {
+    std::uint64_t number = 0;  // of its name
+    Lsn first;                 // of its first record
+    std::uint64_t bytes = 0;   // of the file
+    std::uint64_t used_bytes = 0;
+    bool active = false;  // takes records
+  };
+  std::vector<One> newest;  // in the order of the log
+  std::uint64_t older = 0;  // before them
+  std::uint64_t older_bytes = 0;
+  std::uint64_t prepared_bytes = 0;  // of the segment that waits for its turn; 0: none does
+};
+
 // Appends records and makes them durable in groups.
 //
 // Acknowledgement: append() returning an Lsn means "appended": ordered, not durable. A record is durable when
@@ -184,6 +199,8 @@ class CommitStream {
 
   // Bytes of the segments that are kept.
   [[nodiscard]] std::uint64_t retained_bytes() const;
+  // At most the `most` newest of them.
+  [[nodiscard]] LogSegments segments(std::size_t most) const;
   // The disk had no room for another segment when it was asked last.
   [[nodiscard]] bool is_full() const;
   // Largest batch that append() takes.

@@ -170,6 +170,7 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
     for (const auto& segment : segments_) bytes += segment->header.bytes;
     return bytes;
   }
+  [[nodiscard]] LogSegments log_segments(std::size_t most) const;
   [[nodiscard]] bool disk_full() const noexcept { return disk_full_; }
   [[nodiscard]] std::uint64_t max_batch_bytes() const noexcept {
     return std::min(options_.max_batch_bytes, options_.segment_bytes / 2);

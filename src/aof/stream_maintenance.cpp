@@ -116,6 +116,27 @@ void CommitStream::Core::fill_ballast() {
   }
 }
 
+LogSegments CommitStream::Core::log_segments(std::size_t most) const {
+  LogSegments out;
+  const std::size_t skipped = segments_.size() - std::min(most, segments_.size());
+  for (std::size_t i = 0; i < segments_.size(); ++i) {
+    const Segment& segment = *segments_[i];
+    if (i < skipped) {
+      ++out.older;
+      out.older_bytes += segment.header.bytes;
+      continue;
+    }
+    const bool active = segments_[i] == active_;
+    out.newest.push_back({.number = segment.header.number,
+                          .first = segment.header.base,
+                          .bytes = segment.header.bytes,
+                          .used_bytes = active && open_ ? open_->offset + open_->used : segment.next_offset,
+                          .active = active});
+  }
+  if (next_) out.prepared_bytes = next_->header.bytes;
+  return out;
+}
+
 Status CommitStream::Core::maintain() {
   std::scoped_lock maintenance(maintenance_);
   bool due = false;

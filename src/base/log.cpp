@@ -13,6 +13,7 @@
 #include <mutex>
 #include <utility>
 
+#include "base/json.hpp"
 #include "base/metrics.hpp"
 #include "base/time.hpp"
 
@@ -41,50 +42,6 @@ Output& output() {
   return *kOutput;
 }
 
-// The length of the UTF-8 sequence at the start of `text`; 0 if it is not one.
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  const std::size_t length = first < 0x80   ? 1
-                             : first < 0xc2 ? 0
-                             : first < 0xe0 ? 2
-                             : first < 0xf0 ? 3
-                             : first < 0xf5 ? 4
-                                            : 0;
-  if (length == 0 || length > text.size()) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  // Longer than needed, surrogates, above U+10FFFF.
-  if ((first == 0xe0 && byte(1) < 0xa0) || (first == 0xed && byte(1) > 0x9f)) return 0;
-  if ((first == 0xf0 && byte(1) < 0x90) || (first == 0xf4 && byte(1) > 0x8f)) return 0;
-  return length;
-}
-
-void append_quoted(std::string& out, std::string_view text) {
-  out += '"';
-  while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    const auto c = static_cast<unsigned char>(text[0]);
-    if (length == 0) {
-      out += "\\ufffd";
-    } else if (length > 1) {
-      out += text.substr(0, length);
-    } else if (c == '"' || c == '\\') {
-      out += '\\';
-      out += text[0];
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c < 0x20 || c == 0x7f) {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", c);
-    } else {
-      out += text[0];
-    }
-    text.remove_prefix(std::max<std::size_t>(1, length));
-  }
-  out += '"';
-}
-
 bool needs_quotes(std::string_view text) {
   if (text.empty()) return true;
   for (const char c : text) {
@@ -97,7 +54,7 @@ bool needs_quotes(std::string_view text) {
 void append_value(std::string& out, LogFormat format, const LogField::Value& value) {
   if (const auto* text = std::get_if<std::string_view>(&value)) {
     if (format == LogFormat::kJson || needs_quotes(*text)) {
-      append_quoted(out, *text);
+      append_json_text(out, *text);
     } else {
       out += *text;
     }
@@ -149,10 +106,10 @@ std::string format_log_line(LogFormat format, LogLevel level, std::int64_t wall_
   out += "{\"time\":\"";
   append_time(out, wall_us, 'T', "Z");
   fmt::format_to(std::back_inserter(out), "\",\"level\":\"{}\",\"message\":", kLevels[number]);
-  append_quoted(out, message);
+  append_json_text(out, message);
   for (const LogField& field : fields) {
     out += ',';
-    append_quoted(out, field.key());
+    append_json_text(out, field.key());
     out += ':';
     append_value(out, format, field.value());
   }

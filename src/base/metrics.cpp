@@ -52,16 +52,38 @@ std::uint64_t Latency::count_below(std::size_t bucket) const noexcept {
   return sum;
 }
 
-std::uint64_t Latency::quantile_ns(double quantile) const noexcept {
+Latency::Counts Latency::counts() const noexcept {
+  Counts out;
+  for (std::size_t i = 0; i < kBuckets; ++i) out.buckets[i] = buckets_[i].load(std::memory_order_relaxed);
+  out.sum_ns = sum_ns();
+  return out;
+}
+
+std::uint64_t Latency::quantile_ns(double quantile) const noexcept { return counts().quantile_ns(quantile); }
+
+std::uint64_t Latency::Counts::count() const noexcept {
+  std::uint64_t sum = 0;
+  for (const std::uint64_t count : buckets) sum += count;
+  return sum;
+}
+
+std::uint64_t Latency::Counts::quantile_ns(double quantile) const noexcept {
   const std::uint64_t all = count();
   if (all == 0) return 0;
   const auto wanted = static_cast<std::uint64_t>(static_cast<double>(all) * quantile);
   std::uint64_t seen = 0;
   for (std::size_t i = 0; i < kBuckets; ++i) {
-    seen += buckets_[i].load(std::memory_order_relaxed);
+    seen += buckets[i];
     if (seen > wanted || seen >= all) return end_of(i);
   }
   return end_of(kBuckets - 1);
+}
+
+Latency::Counts Latency::Counts::since(const Counts& earlier) const noexcept {
+  Counts out;
+  for (std::size_t i = 0; i < kBuckets; ++i) out.buckets[i] = buckets[i] - earlier.buckets[i];
+  out.sum_ns = sum_ns - earlier.sum_ns;
+  return out;
 }
 
 struct Metrics::Collectors {

@@ -64,6 +64,16 @@ class Latency {
   // How many were recorded in buckets [0, bucket).
   [[nodiscard]] std::uint64_t count_below(std::size_t bucket) const noexcept;
 
+  // The counts of one moment, or what came between two.
+  struct Counts {
+    std::array<std::uint64_t, kBuckets> buckets{};
+    std::uint64_t sum_ns = 0;
+    [[nodiscard]] std::uint64_t count() const noexcept;
+    [[nodiscard]] std::uint64_t quantile_ns(double quantile) const noexcept;
+    [[nodiscard]] Counts since(const Counts& earlier) const noexcept;
+  };
+  [[nodiscard]] Counts counts() const noexcept;
+
   [[nodiscard]] static constexpr std::size_t bucket_of(std::uint64_t ns) noexcept {
     if (ns < kSteps) return static_cast<std::size_t>(ns);
     const auto shift = static_cast<std::size_t>(std::bit_width(ns)) - 5;  // ns >> shift is 16..31

@@ -1,6 +1,8 @@
 #include "base/trace.hpp"
 
+#include <algorithm>
 #include <atomic>
+#include <cctype>
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
@@ -24,10 +26,9 @@ Latency& histogram_of(Stage stage) noexcept {
 
 double milliseconds(std::int64_t ns) { return static_cast<double>(ns / 1000) / 1000.0; }
 
-// A statement's text cut between characters.
-std::string_view shortened(std::string_view text) {
-  if (text.size() <= kMostText) return text;
-  std::size_t size = kMostText;
+std::string_view shortened(std::string_view text, std::size_t most_bytes) {
+  if (text.size() <= most_bytes) return text;
+  std::size_t size = most_bytes;
   while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) --size;
   return text.substr(0, size);
 }
@@ -42,6 +43,12 @@ std::string_view name_of(Stage stage) noexcept {
 
 void set_slow_statement_threshold(std::chrono::nanoseconds threshold) noexcept {
   slow_ns = threshold.count();
+}
+
+std::string_view shown_text(std::string_view text, std::size_t most_bytes) {
+  const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
+  const bool is_secret = !std::ranges::search(text, std::string_view("password"), same).empty();
+  return is_secret ? "(not shown: it names a password)" : shortened(text, most_bytes);
 }
 
 StatementTrace::StatementTrace(Clock& clock, Stage stage, std::int64_t start_ns) noexcept
@@ -84,6 +91,10 @@ void StatementTrace::finish(std::string_view text, const ErrorCode* code) noexce
   for (std::size_t stage = 0; stage < kStages; ++stage) {
     if ((entered_ >> stage & 1U) != 0) histogram_of(static_cast<Stage>(stage)).record(spent_ns_[stage]);
   }
+  if (committed_) {
+    metrics().commit_seconds.record(spent_ns_[static_cast<std::size_t>(Stage::kCommit)] +
+                                    spent_ns_[static_cast<std::size_t>(Stage::kDurable)]);
+  }
   const std::int64_t threshold = slow_ns.load(std::memory_order_relaxed);
   if (threshold <= 0 || total < threshold) return;
   metrics().slow_statements_total.add();
@@ -100,7 +111,7 @@ void StatementTrace::finish(std::string_view text, const ErrorCode* code) noexce
        {"durable_ms", spent(Stage::kDurable)},
        {"flush_ms", spent(Stage::kFlush)},
        {"sqlstate", code == nullptr ? std::string_view("00000") : info(*code).sqlstate},
-       {"statement", shortened(text)}});
+       {"statement", shortened(text, kMostText)}});
 }
 
 }  // namespace bop

@@ -38,6 +38,9 @@ class StatementTrace {
   [[nodiscard]] std::int64_t spent_ns(Stage stage) const noexcept;
   [[nodiscard]] std::int64_t total_ns() const noexcept;
 
+  // The statement has committed a change: what it spends in the stages commit and durable is a commit's time.
+  void note_commit() noexcept { committed_ = true; }
+
   // Ends the trace; may be called once. `text` is what the slow-statement log shows, shortened to 1000 bytes:
   // the caller leaves out what is secret. `code` is null for a statement that went well.
   void finish(std::string_view text, const ErrorCode* code = nullptr) noexcept;
@@ -52,6 +55,11 @@ class StatementTrace {
   std::uint8_t entered_ = 0;  // a bit for each stage
   Stage stage_;
   bool finished_ = false;
+  bool committed_ = false;
 };
+
+// What may be shown of a statement's text outside of its session: nothing if it names a password, otherwise
+// its first `most_bytes`, cut between characters.
+[[nodiscard]] std::string_view shown_text(std::string_view text, std::size_t most_bytes);
 
 }  // namespace bop

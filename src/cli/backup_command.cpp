@@ -11,9 +11,9 @@
 #include "backup/back_up.hpp"
 #include "backup/restore.hpp"
 #include "base/disk.hpp"
+#include "base/json.hpp"
 #include "base/log.hpp"
 #include "cli/progress_line.hpp"
-#include "wire/http/pages.hpp"
 
 namespace bop::cli {
 
@@ -27,8 +27,7 @@ constexpr int kWrong = 2;
 int report_failure(const Error& error, bool json) {
   if (json) {
     fmt::print("{{\"status\":\"failed\",\"sqlstate\":{},\"message\":{},\"hint\":{}}}\n",
-               wire::http::json_string(error.sqlstate()), wire::http::json_string(error.what()),
-               wire::http::json_string(error.fields().hint));
+               json_text(error.sqlstate()), json_text(error.what()), json_text(error.fields().hint));
   } else {
     fmt::print(stderr, "bop: {}\n", error.what());
     if (const std::string& hint = error.fields().hint; !hint.empty()) fmt::print(stderr, "{}\n", hint);
@@ -184,11 +183,10 @@ int run_backup(const BackupCommand& command) {
         "\"consistent_csn\":{},\"consistent_time\":\"{}\",\"end_csn\":{},\"end_time\":\"{}\",\"databases\":{},"
         "\"log_segments\":{},\"bytes\":{},\"copied_bytes\":{},\"verified\":{},\"verified_pages\":{},"
         "\"seconds\":{:.3f}}}\n",
-        name_of(done->kind), wire::http::json_string(options.directory),
-        wire::http::json_string(options.data_dir), label.timeline.value, label.consistent.value,
-        time_text(label.consistent_us), label.end.value, time_text(label.taken_us), label.databases.size(),
-        label.logs.size(), label.bytes(), done->copied_bytes, options.verify, done->verified_pages,
-        seconds_since(start));
+        name_of(done->kind), json_text(options.directory), json_text(options.data_dir), label.timeline.value,
+        label.consistent.value, time_text(label.consistent_us), label.end.value, time_text(label.taken_us),
+        label.databases.size(), label.logs.size(), label.bytes(), done->copied_bytes, options.verify,
+        done->verified_pages, seconds_since(start));
     return 0;
   }
   fmt::print("backup {}: {}\n", done->kind == backup::BackupKind::kExtended ? "extended" : "complete",
@@ -231,9 +229,8 @@ int run_restore(const BackupCommand& command) {
     fmt::print(
         "{{\"status\":\"restored\",\"directory\":{},\"data_dir\":{},\"csn\":{},\"time\":\"{}\","
         "\"timeline\":{},\"databases\":{},\"bytes\":{},\"seconds\":{:.3f}}}\n",
-        wire::http::json_string(options.directory), wire::http::json_string(options.data_dir),
-        done->csn.value, time_text(done->csn_us), done->timeline.value, done->databases, done->bytes,
-        seconds_since(start));
+        json_text(options.directory), json_text(options.data_dir), done->csn.value, time_text(done->csn_us),
+        done->timeline.value, done->databases, done->bytes, seconds_since(start));
     return 0;
   }
   fmt::print("restored: {} at CSN {}, {}\n", options.data_dir, done->csn.value, time_text(done->csn_us));

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/json.hpp"
 #include "sql/types/types.hpp"
-#include "wire/http/pages.hpp"
 
 namespace bop::cli {
 
@@ -106,7 +106,7 @@ void ResultPrinter::json_row(const std::vector<std::optional<std::string_view>>&
   std::string line = rows_ == 1 ? "\n  {" : ",\n  {";
   for (std::size_t i = 0; i < cells.size(); ++i) {
     if (i > 0) line += ", ";
-    line += wire::http::json_string(columns_[i].name) + ": ";
+    line += json_text(columns_[i].name) + ": ";
     const Oid type = columns_[i].type;
     if (!cells[i]) {
       line += "null";
@@ -117,7 +117,7 @@ void ResultPrinter::json_row(const std::vector<std::optional<std::string_view>>&
     } else if (type == types::kJson || type == types::kJsonb) {
       line += *cells[i];
     } else {
-      line += wire::http::json_string(*cells[i]);
+      line += json_text(*cells[i]);
     }
   }
   put(out_, "{}}}", line);

@@ -9,10 +9,10 @@
 #include "backup/repair.hpp"
 #include "backup/verify.hpp"
 #include "base/disk.hpp"
+#include "base/json.hpp"
 #include "base/log.hpp"
 #include "cli/backup_command.hpp"
 #include "cli/progress_line.hpp"
-#include "wire/http/pages.hpp"
 
 namespace bop::cli {
 
@@ -20,7 +20,6 @@ namespace {
 
 using backup::Finding;
 using backup::FindingState;
-using wire::http::json_string;
 
 constexpr int kDamaged = 1;
 
@@ -42,13 +41,13 @@ void print_json(const std::string& path, const backup::VerifyReport& report) {
     findings += fmt::format(
         "{}{{\"state\":\"{}\",\"kind\":\"{}\",\"database\":{},\"page\":{},\"file\":{},\"message\":{}}}",
         findings.empty() ? "" : ",", name_of(finding.state), name_of(finding.kind), finding.database.value,
-        finding.page.value, json_string(finding.file), json_string(finding.what));
+        finding.page.value, json_text(finding.file), json_text(finding.what));
   }
   fmt::print(
       "{{\"status\":\"{}\",\"path\":{},\"kind\":\"{}\",\"complete\":{},\"databases\":{},\"pages\":{},"
       "\"log_segments\":{},\"records\":{},\"first_csn\":{},\"last_csn\":{},\"damaged\":{},\"healed\":{},"
       "\"repaired\":{},\"findings\":[{}]}}\n",
-      report.sound() ? "sound" : "damaged", json_string(path), report.is_backup ? "backup" : "data directory",
+      report.sound() ? "sound" : "damaged", json_text(path), report.is_backup ? "backup" : "data directory",
       report.is_complete, report.databases, report.pages, report.segments, report.records, report.first.value,
       report.last.value, count_of(report, FindingState::kDamaged), count_of(report, FindingState::kHealed),
       count_of(report, FindingState::kRepaired), findings);

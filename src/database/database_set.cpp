@@ -394,15 +394,18 @@ Status DatabaseSet::check_room(DatabaseId id, std::uint64_t growth_bytes) const 
           .hint("Free space on the file system of the data directory; writes then go on by themselves."));
 }
 
-Status DatabaseSet::trim(bool is_short) {
-  Lsn below = options_.group->committed();
+Lsn DatabaseSet::oldest_base() const {
+  Lsn oldest = options_.group->committed();
   for (const auto& database : all()) {
-    if (holds_log(*database)) below = std::min(below, database->rows().base());
+    if (holds_log(*database)) oldest = std::min(oldest, database->rows().base());
   }
-  {
-    std::lock_guard lock(mutex_);
-    for (const auto& [id, kept] : leaving_) below = std::min(below, kept);
-  }
+  std::lock_guard lock(mutex_);
+  for (const auto& [id, kept] : leaving_) oldest = std::min(oldest, kept);
+  return oldest;
+}
+
+Status DatabaseSet::trim(bool is_short) {
+  const Lsn below = oldest_base();
   if (below.value <= options_.retain_records) return {};
   return options_.group->trim(Lsn(below.value - options_.retain_records), is_short);
 }

@@ -90,6 +90,8 @@ class DatabaseSet {
   // Drops the part of the log that no base needs, of what is retained beyond that nothing unless the disk
   // `is_short`. Waits for the disk; a checkpoint's end calls it.
   [[nodiscard]] Status trim(bool is_short = false);
+  // A start needs the log above it: the oldest base of a database that has records above its own.
+  [[nodiscard]] Lsn oldest_base() const;
   // A checkpoint of every database, then a trim; for shutdown and tests.
   void checkpoint_all(Executor& background, std::move_only_function<void(Status)> done);
   // After the log failed: discards what runs ahead of it in every database, so that reads go on. Statements

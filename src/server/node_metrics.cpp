@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "aof/stream_metrics.hpp"
+#include "base/memory_use.hpp"
 #include "base/metrics.hpp"
 #include "rowstore/row_store.hpp"
 #include "server/storage.hpp"
@@ -73,6 +74,8 @@ void collect(Storage& storage, std::size_t connections) {
   all.log_retained_bytes.set(static_cast<std::int64_t>(storage.group().retained_bytes()));
   all.log_poisoned.set(storage.failure() ? 1 : 0);
   all.disk_full_total.set(log.refused_disk_full);
+  all.resident_bytes.set(static_cast<std::int64_t>(resident_bytes()));
+  all.memory_limit_bytes.set(static_cast<std::int64_t>(memory_limit()));
 }
 
 }  // namespace

@@ -156,6 +156,23 @@ bool AdvisoryLocks::circle(Owner owner, const std::function<Owner(Owner)>& other
   return seen.contains(owner);
 }
 
+std::vector<AdvisoryLocks::Wait> AdvisoryLocks::waits(std::size_t most) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Wait> out;
+  for (const Request& request : waiting_) {
+    if (out.size() >= most) break;
+    Wait& wait = out.emplace_back(request.key, request.owner, std::vector<Owner>());
+    const auto found = locks_.find(request.key);
+    if (found == locks_.end()) continue;
+    for (const auto* owners : {&found->second.exclusive, &found->second.shared}) {
+      for (const auto& [owner, times] : *owners) {
+        if (owner != request.owner && wait.holders.size() < most) wait.holders.push_back(owner);
+      }
+    }
+  }
+  return out;
+}
+
 std::vector<AdvisoryLocks::Row> AdvisoryLocks::rows() const {
   const std::lock_guard lock(mutex_);
   std::vector<Row> out;

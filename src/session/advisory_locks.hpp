@@ -73,6 +73,14 @@ class AdvisoryLocks {
   // 0 is nobody.
   [[nodiscard]] bool circle(Owner owner, const std::function<Owner(Owner)>& others) const;
   [[nodiscard]] std::vector<Row> rows() const;
+  // Who waits, in the order of arrival, and who holds what it waits for; at most `most` of them, and of the
+  // holders of one.
+  struct Wait {
+    AdvisoryKey key;
+    Owner owner = 0;
+    std::vector<Owner> holders;
+  };
+  [[nodiscard]] std::vector<Wait> waits(std::size_t most) const;
   [[nodiscard]] std::size_t count() const;
 
  private:

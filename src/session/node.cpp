@@ -1,6 +1,7 @@
 #include "session/node.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
@@ -296,6 +297,31 @@ void Node::leave(PgSession& session) {
   const std::lock_guard lock(mutex_);
   const auto found = sessions_.find(session.backend_pid());
   if (found != sessions_.end() && found->second == &session) sessions_.erase(found);
+}
+
+Node::Overview Node::overview(std::size_t most) const {
+  struct Candidate {
+    int rank;
+    std::int64_t since;
+    const PgSession* session;
+  };
+  Overview out;
+  std::vector<Candidate> candidates;
+  const std::lock_guard lock(mutex_);  // sessions cannot leave
+  candidates.reserve(sessions_.size());
+  for (const auto& [pid, session] : sessions_) {
+    const PgSession::Standing standing = session->standing();
+    ++out.states[standing.state];
+    const int rank = standing.state == "active" ? 0 : standing.state == "idle" ? 2 : 1;
+    candidates.push_back({rank, standing.since, session});
+  }
+  out.sessions = candidates.size();
+  const auto end = candidates.begin() + static_cast<std::ptrdiff_t>(std::min(most, candidates.size()));
+  std::ranges::partial_sort(candidates, end, [](const Candidate& a, const Candidate& b) {
+    return std::tie(a.rank, a.since) < std::tie(b.rank, b.since);
+  });
+  for (auto it = candidates.begin(); it != end; ++it) out.rows.push_back(it->session->activity_row());
+  return out;
 }
 
 std::vector<sql::ClusterView::ActivityRow> Node::activity() const {

@@ -131,6 +131,14 @@ class Node final : public SessionFactory {
   [[nodiscard]] Status enter(PgSession& session, const Role& role, const DatabaseEntry& entry);
   void leave(PgSession& session);
   [[nodiscard]] std::vector<sql::ClusterView::ActivityRow> activity() const;
+  // The sessions at a glance: how many are in each state, and at most `most` of them: those that run first,
+  // then those idle in a transaction, then the others, in each state the longest first.
+  struct Overview {
+    std::map<std::string, std::size_t> states;
+    std::vector<sql::ClusterView::ActivityRow> rows;
+    std::size_t sessions = 0;
+  };
+  [[nodiscard]] Overview overview(std::size_t most) const;
   // From success to end_drop nobody can connect to the database. 55006: sessions use it; 3D000: somebody else
   // drops it.
   [[nodiscard]] Status begin_drop(const DatabaseEntry& entry);

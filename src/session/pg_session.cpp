@@ -153,6 +153,11 @@ void PgSession::finish_operation() {
   if (!in_block_ && !transaction_.active()) activity_.transaction_start = 0;
 }
 
+PgSession::Standing PgSession::standing() const {
+  const std::lock_guard lock(activity_mutex_);
+  return {activity_.state, activity_.state == "active" ? activity_.query_start : activity_.state_change};
+}
+
 Run* PgSession::current_run() const {
   if (operation_ == Operation::kQuery) return run_.get();
   if (operation_ == Operation::kExecute && executing_) return executing_->run.get();

@@ -112,6 +112,12 @@ class PgSession final : public Session,
 
   // From any thread.
   [[nodiscard]] sql::ClusterView::ActivityRow activity_row() const;
+  // The part of it by which sessions are counted and chosen: "active", "idle"..., and since when.
+  struct Standing {
+    std::string state;
+    std::int64_t since = 0;  // as timestamptz
+  };
+  [[nodiscard]] Standing standing() const;
   [[nodiscard]] const database::Database& database() const { return *database_; }
   [[nodiscard]] const Role& role() const { return role_; }
   void terminate();  // pg_terminate_backend; any thread, while the node knows the session

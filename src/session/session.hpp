@@ -63,6 +63,8 @@ class ReplySink {
   virtual void command_complete(std::string_view tag) = 0;  // "INSERT 0 1"
   // From here on the statement spends its time in `stage`.
   virtual void stage(Stage stage) { (void)stage; }
+  // The statement, or the transaction that it ended, has committed a change; `gate` follows.
+  virtual void committed() {}
   virtual void empty_query() = 0;
   virtual void portal_suspended() = 0;
   virtual void error(const Error& e) = 0;

@@ -529,7 +529,9 @@ Result<Csn> PgSession::commit_transaction() {
     settle_held(false);
     return std::unexpected(obeyed.error());
   }
+  const bool changes = transaction_.writing();
   auto committed = transaction_.commit([this](Csn csn) { publish_notifications(csn); }, durability_.flush());
+  if (committed && changes) sink_->committed();
   durability_.committed();
   end_of_transaction();
   settle_held(committed.has_value());

@@ -268,6 +268,36 @@ TEST(CommitStream, TrimLeavesWhatIsToBeRetained) {
   EXPECT_LT(stream->retained_bytes(), 3 * options.segment_bytes) << "others are short of room";
 }
 
+TEST(CommitStream, SegmentsAreToldFromTheOldestToTheActiveOne) {
+  World world(12);
+  auto stream = world.open().value();
+  Lsn last;
+  for (std::uint64_t i = 1; i <= 1000; ++i) last = append_one(*stream, i, 1000).value();
+  ASSERT_TRUE(ok(stream->wait_durable(last)));
+  ASSERT_TRUE(ok(stream->maintain()));
+  const LogSegments all = stream->segments(1000);
+  ASSERT_GT(all.newest.size(), 6u);
+  EXPECT_EQ(all.older, 0u);
+  EXPECT_EQ(all.newest.front().first, stream->first());
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < all.newest.size(); ++i) {
+    const auto& one = all.newest[i];
+    bytes += one.bytes;
+    EXPECT_EQ(one.active, i + 1 == all.newest.size());
+    EXPECT_GT(one.used_bytes, one.active ? kSegmentHeaderBytes : one.bytes / 2);
+    EXPECT_LE(one.used_bytes, one.bytes);
+    if (i > 0) {
+      EXPECT_GT(one.first, all.newest[i - 1].first);
+    }
+  }
+  EXPECT_EQ(bytes, stream->retained_bytes());
+  const LogSegments few = stream->segments(2);
+  ASSERT_EQ(few.newest.size(), 2u);
+  EXPECT_EQ(few.newest.back().number, all.newest.back().number);
+  EXPECT_EQ(few.older, all.newest.size() - 2);
+  EXPECT_EQ(few.older_bytes + 2 * all.newest.back().bytes, bytes);
+}
+
 TEST(CommitStream, AStreamAtRestSaysThatItsEndIsDurable) {
   World world(11);
   auto stream = world.open().value();

@@ -147,6 +147,37 @@ TEST_F(Trace, TimeIsChargedToTheStageThatRuns) {
   EXPECT_TRUE(lines_.empty());
 }
 
+TEST_F(Trace, TheTimeOfACommitIsItsOwnAndThatOfTheLog) {
+  const Latency& commits = metrics().commit_seconds;
+  const std::uint64_t count = commits.count(), sum = commits.sum_ns();
+  StatementTrace reader(clock_, Stage::kCommit);
+  reader.enter(Stage::kDurable);
+  clock_.advance(std::chrono::milliseconds(5));
+  reader.finish("SELECT 1");  // it has waited for a commit of somebody else
+  EXPECT_EQ(commits.count(), count);
+  StatementTrace writer(clock_, Stage::kExecute);
+  clock_.advance(std::chrono::milliseconds(1));
+  writer.enter(Stage::kCommit);
+  clock_.advance(std::chrono::milliseconds(2));
+  writer.note_commit();
+  writer.enter(Stage::kExecute);
+  clock_.advance(std::chrono::milliseconds(4));
+  writer.enter(Stage::kDurable);
+  clock_.advance(std::chrono::milliseconds(8));
+  writer.enter(Stage::kFlush);
+  clock_.advance(std::chrono::milliseconds(16));
+  writer.finish("INSERT INTO t VALUES (1)");
+  EXPECT_EQ(commits.count(), count + 1);
+  EXPECT_EQ(commits.sum_ns(), sum + 10'000'000);
+}
+
+TEST(ShownText, NothingOfAStatementThatNamesAPassword) {
+  EXPECT_EQ(shown_text("SELECT 1", 100), "SELECT 1");
+  EXPECT_EQ(shown_text("abc\xc3\xa4", 4), "abc");
+  EXPECT_EQ(shown_text("ALTER ROLE a PassWord 'hush'", 100), "(not shown: it names a password)");
+  EXPECT_EQ(shown_text("SELECT 12345678 PASSWORD", 8), "(not shown: it names a password)");
+}
+
 TEST_F(Trace, ASlowStatementIsLoggedWithItsStages) {
   const std::uint64_t failed = metrics().statement_errors_total.value();
   StatementTrace trace(clock_, Stage::kParse);

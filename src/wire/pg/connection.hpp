@@ -148,6 +148,7 @@ class Connection final : private session::ReplySink {
   void empty_query() override;
   void portal_suspended() override;
   void stage(Stage stage) override;
+  void committed() override;
   void error(const Error& e) override;
   void notice(session::Severity severity, const Error& e) override;
   void parameter_status(std::string_view name, std::string_view value) override;

@@ -1,6 +1,4 @@
 // Messages of an open session, and the session's answers.
-#include <algorithm>
-#include <cctype>
 #include <limits>
 
 #include "base/assert.hpp"
@@ -140,12 +138,10 @@ void Connection::trace_stage(Stage stage) {
   trace_->times.enter(stage);
 }
 
-// What may hold a password is not shown; the rest is short enough to be kept while the statement runs.
+// Short enough to be kept while the statement runs.
 void Connection::trace_text(std::string_view text) {
   constexpr std::size_t kMostTextBytes = 200;
-  const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
-  const bool is_secret = !std::ranges::search(text, std::string_view("password"), same).empty();
-  trace_->text.assign(is_secret ? "(not shown: it names a password)" : text.substr(0, kMostTextBytes));
+  trace_->text.assign(shown_text(text, kMostTextBytes));
 }
 
 // A statement that was only parsed or bound counts when that failed.
@@ -368,6 +364,10 @@ void Connection::parameter_status(std::string_view name, std::string_view value)
 
 void Connection::stage(Stage stage) {
   if (trace_) trace_->times.enter(stage);
+}
+
+void Connection::committed() {
+  if (trace_) trace_->times.note_commit();
 }
 
 void Connection::copy_in(const session::CopyFormat& format) {
