@@ -132,6 +132,9 @@ void describe(CLI::App& app, Arguments& arguments) {
   status->add_option("--data-dir", arguments.status.data_dir, "Data directory of a node on this machine");
   status->add_option("--host", arguments.status.host, "Host of the node");
   status->add_option("--http-port", arguments.status.port, "HTTP port of the node");
+  status->add_flag(
+      "--link", arguments.status.link,
+      "Print the address of the node's page, with the key of --data-dir that shows details on it");
 
   CLI::App* aof = app.add_subcommand("aof", "Look at a log without opening it");
   aof->require_subcommand(1);

@@ -23,9 +23,21 @@ int no_answer(const std::string& why) {
   return kNoAnswer;
 }
 
+int print_link(const std::string& data_dir) {
+  const auto address = server::read_address(data_dir);
+  if (!address) {
+    return no_answer(fmt::format("no node serves {}; name its folder with --data-dir", data_dir));
+  }
+  const auto key = server::read_http_key(data_dir);
+  if (!key) return no_answer(key.error().what());
+  fmt::print("{}\n", server::page_link(*address, *key));
+  return 0;
+}
+
 }  // namespace
 
 int run_status(const StatusCommand& command) {
+  if (command.link) return print_link(command.data_dir);
   std::string host = command.host;
   std::uint16_t port = command.port;
   if (port == 0) {

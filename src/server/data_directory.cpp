@@ -11,6 +11,7 @@
 #include <span>
 #include <sstream>
 
+#include "base/log.hpp"
 #include "base/whole_file.hpp"
 #include "server/data_upgrade.hpp"
 
@@ -43,6 +44,15 @@ Result<std::string> read_small(const std::string& path) {
 }
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+// 144 bits in letters that need no quoting in a URL.
+std::string new_secret(Random& random) {
+  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  std::string secret;
+  for (std::size_t i = 0; i < kPasswordBytes / 3 * 4; ++i)
+    secret += kAlphabet[random.u64() % kAlphabet.size()];
+  return secret;
+}
 
 // A folder without `format` becomes a data directory only if nothing of anybody else is in it: a start makes
 // and removes files there. What may be: the configuration, and what a first start leaves that ended before it
@@ -120,12 +130,24 @@ Result<DataDirectory> DataDirectory::open(Disk& disk, const std::string& given, 
 Result<std::string> DataDirectory::admin_password(Random& random) {
   Result<std::string> known = read_admin_password(path_);
   if (known || known.error().code() != ErrorCode::kFileNotFound) return known;
+  const std::string password = new_secret(random);
+  BOP_TRY(write_whole_file(*disk_, path_, "admin.password", password + "\n"));
   constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   std::string password;
   for (std::size_t i = 0; i < kPasswordBytes / 3 * 4; ++i)
     password += kAlphabet[random.u64() % kAlphabet.size()];
   BOP_TRY(write_whole_file(*disk_, path_, "admin.password", password + "\n"));
   return password;
+}
+
+Result<std::string> DataDirectory::http_key(Random& random) {
+  Result<std::string> known = read_http_key(path_);
+  if (known || known.error().code() != ErrorCode::kFileNotFound) return known;
+  const std::string key = new_secret(random);
+  if (const Status written = write_whole_file(*disk_, path_, "http.key", key + "\n"); !written) {
+    log_error("the key of the HTTP port is good until the next start only", written.error());
+  }
+  return key;
 }
 
 Status DataDirectory::write_file(const std::string& name, std::string_view text) {
@@ -145,6 +167,27 @@ Result<std::string> read_admin_password(const std::string& data_dir) {
                 data_dir);
   }
   return password;
+}
+
+Result<std::string> read_http_key(const std::string& data_dir) {
+  BOP_LET(text, read_small(data_dir + "/http.key"));
+  std::string key = first_line(text);
+  if (key.empty()) {
+    return fail(ErrorCode::kCorrupt, "{}/http.key is empty; remove it, and the next start makes another",
+                data_dir);
+  }
+  return key;
+}
+
+std::string host_for_clients(const std::string& listen_address) {
+  if (listen_address == "0.0.0.0") return "127.0.0.1";
+  if (listen_address == "::") return "[::1]";
+  return listen_address.find(':') == listen_address.npos ? listen_address : "[" + listen_address + "]";
+}
+
+std::string page_link(const NodeAddress& address, const std::string& key) {
+  return fmt::format("http://{}:{}/{}{}", host_for_clients(address.host), address.http_port,
+                     key.empty() ? "" : "#key=", key);
 }
 
 std::string format_address(const NodeAddress& address) {

@@ -4,6 +4,7 @@
 //   DATA/format           which format it has and which log is its own (data_format.hpp)
 //   DATA/before-format-*  what an upgrade of the format has rewritten (data_upgrade.hpp)
 //   DATA/admin.password   the password of the role bop in one line, mode 0600
+//   DATA/http.key         shows details on the page of the HTTP port, in one line, mode 0600 (details_access.hpp)
 //   DATA/tls.crt, tls.key the certificate for TLS and its key, mode 0600 (tls_certificate.hpp)
 //   DATA/address          "<listen address> <PostgreSQL port> <HTTP port>\n" while the node serves
 //   DATA/log/             the commit stream (aof)
@@ -46,6 +47,9 @@ class DataDirectory {
 
   // The password of admin.password, made at the first call ever.
   [[nodiscard]] Result<std::string> admin_password(Random& random);
+  // The key of http.key, made at the first call ever. It lasts as long as the process if there is no room for
+  // the file.
+  [[nodiscard]] Result<std::string> http_key(Random& random);
   // A small file of the folder (whole_file.hpp).
   [[nodiscard]] Status write_file(const std::string& name, std::string_view text);
   [[nodiscard]] Status write_address(const std::string& text);
@@ -62,12 +66,17 @@ class DataDirectory {
 
 // For clients on the same machine; kFileNotFound when no node has served there.
 [[nodiscard]] Result<std::string> read_admin_password(const std::string& data_dir);
+[[nodiscard]] Result<std::string> read_http_key(const std::string& data_dir);
 
 struct NodeAddress {
   std::string host;
   std::uint16_t pg_port = 0;
   std::uint16_t http_port = 0;
 };
+// By which clients on the same machine reach `listen_address`, in a URL.
+[[nodiscard]] std::string host_for_clients(const std::string& listen_address);
+// The address of the node's page; with a key, behind '#', it shows details (details_access.hpp).
+[[nodiscard]] std::string page_link(const NodeAddress& address, const std::string& key);
 [[nodiscard]] std::string format_address(const NodeAddress& address);
 [[nodiscard]] Result<NodeAddress> read_address(const std::string& data_dir);
 

@@ -24,6 +24,7 @@
 #include "server/data_directory.hpp"
 #include "server/descriptors.hpp"
 #include "server/node_metrics.hpp"
+#include "server/node_status.hpp"
 #include "server/pg_listener.hpp"
 #include "server/storage.hpp"
 #include "server/tls_certificate.hpp"
@@ -98,20 +99,15 @@ std::string known_password(const session::SessionFactory& factory, const std::st
   return "";
 }
 
-std::string host_for_clients(const std::string& listen_address) {
-  if (listen_address == "0.0.0.0") return "127.0.0.1";
-  if (listen_address == "::") return "[::1]";
-  return listen_address.find(':') == listen_address.npos ? listen_address : "[" + listen_address + "]";
-}
-
-void print_ready(const NodeAddress& address, const std::string& password, const std::string& data_dir) {
+void print_ready(const NodeAddress& address, const std::string& password, const std::string& page,
+                 const std::string& data_dir) {
   const std::string host = host_for_clients(address.host);
   const std::string secret = password.empty() ? "" : ":" + password;
   const std::string url = fmt::format("postgresql://bop{}@{}:{}/bop", secret, host, address.pg_port);
   fmt::print("ready: {}\n", url);
   fmt::print("  psql:    psql '{}'\n", url);
   fmt::print("  bop sql: bop sql --data-dir {}\n", data_dir);
-  fmt::print("  HTTP:    http://{}:{}/health and /metrics\n", host, address.http_port);
+  fmt::print("  HTTP:    {}, /health and /metrics\n", page);
   if (password.empty()) {
     fmt::print("  The password of the role bop is not the one in {}/admin.password any more.\n", data_dir);
   }
@@ -225,6 +221,7 @@ Status serve(Settings settings, std::function<Result<Settings>()> read_again) {
                   [&settings, read_again, raw = certificate.get()] { reload(settings, read_again, raw); });
 
   BOP_LET(password, directory.admin_password(system_random()));
+  BOP_LET(http_key, directory.http_key(system_random()));
   BOP_LET(storage, Storage::open(settings, *disk, directory.path(), directory.log_path(),
                                  directory.log_identity(), directory.scratch_path(), password, background));
 
@@ -244,13 +241,16 @@ Status serve(Settings settings, std::function<Result<Settings>()> read_again) {
   limits.write_timeout = milliseconds(settings.slow_client_timeout_ms());
   PgListener listener(std::move(pg_socket), executors, services, certificate.get(), limits,
                       capacity_of(settings, descriptors));
+  NodeStatus status(*storage, settings, *disk, directory.path(),
+                    DetailsAccess(settings.http_details(), http_key),
+                    [&listener] { return listener.count(); });
   wire::http::Sources sources;
-  sources.version = kVersion;
   sources.unavailable = [raw = storage.get()]() -> std::optional<std::string> {
     const auto why = raw->failure();
     return why ? std::optional(why->what()) : std::nullopt;
   };
   sources.metrics = [&listener, raw = storage.get()] { return node_metrics(*raw, listener.count()); };
+  sources.status = [&status](const wire::http::Request& request) { return status.page(request); };
   wire::http::HttpListener http(std::move(http_socket), first, std::move(sources));
 
   background.start();
@@ -259,13 +259,15 @@ Status serve(Settings settings, std::function<Result<Settings>()> read_again) {
   storage->start();
   listener.start();
   http.start();
+  first.post([&status, &first] { status.start(first); });
   const NodeAddress address{host, listener.port(), http.port()};
   if (const Status written = directory.write_address(format_address(address)); !written) {
     log_error("clients will not find this node by its data directory", written.error());
   }
   metrics().start_time_seconds.set(system_clock().wall_us() / 1'000'000);
   log_info("serving", {{"address", host}, {"pg_port", address.pg_port}, {"http_port", address.http_port}});
-  print_ready(address, known_password(storage->node(), password), directory.path());
+  print_ready(address, known_password(storage->node(), password),
+              page_link(address, settings.http_details() == "off" ? "" : http_key), directory.path());
 
   signals.wait();
   log_info("stopping", {{"connections", listener.count()}});

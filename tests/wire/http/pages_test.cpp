@@ -2,84 +2,75 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/write.hpp>
-
-#include "base/asio_executor.hpp"
-#include "wire/http/http_listener.hpp"
+#include "wire/http/page_files.hpp"
 
 namespace bop::wire::http {
 namespace {
 
-Sources sources(std::optional<std::string> reason = std::nullopt) {
+Sources sources(const std::optional<std::string>& reason = std::nullopt) {
   return {[reason] { return reason; }, [] { return std::string("# TYPE bop_x counter\nbop_x 1\n"); },
-          "0.1.0"};
+          [](const Request& request) {
+            return Page{200, kJson, "{\"target\":\"" + std::string(request.target) + "\"}\n"};
+          }};
 }
 
+Page get(std::string_view target) { return answer(sources(), {.method = "GET", .target = target}); }
+
 TEST(Pages, HealthSaysWhetherTheNodeServes) {
-  EXPECT_EQ(answer(sources(), "GET", "/health").status, 200u);
-  const Page page = answer(sources("disk \"a\" failed\n"), "GET", "/health?verbose");
+  EXPECT_EQ(get("/health").status, 200u);
+  const Page page = answer(sources("disk \"a\" failed\n"), {.method = "GET", .target = "/health?verbose"});
   EXPECT_EQ(page.status, 503u);
-  EXPECT_EQ(page.body, "{\"status\":\"unavailable\",\"reason\":\"disk \\\"a\\\" failed\\u000a\"}\n");
+  EXPECT_EQ(page.body, "{\"status\":\"unavailable\",\"reason\":\"disk \\\"a\\\" failed\\n\"}\n");
 }
 
 TEST(Pages, OnlyWhatIsThereIsAnswered) {
-  EXPECT_EQ(answer(sources(), "GET", "/").status, 200u);
-  EXPECT_EQ(answer(sources(), "GET", "/metrics").body, "# TYPE bop_x counter\nbop_x 1\n");
-  for (const std::string_view target : {"/x", "", "//", "/metrics/", "/health/..", "*", "http://other/"}) {
-    EXPECT_EQ(answer(sources(), "GET", target).status, 404u) << target;
+  EXPECT_EQ(get("/metrics").body, "# TYPE bop_x counter\nbop_x 1\n");
+  EXPECT_EQ(get("/status.json?after=3").body, "{\"target\":\"/status.json?after=3\"}\n");
+  for (const std::string_view target :
+       {"/x", "", "//", "/metrics/", "/health/..", "*", "http://other/", "/../etc/passwd", "/status.html"}) {
+    EXPECT_EQ(get(target).status, 404u) << target;
   }
-  EXPECT_EQ(answer(sources(), "POST", "/health").status, 405u);
-}
-
-// One connection: sends `request`, answers everything until the server closes.
-std::string exchange(std::uint16_t port, std::string_view request) {
-  using boost::asio::ip::tcp;
-  boost::asio::io_context io;
-  tcp::socket socket(io);
-  socket.connect({boost::asio::ip::address_v4::loopback(), port});
-  boost::system::error_code end;
-  boost::asio::write(socket, boost::asio::buffer(request.data(), request.size()), end);
-  std::string out;
-  std::array<char, 4096> buffer;
-  while (true) {
-    const std::size_t got = socket.read_some(boost::asio::buffer(buffer), end);
-    if (end) return out;
-    out.append(buffer.data(), got);
+  for (const std::string_view method : {"POST", "PUT", "DELETE", "OPTIONS", "TRACE", "get", ""}) {
+    EXPECT_EQ(answer(sources(), {.method = method, .target = "/health"}).status, 405u) << method;
   }
 }
 
-class HttpListenerTest : public testing::Test {
- protected:
-  void SetUp() override {
-    using boost::asio::ip::tcp;
-    tcp::acceptor acceptor(reactor_.io(), {boost::asio::ip::address_v4::loopback(), 0});
-    listener_ = std::make_unique<HttpListener>(std::move(acceptor), reactor_, sources());
-    reactor_.start();
-    listener_->start();
+// The page may load what the node serves, and nothing else: a browser would refuse it, and there may be no
+// network.
+TEST(Pages, ThePageIsWholeInTheProgram) {
+  const Page page = get("/");
+  EXPECT_EQ(page.status, 200u);
+  EXPECT_EQ(page.content_type, "text/html; charset=utf-8");
+  EXPECT_TRUE(page.body.starts_with("<!doctype html>"));
+  std::size_t loaded = 0;
+  for (const std::string_view attribute : {"src=\"", "href=\""}) {
+    for (std::size_t at = page.body.find(attribute); at != page.body.npos;
+         at = page.body.find(attribute, at + 1)) {
+      const std::size_t from = at + attribute.size();
+      const std::string target = page.body.substr(from, page.body.find('"', from) - from);
+      EXPECT_EQ(get(target).status, 200u) << target;
+      ++loaded;
+    }
   }
-  void TearDown() override {
-    listener_->stop();
-    reactor_.stop();
+  EXPECT_GE(loaded, 3u);
+  for (const PageFile& file : page_files()) {
+    EXPECT_GT(file.bytes.size(), 100u) << file.path;
+    EXPECT_EQ(get(file.path).body, file.bytes);
+    // Names of XML and links in words are no loads.
+    for (const std::string_view bad : {"@import", "innerHTML", "eval(", "style=\"", "onclick=", "url("}) {
+      EXPECT_EQ(file.bytes.find(bad), file.bytes.npos) << file.path << " has " << bad;
+    }
   }
-  AsioExecutor reactor_;
-  std::unique_ptr<HttpListener> listener_;
-};
-
-TEST_F(HttpListenerTest, AnswersPipelinedRequestsAndHead) {
-  const std::string text = exchange(listener_->port(),
-                                    "HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n"
-                                    "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-  EXPECT_TRUE(text.starts_with("HTTP/1.1 200 OK\r\n")) << text;
-  EXPECT_EQ(text.find("status"), text.npos) << "HEAD has no body";
-  EXPECT_TRUE(text.ends_with("\r\n\r\n# TYPE bop_x counter\nbop_x 1\n")) << text;
 }
 
-TEST_F(HttpListenerTest, BadRequestsEndTheConnection) {
-  EXPECT_EQ(exchange(listener_->port(), "nonsense\r\n\r\n"), "");
-  EXPECT_EQ(exchange(listener_->port(), "GET / HTTP/1.1\r\nX: " + std::string(10'000, 'y') + "\r\n\r\n"), "");
-  EXPECT_EQ(exchange(listener_->port(), "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"), "");
+TEST(Pages, QueryValues) {
+  EXPECT_EQ(query_value("/a?after=12", "after"), "12");
+  EXPECT_EQ(query_value("/a?x=1&after=12&after=13", "after"), "12");
+  EXPECT_EQ(query_value("/a?after", "after"), "");
+  EXPECT_EQ(query_value("/a?&&after=&", "after"), "");
+  for (const std::string_view target : {"/a", "/a?", "/a?x=1", "/a?xafter=1", "/a?after2=1", "/after=1"}) {
+    EXPECT_EQ(query_value(target, "after"), std::nullopt) << target;
+  }
 }
 
 }  // namespace
