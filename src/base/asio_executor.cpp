@@ -1,5 +1,6 @@
 #include "base/asio_executor.hpp"
 
+#include <poll.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -11,13 +12,17 @@
 #include <boost/asio/steady_timer.hpp>
 #include <condition_variable>
 #include <cstdint>
+#include <list>
 #include <mutex>
+#include <optional>
+#include <system_error>
 #include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/assert.hpp"
+#include "base/log.hpp"
 #include "base/metrics.hpp"
 #include "base/turn.hpp"
 
@@ -39,6 +44,9 @@ constexpr int kFewReady = 2;
 constexpr int kBusyTurns = 256;
 // Without a call that blocks for so long, the thread that looks after them sleeps until there is one.
 constexpr int kIdleLooks = 200;
+// Threads that wait for the baton; more end.
+constexpr std::size_t kMostSpares = 16;
+constexpr std::chrono::nanoseconds kBetweenWarnings = std::chrono::seconds{10};
 
 // What the calling thread runs at the moment.
 struct Running {
@@ -98,9 +106,11 @@ struct AsioExecutor::Loop final : Turn {
     end_turn();  // what a thread that handed off has left
     while (running.has_baton && !stopping.load(std::memory_order_acquire)) {
       run_one();
+      if (is_kept.load(std::memory_order_relaxed)) take_turn_back();
       int ran = 1;
       while (running.has_baton && ran < kBatch && !is_due()) {
         const bool none = io.poll_one() == 0;
+        if (is_kept.load(std::memory_order_relaxed)) take_turn_back();
         if (!running.has_baton) break;
         is_idle = none;
         if (none) break;
@@ -154,18 +164,13 @@ struct AsioExecutor::Loop final : Turn {
   bool begin_blocking() override {
     if (!is_ending || !is_idle || expected_until.load(std::memory_order_relaxed) != 0) return false;
     if (busy_turns > 0) return --busy_turns, false;
-    if (!watcher.joinable()) {
-      watcher = std::thread([this] { watch_blocking(); });
-    }
+    if (!start_watcher()) return false;
     is_idle = false;
     has_blocked = true;
     running.blocked_since_ns = system_clock().steady_ns();
     // Both in one order for all: the watcher looks at the one behind its change of the other.
     blocked_since_ns.store(running.blocked_since_ns, std::memory_order_seq_cst);
-    if (watcher_sleeps.load(std::memory_order_seq_cst)) {
-      const std::lock_guard guard(watcher_mutex);
-      watcher_changed.notify_one();
-    }
+    wake_watcher();
     return true;
   }
   void end_blocking() override {
@@ -174,52 +179,129 @@ struct AsioExecutor::Loop final : Turn {
     if (system_clock().steady_ns() - since > kUsualBlockNs) busy_turns = kBusyTurns;
   }
 
-  // Of the thread that gives the baton of one that blocks too long to another one.
-  void watch_blocking() {
+  // ---- a handler that keeps the baton for long, for want of a thread to hand it to
+  // It has no turn from then on until it returns: what it asks of the log is submitted at once.
+  void keep_baton() {
+    is_idle = false;
+    end_turn();
+    set_current(nullptr);
+    if (is_kept.exchange(true)) return;
+    if (const std::int64_t now = system_clock().steady_ns(); now >= kept_told_until_ns) {
+      kept_told_until_ns = now + kBetweenWarnings.count();
+      log_warning("a loop stands still: all threads that it may have run long statements",
+                  {{"loop", options.name}, {"threads", options.most_threads}});
+    }
+    wake_watcher();
+  }
+  // Behind a handler. Its thread may have handed off after all: then it is another's turn.
+  void take_turn_back() {
+    if (!running.has_baton) return;
+    is_kept = false;
+    set_current(this);
+  }
+  std::atomic<bool> is_kept{false};
+  std::int64_t kept_told_until_ns = 0;  // by the steady clock
+
+  // ---- the watcher: passes on the baton of a thread that blocks too long, and polls the disks for one that
+  // keeps it. Others wait for their completions, which are nobody's turn.
+  [[nodiscard]] bool start_watcher() {
+    if (watcher.joinable()) return true;
+    try {
+      watcher = std::thread([this] { watch(); });
+      return true;
+    } catch (const std::system_error&) {  // the system has no more threads
+      return false;
+    }
+  }
+  void wake_watcher() {
+    if (!watcher_sleeps.load(std::memory_order_seq_cst)) return;
+    const std::lock_guard guard(watcher_mutex);
+    watcher_changed.notify_one();
+  }
+  void watch() {
     ::pthread_setname_np(::pthread_self(), "loop-watch");
     std::unique_lock guard(watcher_mutex);
     std::int64_t last = 0;
     for (int idle = 0; !stopping.load();) {
       if (idle >= kIdleLooks) {
         watcher_sleeps = true;
-        watcher_changed.wait(guard, [&] { return stopping.load() || blocked_since_ns.load() != 0; });
+        watcher_changed.wait(
+            guard, [&] { return stopping.load() || blocked_since_ns.load() != 0 || is_kept.load(); });
         watcher_sleeps = false;
         idle = 0;
       }
-      watcher_changed.wait_for(guard, kBetweenLooks, [&] { return stopping.load(); });
+      bool polls = is_kept.load();
+      if (!polls) watcher_changed.wait_for(guard, kBetweenLooks, [&] { return stopping.load(); });
       const std::int64_t since = blocked_since_ns.load(std::memory_order_acquire);
-      idle = since == last ? idle + 1 : 0;
-      if (since > 0 && since == last) pass_on(since);
+      idle = since == last && !polls ? idle + 1 : 0;
+      if (since > 0 && since == last && !pass_on(since)) polls = true;
       last = since;
+      if (polls) {
+        guard.unlock();
+        poll_disks();
+        guard.lock();
+      }
     }
   }
-  void pass_on(std::int64_t since) {
+  // Waits for completions between two looks at most.
+  void poll_disks() {
+    std::vector<pollfd> ready;
+    for (const Watch& watch : watches) ready.push_back({watch.disk->event_fd(), POLLIN, 0});
+    ::poll(ready.data(), ready.size(), static_cast<int>(kBetweenLooks.count()));
+    for (std::size_t i = 0; i < ready.size(); ++i) {
+      std::uint64_t count = 0;
+      if ((ready[i].revents & POLLIN) != 0) {
+        [[maybe_unused]] const ssize_t got = ::read(ready[i].fd, &count, sizeof(count));
+      }
+      watches[i].disk->poll();
+    }
+  }
+  // False: there is no thread to pass it on to.
+  bool pass_on(std::int64_t since) {
     const std::lock_guard guard(mutex);
-    if (stopping.load() || !has_spare()) return;
-    if (!blocked_since_ns.compare_exchange_strong(since, 0)) return;
+    if (stopping.load()) return true;
+    if (!has_spare()) return false;
+    if (!blocked_since_ns.compare_exchange_strong(since, 0)) return true;
     metrics().reactor_stalls_total.add();
     busy_turns = kBusyTurns;
     has_blocked = false;
     is_ending = false;
     baton_is_free = true;
     changed.notify_one();
-  }
-  // With the mutex: a thread waits for the baton, or will.
-  bool has_spare() {
-    if (spares > 0) return true;
-    if (threads.size() + (caller_runs ? 1 : 0) >= options.most_threads) return false;
-    threads.emplace_back([this] { live(); });
     return true;
   }
-
-  std::thread watcher;  // started by the first that blocks
+  // Later there may be no thread to be had.
+  [[nodiscard]] bool has_watcher_of_disks() { return watches.empty() || start_watcher(); }
+  std::thread watcher;  // of a loop without disks, started by the first that blocks
   std::mutex watcher_mutex;
   std::condition_variable watcher_changed;
   std::atomic<bool> watcher_sleeps{false};
   std::atomic<std::int64_t> blocked_since_ns{0};  // by the steady clock, who has the baton; 0: it does not
 
-  // A thread's life: to wait for the baton and run the loop with it.
-  void live() {
+  // With the mutex: a thread waits for the baton, or will.
+  bool has_spare() {
+    if (spares > 0) return true;
+    if (living + (caller_runs ? 1 : 0) >= options.most_threads) return false;
+    for (const auto& thread : ended) {
+      thread->join();
+      threads.erase(thread);
+    }
+    ended.clear();
+    try {
+      const auto thread = threads.emplace(threads.end());
+      *thread = std::thread([this, thread] { live(thread); });
+    } catch (const std::system_error&) {  // as above
+      threads.pop_back();
+      return false;
+    }
+    ++living;
+    return true;
+  }
+
+  // A thread's life: to wait for the baton and run the loop with it. Those that come back when enough wait
+  // end; who runs in the caller's thread stays.
+  using Threads = std::list<std::thread>;
+  void live(std::optional<Threads::iterator> self) {
     ::pthread_setname_np(::pthread_self(), options.name.substr(0, 15).c_str());
     std::unique_lock guard(mutex);
     for (;;) {
@@ -231,6 +313,11 @@ struct AsioExecutor::Loop final : Turn {
       guard.unlock();
       turn();
       guard.lock();
+      if (self && spares >= kMostSpares && !stopping.load()) {
+        --living;
+        ended.push_back(*self);
+        return;
+      }
     }
   }
 
@@ -251,7 +338,9 @@ struct AsioExecutor::Loop final : Turn {
   bool baton_is_free = true;
   std::size_t spares = 0;  // threads that wait for the baton
   bool caller_runs = false;
-  std::vector<std::thread> threads;
+  std::size_t living = 0;  // of `threads`
+  Threads threads;
+  std::vector<Threads::iterator> ended;  // to be joined
 };
 
 AsioExecutor::AsioExecutor() : AsioExecutor(Options{}) {}
@@ -279,7 +368,8 @@ void AsioExecutor::attach(Disk& disk) {
 void AsioExecutor::start() {
   const std::lock_guard guard(loop_->mutex);
   BOP_ASSERT(loop_->threads.empty() && !loop_->caller_runs);
-  loop_->threads.emplace_back([loop = loop_.get()] { loop->live(); });
+  const bool started = loop_->has_spare() && loop_->has_watcher_of_disks();
+  BOP_ASSERT(started);
 }
 
 void AsioExecutor::run() {
@@ -287,8 +377,10 @@ void AsioExecutor::run() {
     const std::lock_guard guard(loop_->mutex);
     BOP_ASSERT(loop_->threads.empty() && !loop_->caller_runs);
     loop_->caller_runs = true;
+    const bool started = loop_->has_watcher_of_disks();
+    BOP_ASSERT(started);
   }
-  loop_->live();
+  loop_->live(std::nullopt);
 }
 
 void AsioExecutor::stop_soon() noexcept {
@@ -359,12 +451,12 @@ bool AsioExecutor::hand_off() {
   std::unique_lock guard(loop_->mutex);
   if (loop_->stopping) return false;
   if (!loop_->has_spare()) {
-    // The turn goes on for as long as the handler that asked: what waits for its end may not.
+    // The turn would go on for as long as the handler that asked: what waits for its end may not.
     guard.unlock();
-    loop_->is_idle = false;
-    loop_->end_turn();
+    loop_->keep_baton();
     return false;
   }
+  loop_->is_kept = false;
   Loop::lose_baton();
   loop_->baton_is_free = true;
   loop_->changed.notify_one();
@@ -377,7 +469,7 @@ void AsioExecutor::expect(std::chrono::nanoseconds within) noexcept {
 
 std::size_t AsioExecutor::threads() const {
   const std::lock_guard guard(loop_->mutex);
-  return loop_->threads.size() + (loop_->caller_runs ? 1 : 0);
+  return loop_->living + (loop_->caller_runs ? 1 : 0);
 }
 
 }  // namespace bop

@@ -6,6 +6,10 @@
 // never overlap but for those that handed off. Operations that a handler started as a continuation of itself
 // before it handed off may wait for its end.
 //
+// Where no thread is left to pass the baton to, the handler keeps it: this loop's tasks and sockets wait
+// until the handler ends or a thread comes back. Nobody else does: the handler has no turn from then on
+// (turn.hpp), and the watching thread polls the disks.
+//
 // A turn of the loop (turn.hpp): the handlers that are ready, at most 64, then the disks, then what asked for
 // its end. Whoever blocks there while no handler is ready does so in the loop's own thread, which spares two
 // changes of thread a call; after 5 to 10 ms a watching thread passes the baton on as hand_off would.
@@ -31,7 +35,7 @@ class AsioExecutor final : public Executor {
  public:
   struct Options {
     std::string name = "reactor";   // of its threads, as the system shows them; at most 15 bytes count
-    std::size_t most_threads = 32;  // with this many in use, hand_off keeps the baton and the loop waits
+    std::size_t most_threads = 32;  // with this many in use, hand_off keeps the baton; spare ones end
   };
   AsioExecutor();
   explicit AsioExecutor(Options options);

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -20,11 +21,12 @@ namespace {
 
 constexpr std::size_t kMostThreads = 16;  // the depth at which devices are measured to be at their best
 
-// Threads that do one durable write at a time; they are started when a write finds none idle. A thread that
-// has nothing else to do at the end of its turn makes its write itself, and polls when the turn goes on.
+// Threads that do one durable write at a time; all but the first are started when a write finds none idle. A
+// thread that has nothing else to do at the end of its turn makes its write itself, and polls when the turn
+// goes on.
 class ThreadQueue final : public DurableQueue {
  public:
-  explicit ThreadQueue(int event_fd) : event_fd_(event_fd) {}
+  explicit ThreadQueue(int event_fd) : event_fd_(event_fd) { add_thread(); }
 
   ~ThreadQueue() override {
     {
@@ -43,9 +45,7 @@ class ThreadQueue final : public DurableQueue {
     const std::lock_guard guard(mutex_);
     ++in_flight_;
     waiting_.push_back(std::move(write));
-    if (waiting_.size() > idle_ && threads_.size() < kMostThreads) {
-      threads_.emplace_back([this] { run(); });
-    }
+    if (waiting_.size() > idle_ && threads_.size() < kMostThreads) add_thread();
     wanted_.notify_one();
   }
 
@@ -78,6 +78,14 @@ class ThreadQueue final : public DurableQueue {
     DurableWrite write;
     Status status;
   };
+
+  void add_thread() {
+    try {
+      threads_.emplace_back([this] { run(); });
+    } catch (const std::system_error&) {  // the system has no more: those that are there do it
+      BOP_ASSERT(!threads_.empty());
+    }
+  }
 
   // In the calling thread, which has nothing better to do.
   void perform_here(DurableWrite write, Turn& turn) {

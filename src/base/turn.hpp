@@ -3,6 +3,18 @@
 // A loop takes turns: it runs the handlers that are ready, then looks for more. Work that many handlers of a
 // turn ask for (the write of the log that makes their commits durable) is best done once at its end.
 //
+// Who waits for another loop's turn: a session that was shown a commit of this turn, before the write with it
+// is submitted, waits at the output gate until this turn has ended, whichever loop it is on. That is not
+// long:
+//   * the handlers of a turn begin within `most` of the first that asked for its end (the log: 1 ms);
+//   * one that runs on hands off (statement_budget_ms: 5 ms), and the thread that takes over ends the turn;
+//   * where no thread takes over, hand_off ends the turn itself, and the handler has none until it returns:
+//     what it asks for later is done at once;
+//   * who blocks at the end of a turn (begin_blocking) has submitted what others wait for: it is that write;
+//   * completions of other writes are taken by any thread that polls the disk, at the latest by the thread
+//     that looks after one that blocks, or that keeps its loop.
+// So it waits for at most these milliseconds and one disk write.
+//
 // Threads: a turn belongs to the thread for which it is `current`.
 #pragma once
 
@@ -17,7 +29,7 @@ namespace bop {
 class Turn {
  public:
   virtual ~Turn() = default;
-  // Of the calling thread; null when it runs no loop (any more: hand_off took it away).
+  // Of the calling thread; null when it runs no loop (any more: hand_off took it away) or keeps it for long.
   [[nodiscard]] static Turn* current() noexcept { return current_; }
 
   // Runs `task` once, in this loop, when the handlers that are ready have run, or soon after `most` has

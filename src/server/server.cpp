@@ -39,6 +39,9 @@ using std::chrono::milliseconds;
 
 // After statements were cancelled, for their sessions to roll back.
 constexpr milliseconds kAbortTime{5000};
+// Of each reactor, with those of its statements that run for long: one a statement. `reader_pool` bounds how
+// many read a database at one time; there may be many databases.
+constexpr std::size_t kMostReactorThreads = 1024;
 
 // Counts SIGTERM and SIGINT; the main thread waits for them. SIGHUP runs `reload` on the executor.
 class Signals {
@@ -84,8 +87,8 @@ std::vector<std::unique_ptr<AsioExecutor>> make_reactors(const Settings& setting
   if (count == 0) count = std::max(1u, std::thread::hardware_concurrency() / 2);
   std::vector<std::unique_ptr<AsioExecutor>> reactors;
   for (unsigned i = 0; i < count; ++i) {
-    reactors.push_back(
-        std::make_unique<AsioExecutor>(AsioExecutor::Options{.name = fmt::format("reactor-{}", i)}));
+    reactors.push_back(std::make_unique<AsioExecutor>(
+        AsioExecutor::Options{.name = fmt::format("reactor-{}", i), .most_threads = kMostReactorThreads}));
   }
   return reactors;
 }

@@ -1,5 +1,6 @@
 #include "base/asio_executor.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -128,6 +129,108 @@ TEST(AsioExecutor, WithoutAThreadToHandOffToTheTurnEndsAtLeastWhereTheHandlerAsk
   });
   executor.start();
   ASSERT_EQ(done.get_future().wait_for(kLong), std::future_status::ready);
+  executor.stop();
+}
+
+TEST(AsioExecutor, WhoKeepsTheLoopForLongHasNoTurnUntilItReturns) {
+  AsioExecutor executor(AsioExecutor::Options{.most_threads = 1});
+  std::promise<void> done;
+  executor.post([&] {
+    EXPECT_NE(Turn::current(), nullptr);
+    EXPECT_FALSE(executor.hand_off());
+    EXPECT_EQ(Turn::current(), nullptr) << "what it asks for would wait for its end";
+    EXPECT_FALSE(executor.hand_off());
+  });
+  executor.post([&] {
+    EXPECT_NE(Turn::current(), nullptr);
+    done.set_value();
+  });
+  executor.start();
+  ASSERT_EQ(done.get_future().wait_for(kLong), std::future_status::ready);
+  executor.stop();
+}
+
+// What others wait for is not delayed by the loop that polls the disk, be it by a handler that keeps it or by
+// one that blocks.
+void complete_beside(const char* kind, const std::string& path, bool blocks) {
+  auto disk = open_system_disk(kind);
+  if (!disk && disk.error().code() == ErrorCode::kNotImplemented) return;
+  ASSERT_TRUE(disk) << disk.error().what();
+  const std::unique_ptr<File> file = (*disk)->open(path, OpenMode::kOpenOrCreate).value();
+  const Aligned bytes(kDiskBlockBytes, 'x');
+  AsioExecutor executor(AsioExecutor::Options{.most_threads = 1});
+  executor.attach(**disk);
+  std::promise<void> kept, done;
+  const auto stay = [&] {
+    kept.set_value();
+    EXPECT_EQ(done.get_future().wait_for(kLong), std::future_status::ready);
+  };
+  executor.post([&] {
+    if (!blocks) {
+      EXPECT_FALSE(executor.hand_off());
+      return stay();
+    }
+    Turn::current()->at_end(&done, std::chrono::hours(1), [&] {
+      Turn* const turn = Turn::current();
+      EXPECT_TRUE(turn->begin_blocking());
+      stay();
+      turn->end_blocking();
+      EXPECT_EQ(Turn::current(), turn) << "there was nobody to take the loop";
+    });
+  });
+  executor.start();
+  ASSERT_EQ(kept.get_future().wait_for(kLong), std::future_status::ready);
+  for (int i = 0; i < 3; ++i) {
+    std::promise<Status> written;
+    file->write_durable(ByteOffset(0), bytes.span(),
+                        [&](Status status) { written.set_value(std::move(status)); });
+    auto outcome = written.get_future();
+    ASSERT_EQ(outcome.wait_for(kLong), std::future_status::ready);
+    EXPECT_TRUE(outcome.get());
+  }
+  done.set_value();
+  executor.stop();
+}
+
+TEST(AsioExecutor, DurableWritesOfOthersCompleteWhileALoopStandsStill) {
+  char folder[] = "/tmp/bop-kept-loop-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  for (const char* kind : {"pwritev", "io_uring"}) {
+    for (const bool blocks : {false, true}) {
+      SCOPED_TRACE(fmt::format("{} {}", kind, blocks));
+      complete_beside(kind, std::string(folder) + "/file", blocks);
+    }
+  }
+  std::filesystem::remove_all(folder);
+}
+
+TEST(AsioExecutor, ThreadsThatManyLongHandlersNeededEndWhenTheyAreDone) {
+  constexpr std::size_t kMany = 60;
+  AsioExecutor executor(AsioExecutor::Options{.most_threads = kMany + 1});
+  for (int round = 0; round < 2; ++round) {
+    std::promise<void> go;
+    const std::shared_future<void> gone = go.get_future().share();
+    std::atomic<std::size_t> running{0};
+    std::promise<void> all;
+    for (std::size_t i = 0; i < kMany; ++i) {
+      executor.post([&] {
+        EXPECT_TRUE(executor.hand_off());
+        if (running.fetch_add(1) + 1 == kMany) all.set_value();
+        EXPECT_EQ(gone.wait_for(kLong), std::future_status::ready);
+        --running;
+      });
+    }
+    if (round == 0) executor.start();
+    ASSERT_EQ(all.get_future().wait_for(kLong), std::future_status::ready);
+    EXPECT_EQ(executor.threads(), kMany + 1);
+    go.set_value();
+    const auto deadline = std::chrono::steady_clock::now() + kLong;
+    while (executor.threads() > kMany / 2 && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::yield();
+    }
+    EXPECT_LE(executor.threads(), kMany / 2);
+    while (running > 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  }
   executor.stop();
 }
 

@@ -373,6 +373,26 @@ class Node(own_node.NodeCase):
             waiting.join(own_node.PATIENCE)
             self.assertEqual(self.ask(f"SELECT c FROM {table} ORDER BY c DESC"), [[row] for row in rows], sql)
 
+    def test_long_statements_hold_up_nobody_who_needs_no_reader(self):
+        """As many as a database may have readers, and some that wait for one, on one reactor."""
+        self.node.flags = ["--reactors", "1"]
+        self.node.start()
+        self.ask("CREATE DATABASE beside")
+        writer, watcher = self.connect(), self.connect("beside")
+        self.ask("CREATE TABLE t (a int)", writer)
+        sleepers = [self.connect() for _ in range(40)]
+        # Their deadline is far behind the test's end: it waits for none of them.
+        for sleeper in sleepers:
+            sleeper.send(wire.message(b"Q", b"SELECT pg_sleep(60)\0"))
+        asleep = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' AND wait_event IS NULL"
+        self.wait_until(lambda: self.ask(asleep, watcher) == [["32"]], "they do not run")
+        for _ in range(5):
+            self.ask("INSERT INTO t VALUES (1)", writer)
+            self.ask("BEGIN; INSERT INTO t VALUES (2); COMMIT")  # a new session
+            self.assertEqual(self.health(), 200)
+        self.assertEqual(self.ask(asleep, watcher), [["32"]])
+        self.node.kill()
+
     def test_a_large_commit_leaves_its_reactor(self):
         self.node.flags = ["--page-cache", "1GB"]  # nothing is written before COMMIT
         self.node.start()
