@@ -7,6 +7,7 @@ device that fails (a loop device, small_disk.py; skipped where the machine allow
 """
 
 import os
+import select
 import threading
 import time
 
@@ -15,6 +16,7 @@ import servers
 import small_disk
 import wire
 from disk_faults import EIO, DiskFaults
+from listener import Listener
 
 MB = 1 << 20
 FAILED = "58030"
@@ -184,6 +186,57 @@ class Faults(Case):
             thread.join(own_node.PATIENCE)
         self.assertEqual(len(self.acknowledged), 11)
         self.assertEqual(seen, [self.acknowledged])
+
+    def listener(self):
+        node = self.node
+        session = Listener(node.host, node.port, node.user, node.password, node.database)
+        self.addCleanup(session.socket.close)
+        return session
+
+    def test_a_stalled_disk_holds_notifications_and_nobody_else_of_their_reactor(self):
+        self.node.flags = [*self.flags, "--reactors=1"]
+        self.start_with_rows()
+        reader, *senders = (self.connect() for _ in range(4))
+        listener, in_block, late, leaving = (self.listener() for _ in range(4))
+        self.ask("BEGIN ISOLATION LEVEL REPEATABLE READ", reader)
+        self.check_rows(reader)
+        self.ask("LISTEN news", listener)
+        self.ask("LISTEN news", leaving)
+        self.ask("LISTEN news", in_block)
+        self.ask("BEGIN ISOLATION LEVEL REPEATABLE READ", in_block)
+        self.check_rows(in_block)
+        self.faults.set(("write", ".log", "stall"))
+        waiting = []
+
+        def commit_in_a_thread(sender, sql):
+            before = self.metric("bop_notifications_total")
+            waiting.append(threading.Thread(target=self.ask, args=(sql, sender)))
+            waiting[-1].start()
+            self.wait_until(lambda: self.metric("bop_notifications_total") > before, f"{sql} is not committed")
+
+        commit_in_a_thread(senders[0], "BEGIN; UPDATE t SET v = 'y' WHERE id = 0; NOTIFY news, 'one'; COMMIT")
+        # What has nothing in the log and has read nothing is answered; who listens hears it in its turn.
+        self.ask("NOTIFY news, 'two'", senders[1])
+        self.ask("LISTEN news", late)
+        self.ask("UNLISTEN news", leaving)
+        commit_in_a_thread(senders[2], "UPDATE t SET v = 'z' WHERE id = 1; NOTIFY news, 'three'")
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            for session in (reader, in_block):
+                self.assertEqual(self.rows(session), self.acknowledged)
+            self.assertEqual(self.health(), 200)
+        self.assertTrue(all(thread.is_alive() for thread in waiting), "an answer came before the write")
+        self.assertEqual(select.select([listener.socket], [], [], 0)[0], [], "it heard of what is not durable")
+        self.assertEqual(in_block.heard, [])
+        self.faults.set()
+        for thread in waiting:
+            thread.join(own_node.PATIENCE)
+            self.assertFalse(thread.is_alive())
+        self.ask("COMMIT", in_block)
+        for session in (listener, in_block):
+            self.assertEqual([text for _, _, text in session.wait(3)], ["one", "two", "three"])
+        self.assertEqual([text for _, _, text in late.wait(1)], ["three"])
+        self.assertTrue(leaving.hears_nothing())
 
 
 class BrokenDevice(Case):
