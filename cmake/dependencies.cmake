@@ -30,6 +30,7 @@ target_link_libraries(bop_pg_query INTERFACE "${BOP_PG_QUERY_LIBRARY}" PkgConfig
 
 include(sqlite)
 include(duckdb)
+include(rust)
 include(mdbx)
 
 if(BOP_TESTS)

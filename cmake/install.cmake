@@ -12,6 +12,7 @@ target_include_directories(bop_aof INTERFACE "$<INSTALL_INTERFACE:${CMAKE_INSTAL
 target_compile_features(bop_aof INTERFACE cxx_std_23)
 install(TARGETS bop_base bop_objstore bop_aof EXPORT bop
   ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT aof)
+install(FILES "${bop_rust_library}" DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT aof)
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/bop" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT aof)
 install(EXPORT bop NAMESPACE bop:: DESTINATION "${bop_package_dir}" FILE bopTargets.cmake COMPONENT aof)
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/bopConfig.cmake.in" bopConfig.cmake

@@ -5,6 +5,8 @@
 #     duckdb-<version>/   the library and its headers, checked against deps/duckdb/sha256sums
 #     mdbx-<version>/     libmdbx's amalgamation, checked against deps/mdbx/sha256sums
 #     venv-<hash>/        Python packages of the tests
+#     versitygw-<version>/  an S3 server of the tests, where Go is on the machine
+#     cargo-<hash>/       what cargo has built of rust/, by its Cargo.lock and the compiler; shared by all checkouts
 #     ccache/             compiler cache, shared by all checkouts
 #     build/<key>/        one folder a checkout: `source` is a link to it, beside it release/, asan/, tsan/, logs/
 #   BOP_JOBS   how many compilers or tests run at once (default: processors, at most one for each 1.5 GiB free)
@@ -17,6 +19,7 @@ tree=$cache/build/$(basename "$top")-$(printf %s "$top" | sha256sum | cut -c1-10
 logs=$tree/logs
 sqlite_dir=$cache/sqlite-0.39.1
 duckdb_dir=$cache/duckdb-1.5.6
+versitygw_dir=$cache/versitygw-1.8.0
 mdbx_dir=$cache/mdbx-0.14.4
 venv=$cache/venv-$(sha256sum "$top/deps/requirements.txt" | cut -c1-12)
 
@@ -29,6 +32,19 @@ fi
 # makes paths below $cache relative: a clone elsewhere finds every object of this one.
 export CCACHE_DIR=$cache/ccache CCACHE_BASEDIR=$cache CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-4G}
 export NINJA_STATUS='[%f/%t %es] '
+
+# A cargo that is new enough (rust/Cargo.toml says which), of the path, of rustup or of Debian; fails when there is none.
+find_cargo() {
+  local least
+  least=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$top/rust/Cargo.toml")
+  for cargo in "$(command -v cargo || true)" "${CARGO_HOME:-${HOME:-/root}/.cargo}/bin/cargo" /usr/bin/cargo; do
+    if [ -x "$cargo" ] && printf '%s\n' "$least" "$("$cargo" --version | cut -d' ' -f2)" | sort -CV; then return 0; fi
+  done
+  return 1
+}
+cargo_target() {
+  printf '%s/cargo-%s' "$cache" "$( (cat "$top/rust/Cargo.lock" && "$cargo" --version) | sha256sum | cut -c1-12)"
+}
 
 if [ -z "${BOP_JOBS:-}" ]; then
   BOP_JOBS=$(nproc)
@@ -75,6 +91,8 @@ configure() {
   local preset=$1 build=$tree/$1
   shift
   set -- "-DBOP_SQLITE_DIR=$sqlite_dir" "-DBOP_DUCKDB_DIR=$duckdb_dir" "-DBOP_MDBX_DIR=$mdbx_dir" "$@"
+  find_cargo || die "cargo is needed to build rust/ and was not found: scripts/setup installs it."
+  set -- "-DBOP_CARGO=$cargo" "-DBOP_CARGO_TARGET=$(cargo_target)" "-DBOP_VERSITYGW=$versitygw_dir/versitygw" "$@"
   ln -sfn "$top" "$tree/source"
   if [ -f "$build/build.ninja" ] && [ "$(cat "$build/arguments" 2>/dev/null)" = "$(printf '%s\n' "$@")" ]; then return; fi
   step "configure $preset" cmake --preset "$preset" -S "$tree/source" -B "$build" "$@"

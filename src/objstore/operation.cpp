@@ -17,7 +17,7 @@ struct KindMetrics {
 
 const KindMetrics& metrics_of(OperationKind kind) {
   Metrics& m = metrics();
-  static const std::array<KindMetrics, 5> table{{
+  static const std::array<KindMetrics, 6> table{{
       {"put", m.objstore_put_seconds, m.objstore_put_ok_total, m.objstore_put_refused_total,
        m.objstore_put_unavailable_total, m.objstore_put_cancelled_total},
       {"get", m.objstore_get_seconds, m.objstore_get_ok_total, m.objstore_get_refused_total,
@@ -28,6 +28,8 @@ const KindMetrics& metrics_of(OperationKind kind) {
        m.objstore_list_unavailable_total, m.objstore_list_cancelled_total},
       {"remove", m.objstore_remove_seconds, m.objstore_remove_ok_total, m.objstore_remove_refused_total,
        m.objstore_remove_unavailable_total, m.objstore_remove_cancelled_total},
+      {"put a part of", m.objstore_part_seconds, m.objstore_part_ok_total, m.objstore_part_refused_total,
+       m.objstore_part_unavailable_total, m.objstore_part_cancelled_total},
   }};
   return table[static_cast<std::size_t>(kind)];
 }
@@ -111,7 +113,7 @@ void Operation::begin(StoreCore& core) {
     operation->deadline_timer_ = 0;
     operation->fail_with(operation->unavailable());
   });
-  enter();
+  start();
 }
 
 void Operation::cancel() {
@@ -242,6 +244,7 @@ bool Operation::finish(std::string_view outcome) {
   counter.add();
   measured.seconds.record(now_ns() - begun_ns_);
   core_->forget(*this);
+  at_end();
   return true;
 }
 

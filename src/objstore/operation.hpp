@@ -58,7 +58,7 @@ class StoreCore : public std::enable_shared_from_this<StoreCore> {
   std::atomic<std::uint64_t> ended_{0};
 };
 
-enum class OperationKind : std::uint8_t { kPut, kGet, kHead, kList, kRemove };
+enum class OperationKind : std::uint8_t { kPut, kGet, kHead, kList, kRemove, kPart };
 
 class Operation : public std::enable_shared_from_this<Operation> {
  public:
@@ -87,8 +87,12 @@ class Operation : public std::enable_shared_from_this<Operation> {
   [[nodiscard]] virtual Status check() const = 0;
   // Bytes that the next request holds in memory.
   [[nodiscard]] virtual std::uint64_t claim_bytes() const = 0;
+  // All is well: asks for room for the first request.
+  virtual void start() { enter(); }
   // There is room: makes the next request.
   virtual void send() = 0;
+  // It is over, and will be answered now; not when the store ends.
+  virtual void at_end() {}
   virtual void tell(Error error) = 0;
 
   // Waits for room, then send().

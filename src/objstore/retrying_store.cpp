@@ -5,6 +5,7 @@
 #include "objstore/get_operation.hpp"
 #include "objstore/object_key.hpp"
 #include "objstore/operation.hpp"
+#include "objstore/parts_operation.hpp"
 #include "objstore/put_operation.hpp"
 
 namespace bop::objstore {
@@ -49,6 +50,13 @@ CallPtr RetryingStore::put(std::string key, Body body, PutCondition condition, C
   Status good = check_call(key, options);
   if (good && condition.kind == PutCondition::Kind::kIfMatch && condition.etag.empty()) {
     good = fail(ErrorCode::kInvalidArgument, "a put of \"{}\" if it matches names no version", key);
+  }
+  const std::uint64_t part_bytes = core_->raw->traits().part_bytes;
+  if (part_bytes > 0 && body.bytes.size() > part_bytes && condition.kind == PutCondition::Kind::kNone) {
+    auto in_parts = std::make_shared<PartsOperation>(std::move(key), std::move(body), options,
+                                                     core_->new_stamp(), std::move(good), std::move(done));
+    core_->submit(in_parts);
+    return std::make_shared<StoreCall>(core_->mailbox, in_parts);
   }
   auto operation =
       std::make_shared<PutOperation>(std::move(key), std::move(body), std::move(condition), options,
