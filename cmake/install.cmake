@@ -5,12 +5,12 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(bop_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/bop")
-foreach(layer base objstore aof)
+foreach(layer base mdbx libmdbx objstore aof)
   set_target_properties(bop_${layer} PROPERTIES EXPORT_NAME ${layer})
 endforeach()
 target_include_directories(bop_aof INTERFACE "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
 target_compile_features(bop_aof INTERFACE cxx_std_23)
-install(TARGETS bop_base bop_objstore bop_aof EXPORT bop
+install(TARGETS bop_base bop_libmdbx bop_mdbx bop_objstore bop_aof EXPORT bop
   ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT aof)
 install(FILES "${bop_rust_library}" DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT aof)
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/bop" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT aof)

@@ -22,7 +22,7 @@ if(NOT EXISTS "${bop_mdbx_dir}/mdbx.c")
 endif()
 
 add_library(bop_libmdbx STATIC "${bop_mdbx_dir}/mdbx.c")
-target_include_directories(bop_libmdbx SYSTEM PUBLIC "${bop_mdbx_dir}")
+target_include_directories(bop_libmdbx SYSTEM PUBLIC "$<BUILD_INTERFACE:${bop_mdbx_dir}>")
 target_compile_options(bop_libmdbx PRIVATE -w -fvisibility=hidden -ffunction-sections
                                            "-ffile-prefix-map=${bop_mdbx_dir}=libmdbx")
 target_compile_definitions(bop_libmdbx PRIVATE
