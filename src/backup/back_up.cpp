@@ -1,6 +1,7 @@
 // The order (DESIGN.md): segments of the log are opened, manifests are read, pages are copied while the log
 // is followed, the log is read to its end, small files, verification, label.
 #include "backup/back_up.hpp"
+#include "aof/key_file.hpp"
 
 #include <fmt/format.h>
 
@@ -10,6 +11,7 @@
 
 #include "backup/image_check.hpp"
 #include "backup/log_copy.hpp"
+#include "backup/log_keys.hpp"
 #include "backup/page_copy.hpp"
 #include "base/crc64.hpp"
 #include "base/whole_file.hpp"
@@ -40,6 +42,7 @@ class Backup {
                   lock.error().what());
     }
     if (!lock) return std::unexpected(lock.error());
+    if (options_.verify) BOP_TRY(open_log_keys(disk_, options_.data_dir, options_.log_key));
     BOP_TRY(begin());
     if (report_.kind == BackupKind::kExtended) {
       BOP_TRY(end());
@@ -278,6 +281,7 @@ class Backup {
       BOP_TRY(save(false));
       BOP_TRY(copy_node_files());
     }
+    BOP_TRY(copy_log_keys());
     BOP_TRY(log_->sync());
     LogScanOptions scan{.disk = &disk_, .exact = true};
     for (const LabelLog& log : log_->logs())
@@ -308,10 +312,30 @@ class Backup {
     return {};
   }
 
+  // After the log: the node's keys hold all that it needs. Under the name that the label does not have, so
+  // that a backup which is extended is whole at every moment; each of the two names is enough for a node.
+  Status copy_log_keys() {
+    BOP_LET(keys, aof::read_key_files(disk_, options_.data_dir));
+    if (!keys) return {};
+    const auto stored_as = [](std::string_view name) { return fmt::format("node/{}", name); };
+    const bool takes_second = std::ranges::find(label().files, stored_as(aof::kKeyFileNames[0]),
+                                                &LabelFile::name) != label().files.end();
+    const std::string_view name = aof::kKeyFileNames[takes_second ? 1 : 0];
+    const std::string text(reinterpret_cast<const char*>(keys->bytes.data()), keys->bytes.size());
+    BOP_TRY(disk_.create_directories(directory_ + "/node"));
+    BOP_TRY(write_whole_file(disk_, directory_ + "/node", name, text));
+    std::erase_if(label().files,
+                  [&](const LabelFile& file) { return file.name.starts_with(stored_as("keys.")); });
+    label().files.push_back({text.size(), crc64(0, text), stored_as(name)});
+    return {};
+  }
+
   Status verify(const std::vector<LogPiece>& pieces) {
     const std::string scratch = directory_ + kVerifyDirectory;
     BOP_TRY(disk_.create_directories(scratch));
-    ImageCheckOptions check{.disk = &disk_, .root = directory_, .pieces = pieces, .scratch_dir = scratch};
+    BOP_LET(keys, open_log_keys(disk_, options_.data_dir, options_.log_key));
+    ImageCheckOptions check{
+        .disk = &disk_, .root = directory_, .pieces = pieces, .keys = keys, .scratch_dir = scratch};
     check.progress = [this](std::uint64_t done, std::uint64_t total) {
       if (options_.progress) options_.progress("verify", done * kPageBytes, total * kPageBytes);
     };

@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
+#include "aof/key_encryption_key.hpp"
 #include "backup/label.hpp"
 #include "base/disk.hpp"
 #include "base/error.hpp"
@@ -25,6 +27,7 @@ struct BackupOptions {
   bool verify = true;     // replays the log over the copy and looks at every page
   std::uint64_t label_bytes = std::uint64_t{64} << 20;  // of pages; what a run that is cut loses at most
   Progress progress;
+  std::shared_ptr<const aof::KeyEncryptionKeys> log_key;  // of an encrypted log, to verify
 };
 
 enum class BackupKind : std::uint8_t { kNew, kResumed, kExtended };

@@ -51,7 +51,12 @@ class Checker {
     BOP_LET(ids, databases_in(disk_, options_.root));
     for (const DatabaseId id : ids) BOP_TRY(open(id));
     const auto visit = [this](const aof::RecordView& record) { return follow(record); };
-    BOP_LET(log, scan_log({.disk = &disk_, .pieces = options_.pieces, .exact = true}, visit));
+    BOP_LET(log, scan_log({.disk = &disk_,
+                           .pieces = options_.pieces,
+                           .exact = true,
+                           .payloads = true,
+                           .keys = options_.keys},
+                          visit));
     report_.log = std::move(log);
     for (auto& [id, image] : images_) finish(image);
     for (auto& [id, image] : images_) total_ += image.given_up ? 0 : image.file->pages();

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -24,10 +25,11 @@ struct ImageProblem {
 
 struct ImageCheckOptions {
   Disk* disk = nullptr;
-  std::string root;              // holds db/<id>/
-  std::vector<LogPiece> pieces;  // whole batches
-  std::string scratch_dir;       // exists; files `<id>-<number>` are made and removed in it
-  bool raw = false;              // names damaged pages, too, that the log makes good
+  std::string root;                          // holds db/<id>/
+  std::vector<LogPiece> pieces;              // whole batches
+  std::shared_ptr<const aof::KeyRing> keys;  // of an encrypted log
+  std::string scratch_dir;                   // exists; files `<id>-<number>` are made and removed in it
+  bool raw = false;                          // names damaged pages, too, that the log makes good
   // Pages looked at, and how many there are.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };

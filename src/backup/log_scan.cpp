@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "aof/payload_codec.hpp"
 #include "aof/segment_walk.hpp"
 #include "aof/stream_files.hpp"
 
@@ -48,6 +49,7 @@ Status check_joint(const aof::SegmentHeader& before, const aof::SegmentHeader& h
 
 Result<LogScanEnd> scan_log(const LogScanOptions& options, const LogVisitor& visit) {
   LogScanEnd end;
+  aof::PayloadDecoder decoder(options.keys);
   std::vector<std::unique_ptr<File>> files;
   std::vector<aof::SegmentHeader> headers;
   for (const LogPiece& piece : options.pieces) {
@@ -69,7 +71,7 @@ Result<LogScanEnd> scan_log(const LogScanOptions& options, const LogVisitor& vis
     std::uint64_t bytes = aof::kSegmentHeaderBytes;
     bool in_batch = false;
     while (newest || walk.complete() != wanted) {
-      const auto record = walk.next();
+      auto record = walk.next();
       if (!record) break;
       if (aof::is_entry(record->kind)) {
         if (!in_batch && (record->lsn.value + record->batch_remaining > options.until.value ||
@@ -80,6 +82,10 @@ Result<LogScanEnd> scan_log(const LogScanOptions& options, const LogVisitor& vis
         in_batch = record->batch_remaining != 0;
         ++end.records;
         if (!in_batch) end.last_us = record->timestamp_us;
+      }
+      if (options.payloads) {
+        BOP_LET(payload, decoder.decode(*record));
+        record->payload = payload;
       }
       BOP_TRY(visit(*record));
       if (!in_batch) bytes = walk.offset();

@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "aof/key_ring.hpp"
 #include "aof/reader.hpp"
 #include "aof/segment_header.hpp"
 #include "base/disk.hpp"
@@ -30,6 +32,10 @@ struct LogScanOptions {
   std::int64_t until_us = std::numeric_limits<std::int64_t>::max();
   // The newest piece must be sound up to its last byte, as in a backup. Otherwise it may end as a log may.
   bool exact = false;
+  // The visitor looks into payloads: they are decoded, with the data keys where they are encrypted. Otherwise
+  // it gets them as they are stored, for which no key is needed.
+  bool payloads = false;
+  std::shared_ptr<const aof::KeyRing> keys;
 };
 
 struct LogScanEnd {

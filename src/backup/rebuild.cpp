@@ -76,7 +76,11 @@ Result<Lsn> rebuild_database(const RebuildOptions& options) {
     if (record.kind == aof::RecordKind::kSequence) return sequences.replay(record.payload);
     return applier.apply({record.lsn, record.database_previous.index, record.kind, record.payload});
   };
-  BOP_LET(end, scan_log({.disk = &disk, .pieces = options.pieces, .exact = true}, follow));
+  BOP_LET(
+      end,
+      scan_log(
+          {.disk = &disk, .pieces = options.pieces, .exact = true, .payloads = true, .keys = options.keys},
+          follow));
   if (end.first.index > manifest->base) {
     return fail(ErrorCode::kCorrupt, "the log begins behind CSN {}, the base of {}", manifest->base.value,
                 from);

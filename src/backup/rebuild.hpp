@@ -2,6 +2,7 @@
 // or too much of it is lost.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,9 +15,10 @@ namespace bop::backup {
 
 struct RebuildOptions {
   Disk* disk = nullptr;
-  std::string backup;            // the backup's directory
-  LabelDatabase database;        // as its label says
-  std::vector<LogPiece> pieces;  // from its base or before to the end of the node's log
+  std::string backup;                        // the backup's directory
+  LabelDatabase database;                    // as its label says
+  std::vector<LogPiece> pieces;              // from its base or before to the end of the node's log
+  std::shared_ptr<const aof::KeyRing> keys;  // of an encrypted log
   std::string data_dir;
   std::string aside;  // a folder that exists; what was there goes into it
 };

@@ -10,6 +10,7 @@
 #include "aof/segment_walk.hpp"
 #include "aof/stream_files.hpp"
 #include "backup/label.hpp"
+#include "backup/log_keys.hpp"
 #include "backup/page_history.hpp"
 #include "backup/rebuild.hpp"
 #include "rowstore/manifest.hpp"
@@ -175,7 +176,8 @@ class Repair {
     PageHistory history;
     for (const auto& key : wanted) history.want(key);
     BOP_LET(own, cut_pieces());
-    BOP_TRY(scan_log({.disk = &disk_, .pieces = own, .exact = true},
+    BOP_LET(keys, open_log_keys(disk_, root_, options_.verify.log_key));
+    BOP_TRY(scan_log({.disk = &disk_, .pieces = own, .exact = true, .payloads = true, .keys = keys},
                      [&](const aof::RecordView& record) { return history.follow(record); }));
     BOP_TRY(write_pages(history, wanted, "from the log"));
     if (wanted.empty() || !label_) return {};
@@ -184,8 +186,9 @@ class Repair {
     PageHistory from_backup;
     for (const auto& key : wanted) BOP_TRY(read_page(key, from_backup));
     // It may be the backup of another node, or end before this log begins: then it says nothing.
-    const auto end = scan_log({.disk = &disk_, .pieces = joined, .exact = true},
-                              [&](const aof::RecordView& record) { return from_backup.follow(record); });
+    const auto end =
+        scan_log({.disk = &disk_, .pieces = joined, .exact = true, .payloads = true, .keys = keys},
+                 [&](const aof::RecordView& record) { return from_backup.follow(record); });
     if (!end) {
       unbroken_ = false;
       return {};
@@ -309,12 +312,14 @@ class Repair {
       done.push_back(copy->id);
       BOP_LET(own, cut_pieces());
       BOP_LET(joined, join(own));
+      BOP_LET(keys, open_log_keys(disk_, root_, options_.verify.log_key));
       const std::string aside = root_ + kDamagedDirectory;
       BOP_TRY(disk_.create_directories(aside));
       const auto base = rebuild_database({.disk = &disk_,
                                           .backup = options_.backup,
                                           .database = *copy,
                                           .pieces = std::move(joined),
+                                          .keys = keys,
                                           .data_dir = root_,
                                           .aside = aside});
       // A backup that is damaged, of another node, or whose log ends before the node's begins.

@@ -7,6 +7,7 @@
 
 #include "backup/image_check.hpp"
 #include "backup/label.hpp"
+#include "backup/log_keys.hpp"
 #include "base/crc64.hpp"
 #include "rowstore/vfs.hpp"
 
@@ -132,11 +133,13 @@ class Verifier {
 
   Status check_pages() {
     ImageCheckReport images;
+    BOP_LET(keys, open_log_keys(disk_, options_.path, options_.log_key));
     for (int reading = 0; reading < kReadings; ++reading) {
       BOP_TRY(disk_.create_directories(options_.scratch_dir));
       ImageCheckOptions check{.disk = &disk_,
                               .root = options_.path,
                               .pieces = pieces_,
+                              .keys = keys,
                               .scratch_dir = options_.scratch_dir,
                               .raw = !report_.is_backup};
       check.progress = [this](std::uint64_t done, std::uint64_t total) {

@@ -7,10 +7,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "aof/key_encryption_key.hpp"
 #include "backup/back_up.hpp"
 #include "backup/log_scan.hpp"
 #include "base/disk.hpp"
@@ -40,6 +42,7 @@ struct VerifyOptions {
   std::string path;         // data directory or backup
   std::string scratch_dir;  // made and removed; grows by the pages that the log has changed
   Progress progress;
+  std::shared_ptr<const aof::KeyEncryptionKeys> log_key;  // of an encrypted log
 };
 
 struct VerifyReport {

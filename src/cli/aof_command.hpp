@@ -7,7 +7,9 @@
 
 namespace bop::cli {
 
-[[nodiscard]] int dump_log(const std::string& directory);
-[[nodiscard]] int verify_log(const std::string& directory);
+// `key`: the file with the key of an encrypted log, or env:NAME. Empty: encrypted payloads are not looked
+// into.
+[[nodiscard]] int dump_log(const std::string& directory, const std::string& key);
+[[nodiscard]] int verify_log(const std::string& directory, const std::string& key);
 
 }  // namespace bop::cli

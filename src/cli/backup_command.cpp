@@ -37,6 +37,12 @@ int report_failure(const Error& error, bool json) {
   return nothing_there ? kWrong : kFailed;
 }
 
+Result<std::shared_ptr<const aof::KeyEncryptionKeys>> log_key_from(Disk& disk, const std::string& place) {
+  if (place.empty()) return nullptr;
+  BOP_LET(keys, aof::load_key_encryption_keys(disk, place));
+  return std::make_shared<const aof::KeyEncryptionKeys>(std::move(keys));
+}
+
 std::string one_spelling(const std::string& given) {
   std::error_code bad;
   auto path = std::filesystem::weakly_canonical(given, bad);
@@ -173,6 +179,9 @@ int run_backup(const BackupCommand& command) {
   options.progress = [&](std::string_view phase, std::uint64_t done, std::uint64_t total) {
     line.show(phase, done, total);
   };
+  auto log_key = log_key_from(**disk, command.log_key);
+  if (!log_key) return report_failure(log_key.error(), command.json);
+  options.log_key = std::move(*log_key);
   const auto done = backup::back_up(options);
   line.end();
   if (!done) return report_failure(done.error(), command.json);

@@ -53,10 +53,13 @@ struct Arguments {
   SqlCommand sql;
   StatusCommand status;
   std::string log_directory;
+  std::string log_key;
   BackupCommand backup;
   VerifyCommand verify;
   bool markdown = false;
 };
+
+constexpr const char* kLogKeyHelp = "File with the key of an encrypted log, or env:NAME";
 
 void describe_backup(CLI::App& app, BackupCommand& command) {
   CLI::App* backup = app.add_subcommand("backup", "Take, go on with or extend a backup of a node");
@@ -69,6 +72,7 @@ void describe_backup(CLI::App& app, BackupCommand& command) {
         ->transform(CLI::CheckedTransformer(formats, CLI::ignore_case).description(""));
   }
   backup->add_option("--data-dir", command.data_dir, "Data directory of the node, which may be running");
+  backup->add_option("--log-encryption-key-file", command.log_key, kLogKeyHelp);
   backup->add_flag("--no-verify", command.unverified, "Do not replay the log over the copy");
   restore->add_option("--data-dir", command.data_dir, "Data directory to make: new or empty");
   restore->add_option("--to", command.to, "A CSN, or a time like \"2026-11-22 03:04:05.678Z\"");
@@ -80,11 +84,19 @@ void describe_verify(CLI::App& app, VerifyCommand& command) {
   verify->add_option("--data-dir", command.data_dir, "Data directory, when no directory is named");
   verify->add_flag("--repair", command.repair, "Repair what can be; the node must be stopped");
   verify->add_option("--from", command.backup, "A backup of the node, to repair from");
+  verify->add_option("--log-encryption-key-file", command.log_key, kLogKeyHelp);
   verify->add_option("--scratch", command.scratch, "Folder for scratch files, instead of the system's");
   verify->add_flag("--progress", command.progress, "Tell how far it is, also when this is no terminal");
   const std::map<std::string, bool> formats{{"text", false}, {"json", true}};
   verify->add_option("--format", command.json, "text or json")
       ->transform(CLI::CheckedTransformer(formats, CLI::ignore_case).description(""));
+}
+
+// What the environment says, where the command does not.
+std::string log_key_of(const std::string& given) {
+  if (!given.empty()) return given;
+  const auto settings = Settings::load({}, Settings::process_environment());
+  return settings ? settings->log_encryption_key_file() : std::string();
 }
 
 std::string default_data_dir() {
@@ -142,6 +154,7 @@ void describe(CLI::App& app, Arguments& arguments) {
     CLI::App* command = aof->add_subcommand(name, name[0] == 'd' ? "List the records" : "Check every record");
     command->add_option("directory", arguments.log_directory, "The log's folder or the node's data directory")
         ->required();
+    command->add_option("--log-encryption-key-file", arguments.log_key, kLogKeyHelp);
   }
   describe_backup(app, arguments.backup);
   describe_verify(app, arguments.verify);
@@ -181,15 +194,18 @@ int dispatch(CLI::App& app, Arguments& arguments, const std::string& help) {
   }
   if (app.got_subcommand("backup") || app.got_subcommand("restore")) {
     if (arguments.backup.data_dir.empty()) arguments.backup.data_dir = default_data_dir();
+    arguments.backup.log_key = log_key_of(arguments.backup.log_key);
     return app.got_subcommand("backup") ? run_backup(arguments.backup) : run_restore(arguments.backup);
   }
   if (app.got_subcommand("verify")) {
     if (arguments.verify.data_dir.empty()) arguments.verify.data_dir = default_data_dir();
+    arguments.verify.log_key = log_key_of(arguments.verify.log_key);
     return run_verify(arguments.verify);
   }
   if (app.got_subcommand("aof")) {
     const bool dumps = app.get_subcommand("aof")->got_subcommand("dump");
-    return dumps ? dump_log(arguments.log_directory) : verify_log(arguments.log_directory);
+    const std::string key = log_key_of(arguments.log_key);
+    return dumps ? dump_log(arguments.log_directory, key) : verify_log(arguments.log_directory, key);
   }
   if (app.got_subcommand("settings")) {
     fmt::print("{}", arguments.markdown ? settings_markdown() : settings_help());

@@ -85,6 +85,9 @@ int run_verify(const VerifyCommand& command) {
     line.show(phase, done, total);
   };
   if (!command.backup.empty()) options.backup = one_spelling(command.backup);
+  auto log_key = log_key_from(**disk, command.log_key);
+  if (!log_key) return report_failure(log_key.error(), command.json);
+  options.verify.log_key = std::move(*log_key);
   const auto report = command.repair ? backup::repair(options) : backup::verify(options.verify);
   line.end();
   if (!report) return report_failure(report.error(), command.json);

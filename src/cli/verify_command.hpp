@@ -12,6 +12,7 @@ struct VerifyCommand {
   std::string data_dir;  // when no directory is named
   std::string backup;    // to repair from
   std::string scratch;   // empty: the system's folder for temporary files
+  std::string log_key;   // file with the key of an encrypted log, or env:NAME
   bool repair = false;
   bool json = false;
   bool progress = false;

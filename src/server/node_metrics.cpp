@@ -97,6 +97,11 @@ std::string node_metrics(Storage& storage, std::size_t connections) {
   out.gauge("bop_log_committed", "Newest committed record of the log.", storage.group().committed().value);
   out.counter("bop_log_segments_trimmed_total", "Segments of the log that were removed.",
               log.segments_trimmed);
+  out.counter("bop_log_payload_given_bytes_total",
+              "Contents of records before compression and encryption, where the log does either.",
+              log.given_payload_bytes);
+  out.counter("bop_log_payload_stored_bytes_total", "The same contents as they are stored.",
+              log.stored_payload_bytes);
   out.head("bop_log_flushes_total", "Durable writes of the log that were begun, by cause.", "counter");
   for (std::size_t cause = 0; cause < aof::kFlushCauses; ++cause) {
     out.labelled("bop_log_flushes_total", "cause", aof::kFlushCauseNames[cause], log.flushes[cause]);

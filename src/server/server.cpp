@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/signal_set.hpp>
 #include <chrono>
 #include <condition_variable>
@@ -220,13 +221,18 @@ Status serve(Settings settings, std::function<Result<Settings>()> read_again) {
   BOP_LET(pg_socket, listen_on(first.io(), host, settings.pg_port(), "pg-port"));
   BOP_LET(http_socket, listen_on(first.io(), host, settings.http_port(), "http-port"));
   BOP_LET(certificate, open_certificate(settings, directory));
-  Signals signals(first,
-                  [&settings, read_again, raw = certificate.get()] { reload(settings, read_again, raw); });
+  std::atomic<Storage*> served{nullptr};
+  Signals signals(first, [&settings, &served, read_again, raw = certificate.get()] {
+    reload(settings, read_again, raw);
+    if (Storage* const storage = served.load()) storage->reload_log_key();
+  });
 
   BOP_LET(password, directory.admin_password(system_random()));
   BOP_LET(http_key, directory.http_key(system_random()));
   BOP_LET(storage, Storage::open(settings, *disk, directory.path(), directory.log_path(),
                                  directory.log_identity(), directory.scratch_path(), password, background));
+
+  served = storage.get();
 
   wire::pg::CancelKeys cancel_keys(system_random());
   wire::pg::Services services{storage->node(),

@@ -105,6 +105,16 @@ Result<std::unique_ptr<Storage>> Storage::open(const Settings& settings, Disk& d
     // The segment that stays free is the one that a start takes.
     return databases->growth_bytes() + (raw->is_fenced_.load(std::memory_order_acquire) ? segment : 0);
   };
+  log.codec.compress = settings.log_compression() == "zstd";
+  log.codec.key_directory = data_dir;
+  constexpr std::int64_t kDayUs = 24LL * 3600 * 1'000'000;
+  log.codec.key_lifetime_us = settings.log_encryption_key_days() * kDayUs;
+  if (!settings.log_encryption_key_file().empty()) {
+    storage->disk_ = &disk;
+    storage->log_key_place_ = settings.log_encryption_key_file();
+    BOP_LET(by, aof::load_key_encryption_keys(disk, storage->log_key_place_));
+    log.codec.by = std::make_shared<const aof::KeyEncryptionKeys>(std::move(by));
+  }
   BOP_LET(databases_exist, database::DatabaseSet::exist_in(disk, data_dir));
   log.must_exist = databases_exist;
   log.late_fence = true;
@@ -195,6 +205,23 @@ void Storage::maintain() {
     maintenance_posted_ = false;
     // A full disk shows where it matters, in the answers to writers; the next tick tries again.
     if (!closing_) (void)group_->stream().maintain();
+  });
+}
+
+// Waits for the disk, too.
+void Storage::reload_log_key() {
+  if (log_key_place_.empty()) return;
+  background_.post([this] {
+    if (closing_) return;
+    auto by = aof::load_key_encryption_keys(*disk_, log_key_place_);
+    if (!by) return log_error("the key of the log stays as it is", by.error());
+    const auto& keys = group_->stream().keys();
+    const std::uint64_t before = keys->wrapping_key();
+    const Status wrapped = keys->rewrap(std::make_shared<const aof::KeyEncryptionKeys>(std::move(*by)));
+    if (!wrapped) return log_error("the key of the log stays as it is", wrapped.error());
+    if (keys->wrapping_key() == before) return;
+    log_info("data keys of the log wrapped anew", {{"key", fmt::format("{:016x}", keys->wrapping_key())},
+                                                   {"data_keys", static_cast<std::int64_t>(keys->size())}});
   });
 }
 

@@ -30,6 +30,8 @@ class Storage {
 
   // Starts the work that comes back every second: preparing segments, checkpoints, trimming.
   void start();
+  // Reads the key that wraps the log's data keys again and, when it has changed, wraps them anew (SIGHUP).
+  void reload_log_key();
   // A checkpoint of everything, then closes databases and log. No session may be left. False: the checkpoint
   // did not end within `most` and nothing was closed; the process may end as it is, the next start replays
   // more of the log.
@@ -48,6 +50,8 @@ class Storage {
   void maintain();
 
   Executor& background_;
+  Disk* disk_ = nullptr;       // where log_key_place_ is set
+  std::string log_key_place_;  // log_encryption_key_file
   std::unique_ptr<raft::SingleNodeGroup> group_;
   std::unique_ptr<database::DatabaseSet> databases_;
   std::atomic<const database::DatabaseSet*> open_databases_{nullptr};  // for the log, which opens before them

@@ -26,6 +26,7 @@ class SimBackup : public ::testing::Test {
 
   void start(SimNodeOptions options = {}) {
     node.reset();
+    options.codec = codec;
     auto started = SimNode::start(world, disk, options);
     ASSERT_TRUE(started.has_value()) << text_of(started.error());
     node = std::move(*started);
@@ -80,7 +81,9 @@ class SimBackup : public ::testing::Test {
             .clock = &world.clock(),
             .data_dir = "/data",
             .directory = directory,
-            .label_bytes = 1U << 20U};
+            .label_bytes = 1U << 20U,
+            .progress = {},
+            .log_key = codec.by};
   }
   Result<RestoreReport> restore_to(const std::string& data_dir, std::optional<Lsn> to = {}) {
     return restore({.disk = &disk,
@@ -96,7 +99,7 @@ class SimBackup : public ::testing::Test {
     ASSERT_TRUE(done.has_value()) << text_of(done.error());
     EXPECT_LE(done->csn, to.value_or(done->csn));
     for (int start = 0; start < 2; ++start) {
-      auto copy = SimNode::start(world, disk, {.data_dir = data_dir});
+      auto copy = SimNode::start(world, disk, {.data_dir = data_dir, .rows = {}, .codec = codec});
       ASSERT_TRUE(copy.has_value()) << text_of(copy.error());
       EXPECT_EQ(state(**copy), state_at(done->csn)) << "CSN " << done->csn.value;
       EXPECT_EQ((*copy)->read("PRAGMA integrity_check", 1), "ok");
@@ -106,6 +109,7 @@ class SimBackup : public ::testing::Test {
     }
   }
 
+  aof::CodecOptions codec;  // of all nodes
   std::string directory = "/backup";
   SimDisk disk;
   SimScheduler world;

@@ -30,6 +30,7 @@ struct SimNodeOptions {
   std::uint64_t max_unacknowledged = 64U << 20U;
   std::uint64_t log_limit = 512U << 20U;
   RowStoreOptions rows;
+  aof::CodecOptions codec;
 };
 
 // The disk outlives the node: destroy the node, cut the power, make the next one.
@@ -46,6 +47,8 @@ class SimNode {
     log.write_bytes = 64U << 10U;
     log.max_batch_bytes = 2U << 20U;
     log.late_fence = true;
+    log.codec = options.codec;
+    log.codec.key_directory = options.data_dir;
     log.reserved_bytes = [raw = node.get(), segment = log.segment_bytes]() -> std::uint64_t {
       return raw->databases_ ? raw->databases_->growth_bytes() + (raw->is_fenced_ ? segment : 0) : 0;
     };
