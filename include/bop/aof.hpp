@@ -194,7 +194,7 @@ struct AofFlushMetrics {
   AofPercentiles bytes_per_flush;
   std::uint64_t records_per_second = 0;  // over the last second or so
   std::uint64_t bytes_per_second = 0;
-  std::uint64_t average_record_size = 0;  // of payloads
+  std::uint64_t average_record_size = 0;  // of payloads, each up to a multiple of 8
   [[nodiscard]] double success_rate() const noexcept {
     const std::uint64_t ended = successful_flushes + failed_flushes;
     return ended == 0 ? 1.0 : static_cast<double>(successful_flushes) / static_cast<double>(ended);

@@ -72,12 +72,6 @@ Result<Lsn> Aof::Impl::append(std::span<const RecordInput> batch) {
     }
     return lsn;
   }
-  std::uint64_t bytes = 0;
-  for (const RecordInput& record : batch) {
-    for (const auto& part : record.payload) bytes += part.size();
-  }
-  appends_.fetch_add(batch.size(), std::memory_order_relaxed);
-  payload_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   grew();
   return lsn;
 }
@@ -93,8 +87,6 @@ Result<Lsn> Aof::Impl::append_numbered(const RecordInput& record) {
     repeats_.fetch_add(1, std::memory_order_relaxed);
     return appended.lsn;
   }
-  appends_.fetch_add(1, std::memory_order_relaxed);
-  payload_bytes_.fetch_add(record.payload.front().size(), std::memory_order_relaxed);
   grew();
   return appended.lsn;
 }

@@ -119,8 +119,6 @@ class Aof::Impl : public std::enable_shared_from_this<Aof::Impl> {
   mutable std::atomic<std::uint64_t> reads_{0};
   std::atomic<std::uint64_t> hits_{0};
   std::atomic<std::uint64_t> misses_{0};
-  std::atomic<std::uint64_t> appends_{0};
-  std::atomic<std::uint64_t> payload_bytes_{0};
   std::atomic<std::uint64_t> repeats_{0};
   std::atomic<std::uint64_t> refusals_{0};
 };

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "aof/aof_impl.hpp"
+#include "aof/record.hpp"
 #include "base/error.hpp"
 #include "base/time.hpp"
 
@@ -117,8 +118,10 @@ AofMetrics Aof::Impl::metrics() const {
   };
   flush.total_flushes = flush.sync_flushes + flush.async_flushes + flush.batched_flushes +
                         flush.periodic_flushes + flush.forced_flushes + flush.full_flushes;
-  const std::uint64_t appends = appends_.load();
-  flush.average_record_size = appends == 0 ? 0 : payload_bytes_.load() / appends;
+  const Producers::Written states = producers_->written();
+  const std::uint64_t appends = counted.records.load() - states.records;
+  const std::uint64_t bytes = counted.record_bytes.load() - states.bytes;
+  flush.average_record_size = appends == 0 ? 0 : bytes / appends - kRecordOverhead;
   {
     const std::scoped_lock lock(samples_mutex_);
     flush.records_per_second = records_per_second_;

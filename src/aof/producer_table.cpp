@@ -5,6 +5,8 @@
 #include <cstring>
 #include <utility>
 
+#include "aof/record.hpp"
+
 namespace bop::aof {
 
 namespace {
@@ -116,7 +118,14 @@ Status Producers::write_state() {
   const RecordInput state{.database = states_, .kind = RecordKind::kProducer, .payload = std::span(&part, 1)};
   BOP_TRY(stream_.append(std::span(&state, 1)));
   rotations_ = stream_.metrics().rotations.load(std::memory_order_relaxed);
+  ++written_.records;
+  written_.bytes += record_bytes(payload.size());
   return {};
+}
+
+Producers::Written Producers::written() const {
+  std::scoped_lock lock(mutex_);
+  return written_;
 }
 
 bool Producers::is_due() const {

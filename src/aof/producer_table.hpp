@@ -80,6 +80,12 @@ class Producers {
   void forget(std::uint64_t producer);
   // Writes the state when the segment that holds it is not the newest any more.
   [[nodiscard]] Status maintain();
+  // The states among the stream's records, since open().
+  struct Written {
+    std::uint64_t records = 0;
+    std::uint64_t bytes = 0;
+  };
+  [[nodiscard]] Written written() const;
   // What may be trimmed of `below`: the state that is needed stays. Waits for the disk.
   [[nodiscard]] Result<Lsn> allow_trim(Lsn below);
 
@@ -93,6 +99,7 @@ class Producers {
   const std::size_t most_;
   mutable std::mutex mutex_;
   ProducerTable table_;
+  Written written_;
   std::optional<std::uint64_t> rotations_;  // of the stream when the state was written in this life
 };
 

@@ -18,6 +18,11 @@ std::uint64_t payload_size(const RecordInput& record) noexcept {
   return bytes;
 }
 
+// Under the lock under which alone it is written.
+void add(std::atomic<std::uint64_t>& counter, std::uint64_t by) noexcept {
+  counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+}
+
 // Where the next write begins when one ends at `offset` without its filler.
 constexpr std::uint64_t padded(std::uint64_t offset) noexcept {
   return align_up(offset + kFillerBytes, kDiskBlockBytes);
@@ -65,7 +70,7 @@ BlockBuffer CommitStream::Core::take_buffer(std::uint64_t bytes) {
 }
 
 // Opens a write that has room for `bytes` of records.
-void CommitStream::Core::begin_write(std::uint64_t bytes, std::int64_t now_ns) {
+void CommitStream::Core::begin_write(std::uint64_t bytes, const Moment& now) {
   BOP_ASSERT(!open_ && active_);
   const bool first = active_->next_offset == kSegmentHeaderBytes;
   auto write = std::make_shared<Write>();
@@ -74,7 +79,7 @@ void CommitStream::Core::begin_write(std::uint64_t bytes, std::int64_t now_ns) {
   write->offset = active_->next_offset;
   write->before = last_;
   write->last = last_.index;
-  write->first_append_ns = now_ns;
+  write->first_append_ns = now.ns();
   open_ = write;
   queue_.push_back(std::move(write));
   if (first) {
@@ -123,7 +128,7 @@ void CommitStream::Core::encode(const RecordInput& record, std::uint32_t batch_r
 }
 
 // The active segment is full: its successor's header goes out alone, between the two.
-void CommitStream::Core::rotate(std::int64_t now_ns) {
+void CommitStream::Core::rotate(const Moment& now) {
   BOP_ASSERT(active_ && next_);
   if (open_) close_write();
   std::shared_ptr<Segment> segment = std::move(next_);
@@ -139,7 +144,7 @@ void CommitStream::Core::rotate(std::int64_t now_ns) {
   write->before = last_;
   write->last = last_.index;
   write->used = kSegmentHeaderBytes;
-  write->first_append_ns = now_ns;
+  write->first_append_ns = now.ns();
   write->barrier = true;
   write->cause = FlushCause::kMark;
   encode_segment_header(std::span(write->buffer.data(), kSegmentHeaderBytes), segment->header);
@@ -197,14 +202,14 @@ Result<Lsn> CommitStream::Core::append_encoded(std::span<const RecordInput> batc
   bool wants_maintenance = false;
   std::optional<std::chrono::nanoseconds> delay;
   const std::int64_t wall_us = clock_.wall_us();
-  const std::int64_t now_ns = clock_.steady_ns();
+  const Moment now(clock_);
   {
     std::unique_lock lock(mutex_);
     for (;;) {
       BOP_TRY(admit(bytes));
       if (fits(bytes)) break;
       if (next_ && active_) {
-        rotate(now_ns);
+        rotate(now);
         if (!fits(bytes)) {
           return fail(ErrorCode::kTransactionTooLarge, "a batch of {} bytes does not fit in a segment of {}",
                       bytes, options_.segment_bytes);
@@ -227,7 +232,7 @@ Result<Lsn> CommitStream::Core::append_encoded(std::span<const RecordInput> batc
     }
 
     if (open_ && open_->used + bytes + kFillerReserve > open_->buffer.capacity()) close_write();
-    if (!open_) begin_write(bytes, now_ns);
+    if (!open_) begin_write(bytes, now);
     last_timestamp_us_ = std::max(last_timestamp_us_, wall_us);
     auto remaining = static_cast<std::uint32_t>(batch.size());
     for (const RecordInput& record : batch) encode(record, --remaining);
@@ -236,9 +241,14 @@ Result<Lsn> CommitStream::Core::append_encoded(std::span<const RecordInput> batc
     closed_on_disk_ = false;
     last = last_.index;
     appended_.store(last.value, std::memory_order_release);
-    const std::uint64_t held = unacknowledged_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+    const std::uint64_t held = unacknowledged_.load(std::memory_order_relaxed) + bytes;
+    unacknowledged_.store(held, std::memory_order_relaxed);
     metrics_.unacknowledged_bytes.store(held, std::memory_order_relaxed);
     if (held > options_.max_unacknowledged) over_limit_ = true;
+
+    add(metrics_.batches, 1);
+    add(metrics_.records, batch.size());
+    add(metrics_.record_bytes, bytes);
 
     const auto used = static_cast<double>(open_->offset + open_->used);
     if (!next_ && !maintenance_wanted_ &&
@@ -246,13 +256,10 @@ Result<Lsn> CommitStream::Core::append_encoded(std::span<const RecordInput> batc
       maintenance_wanted_ = true;
       wants_maintenance = true;
     }
-    for (const RecordInput& record : batch) note_flush(record.flush, now_ns);
-    delay = next_delay(now_ns);
-    if (turn == nullptr) collect_submits(submits, now_ns);
+    for (const RecordInput& record : batch) note_flush(record.flush, now);
+    delay = next_delay(now);
+    if (turn == nullptr) collect_submits(submits, now);
   }
-  metrics_.batches.fetch_add(1, std::memory_order_relaxed);
-  metrics_.records.fetch_add(batch.size(), std::memory_order_relaxed);
-  metrics_.record_bytes.fetch_add(bytes, std::memory_order_relaxed);
   if (turn != nullptr) ask_for_end(*turn);
   submit(submits);
   if (delay && delay_callback_) delay_callback_(*delay);

@@ -50,7 +50,7 @@ void CommitStream::Core::want_write(Write& write, FlushCause cause) {
 }
 
 // One more record of the open write, which was appended with this policy.
-void CommitStream::Core::note_flush(const FlushPolicy& policy, std::int64_t now_ns) {
+void CommitStream::Core::note_flush(const FlushPolicy& policy, const Moment& now) {
   Write& write = *open_;
   ++write.records;
   if (policy.waits_for_others()) {
@@ -58,20 +58,22 @@ void CommitStream::Core::note_flush(const FlushPolicy& policy, std::int64_t now_
   }
   if (policy.waits_for_time()) {
     const std::int64_t most_ns = std::chrono::nanoseconds(policy.interval).count();
-    write.due_ns = std::min(write.due_ns, now_ns + most_ns);
+    write.due_ns = std::min(write.due_ns, now.ns() + most_ns);
   }
   if (policy.strategy == FlushStrategy::kSync) want_write(write, FlushCause::kCommit);
   if (policy.strategy == FlushStrategy::kAsync) want_write(write, FlushCause::kAsync);
   if (write.records >= write.most_records) want_write(write, FlushCause::kBatched);
-  if (now_ns >= write.due_ns) want_write(write, FlushCause::kPeriodic);
+  if (!write.wanted && write.due_ns != INT64_MAX && now.ns() >= write.due_ns) {
+    want_write(write, FlushCause::kPeriodic);
+  }
   if (write.wanted) on_its_way_.store(last_.index.value, std::memory_order_release);
 }
 
 // What the owner has to be told: after how long the open write is due, unless that was told already.
-std::optional<std::chrono::nanoseconds> CommitStream::Core::next_delay(std::int64_t now_ns) {
+std::optional<std::chrono::nanoseconds> CommitStream::Core::next_delay(const Moment& now) {
   if (!open_ || open_->wanted || open_->due_ns >= told_due_ns_) return std::nullopt;
   told_due_ns_ = open_->due_ns;
-  return std::chrono::nanoseconds(open_->due_ns - now_ns);
+  return std::chrono::nanoseconds(open_->due_ns - now.ns());
 }
 
 void CommitStream::Core::want_durable(Lsn lsn) {
@@ -83,7 +85,7 @@ void CommitStream::Core::want_durable(Lsn lsn) {
     if (!open_ || open_->before.index >= lsn) return;
     want_write(*open_, FlushCause::kWanted);
     on_its_way_.store(open_->last.value, std::memory_order_release);
-    if (turn == nullptr) collect_submits(submits, clock_.steady_ns());
+    if (turn == nullptr) collect_submits(submits, clock_);
   }
   if (turn != nullptr) ask_for_end(*turn);
   submit(submits);
@@ -114,7 +116,7 @@ void CommitStream::Core::flush_due() {
 // and one write serves many. Another one joins it when it is large, when its oldest record has waited as long
 // as a whole write takes, or when writes take much longer than the disk needs: that time is spent waiting for
 // a processor, and waits overlap for free. (But not where a loop gathers and the disk is fast.)
-bool CommitStream::Core::may_submit(std::int64_t now_ns) const {
+bool CommitStream::Core::may_submit(const Moment& now) const {
   if (failure_.has_value() || submitted_ == queue_.size() || barrier_in_flight_) return false;
   const Write& write = *queue_[submitted_];
   if (write.used == 0) return false;
@@ -123,7 +125,7 @@ bool CommitStream::Core::may_submit(std::int64_t now_ns) const {
   if (write.barrier || in_flight_ >= options_.max_in_flight) return false;
   if (&write != open_.get() || write.used >= options_.write_bytes / 4) return true;
   if (Turn::current() != nullptr && average_write_ns_ < kFastWriteNs) return false;
-  return in_flight_ < overlap_ || now_ns - write.first_append_ns >= last_write_ns_;
+  return in_flight_ < overlap_ || now.ns() - write.first_append_ns >= last_write_ns_;
 }
 
 // Adapts the number of small writes in flight to a write that took `ns`.
@@ -139,11 +141,11 @@ void CommitStream::Core::observe_write(std::int64_t ns) {
       std::clamp<std::int64_t>(overlap, 1, static_cast<std::int64_t>(options_.max_in_flight)));
 }
 
-void CommitStream::Core::collect_submits(Submits& submits, std::int64_t now_ns) {
-  while (may_submit(now_ns)) {
+void CommitStream::Core::collect_submits(Submits& submits, const Moment& now) {
+  while (may_submit(now)) {
     std::shared_ptr<Write>& write = queue_[submitted_];
     if (write == open_) close_write();
-    write->submitted_ns = now_ns;
+    write->submitted_ns = now.ns();
     metrics_.flushes[static_cast<std::size_t>(write->cause)].fetch_add(1, std::memory_order_relaxed);
     barrier_in_flight_ = write->barrier;
     ++submitted_;
@@ -218,7 +220,7 @@ void CommitStream::Core::end_of_turn() {
   Submits submits;
   {
     const std::scoped_lock lock(mutex_);
-    collect_submits(submits, clock_.steady_ns());
+    collect_submits(submits, clock_);
   }
   submit(submits);
 }
@@ -243,8 +245,8 @@ void CommitStream::Core::acknowledge(std::int64_t now_ns) {
       metrics_.commit_latency.record(ns);
       metrics_.acknowledge_latency.record(ns);
     }
-    const std::uint64_t held =
-        unacknowledged_.fetch_sub(write.unacknowledged, std::memory_order_relaxed) - write.unacknowledged;
+    const std::uint64_t held = unacknowledged_.load(std::memory_order_relaxed) - write.unacknowledged;
+    unacknowledged_.store(held, std::memory_order_relaxed);
     metrics_.unacknowledged_bytes.store(held, std::memory_order_relaxed);
     if (over_limit_ && held <= options_.max_unacknowledged) {
       over_limit_ = false;
@@ -298,7 +300,7 @@ void CommitStream::Core::detach() {
 // A write of nothing but a filler.
 void CommitStream::Core::push_mark_write(bool closes_stream) {
   if (open_) close_write();
-  begin_write(0, clock_.steady_ns());
+  begin_write(0, clock_);
   open_->closes_stream = closes_stream;
   open_->cause = FlushCause::kMark;
   close_write();

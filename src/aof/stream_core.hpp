@@ -25,6 +25,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "aof/block_buffer.hpp"
@@ -72,6 +73,22 @@ struct Write {
   // While it is open and not wanted: the number of records at which it is, and when it is.
   std::uint64_t most_records = UINT64_MAX;
   std::int64_t due_ns = INT64_MAX;
+};
+
+// The time of a call on the clock that only grows. It is asked for when it matters: that is a good part of
+// what an append costs that nobody waits for.
+class Moment {
+ public:
+  Moment(Clock& clock) : clock_(&clock) {}
+  Moment(std::int64_t ns) : ns_(ns) {}
+  [[nodiscard]] std::int64_t ns() const {
+    if (clock_ != nullptr) ns_ = std::exchange(clock_, nullptr)->steady_ns();
+    return ns_;
+  }
+
+ private:
+  mutable Clock* clock_ = nullptr;
+  mutable std::int64_t ns_ = 0;
 };
 
 // The part of a segment that appends leave free, for the mark at close.
@@ -183,8 +200,8 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   [[nodiscard]] Status admit(std::uint64_t bytes) const;
   [[nodiscard]] bool fits(std::uint64_t bytes) const;
   [[nodiscard]] std::uint64_t heads_bytes() const noexcept;
-  void rotate(std::int64_t now_ns);
-  void begin_write(std::uint64_t bytes, std::int64_t now_ns);
+  void rotate(const Moment& now);
+  void begin_write(std::uint64_t bytes, const Moment& now);
   void encode(const RecordInput& record, std::uint32_t batch_remaining);
   void put_mark(RecordKind kind, std::span<const std::byte> payload);
   void set_active(std::shared_ptr<Segment> segment);
@@ -193,12 +210,12 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   // stream_commit.cpp; with mutex_ held but for submit() and notify().
   void close_write();
   void want_write(Write& write, FlushCause cause);
-  void note_flush(const FlushPolicy& policy, std::int64_t now_ns);
-  [[nodiscard]] std::optional<std::chrono::nanoseconds> next_delay(std::int64_t now_ns);
-  [[nodiscard]] bool may_submit(std::int64_t now_ns) const;
+  void note_flush(const FlushPolicy& policy, const Moment& now);
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> next_delay(const Moment& now);
+  [[nodiscard]] bool may_submit(const Moment& now) const;
   void observe_write(std::int64_t ns);
   void count_flush(const Write& write);
-  void collect_submits(Submits& submits, std::int64_t now_ns);
+  void collect_submits(Submits& submits, const Moment& now);
   void submit(const Submits& submits);
   void ask_for_end(Turn& turn);
   void end_of_turn();
@@ -257,9 +274,9 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   RecordLink last_;
   DatabaseHeads heads_;
   std::int64_t last_timestamp_us_ = 0;
-  std::atomic<std::uint64_t> unacknowledged_{0};
-  std::atomic<std::uint64_t> on_its_way_{0};  // newest entry that is not in an open write nobody wants
-  std::int64_t told_due_ns_ = INT64_MAX;      // for which the delay callback was called
+  std::atomic<std::uint64_t> unacknowledged_{0};  // written with mutex_ held
+  std::atomic<std::uint64_t> on_its_way_{0};      // newest entry that is not in an open write nobody wants
+  std::int64_t told_due_ns_ = INT64_MAX;          // for which the delay callback was called
   bool over_limit_ = false;
   Lsn persisted_watermark_;
 

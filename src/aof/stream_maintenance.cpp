@@ -158,7 +158,7 @@ Status CommitStream::Core::maintain() {
     if (at_rest && active_ && !closed_on_disk_ && persisted_watermark_ < last_.index &&
         active_->next_offset + kDiskBlockBytes + heads_bytes() + kCloseReserve <= active_->header.bytes) {
       push_mark_write(false);
-      collect_submits(submits, clock_.steady_ns());
+      collect_submits(submits, clock_);
     }
   }
   submit(submits);
@@ -242,7 +242,7 @@ Status CommitStream::Core::close() {
       std::scoped_lock lock(mutex_);
       if (active_ && !closed_on_disk_) {
         push_mark_write(true);
-        collect_submits(submits, clock_.steady_ns());
+        collect_submits(submits, clock_);
       }
     }
     submit(submits);

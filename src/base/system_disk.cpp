@@ -41,6 +41,9 @@ DurableDescriptor::~DurableDescriptor() { ::close(fd_); }
 namespace {
 
 constexpr std::size_t kZeroBytes = std::size_t{1} << 20;
+// So many zeros are written past the page cache: there they would cost a copy, and direct writes over them
+// would have to drop them again.
+constexpr std::uint64_t kDirectZeroBytes = std::uint64_t{8} << 20;
 constexpr mode_t kFileMode = 0600;
 constexpr mode_t kDirectoryMode = 0700;
 
@@ -120,6 +123,10 @@ class SystemFile final : public File {
       if (errno == ENOSPC || errno == EDQUOT) return failed("prewrite", path_);
       if (errno != EINTR) break;  // not all file systems can reserve
     }
+    if (to - from >= kDirectZeroBytes) {
+      BOP_LET(end, zero_directly(from, to));
+      from = end;
+    }
     while (from < to) {
       const std::uint64_t part = std::min<std::uint64_t>(to - from, kZeroBytes);
       BOP_TRY(write_at(ByteOffset(from), std::span(zeros(), part)));
@@ -146,6 +153,30 @@ class SystemFile final : public File {
   const std::string& path() const noexcept override { return path_; }
 
  private:
+  // Zeros past the page cache as far as that is possible; answers where it stopped.
+  Result<std::uint64_t> zero_directly(std::uint64_t from, std::uint64_t to) {
+    if (from % kDiskBlockBytes != 0) return from;
+    const int fd = ::open(fmt::format("/proc/self/fd/{}", fd_).c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC);
+    if (fd < 0) return from;
+    while (to - from >= kDiskBlockBytes) {
+      const std::uint64_t part =
+          std::min<std::uint64_t>(to - from, kZeroBytes) / kDiskBlockBytes * kDiskBlockBytes;
+      const ssize_t written = ::pwrite(fd, zeros(), part, static_cast<off_t>(from));
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EIO)) {
+        const int code = errno;
+        ::close(fd);
+        return std::unexpected(system_error(code, "prewrite", path_));
+      }
+      const std::uint64_t whole =
+          written < 0 ? 0 : static_cast<std::uint64_t>(written) / kDiskBlockBytes * kDiskBlockBytes;
+      if (whole == 0) break;
+      from += whole;
+    }
+    ::close(fd);
+    return from;
+  }
+
   // Opens the second descriptor at the first use, by way of the first so that renames do not matter. If that
   // fails the writes through it fail with EBADF.
   std::shared_ptr<DurableDescriptor> durable() {

@@ -87,6 +87,26 @@ TEST_P(SystemDiskOf, ManyWritesInFlightFromManyThreads) {
   }
 }
 
+// Large ranges are written past the page cache, in whole blocks; what is left over is not forgotten.
+TEST_P(SystemDiskOf, ZerosReplaceWhatWasThereAndNothingBesideIt) {
+  constexpr std::uint64_t kLarge = 9U << 20U;
+  constexpr std::uint64_t kAround = 8192;
+  for (const std::uint64_t from : {kAround, kAround - 100}) {
+    auto file = disk_->open(folder_.path() + "/zeros", OpenMode::kOpenOrCreate).value();
+    std::vector<std::byte> bytes(kLarge + 2 * kAround, std::byte{7});
+    ASSERT_TRUE(file->write_at(ByteOffset(0), bytes));
+    const std::uint64_t to = kAround + kLarge + 77;
+    ASSERT_TRUE(file->prewrite(from, to));
+    ASSERT_TRUE(file->sync());
+    std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(from),
+              bytes.begin() + static_cast<std::ptrdiff_t>(to), std::byte{0});
+    std::vector<std::byte> read(bytes.size() + 1);
+    ASSERT_EQ(file->read_at(ByteOffset(0), read).value(), bytes.size());
+    read.pop_back();
+    EXPECT_TRUE(read == bytes) << from;
+  }
+}
+
 TEST_P(SystemDiskOf, TheEventDescriptorTellsOfCompletions) {
   auto file = std::move(*disk_->open(folder_.path() + "/f", OpenMode::kCreate));
   ASSERT_GE(disk_->event_fd(), 0);
