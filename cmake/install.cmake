@@ -5,12 +5,27 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(bop_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/bop")
-foreach(layer base mdbx libmdbx objstore aof)
-  set_target_properties(bop_${layer} PROPERTIES EXPORT_NAME ${layer})
+
+# A target of ours and those of ours that it links.
+function(bop_linked out target)
+  set(found ${${out}} ${target})
+  get_target_property(libraries ${target} LINK_LIBRARIES)
+  foreach(library IN LISTS libraries)
+    if(library MATCHES "^bop_" AND NOT library IN_LIST found)
+      bop_linked(found ${library})
+    endif()
+  endforeach()
+  set(${out} ${found} PARENT_SCOPE)
+endfunction()
+bop_linked(bop_package_targets bop_aof)
+
+foreach(target IN LISTS bop_package_targets)
+  string(REGEX REPLACE "^bop_" "" name ${target})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
 endforeach()
 target_include_directories(bop_aof INTERFACE "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
 target_compile_features(bop_aof INTERFACE cxx_std_23)
-install(TARGETS bop_base bop_libmdbx bop_mdbx bop_objstore bop_aof EXPORT bop
+install(TARGETS ${bop_package_targets} EXPORT bop
   ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT aof)
 install(FILES "${bop_rust_library}" DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT aof)
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/bop" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT aof)
