@@ -132,11 +132,6 @@ Result<std::string> DataDirectory::admin_password(Random& random) {
   if (known || known.error().code() != ErrorCode::kFileNotFound) return known;
   const std::string password = new_secret(random);
   BOP_TRY(write_whole_file(*disk_, path_, "admin.password", password + "\n"));
-  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  std::string password;
-  for (std::size_t i = 0; i < kPasswordBytes / 3 * 4; ++i)
-    password += kAlphabet[random.u64() % kAlphabet.size()];
-  BOP_TRY(write_whole_file(*disk_, path_, "admin.password", password + "\n"));
   return password;
 }
 

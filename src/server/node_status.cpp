@@ -209,8 +209,8 @@ void NodeStatus::write_log(JsonWriter& json) const {
   json.member("retain_bytes", limits_.log_retain);
   json.member("unacknowledged_bytes", stream.unacknowledged_bytes.load());
   json.member("writes_in_flight", stream.in_flight.load());
-  json.member("durable_write_p50_ns", stream.write_latency.quantile_ns(0.5));
-  json.member("durable_write_p99_ns", stream.write_latency.quantile_ns(0.99));
+  json.member("durable_write_p50_ns", stream.write_latency.quantile(0.5));
+  json.member("durable_write_p99_ns", stream.write_latency.quantile(0.99));
   json.member("prepared_bytes", segments.prepared_bytes);
   json.member("older_segments", segments.older).member("older_bytes", segments.older_bytes);
   json.key("segments").begin_array();
