@@ -89,6 +89,24 @@ class NodeCase(unittest.TestCase):
             time.sleep(between)
 
 
+class SharedNodeCase(NodeCase):
+    """One node, over `folder`/data, for all tests of the class."""
+
+    flags = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix=f"bop-{cls.__name__.lower()}-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
+        cls.node = servers.Bop(options.bop, directory=os.path.join(cls.folder, "data"), flags=cls.flags)
+        cls.addClassCleanup(cls.node.stop)
+        cls.start()
+
+    @classmethod
+    def start(cls):
+        cls.node.start()
+
+
 def main(add_options=None, before=None):
     """Runs the cases of the calling program. `add_options` gets the parser, `before` is called with the options set."""
     parser = argparse.ArgumentParser()

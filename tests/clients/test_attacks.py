@@ -5,27 +5,19 @@ For BOP only: limits are its own. `--limited` (label long-attacks) adds what nee
 with ten million rows, a COPY of 1 GB and a large sort.
 """
 
-import argparse
 import os
-import shutil
 import socket
 import struct
-import sys
-import tempfile
 import threading
 import time
 import unittest
 import unittest.mock
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "slt"))
-
-# pylint: disable=wrong-import-position
+import own_node
 import servers
 import wire
 from wire import cstring, message
 
-binary = ""
-limited = False
 MB = 1 << 20
 
 
@@ -37,17 +29,7 @@ def memory_of(pid, field="VmRSS"):
     raise AssertionError(field)
 
 
-class Base(unittest.TestCase):
-    flags = ()
-
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="bop-attack-test-")
-        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
-        cls.node = servers.Bop(binary, directory=os.path.join(cls.folder, "data"), flags=cls.flags)
-        cls.addClassCleanup(cls.node.stop)
-        cls.node.start()
-
+class Base(own_node.SharedNodeCase):
     def setUp(self):
         self.before = memory_of(self.node.process.pid)
 
@@ -56,10 +38,7 @@ class Base(unittest.TestCase):
         connection = self.node.connect()
         self.assertEqual(connection.simple("SELECT 1")[-1].rows, [["1"]])
         connection.close()
-        deadline = time.monotonic() + 20
-        while memory_of(self.node.process.pid) - self.before > 200 * MB:
-            self.assertLess(time.monotonic(), deadline, f"{memory_of(self.node.process.pid) // MB} MB are kept")
-            time.sleep(0.2)
+        self.wait_until(lambda: memory_of(self.node.process.pid) - self.before <= 200 * MB, "too much memory is kept", 0.2)
 
     def raw(self):
         raw = socket.create_connection(("127.0.0.1", self.node.port), 60)
@@ -241,7 +220,7 @@ class Limited(Base):
 
     @classmethod
     def setUpClass(cls):
-        if not limited:
+        if not own_node.options.limited:
             raise unittest.SkipTest("needs minutes: --limited")
         try:
             os.makedirs(cls.group, exist_ok=True)
@@ -257,11 +236,6 @@ class Limited(Base):
     def setUp(self):
         self.before = 300 * MB  # what it may keep: caches, and the WAL in memory
 
-    def ask(self, connection, sql, code=None):
-        result = connection.simple(sql)[-1]
-        self.assertEqual((result.error or {}).get("C"), code, f"{sql}: {result.error}")
-        return result.rows
-
     def test_1_ten_million_rows(self):
         connection = self.node.connect()
         connection.send(message(b"Q", cstring("SELECT g, repeat('x', 100) FROM generate_series(1, 10000000) g")))
@@ -274,7 +248,7 @@ class Limited(Base):
 
     def test_2_a_copy_of_a_gigabyte(self):
         connection = self.node.connect(timeout=600)
-        self.ask(connection, "CREATE TABLE big (a int, v text)")
+        self.ask("CREATE TABLE big (a int, v text)", connection)
         connection.send(message(b"Q", cstring("COPY big FROM STDIN")))
         self.assertEqual(connection.receive()[0], b"G")
         line = "x" * 1000
@@ -285,13 +259,13 @@ class Limited(Base):
         if kind == b"E":  # refused whole: clear, and nothing of it stays
             self.assertIn(wire.parse_fields(body)["C"], ("54000", "53100", "53200"))
             connection.receive()
-            self.assertEqual(self.ask(connection, "SELECT count(*) FROM big"), [["0"]])
+            self.assertEqual(self.ask("SELECT count(*) FROM big", connection), [["0"]])
             for begin in range(0, 1_000_000, 100_000):
-                self.ask(connection, f"INSERT INTO big SELECT g, repeat('x', 1000) FROM generate_series({begin}, {begin + 99_999}) g")
+                self.ask(f"INSERT INTO big SELECT g, repeat('x', 1000) FROM generate_series({begin}, {begin + 99_999}) g", connection)
         else:
             self.assertEqual((kind, body), (b"C", b"COPY 1000000\0"))
             self.assertEqual(connection.receive()[0], b"Z")
-        self.assertEqual(self.ask(connection, "SELECT count(*), max(a) FROM big"), [["1000000", "999999"]])
+        self.assertEqual(self.ask("SELECT count(*), max(a) FROM big", connection), [["1000000", "999999"]])
         connection.close()
 
     def test_3_a_large_sort(self):
@@ -301,9 +275,9 @@ class Limited(Base):
             result = connection.simple(sql)[-1]
             if result.error is not None:  # the second executor has 128 MB of it
                 self.assertEqual(result.error["C"], "53200", result.error)
-                self.ask(connection, "SET bop.route = sqlite")
+                self.ask("SET bop.route = sqlite", connection)
                 result = connection.simple(sql)[-1]
-                self.ask(connection, "RESET bop.route")
+                self.ask("RESET bop.route", connection)
             self.assertIsNone(result.error)
             self.assertEqual(result.rows, rows)
         connection.close()
@@ -314,21 +288,18 @@ class Limited(Base):
                     "SELECT length(repeat('x', 500000000))", "SELECT jsonb_agg(b) FROM (SELECT a, v FROM big) b"):
             result = connection.simple(sql)[-1]
             self.assertIn((result.error or {}).get("C"), ("53200", "54000", "0A000"), f"{sql}: {result.error}")
-            self.assertEqual(self.ask(connection, "SELECT 1"), [["1"]])
+            self.assertEqual(self.ask("SELECT 1", connection), [["1"]])
         connection.close()
 
 
-def main():
-    global binary, limited
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bop", default=os.environ.get("BOP_BINARY", ""))
-    parser.add_argument("--limited", action="store_true")
-    parser.add_argument("tests", nargs="*")
-    options = parser.parse_args()
-    binary, limited = os.path.abspath(options.bop), options.limited
-    tests = options.tests or (["Limited"] if limited else [])
-    unittest.main(module="__main__", argv=[sys.argv[0], *tests], verbosity=2)
+def add_options(parser):
+    parser.add_argument("--limited", action="store_true", help="what needs minutes, and nothing else")
+
+
+def choose_tests():
+    if own_node.options.limited and not own_node.options.tests:
+        own_node.options.tests = ["Limited"]
 
 
 if __name__ == "__main__":
-    main()
+    own_node.main(add_options, choose_tests)

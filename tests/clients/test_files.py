@@ -4,25 +4,15 @@
 For BOP only: PostgreSQL has no such functions, and its COPY may read what the server may.
 """
 
-import argparse
 import os
-import shutil
-import sys
-import tempfile
-import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "slt"))
-
-# pylint: disable=wrong-import-position
-import servers
-
-binary = ""
+import own_node
+import wire
 
 
-class Files(unittest.TestCase):
+class Files(own_node.SharedNodeCase):
     @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="bop-files-test-")
+    def start(cls):
         cls.files = os.path.join(cls.folder, "files")
         os.makedirs(os.path.join(cls.files, "sub"))
         cls.put("a.csv", "id,name,price,day\n1,ada,1.50,2024-01-02\n2,grace,,2024-03-04\n3,\"x,y\",7.25,\n")
@@ -34,18 +24,12 @@ class Files(unittest.TestCase):
         os.symlink(os.path.join(cls.folder, "secret.csv"), os.path.join(cls.files, "link.csv"))
         os.symlink(cls.folder, os.path.join(cls.files, "out"))
         os.symlink("a.csv", os.path.join(cls.files, "inside.csv"))
-        cls.node = servers.Bop(binary, directory=os.path.join(cls.folder, "data"),
-                               flags=["--files-directory", cls.files])
+        cls.node.flags = ["--files-directory", cls.files]
         cls.node.start()
         cls.connection = cls.node.connect()
+        cls.addClassCleanup(cls.connection.close)
         for sql in ("CREATE ROLE plain LOGIN PASSWORD 'p'", "GRANT CREATE ON SCHEMA public TO plain"):
             assert cls.connection.simple(sql)[-1].error is None, sql
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.connection.close()
-        cls.node.stop()
-        shutil.rmtree(cls.folder, True)
 
     @classmethod
     def put(cls, name, text):
@@ -186,7 +170,7 @@ class Files(unittest.TestCase):
     def test_superusers_only(self):
         plain = self.node.connect(options=None)
         plain.close()
-        other = servers.wire.Connection("127.0.0.1", self.node.port, "plain", "p", "bop")
+        other = wire.Connection("127.0.0.1", self.node.port, "plain", "p", "bop")
         try:
             other.simple("CREATE TABLE mine (a int)")
             for sql in ("SELECT * FROM read_csv('a.csv')", "SELECT * FROM read_csv('none.csv')",
@@ -273,25 +257,17 @@ class Files(unittest.TestCase):
         self.run_sql("DEALLOCATE changing")
 
     def test_off_by_default(self):
-        node = servers.Bop(binary, directory=os.path.join(self.folder, "other"))
+        node = self.make_node(os.path.join(self.folder, "other"))
         node.start()
-        try:
-            connection = node.connect()
-            connection.simple("CREATE TABLE t (a int)")
-            for sql in (f"SELECT * FROM read_csv('{self.files}/a.csv')", f"COPY t FROM '{self.files}/a.csv'",
-                        f"COPY t TO '{self.files}/t.csv'", "COPY t TO 't.parquet' (FORMAT parquet)"):
-                error = connection.simple(sql)[-1].error
-                self.assertEqual(error["C"], "0A000", sql)
-                self.assertIn("P", error, sql)
-            connection.close()
-        finally:
-            node.stop()
+        connection = node.connect()
+        connection.simple("CREATE TABLE t (a int)")
+        for sql in (f"SELECT * FROM read_csv('{self.files}/a.csv')", f"COPY t FROM '{self.files}/a.csv'",
+                    f"COPY t TO '{self.files}/t.csv'", "COPY t TO 't.parquet' (FORMAT parquet)"):
+            error = connection.simple(sql)[-1].error
+            self.assertEqual(error["C"], "0A000", sql)
+            self.assertIn("P", error, sql)
+        connection.close()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bop", required=True)
-    parser.add_argument("tests", nargs="*")
-    options = parser.parse_args()
-    binary = options.bop
-    unittest.main(argv=[sys.argv[0], *options.tests], verbosity=2)
+    own_node.main()

@@ -4,7 +4,6 @@
 For BOP only: the certificate that a node makes for itself, and its settings, are its own.
 """
 
-import argparse
 import os
 import shutil
 import signal
@@ -13,20 +12,15 @@ import ssl
 import stat
 import struct
 import subprocess
-import sys
-import tempfile
 import threading
 import time
-import unittest
 import unittest.mock
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "slt"))
-
-# pylint: disable=wrong-import-position
+import own_node
 import servers
 import wire
+from own_node import bop
 
-binary = ""
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
 
@@ -57,21 +51,7 @@ class TlsConnection(wire.Connection):
         super().send(data)
 
 
-class Tls(unittest.TestCase):
-    flags = ()
-
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="bop-tls-test-")
-        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
-        cls.node = servers.Bop(binary, directory=os.path.join(cls.folder, "data"), flags=cls.flags)
-        cls.addClassCleanup(cls.node.stop)
-        cls.start()
-
-    @classmethod
-    def start(cls):
-        cls.node.start()
-
+class Tls(own_node.SharedNodeCase):
     @property
     def certificate(self):
         return os.path.join(self.node.directory, "tls.crt")
@@ -227,8 +207,7 @@ class Node(Tls):
     def test_bop_sql_encrypts(self):
         url = self.node.url()
         for suffix, expected in (("", "t"), ("?sslmode=require", "t"), ("?sslmode=disable", "f")):
-            done = subprocess.run([binary, "sql", url + suffix, "--format", "csv", "-c", MINE], capture_output=True,
-                                  text=True, timeout=60, check=False)
+            done = bop("sql", url + suffix, "--format", "csv", "-c", MINE)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn(f"\n{expected},", done.stdout)
 
@@ -240,10 +219,9 @@ class Node(Tls):
         self.assertEqual(self.shown(of_it, "user=watcher", "password=w", "dbname=bop"), "|")
         connection.close()
 
-
     def test_the_shell_outlives_a_connection_that_breaks_while_it_sends(self):
         for mode in ("require", "disable"):
-            with subprocess.Popen([binary, "sql", f"{self.node.url()}?sslmode={mode}", "-c",
+            with subprocess.Popen([own_node.options.bop, "sql", f"{self.node.url()}?sslmode={mode}", "-c",
                                    f"CREATE TEMP TABLE cut_{mode} (a text)", "-c", f"\\copy cut_{mode} from program 'yes'"],
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
                 deadline = time.monotonic() + 20
@@ -266,9 +244,7 @@ class Files(Tls):
         new = [os.path.join(self.folder, name) for name in ("new.crt", "new.key")]
         make_certificate(*new)
         self.replaced(*new)
-        deadline = time.monotonic() + 20
-        while self.shown_certificate() == before:
-            self.assertLess(time.monotonic(), deadline)
+        self.wait_until(lambda: self.shown_certificate() != before, "the certificate is not taken")
         self.assertEqual(old.simple("SELECT 1")[-1].rows, [["1"]])
         old.close()
 
@@ -279,10 +255,7 @@ class Files(Tls):
             shutil.copy2(path, path + ".kept")
         make_certificate(os.path.join(self.node.directory, "tls.crt"), os.path.join(self.folder, "lost.key"))
         self.node.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 20
-        while "the TLS certificate stays as it is" not in servers.tail(self.node.log, 100_000):
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.02)
+        self.wait_until(lambda: "the TLS certificate stays as it is" in servers.tail(self.node.log, 100_000), "it does not say so")
         self.assertEqual(self.shown_certificate(), before)
         self.node.stop_keeping()
         with self.assertRaisesRegex(servers.ServerError, "does not belong to the certificate"):
@@ -328,8 +301,7 @@ class Required(Tls):
         self.refused("connections without TLS are refused", "sslmode=disable")
         self.assertEqual(self.shown(MINE, "sslmode=allow"), "t|TLSv1.3|t|t")
         self.assertEqual(self.shown(MINE), "t|TLSv1.3|t|t")
-        done = subprocess.run([binary, "sql", "--data-dir", self.node.directory, "-c", "SELECT 1"],
-                              capture_output=True, text=True, timeout=60, check=False)
+        done = bop("sql", "--data-dir", self.node.directory, "-c", "SELECT 1")
         self.assertEqual(done.returncode, 0, done.stderr)
 
 
@@ -341,8 +313,7 @@ class Off(Tls):
         self.assertEqual(self.shown(MINE), "f|||")
         self.assertEqual(self.shown("SHOW ssl"), "off")
         self.assertFalse(os.path.exists(self.certificate))
-        done = subprocess.run([binary, "sql", self.node.url() + "?sslmode=require", "-c", "SELECT 1"],
-                              capture_output=True, text=True, timeout=60, check=False)
+        done = bop("sql", self.node.url() + "?sslmode=require", "-c", "SELECT 1")
         self.assertIn("the server offers no TLS", done.stderr)
 
 
@@ -352,15 +323,5 @@ def make_certificate(certificate, key):
     os.chmod(key, 0o600)
 
 
-def main():
-    global binary
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bop", default=os.environ.get("BOP_BINARY", ""))
-    parser.add_argument("tests", nargs="*")
-    options = parser.parse_args()
-    binary = os.path.abspath(options.bop)
-    unittest.main(module="__main__", argv=[sys.argv[0], *options.tests], verbosity=2)
-
-
 if __name__ == "__main__":
-    main()
+    own_node.main()
