@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "aof/tier/tier_files.hpp"
+#include "aof/tier/tiered_reader.hpp"
 #include "base/assert.hpp"
 #include "base/crc64.hpp"
 
@@ -141,7 +142,8 @@ void Archiver::begin(const SegmentState& segment) {
 
 Result<ObjectBytes> Archiver::bytes_of(const SegmentState& segment) {
   if (segment.tier_one.has_value()) {
-    auto stored = load_tier_one(disk_, directory_, segment.facts.id.number, *segment.tier_one);
+    auto stored = load_tier_one(disk_, options_.tier_one_directory + "/" + tier_one_name(segment.facts.id),
+                                *segment.tier_one);
     if (stored.has_value() || !segment.tier_zero) return stored;
   }
   BOP_LET(file, disk_.open(directory_ + "/" + segment_name(segment.facts.id.number), OpenMode::kRead));
@@ -170,7 +172,7 @@ void Archiver::put_done(std::uint64_t number, Result<objstore::ObjectMeta> put) 
     return failed(*job, std::move(put).error());
   }
   job->etag = std::move(put->etag);
-  if (!options_.read_back) return verified(*job);
+  if (store_.verifies_puts()) return verified(*job);
   verify(number);
 }
 

@@ -50,11 +50,11 @@ enum class ArchiveStep : std::uint8_t { kBegin, kPut, kVerify, kVerified, kPubli
 [[nodiscard]] std::string_view name_of(ArchiveStep step) noexcept;
 
 struct ArchiverOptions {
+  std::string tier_one_directory;               // of the segments that the manifest says are compressed
   std::size_t max_running = 2;                  // segments between kBegin and kVerified
   std::uint64_t publish_bytes = 512ULL << 20U;  // of images, verified and not published
   std::size_t max_unpublished = 64;       // segments; published when there are so many, whatever their size
   std::uint64_t range_bytes = 8U << 20U;  // of one request that reads back
-  bool read_back = true;                  // false: the store has compared a checksum that it was told
   SeekableWriterOptions compression;
   objstore::CallOptions call{.priority = objstore::Priority::kBackground};
 };

@@ -24,7 +24,6 @@ Status check_directory(Disk& disk, const std::string& directory, const std::vect
   BOP_LET(files, disk.list(directory));
   for (const std::string& name : files) {
     const auto number = segment_number(name);
-    if (tier_one_number(name).has_value()) return std::unexpected(in_the_way(directory + "/" + name));
     if (!number.has_value()) continue;
     const bool ours = *number < reg.low_number ||
                       std::ranges::any_of(

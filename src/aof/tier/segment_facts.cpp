@@ -190,11 +190,4 @@ Result<std::size_t> ImageFile::read_at(ByteOffset at, std::span<std::byte> out) 
   return bytes;
 }
 
-Status ImageFile::write_at(ByteOffset, std::span<const std::byte>) {
-  return fail(ErrorCode::kInvalidArgument, "{}: an image cannot be written", path_);
-}
-Status ImageFile::truncate(std::uint64_t) { return write_at(ByteOffset(0), {}); }
-Status ImageFile::prewrite(std::uint64_t, std::uint64_t) { return write_at(ByteOffset(0), {}); }
-void ImageFile::write_durable(ByteOffset, std::span<const std::byte>, Completion) { BOP_ASSERT(false); }
-
 }  // namespace bop::aof

@@ -26,6 +26,7 @@
 #include "aof/reader.hpp"
 #include "aof/segment_header.hpp"
 #include "aof/stream_files.hpp"
+#include "aof/tier/read_only_file.hpp"
 #include "base/disk.hpp"
 #include "base/error.hpp"
 #include "base/ids.hpp"
@@ -96,20 +97,14 @@ struct FoundFacts {
 [[nodiscard]] Result<std::vector<std::byte>> load_image(File& file, const SegmentFacts& facts);
 
 // A file held in memory, to be walked; cannot be written.
-class ImageFile final : public File {
+class ImageFile final : public ReadOnlyFile {
  public:
-  ImageFile(std::string path, std::span<const std::byte> image) : path_(std::move(path)), image_(image) {}
+  ImageFile(std::string path, std::span<const std::byte> image)
+      : ReadOnlyFile(std::move(path)), image_(image) {}
   Result<std::size_t> read_at(ByteOffset at, std::span<std::byte> out) override;
-  Status write_at(ByteOffset at, std::span<const std::byte> bytes) override;
-  Status sync() override { return {}; }
   Result<std::uint64_t> size() override { return image_.size(); }
-  Status truncate(std::uint64_t size) override;
-  Status prewrite(std::uint64_t from, std::uint64_t to) override;
-  void write_durable(ByteOffset at, std::span<const std::byte> bytes, Completion done) override;
-  const std::string& path() const noexcept override { return path_; }
 
  private:
-  std::string path_;
   std::span<const std::byte> image_;
 };
 

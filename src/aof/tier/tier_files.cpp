@@ -4,30 +4,17 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
-#include "aof/segment_header.hpp"
 #include "base/crc64.hpp"
 
 namespace bop::aof {
 
 namespace {
 
-constexpr std::string_view kTierOneSuffix = ".zst";
 constexpr std::size_t kPieceBytes = 1U << 20U;
 
 }  // namespace
 
-std::string tier_one_name(std::uint64_t number) { return fmt::format("{:016x}{}", number, kTierOneSuffix); }
-
-std::optional<std::uint64_t> tier_one_number(std::string_view name) noexcept {
-  if (!name.ends_with(kTierOneSuffix)) return std::nullopt;
-  return segment_number(std::string(name.substr(0, name.size() - kTierOneSuffix.size())) + ".log");
-}
-
-Result<ObjectBytes> load_tier_one(Disk& disk, const std::string& directory, std::uint64_t number,
-                                  const TierOneCopy& copy) {
-  const std::string path = directory + "/" + tier_one_name(number);
+Result<ObjectBytes> load_tier_one(Disk& disk, const std::string& path, const TierOneCopy& copy) {
   BOP_LET(file, disk.open(path, OpenMode::kRead));
   BOP_LET(size, file->size());
   if (size == copy.bytes && size <= kMostObjectBytes) {
@@ -37,7 +24,7 @@ Result<ObjectBytes> load_tier_one(Disk& disk, const std::string& directory, std:
       return ObjectBytes{std::move(bytes), copy.checksum, copy.frames};
     }
   }
-  return fail(ErrorCode::kCorrupt, "{}: the compressed file of segment {} is damaged", path, number);
+  return fail(ErrorCode::kCorrupt, "{}: the compressed file is damaged", path);
 }
 
 Status write_whole(Disk& disk, const std::string& directory, const std::string& name,

@@ -1,10 +1,9 @@
-// The local files of sealed segments beside `<number>.log`: the compressed file of tier 1, `%016x.zst`, which
-// has the bytes of the segment's object (archived_object.hpp). Files under other names with the ending
-// `.part` were never finished and are removed at the next start.
+// Whole files of sealed segments: the compressed file of tier 1 (tier_one_name() in tiered_reader.hpp), which
+// has the bytes of the segment's object (archived_object.hpp), and files that are written whole or not at
+// all.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,13 +18,8 @@ namespace bop::aof {
 inline constexpr std::uint64_t kMostObjectBytes = 5ULL << 30U;
 inline constexpr std::string_view kPartSuffix = ".part";
 
-[[nodiscard]] std::string tier_one_name(std::uint64_t number);
-// The number in such a name, nothing for other names.
-[[nodiscard]] std::optional<std::uint64_t> tier_one_number(std::string_view name) noexcept;
-
 // Whole, its checksum compared: kCorrupt when it is not the file that was made.
-[[nodiscard]] Result<ObjectBytes> load_tier_one(Disk& disk, const std::string& directory,
-                                                std::uint64_t number, const TierOneCopy& copy);
+[[nodiscard]] Result<ObjectBytes> load_tier_one(Disk& disk, const std::string& path, const TierOneCopy& copy);
 
 // Writes a file under a temporary name, reads it back, compares, and gives it its name: durable when it
 // returns. An older file of that name is replaced.

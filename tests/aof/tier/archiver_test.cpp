@@ -3,6 +3,7 @@
 
 #include "aof/tier/bucket_fixture.hpp"
 #include "aof/tier/tier_files.hpp"
+#include "aof/tier/tiered_reader.hpp"
 
 namespace bop::aof::test {
 namespace {
@@ -45,7 +46,7 @@ struct One {
     }
   }
 
-  MemoryBucket bucket;
+  StrayBucket bucket;
   SimDisk disk;
   SimRandom dice;
   SegmentMaker maker;
@@ -218,7 +219,8 @@ TEST(Archiver, ACompressedFileIsPutAsItIs) {
   other.level = 9;
   const auto object = encode_object(SegmentMaker::image_of(made), made.facts, other);
   ASSERT_TRUE(ok(object));
-  ASSERT_TRUE(ok(write_whole(one.disk, "/log", tier_one_name(1), *object->bytes)));
+  ASSERT_TRUE(ok(one.disk.create_directories("/log/tier1")));
+  ASSERT_TRUE(ok(write_whole(one.disk, "/log/tier1", tier_one_name(made.facts.id), *object->bytes)));
   ASSERT_TRUE(ok(put_segment(one.disk, "/log", made)));
   ASSERT_TRUE(ok(process.manifest->append(FinalizedRecord{made.facts})));
   ASSERT_TRUE(ok(process.manifest->append(

@@ -3,8 +3,8 @@
 
 #include "aof/tier/archiver.hpp"
 #include "aof/tier/made_segments.hpp"
-#include "aof/tier/memory_store.hpp"
 #include "aof/tier/orphans.hpp"
+#include "aof/tier/stray_store.hpp"
 
 namespace bop::aof::test {
 
@@ -31,9 +31,9 @@ class QueueExecutor final : public Executor {
 // Lives on a disk of its own, which outlasts its ends.
 class Process {
  public:
-  Process(MemoryBucket& bucket, SimDisk& disk, const StreamIdentity& identity, std::uint64_t writer,
+  Process(StrayBucket& bucket, SimDisk& disk, const StreamIdentity& identity, std::uint64_t writer,
           ArchiverOptions options = quick_options())
-      : disk_(disk), store(std::make_unique<MemoryStore>(bucket)), names(kPrefix, identity) {
+      : disk_(disk), store(std::make_unique<StrayStore>(bucket)), names(kPrefix, identity) {
     auto opened = Manifest::open(disk, "/log", identity, {.least_bytes = 65536});
     if (!opened.has_value())
       opened = Manifest::create(disk, "/log", ManifestState(identity), {.least_bytes = 65536});
@@ -49,6 +49,7 @@ class Process {
 
   static ArchiverOptions quick_options() {
     ArchiverOptions options;
+    options.tier_one_directory = "/log/tier1";
     options.publish_bytes = 3 * 8192;
     options.range_bytes = 700;
     options.compression.level = 1;
@@ -84,7 +85,7 @@ class Process {
 
  public:
   QueueExecutor executor;
-  std::unique_ptr<MemoryStore> store;
+  std::unique_ptr<StrayStore> store;
   BucketNames names;
   std::unique_ptr<Manifest> manifest;
   std::optional<Status> started;
@@ -97,14 +98,14 @@ class Process {
   std::unique_ptr<OrphanCollection> collection;
 };
 
-inline std::vector<std::string> segment_names(const MemoryBucket& bucket, const BucketNames& names) {
+inline std::vector<std::string> segment_names(const StrayBucket& bucket, const BucketNames& names) {
   std::vector<std::string> out;
   for (const auto& [key, object] : bucket.objects) {
     if (key.starts_with(names.segments())) out.push_back(key);
   }
   return out;
 }
-inline Result<BucketRegister> register_in(const MemoryBucket& bucket, const BucketNames& names,
+inline Result<BucketRegister> register_in(const StrayBucket& bucket, const BucketNames& names,
                                           const StreamIdentity& identity) {
   const auto found = bucket.objects.find(names.register_name());
   if (found == bucket.objects.end()) return fail(ErrorCode::kObjectNotFound, "no register");

@@ -157,12 +157,12 @@ TEST(Fuzz, RegistersOfArbitraryBytes) {
 TEST(RegisterWriter, LostAnswersChangeNothing) {
   std::uint64_t unavailable = 0, fenced = 0, done = 0;
   for (std::uint64_t seed = 1; seed <= 3000; ++seed) {
-    MemoryBucket bucket(seed);
+    StrayBucket bucket(seed);
     SimRandom dice(seed * 31);
     bucket.faults_per_1000 = 150;
     Archived world;
     QueueExecutor executor;
-    MemoryStore store(bucket);
+    StrayStore store(bucket);
     const BucketNames names(kPrefix, world.maker.identity);
     std::array<std::unique_ptr<RegisterWriter>, 2> writers;
     std::array<std::uint64_t, 2> acknowledged{};

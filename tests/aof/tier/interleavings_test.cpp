@@ -263,7 +263,7 @@ class Interleaving {
   }
 
   SimRandom dice_;
-  MemoryBucket bucket_;
+  StrayBucket bucket_;
   Tally& tally_;
   SegmentMaker root_;
   std::array<std::unique_ptr<Node>, 2> nodes_;

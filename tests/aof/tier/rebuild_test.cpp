@@ -61,7 +61,7 @@ struct Lost {
     }
   }
 
-  MemoryBucket bucket;
+  StrayBucket bucket;
   SimDisk disk;
   SimRandom dice;
   SegmentMaker maker;
@@ -222,7 +222,7 @@ TEST(Rebuild, TheRebuiltLogOpens) {
   const auto files = find_segments(world.disk, kDirectory);
   ASSERT_TRUE(ok(files));
   ASSERT_GT(files->chain.size(), 4U);
-  MemoryBucket bucket(1);
+  StrayBucket bucket(1);
   const StreamIdentity identity = files->chain.front().header.identity;
   Process process(bucket, world.disk, identity, 1);
   for (std::size_t i = 0; i + 1 < files->chain.size(); ++i) {
