@@ -21,6 +21,7 @@ Result<std::span<const std::byte>> FileWindow::bytes(std::uint64_t offset, std::
     have_ = *all;
     return std::span<const std::byte>(held_).first(std::min(have_, wanted));
   }
+  if (all.error().code() != ErrorCode::kIo) return std::unexpected(std::move(all).error());
   // A sector somewhere ahead is unreadable: what was asked for may still be there.
   std::size_t got = 0;
   while (got < wanted) {
@@ -54,6 +55,7 @@ RecordState SegmentWalk::read(std::uint64_t offset, RecordView& view, std::uint6
   auto head = window_.bytes(offset, sizeof(RecordHeader), limit_);
   if (!head.has_value()) {
     disk_error_ = head.error().what();
+    if (head.error().code() != ErrorCode::kIo) stopped_ = head.error();
     return RecordState::kUnreadable;
   }
   if (head->size() < sizeof(RecordHeader)) return RecordState::kDamaged;
@@ -63,6 +65,7 @@ RecordState SegmentWalk::read(std::uint64_t offset, RecordView& view, std::uint6
   auto whole = window_.bytes(offset, static_cast<std::size_t>(size), limit_);
   if (!whole.has_value()) {
     disk_error_ = whole.error().what();
+    if (whole.error().code() != ErrorCode::kIo) stopped_ = whole.error();
     return RecordState::kUnreadable;
   }
   if (whole->size() < size) return RecordState::kDamaged;
@@ -118,7 +121,8 @@ std::optional<RecordView> SegmentWalk::next() {
       accept(view, extent);
       return view;
     }
-    if (!judge(state)) {
+    if (stopped_.has_value() || !judge(state)) {
+      if (stopped_.has_value()) ending_ = {.verdict = Verdict::kUnreadable, .offset = offset_};
       ended_ = true;
       return std::nullopt;
     }
@@ -159,6 +163,7 @@ bool SegmentWalk::judge(RecordState state) {
     ending_.zeros_behind = false;
     last_byte = std::min(block + kDiskBlockBytes, limit_);
     if (read(block, view, extent) != RecordState::kValid) {
+      if (stopped_.has_value()) return false;
       block += kDiskBlockBytes;
       continue;
     }
@@ -191,6 +196,7 @@ bool SegmentWalk::judge(RecordState state) {
 }
 
 Error SegmentWalk::error_of_ending() const {
+  if (stopped_.has_value()) return *stopped_;
   const Lsn wanted = complete_.index.next();
   switch (ending_.verdict) {
     case Verdict::kUnreadable:

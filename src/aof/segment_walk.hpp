@@ -22,7 +22,8 @@ class FileWindow {
   FileWindow(File& file, std::size_t window_bytes) : file_(&file), window_bytes_(window_bytes) {}
 
   // The bytes [offset, offset + wanted), fewer at the end of the file; reads ahead up to `limit`. The disk's
-  // error when a sector in that range is unreadable.
+  // error (kIo) when a sector in that range is unreadable. Any other error says nothing about sectors: a file
+  // that is read over a network, or through checksums of its own, has it; then smaller parts are not tried.
   [[nodiscard]] Result<std::span<const std::byte>> bytes(std::uint64_t offset, std::size_t wanted,
                                                          std::uint64_t limit);
 
@@ -104,6 +105,7 @@ class SegmentWalk {
   bool closed_ = false;
   bool ended_ = false;
   std::string disk_error_;
+  std::optional<Error> stopped_;  // by an error that is not one of sectors: nothing can be judged
   WalkEnding ending_;
 };
 

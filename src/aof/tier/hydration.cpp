@@ -1,5 +1,6 @@
 #include "aof/tier/hydration.hpp"
 
+#include <algorithm>
 #include <compare>
 #include <deque>
 #include <map>
@@ -191,7 +192,10 @@ Result<Hydration::Ticket> Hydration::fetch(std::string key, objstore::Range rang
     PieceName name{.key = std::move(key), .offset = range.offset, .bytes = range.bytes};
     State::PiecePtr& piece = state_->pieces[name];
     if (!piece) {
-      if (state_->waiting() >= state_->options.max_waiting) {
+      // Who reads ahead leaves half of the places to who waits.
+      const std::size_t most =
+          state_->options.max_waiting / (priority == objstore::Priority::kBackground ? 2 : 1);
+      if (state_->waiting() >= std::max<std::size_t>(most, 1)) {
         state_->pieces.erase(name);
         return fail(ErrorCode::kInsufficientResources,
                     "{} pieces of archived segments are waited for already", state_->waiting());

@@ -8,7 +8,8 @@
 // is thrown away, and whoever comes back for it finds it.
 //
 // Limits: `max_in_flight` requests and `max_bytes` of pieces on their way at once, `max_waiting` pieces asked
-// for; beyond that fetch() answers kInsufficientResources: wait for one of the own tickets first.
+// for; beyond that (half of it for who reads ahead) fetch() answers
+// kInsufficientResources.
 // A piece has at most kMaxPieceBytes: never a whole segment.
 //
 // Threads: every call from any thread. `done` runs exactly once unless its ticket is dropped before, without

@@ -13,9 +13,9 @@ namespace bop::aof {
 namespace {
 
 constexpr std::size_t kRecordHead = 8;
-constexpr std::array<std::string_view, 12> kNames{
-    "Identity",        "Finalized", "TierOneMade", "TierOneDropped", "ArchiveBegun",  "Archived",
-    "TierZeroDropped", "Deleted",   "EpochTaken",  "KeyAdded",       "SnapshotBegin", "SnapshotEnd"};
+constexpr std::array<std::string_view, 13> kNames{
+    "Identity", "Finalized",  "TierOneMade", "TierOneDropped", "ArchiveBegun", "Archived", "TierZeroDropped",
+    "Deleted",  "EpochTaken", "KeyAdded",    "SnapshotBegin",  "SnapshotEnd",  "Aged"};
 static_assert(kNames.size() == std::variant_size_v<ManifestRecord>);
 
 void put(ByteSink& sink, const RecordLink& link) {
@@ -175,6 +175,12 @@ bool take(ByteSource& source, SnapshotEndRecord& r) {
   return true;
 }
 
+void put(ByteSink& sink, const AgedRecord& r) { sink.number(r.now_us); }
+bool take(ByteSource& source, AgedRecord& r) {
+  r.now_us = source.number<std::int64_t>();
+  return true;
+}
+
 template <std::size_t... I>
 bool take_type(std::size_t index, ByteSource& source, ManifestRecord& out, std::index_sequence<I...>) {
   bool taken = false;
@@ -226,6 +232,7 @@ struct Describe {
     return fmt::format("{} records, sequence {}", r.records, r.sequence);
   }
   std::string operator()(const SnapshotEndRecord& r) const { return fmt::format("sequence {}", r.sequence); }
+  std::string operator()(const AgedRecord& r) const { return fmt::format("{}", r.now_us); }
 };
 
 }  // namespace

@@ -24,6 +24,8 @@
 //   10 KeyAdded           key id u64, wrapped key (text)
 //   11 SnapshotBegin      records u64 (of the snapshot, without this and the last), sequence u64
 //   12 SnapshotEnd        sequence u64
+//   13 Aged               retention time i64 (microseconds, retention_clock.hpp): segments finalized from here
+//                         on, until the next one, were finalized then
 //
 //   facts: number u64, seed u64, timeline u32, zero u32, base u64, previous (id, term, checksum) 3 x u64,
 //   previous number u64, last (id, term, checksum) 3 x u64, first and last timestamp 2 x i64, records end
@@ -124,10 +126,16 @@ struct SnapshotEndRecord {
   friend bool operator==(const SnapshotEndRecord&, const SnapshotEndRecord&) = default;
 };
 
+struct AgedRecord {
+  std::int64_t now_us = 0;
+  friend bool operator==(const AgedRecord&, const AgedRecord&) = default;
+};
+
 // In the order of their types, from 1.
-using ManifestRecord = std::variant<IdentityRecord, FinalizedRecord, TierOneMadeRecord, TierOneDroppedRecord,
-                                    ArchiveBegunRecord, ArchivedRecord, TierZeroDroppedRecord, DeletedRecord,
-                                    EpochTakenRecord, KeyAddedRecord, SnapshotBeginRecord, SnapshotEndRecord>;
+using ManifestRecord =
+    std::variant<IdentityRecord, FinalizedRecord, TierOneMadeRecord, TierOneDroppedRecord, ArchiveBegunRecord,
+                 ArchivedRecord, TierZeroDroppedRecord, DeletedRecord, EpochTakenRecord, KeyAddedRecord,
+                 SnapshotBeginRecord, SnapshotEndRecord, AgedRecord>;
 
 [[nodiscard]] std::string_view name_of(const ManifestRecord& record) noexcept;
 // One line for people: "Finalized 3 [17, 40] 65536 bytes ...".

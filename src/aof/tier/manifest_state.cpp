@@ -130,6 +130,10 @@ Status ManifestState::check(const ManifestRecord& record) const {
     }
     return {};
   }
+  if (const auto* r = std::get_if<AgedRecord>(&record)) {
+    if (r->now_us >= aged_.now_us) return {};
+    return wrong("the retention time {} is before {}", r->now_us, aged_.now_us);
+  }
   return wrong("{} stands in snapshots only", name_of(record));
 }
 
@@ -140,7 +144,7 @@ void ManifestState::apply(const ManifestRecord& record) {
     return found->second;
   };
   if (const auto* r = std::get_if<FinalizedRecord>(&record)) {
-    segments_.try_emplace(r->facts.id.number, SegmentState{.facts = r->facts});
+    segments_.try_emplace(r->facts.id.number, SegmentState{.facts = r->facts, .finalized_us = aged_.now_us});
   } else if (const auto* made = std::get_if<TierOneMadeRecord>(&record)) {
     at(made->number).tier_one = made->copy;
   } else if (const auto* dropped = std::get_if<TierOneDroppedRecord>(&record)) {
@@ -159,6 +163,8 @@ void ManifestState::apply(const ManifestRecord& record) {
     epoch_ = *epoch;
   } else if (const auto* key = std::get_if<KeyAddedRecord>(&record)) {
     keys_.emplace(key->key_id, key->wrapped);
+  } else if (const auto* aged = std::get_if<AgedRecord>(&record)) {
+    aged_ = *aged;
   } else {
     BOP_ASSERT(false);
   }
@@ -170,13 +176,16 @@ std::vector<ManifestRecord> ManifestState::records() const {
   if (deleted_ != DeletedRecord{}) out.emplace_back(deleted_);
   if (epoch_ != EpochTakenRecord{}) out.emplace_back(epoch_);
   for (const auto& [id, wrapped] : keys_) out.emplace_back(KeyAddedRecord{id, wrapped});
+  std::int64_t now_us = 0;
   for (const auto& [number, segment] : segments_) {
+    if (segment.finalized_us != now_us) out.emplace_back(AgedRecord{now_us = segment.finalized_us});
     out.emplace_back(FinalizedRecord{segment.facts});
     if (segment.tier_one.has_value()) out.emplace_back(TierOneMadeRecord{number, *segment.tier_one});
     if (segment.begun.has_value()) out.emplace_back(ArchiveBegunRecord{number, *segment.begun});
     if (segment.archived.has_value()) out.emplace_back(ArchivedRecord{number, *segment.archived});
     if (!segment.tier_zero) out.emplace_back(TierZeroDroppedRecord{number});
   }
+  if (aged_.now_us != now_us) out.emplace_back(aged_);
   return out;
 }
 

@@ -22,6 +22,7 @@ enum class SegmentStatus : std::uint8_t { kFinalized, kArchived };
 
 struct SegmentState {
   SegmentFacts facts;
+  std::int64_t finalized_us = 0;  // retention time; 0: not known
   bool tier_zero = true;
   std::optional<TierOneCopy> tier_one;
   std::optional<ArchiveIntent> begun;  // the newest attempt, while there is no archived copy
@@ -46,6 +47,8 @@ class ManifestState {
   [[nodiscard]] std::uint64_t low_number() const noexcept { return deleted_.low_number; }
   [[nodiscard]] Lsn low() const noexcept { return deleted_.low; }
   [[nodiscard]] const EpochTakenRecord& epoch() const noexcept { return epoch_; }
+  // The newest one that was recorded; 0 = none was.
+  [[nodiscard]] std::int64_t retention_us() const noexcept { return aged_.now_us; }
   [[nodiscard]] const std::map<std::uint64_t, std::string>& keys() const noexcept { return keys_; }
 
   // Would apply() do, or is the record wrong here? kNotInPrerequisiteState names segment and reason.
@@ -63,6 +66,7 @@ class ManifestState {
   std::map<std::uint64_t, SegmentState> segments_;
   DeletedRecord deleted_;
   EpochTakenRecord epoch_;
+  AgedRecord aged_;
   std::map<std::uint64_t, std::string> keys_;
 };
 

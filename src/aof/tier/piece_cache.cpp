@@ -210,6 +210,16 @@ Status PieceCache::write(const PieceId& piece, const std::vector<std::byte>& byt
   return file->write_at(ByteOffset(0), whole);
 }
 
+void PieceCache::forget(const PieceId& piece) {
+  std::vector<PieceId> removed;
+  {
+    const std::lock_guard guard(mutex_);
+    const auto entry = entries_.find(piece);
+    if (entry != entries_.end()) remove_entry(entry, removed);
+  }
+  remove_files(removed);
+}
+
 void PieceCache::forget(std::uint64_t segment_number, std::uint64_t segment_seed) {
   std::vector<PieceId> removed;
   {

@@ -58,6 +58,8 @@ class PieceCache {
   // Keeps it if there is room, or makes room. Never fails: what cannot be kept is not kept. Precondition
   // (asserted): these are piece.bytes bytes.
   void put(const PieceId& piece, const PieceBytes& bytes);
+  // Removes a piece that turned out not to be what the object says.
+  void forget(const PieceId& piece);
   // Removes the pieces of a segment that was deleted.
   void forget(std::uint64_t segment_number, std::uint64_t segment_seed);
 

@@ -50,31 +50,59 @@ RemoteImage::~RemoteImage() = default;
 Result<std::unique_ptr<RemoteImage>> RemoteImage::open(HydrationPath path, ArchivedObject object,
                                                        std::size_t most_ahead) {
   std::unique_ptr<RemoteImage> image(new RemoteImage(path, std::move(object), most_ahead));
-  BOP_LET(reader, SeekableReader::open(
-                      [raw = image.get()](std::uint64_t offset, std::span<std::byte> out) {
-                        return raw->fill(offset, out);
-                      },
-                      image->object_.bytes, path.store.name() + "/" + image->object_.key));
-  image->reader_.emplace(std::move(reader));
-  image->make_groups();
+  const auto open_tables = [raw = image.get(), &path] {
+    return SeekableReader::open(
+        [raw](std::uint64_t offset, std::span<std::byte> out) { return raw->fill(offset, out); },
+        raw->object_.bytes, path.store.name() + "/" + raw->object_.key);
+  };
+  auto reader = open_tables();
+  if (!reader.has_value() && reader.error().code() == ErrorCode::kCorrupt) {
+    image->is_second_try_ = true;
+    reader = open_tables();
+    image->is_second_try_ = false;
+  }
+  if (!reader.has_value()) return std::unexpected(std::move(reader).error());
+  image->reader_.emplace(*std::move(reader));
+  BOP_TRY(image->make_groups());
   return image;
 }
 
-void RemoteImage::make_groups() {
+Status RemoteImage::make_groups() {
   for (const SeekableFrame& frame : reader_->tables().frames) {
-    BOP_ASSERT(frame.bytes <= kMaxPieceBytes);
+    if (frame.bytes > kMaxPieceBytes) {
+      return fail(ErrorCode::kProgramLimitExceeded,
+                  "{}/{}: has a frame of {} bytes at byte {}; at most {} can be read as one piece",
+                  path_.store.name(), object_.key, frame.bytes, frame.offset, kMaxPieceBytes);
+    }
     if (groups_.empty() || groups_.back().bytes + frame.bytes > kMaxPieceBytes) {
       groups_.push_back({.offset = frame.offset, .bytes = 0});
     }
     groups_.back().bytes += frame.bytes;
   }
+  return {};
+}
+
+Status RemoteImage::read(std::uint64_t at, std::span<std::byte> out) {
+  Status done = reader_->read(at, out);
+  if (done.has_value() || done.error().code() != ErrorCode::kCorrupt) return done;
+  last_piece_.reset();
+  ahead_.clear();
+  is_second_try_ = true;
+  done = reader_->read(at, out);
+  is_second_try_ = false;
+  return done;
 }
 
 // What the reader of the seekable form asks for: its tables while it is opened, then runs of frames.
 Status RemoteImage::fill(std::uint64_t offset, std::span<std::byte> out) {
   if (groups_.empty()) {
-    BOP_LET(bytes, obtain({.offset = offset, .bytes = out.size()}));
-    std::memcpy(out.data(), bytes->data(), out.size());
+    while (!out.empty()) {
+      const std::size_t size = std::min<std::size_t>(out.size(), kMaxPieceBytes);
+      BOP_LET(bytes, obtain({.offset = offset, .bytes = size}));
+      std::memcpy(out.data(), bytes->data(), size);
+      out = out.subspan(size);
+      offset += size;
+    }
     return {};
   }
   while (!out.empty()) {
@@ -97,6 +125,11 @@ Status RemoteImage::fill(std::uint64_t offset, std::span<std::byte> out) {
 // A piece that is ahead and on its way is joined by asking for it, which also lets it go before others.
 Result<PieceBytes> RemoteImage::piece(std::size_t group) {
   if (last_group_ == group && last_piece_) return last_piece_;
+  if (is_second_try_) {
+    last_group_ = group;
+    BOP_LET(again, obtain(groups_[group]));
+    return last_piece_ = again;
+  }
   const bool goes_on = last_group_.has_value() && group == *last_group_ + 1;
   window_ = goes_on ? std::min(std::max<std::size_t>(window_ * 2, 1), most_ahead_) : 0;
   last_group_ = group;
@@ -107,13 +140,21 @@ Result<PieceBytes> RemoteImage::piece(std::size_t group) {
     ahead_.erase(found);
   }
   if (!goes_on) ahead_.clear();  // the reader is elsewhere
-  look_ahead(group);
   if (coming) last_piece_ = coming->taken();
-  if (!last_piece_) {
-    BOP_LET(bytes, obtain(groups_[group]));
-    last_piece_ = bytes;
+  if (last_piece_) {
+    look_ahead(group);
+    return last_piece_;
   }
-  return last_piece_;
+  if (path_.cache != nullptr) last_piece_ = path_.cache->get(id_of(groups_[group]));
+  if (last_piece_) {
+    look_ahead(group);
+    return last_piece_;
+  }
+  // Asked for before what is ahead.
+  BOP_LET(arrival, ask(groups_[group], objstore::Priority::kForeground));
+  look_ahead(group);
+  BOP_LET(bytes, arrival->wait(path_.store));
+  return last_piece_ = bytes;
 }
 
 void RemoteImage::look_ahead(std::size_t group) {
@@ -132,7 +173,8 @@ PieceId RemoteImage::id_of(objstore::Range range) const {
 }
 
 Result<PieceBytes> RemoteImage::obtain(objstore::Range range) {
-  if (path_.cache != nullptr) {
+  if (path_.cache != nullptr && is_second_try_) path_.cache->forget(id_of(range));
+  if (path_.cache != nullptr && !is_second_try_) {
     if (PieceBytes kept = path_.cache->get(id_of(range))) return kept;
   }
   BOP_LET(arrival, ask(range, objstore::Priority::kForeground));

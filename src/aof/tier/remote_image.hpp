@@ -54,8 +54,9 @@ class RemoteImage {
   RemoteImage& operator=(const RemoteImage&) = delete;
 
   [[nodiscard]] std::uint64_t image_bytes() const noexcept { return reader_->image_bytes(); }
-  // The bytes [at, at + out.size()) of the image.
-  [[nodiscard]] Status read(std::uint64_t at, std::span<std::byte> out) { return reader_->read(at, out); }
+  // The bytes [at, at + out.size()) of the image. Pieces that do not have the checksums that the object's
+  // tables say are asked of the store once more, past the cache: an answer may have been damaged on its way.
+  [[nodiscard]] Status read(std::uint64_t at, std::span<std::byte> out);
   // Pieces that are on their way, or here, and have not been read.
   [[nodiscard]] std::size_t ahead() const noexcept { return ahead_.size(); }
   [[nodiscard]] std::size_t pieces() const noexcept { return groups_.size(); }
@@ -64,7 +65,7 @@ class RemoteImage {
   struct Arrival;  // a piece that is waited for, or ahead
 
   RemoteImage(HydrationPath path, ArchivedObject object, std::size_t most_ahead);
-  void make_groups();
+  [[nodiscard]] Status make_groups();
   [[nodiscard]] PieceId id_of(objstore::Range range) const;
   [[nodiscard]] Status fill(std::uint64_t offset, std::span<std::byte> out);
   [[nodiscard]] Result<PieceBytes> piece(std::size_t group);
@@ -80,6 +81,7 @@ class RemoteImage {
   std::optional<std::size_t> last_group_;
   PieceBytes last_piece_;
   std::size_t window_ = 0;
+  bool is_second_try_ = false;  // nothing is taken from the cache
   std::map<std::size_t, std::shared_ptr<Arrival>> ahead_;
 };
 

@@ -36,6 +36,10 @@ class Planner {
     return true;  // until it is cut off
   }
 
+  [[nodiscard]] bool is_good(const SegmentState& segment, Tier tier) const {
+    return has_copy(segment, tier) && !in_.suspects.contains({segment.facts.id.number, tier});
+  }
+
   void measure() {
     for (const auto& [number, segment] : in_.state.segments()) {
       image_bytes_ += segment.facts.image_bytes();
@@ -50,14 +54,11 @@ class Planner {
     std::uint64_t newest = 0;
     for (const auto& [number, segment] : in_.state.segments()) {
       const SegmentFacts& facts = segment.facts;
-      // Where the next segment begins its first entry may stand; an empty segment goes with the one before
-      // it.
-      const bool is_old = in_.retention_us != 0 && limits_.keep_us != INT64_MAX && facts.entries() > 0 &&
-                          facts.last_us < in_.retention_us - limits_.keep_us;
+      const bool is_old = limits_.keep_us != INT64_MAX && segment.finalized_us != 0 &&
+                          segment.finalized_us < in_.retention_us - limits_.keep_us;
       const bool is_beyond = left > limits_.keep_bytes && left - facts.image_bytes() >= limits_.keep_bytes;
-      const bool goes = (is_old || is_beyond || (facts.entries() == 0 && newest != 0)) &&
-                        facts.last.index < in_.keep_from && !use_of(number).is_archiving && !is_held(number);
-      if (!goes) break;
+      if (!is_old && !is_beyond) break;
+      if (facts.last.index >= in_.keep_from || use_of(number).is_archiving || is_held(number)) break;
       newest = number;
       left -= facts.image_bytes();
     }
@@ -77,7 +78,8 @@ class Planner {
         continue;
       }
       if (bytes <= limits_.tier_zero_bytes) break;
-      const bool is_safe = limits_.has_archive ? segment.archived.has_value() : segment.tier_one.has_value();
+      leaving_.insert(number);
+      const bool is_safe = is_good(segment, limits_.has_archive ? Tier::kTwo : Tier::kOne);
       if (!is_safe) {
         hurried_.insert(number);
         bytes -= segment.facts.file_bytes;  // those behind it have to hurry, too
@@ -121,8 +123,8 @@ class Planner {
         continue;
       }
       // One that is on its way to the archive, or to leave tier 0, would only be made again.
-      const bool is_safe =
-          segment.archived.has_value() || (segment.tier_zero && !is_due(number) && !leaves_tier_zero(number));
+      const bool is_safe = is_good(segment, Tier::kTwo) ||
+                           (is_good(segment, Tier::kZero) && !is_due(number) && !leaving_.contains(number));
       if (is_safe && !use_of(number).is_archiving) leaving.emplace_back(use_of(number).last_read_ns, number);
     }
     std::sort(leaving.begin(), leaving.end());
@@ -133,11 +135,6 @@ class Planner {
       bytes -= in_.state.find(number)->tier_one->bytes;
     }
   }
-  [[nodiscard]] bool leaves_tier_zero(std::uint64_t number) const {
-    return std::any_of(moves_.begin(), moves_.end(), [&](const Move& move) {
-      return move.kind == MoveKind::kDropTierZero && number <= move.number;
-    });
-  }
 
   const ResidencyInput& in_;
   const TierLimits& limits_;
@@ -147,12 +144,22 @@ class Planner {
   std::uint64_t archiving_ = 0;
   std::uint64_t deleted_to_ = 0;
   bool is_blocked_ = false;
+  std::unordered_set<std::uint64_t> leaving_;  // beyond the limit of tier 0, whether or not they may go now
   std::unordered_set<std::uint64_t> hurried_;
   std::unordered_set<std::uint64_t> due_;  // for the archive, or for tier 1 on its way out of tier 0
   std::vector<Move> moves_;
 };
 
 }  // namespace
+
+bool has_copy(const SegmentState& segment, Tier tier) noexcept {
+  switch (tier) {
+    case Tier::kZero: return segment.tier_zero;
+    case Tier::kOne: return segment.tier_one.has_value();
+    case Tier::kTwo: return segment.archived.has_value();
+  }
+  return false;
+}
 
 std::vector<Move> moves_of(const ResidencyInput& input) { return Planner(input).plan(); }
 

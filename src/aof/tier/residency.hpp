@@ -2,8 +2,9 @@
 // limits and of who reads. It decides, it does nothing; SegmentStore does.
 //
 // Rules, in the order of their weight:
-//   1. Nothing is removed from a tier while it is the segment's only copy, unless retention deletes the
-//   segment.
+//   1. Nothing is removed from a tier while it is the segment's only copy, unless retention deletes it. A
+//   copy
+//      that is suspect (found damaged, or its removal may have happened) is no copy.
 //   2. Retention deletes from the oldest on, without holes: whole segments, all of whose records are older
 //   than
 //      `keep_us` or beyond `keep_bytes` of images, and below `keep_from`. Who reads a segment keeps it and all
@@ -25,6 +26,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -55,8 +57,20 @@ struct SegmentUse {
   bool is_archiving = false;
 };
 
+enum class Tier : std::uint8_t { kZero, kOne, kTwo };
+
+// One copy of a segment.
+struct SegmentCopy {
+  std::uint64_t number = 0;
+  Tier tier{};
+  friend auto operator<=>(const SegmentCopy&, const SegmentCopy&) = default;
+};
+// The manifest says that it is there.
+[[nodiscard]] bool has_copy(const SegmentState& segment, Tier tier) noexcept;
+
 struct ResidencyInput {
   const ManifestState& state;
+  const std::set<SegmentCopy>& suspects;
   const std::unordered_map<std::uint64_t, SegmentUse>& uses;
   TierLimits limits;
   Lsn keep_from{UINT64_MAX};      // entries from here on are needed by others: never deleted

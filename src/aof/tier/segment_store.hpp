@@ -7,10 +7,17 @@
 // removed -> manifest record. A deletion is decided by its manifest record, which comes first; what it leaves
 // behind, the next start removes.
 //
+// A copy is *suspect* from the moment its removal begins until that is recorded, and once a reader found it
+// damaged until it was looked at, whole, and found right or made anew. A suspect copy is no copy: what else
+// there is of the segment stays. And before any copy is removed, the one that is to stay is looked at.
+//
 // What a start finds (reconcile()), and what it makes of it:
 //   manifest says tier 0, the file is gone      the trim was not recorded: recorded now, if there is another copy
 //   manifest says tier 1, the file is gone      the same; a file of the wrong size counts as gone
-//   a file in tier 1 that the manifest does not name    a copy that was never finished, or left: removed
+//   a compressed file of a segment that is in tier 0, or below the low    a copy that was not recorded: removed
+//   any other compressed file      may be all that is left of a segment: kept, told of
+//   no manifest, but compressed files    the manifest is lost: refused (a new one would know nothing of them)
+//   a raw file that is another one than the manifest says (seed, ids)    refused
 //   segments below the manifest's low           a deletion that was not carried out: carried out
 //   sealed segments the manifest does not know  not finalized yet: finalized by the first work()
 // A segment whose only copy is gone makes the store refuse to open, by name.
@@ -28,8 +35,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
+#include <span>
 #include <string>
-#include <unordered_set>
 
 #include "aof/commit_stream.hpp"
 #include "aof/tier/hydration.hpp"
@@ -43,7 +51,7 @@
 namespace bop::aof {
 
 struct SegmentStoreOptions {
-  std::string directory;  // of the stream; tier 1 is `tier1` in it, the cache of pieces `pieces`
+  std::string directory;  // of the stream and of the compressed files
   TierLimits limits;
   int compression_level = 3;
   std::chrono::nanoseconds between_works{std::chrono::seconds(5)};  // without a poke
@@ -100,7 +108,7 @@ class SegmentStore {
 
   [[nodiscard]] Status reconcile();
   [[nodiscard]] Status reconcile_tier_one(const SegmentState& segment);
-  [[nodiscard]] Status remove_strays();
+  [[nodiscard]] Status look_for_strays();
   void post_work();
 
   // By the mover.
@@ -111,11 +119,18 @@ class SegmentStore {
   [[nodiscard]] Status drop_tier_zero(std::uint64_t number);
   [[nodiscard]] Status drop_tier_one(std::uint64_t number);
   [[nodiscard]] Status delete_up_to(std::uint64_t number);
-  [[nodiscard]] Status mend();
-  [[nodiscard]] Status record(const ManifestRecord& record);
+  [[nodiscard]] Status look_at_damage();
+  [[nodiscard]] Status mend(const SegmentState& segment, Tier tier);
+  [[nodiscard]] Result<std::vector<std::byte>> whole_image(const SegmentState& segment, Tier but_not);
+  [[nodiscard]] Status verify_copy(const SegmentState& segment, Tier tier);
+  // Whether the copy is there, by its name and size; it is no suspect.
+  [[nodiscard]] bool is_there(const SegmentState& segment, Tier tier);
+  [[nodiscard]] Status record(const ManifestRecord& record) { return record_all(std::span(&record, 1)); }
+  [[nodiscard]] Status record_all(std::span<const ManifestRecord> records);
+  void tell(std::string warning);
   void measure();
 
-  [[nodiscard]] std::string tier_one_path(const SegmentId& id) const;
+  [[nodiscard]] std::string tier_one_path(std::uint64_t number) const;
   void damaged(std::uint64_t number, Tier tier, const Error& error);
 
   Environment environment_;
@@ -124,9 +139,8 @@ class SegmentStore {
   SegmentShelf shelf_;
   TieredSource source_;
   std::unique_ptr<Manifest> manifest_;
-  RetentionClock retention_;
-  // Segments whose raw file a failed trim may have removed: their other copies stay until it is known.
-  std::unordered_set<std::uint64_t> in_doubt_;
+  std::optional<RetentionClock> retention_;
+  std::set<SegmentCopy> in_doubt_;  // their removal has begun and is not recorded
   std::string last_warning_;
   std::atomic<std::uint64_t> keep_from_{UINT64_MAX};
   std::atomic<bool> is_pressed_{false};
@@ -134,12 +148,8 @@ class SegmentStore {
   mutable std::mutex mutex_;
   Residency residency_;
   std::optional<Error> failure_;
-  struct Damage {
-    std::uint64_t number = 0;
-    Tier tier{};
-    friend auto operator<=>(const Damage&, const Damage&) = default;
-  };
-  std::vector<Damage> damages_;
+  std::set<SegmentCopy> damages_;  // that readers told of
+  std::atomic<bool> is_stopping_{false};
 
   // The tasks of the mover hold it; it ends with the store.
   struct Life;

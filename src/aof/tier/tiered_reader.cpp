@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "aof/tier/read_only_file.hpp"
+#include "aof/tier/tier_files.hpp"
 #include "base/assert.hpp"
 
 namespace bop::aof {
@@ -58,19 +59,6 @@ Error wrong_image(const std::string& path, std::uint64_t found, const SegmentFac
 
 }  // namespace
 
-std::string tier_one_name(const SegmentId& id) {
-  return fmt::format("{:016x}-{:016x}.zst", id.number, id.seed);
-}
-
-bool has_copy(const SegmentState& segment, Tier tier) noexcept {
-  switch (tier) {
-    case Tier::kZero: return segment.tier_zero;
-    case Tier::kOne: return segment.tier_one.has_value();
-    case Tier::kTwo: return segment.archived.has_value();
-  }
-  return false;
-}
-
 Result<std::unique_ptr<File>> open_copy(const TieredSource& source, const SegmentState& segment, Tier tier) {
   const SegmentFacts& facts = segment.facts;
   std::unique_ptr<File> file;
@@ -82,7 +70,7 @@ Result<std::unique_ptr<File>> open_copy(const TieredSource& source, const Segmen
     }
     case Tier::kOne: {
       if (!has_copy(segment, tier)) break;
-      const std::string path = source.tier_one_directory + "/" + tier_one_name(facts.id);
+      const std::string path = source.directory + "/" + tier_one_name(facts.id.number);
       BOP_LET(stored, source.disk.open(path, OpenMode::kRead));
       BOP_LET(reader, SeekableReader::open(range_of(std::move(stored)), segment.tier_one->bytes, path));
       file = std::make_unique<SeekableFile>(path, std::move(reader));
@@ -136,16 +124,19 @@ Result<std::optional<RecordView>> TieredReader::next() {
 Result<TieredReader::Step> TieredReader::step_stream(std::optional<RecordView>& record) {
   auto found = stream_->next();
   if (!found.has_value()) {
-    // Trimmed under the reader: the segment is in another tier by now.
-    if (found.error().code() != ErrorCode::kNotInPrerequisiteState || next_ < source_.shelf.low() ||
-        next_ >= source_.shelf.end()) {
-      return std::unexpected(std::move(found).error());
-    }
+    // Trimmed under the reader, or damaged: the segment may be, or be whole, in another tier.
+    const bool is_sealed = next_ >= source_.shelf.low() && next_ < source_.shelf.end();
+    if (!is_sealed || stream_failed_at_ == next_) return std::unexpected(std::move(found).error());
+    stream_failed_at_ = next_;
     stream_.reset();
-    left_at_.reset();
     return Step::kMoved;
   }
   if (!found->has_value()) return Step::kEnd;
+  if (left_at_.has_value() && (*found)->previous != *left_at_) {
+    return fail(ErrorCode::kCorrupt, "the record with LSN {} does not follow the sealed segment before it",
+                (*found)->lsn.value);
+  }
+  left_at_.reset();
   record = **found;
   next_ = record->lsn.next();
   return Step::kRecord;

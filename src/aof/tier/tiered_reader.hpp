@@ -20,26 +20,17 @@
 
 namespace bop::aof {
 
-enum class Tier : std::uint8_t { kZero, kOne, kTwo };
-
 // What a reader needs of the log; outlives it.
 struct TieredSource {
   Disk& disk;
   CommitStream& stream;
   SegmentShelf& shelf;
-  std::string directory;  // of the stream's segments
-  std::string tier_one_directory;
+  std::string directory;                   // of the stream's segments
   std::optional<HydrationPath> hydration;  // none: there is no archive
   std::size_t most_ahead = 16;             // pieces read ahead
   // A copy of a segment was not what the manifest says; another one may have served the reader.
   std::function<void(std::uint64_t number, Tier tier, const Error& error)> damaged;
 };
-
-// `%016x-%016x.zst` in the directory of tier 1.
-[[nodiscard]] std::string tier_one_name(const SegmentId& id);
-
-// The manifest says so.
-[[nodiscard]] bool has_copy(const SegmentState& segment, Tier tier) noexcept;
 
 // The image of a pinned segment in one of its tiers, as a file: kFileNotFound when it is not there.
 [[nodiscard]] Result<std::unique_ptr<File>> open_copy(const TieredSource& source, const SegmentState& segment,
@@ -71,6 +62,7 @@ class TieredReader final : public Reader {
   PayloadDecoder decoder_;
 
   std::unique_ptr<Reader> stream_;
+  Lsn stream_failed_at_;  // the sealed segments are asked once for the record that the stream could not give
 
   std::unique_ptr<SegmentPin> pin_;
   std::optional<Tier> tier_;  // of file_

@@ -19,7 +19,8 @@ std::vector<ManifestRecord> corpus() {
           EpochTakenRecord{Epoch(2), Lsn(1)},
           KeyAddedRecord{7, "wrapped"},
           SnapshotBeginRecord{8, 9},
-          SnapshotEndRecord{9}};
+          SnapshotEndRecord{9},
+          AgedRecord{1'767'225'600'000'000}};
 }
 
 TEST(ManifestRecord, EveryTypeRoundTrips) {

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "aof/tier/memory_store.hpp"
+#include "aof/tier/piece_store.hpp"
 #include "aof/tier/seekable_fixture.hpp"
 #include "base/sim.hpp"
 #include "base/sim_disk.hpp"
@@ -48,7 +48,7 @@ struct RemoteImageTest : testing::Test {
         << at;
   }
 
-  test::MemoryStore store;
+  test::PieceStore store;
   SimClock clock;
   SimDisk disk{3, {.trace_length = 0}};
   std::vector<std::byte> image;
@@ -141,10 +141,29 @@ TEST_F(RemoteImageTest, AFailureIsTheReadersAndTheNextReadTriesAgain) {
   EXPECT_EQ(failed.error().code(), ErrorCode::kObjectStoreUnavailable);
   expect_read(*remote, 0, 100);
   // What is read ahead fails unseen, and is asked for again by who needs it.
-  store.failures = 1;
   expect_read(*remote, kMaxPieceBytes, 100);
+  store.failures = 1;
+  EXPECT_EQ(store.poll(), 1U);
   EXPECT_EQ(store.failures, 0);
   for (std::uint64_t at = 0; at < kImageBytes; at += 65'536) expect_read(*remote, at, 65'536);
+}
+
+TEST_F(RemoteImageTest, AnAnswerThatWasDamagedOnItsWayIsAskedForOnceMoreAndNotKept) {
+  keep(64U << 20U);
+  const auto remote = open(0);
+  store.damages = 1;
+  expect_read(*remote, 3 * kDefaultFrameBytes - 1024, 1024);  // the last frame of the first piece
+  EXPECT_EQ(store.gets.size(), 2U);
+  // The tables, too.
+  cache.reset();
+  store.damages = 1;
+  auto tables = RemoteImage::open({store, *hydration, nullptr}, {kKey, store.objects[kKey].size(), 1, 99});
+  ASSERT_TRUE(tables.has_value()) << tables.error().what();
+  expect_read(**tables, 4096, 1024);
+  // A damaged piece in the cache does not stay there: another reader finds the right bytes without a request.
+  keep(64U << 20U);
+  const auto other = open(0);
+  expect_read(*other, 0, 1024);
 }
 
 TEST_F(RemoteImageTest, ADamagedObjectIsNeverServed) {

@@ -14,7 +14,7 @@ constexpr std::uint64_t kTierOneBytes = 10'000;
 constexpr std::int64_t kDay = 86'400'000'000;
 
 struct ResidencyTest : testing::Test {
-  // A sealed segment of ten entries; its newest record is `day` days old counted from the log's begin.
+  // A sealed segment of ten entries, finalized on this day of the retention clock.
   void seal(std::int64_t day = 0, std::uint64_t entries = 10) {
     SegmentFacts facts;
     facts.id = {++newest, newest * 17};
@@ -24,12 +24,13 @@ struct ResidencyTest : testing::Test {
     facts.base = last.index.next();
     facts.last = last;
     if (entries > 0) facts.last = {Lsn(last.index.value + entries), Term(1), newest * 31};
-    facts.first_us = entries > 0 ? kDay + day * kDay : 0;
+    facts.first_us = entries > 0 ? kDay : 0;
     facts.last_us = facts.first_us;
     facts.records_end = 40'000;
     facts.file_bytes = kFileBytes;
     facts.content_checksum = newest;
     last = facts.last;
+    apply(AgedRecord{kDay + day * kDay});
     apply(FinalizedRecord{facts});
   }
   void apply(const ManifestRecord& record) {
@@ -45,6 +46,7 @@ struct ResidencyTest : testing::Test {
   }
   std::vector<Move> moves() {
     return moves_of({.state = state,
+                     .suspects = suspects,
                      .uses = uses,
                      .limits = limits,
                      .keep_from = keep_from,
@@ -79,6 +81,7 @@ struct ResidencyTest : testing::Test {
   }
 
   ManifestState state{StreamIdentity{}};
+  std::set<SegmentCopy> suspects;
   std::unordered_map<std::uint64_t, SegmentUse> uses;
   TierLimits limits;
   Lsn keep_from{UINT64_MAX};
@@ -188,17 +191,41 @@ TEST_F(ResidencyTest, RetentionDeletesWholeSegmentsFromTheOldestOn) {
   EXPECT_EQ(moves(), (Moves{{MoveKind::kDelete, 4}}));
 }
 
-TEST_F(ResidencyTest, AnEmptySegmentGoesWithTheOneBeforeItAndNotAlone) {
-  seal(0, 0);
+TEST_F(ResidencyTest, SegmentsWithoutEntriesGrowOldLikeOthers) {
+  seal(0, 0);  // of a life that ended before its first record
   seal(0);
   seal(0, 0);
   seal(9);
   limits.keep_us = kDay;
   retention_us = 11 * kDay;
-  EXPECT_EQ(moves(),
-            Moves{});  // an empty one has no age of its own: it stands until something behind it goes
-  limits.keep_bytes = 2 * state.find(1)->facts.image_bytes();
   EXPECT_EQ(moves(), (Moves{{MoveKind::kDelete, 3}}));
+}
+
+TEST_F(ResidencyTest, ASuspectCopyIsNoCopy) {
+  limits = {.tier_zero_bytes = kFileBytes, .tier_one_bytes = 0};
+  seal();
+  seal();
+  make(1);
+  EXPECT_EQ(moves(), (Moves{{MoveKind::kDropTierZero, 1}}));
+  suspects.insert({1, Tier::kOne});
+  EXPECT_EQ(moves(), Moves{});
+  suspects = {{1, Tier::kZero}};
+  limits.tier_zero_bytes = UINT64_MAX;
+  EXPECT_EQ(moves(), Moves{});  // tier 1 is all that is left, whatever its limit
+  suspects.clear();
+  EXPECT_EQ(moves(), (Moves{{MoveKind::kDropTierOne, 1}}));
+}
+
+// What is to leave tier 0 and may not yet keeps its compressed copy: else it would be made and dropped for
+// ever.
+TEST_F(ResidencyTest, AReaderInTheOldestSegmentDoesNotMakeOthersMoveForthAndBack) {
+  limits = {.tier_zero_bytes = kFileBytes, .tier_one_bytes = 0};
+  for (int i = 0; i < 4; ++i) seal();
+  uses[1].pins = 1;
+  settle();
+  EXPECT_EQ(moves(), Moves{});
+  EXPECT_TRUE(state.find(1)->tier_zero);
+  EXPECT_TRUE(state.find(2)->tier_one.has_value());
 }
 
 TEST_F(ResidencyTest, WritersArePressedWhileTooMuchWaitsForTheArchive) {
@@ -259,29 +286,34 @@ TEST_F(ResidencyTest, RandomStatesSettleInsideTheLimitsAndKeepACopy) {
   }
 }
 
-TEST(RetentionClock, AWallClockThatJumpsAgesNothingFasterThanTwiceTheTimeThatPasses) {
+TEST(RetentionClock, NothingAgesFasterThanTwiceTheTimeThatPassesWhateverTheWallClockDoes) {
   SimClock clock;
-  RetentionClock retention(clock);
-  EXPECT_EQ(retention.now_us(0), 0);
   const std::int64_t begin = clock.wall_us();
-  EXPECT_EQ(retention.now_us(begin - 1000), begin - 1000);
+  RetentionClock retention(clock, 0);
+  EXPECT_EQ(retention.now_us(), begin);
   clock.advance(std::chrono::seconds(1));
-  EXPECT_EQ(retention.now_us(0), begin + 1'000'000);  // caught up
+  EXPECT_EQ(retention.now_us(), begin + 1'000'000);
   clock.step_wall(std::chrono::hours(24 * 365));
-  EXPECT_EQ(retention.now_us(0), begin + 1'000'000);
+  EXPECT_EQ(retention.now_us(), begin + 1'000'000);
   clock.advance(std::chrono::seconds(10));
-  EXPECT_EQ(retention.now_us(0), begin + 21'000'000);
-  clock.step_wall(-std::chrono::hours(24 * 365));
+  EXPECT_EQ(retention.now_us(), begin + 21'000'000);
+  clock.step_wall(-std::chrono::hours(2 * 24 * 365));
   clock.advance(std::chrono::seconds(5));
-  EXPECT_EQ(retention.now_us(0), begin + 21'000'000);  // stands until the time is true again
-  clock.advance(std::chrono::seconds(10));
-  EXPECT_EQ(retention.now_us(0), begin + 26'000'000);
+  EXPECT_EQ(retention.now_us(), begin + 26'000'000);  // time passes all the same
 }
 
-TEST(RetentionClock, ALogThatCarriesTimesOfTheFutureBeginsNow) {
+TEST(RetentionClock, ARestartGoesOnFromTheManifestAndCatchesUp) {
   SimClock clock;
-  RetentionClock retention(clock);
-  EXPECT_EQ(retention.now_us(clock.wall_us() + kDay), clock.wall_us());
+  const std::int64_t recorded = clock.wall_us() - 30 * kDay;
+  RetentionClock retention(clock, recorded);
+  EXPECT_EQ(retention.now_us(), recorded);
+  clock.advance(std::chrono::hours(24));
+  EXPECT_EQ(retention.now_us(), recorded + 2 * kDay);
+  // A wall clock that was wrong when it was recorded does no harm: the age counts, not the date.
+  RetentionClock ahead(clock, clock.wall_us() + 3650 * kDay);
+  const std::int64_t now = ahead.now_us();
+  clock.advance(std::chrono::hours(24));
+  EXPECT_EQ(ahead.now_us(), now + kDay);
 }
 
 }  // namespace
