@@ -50,7 +50,6 @@ enum class ArchiveStep : std::uint8_t { kBegin, kPut, kVerify, kVerified, kPubli
 [[nodiscard]] std::string_view name_of(ArchiveStep step) noexcept;
 
 struct ArchiverOptions {
-  std::string tier_one_directory;               // of the segments that the manifest says are compressed
   std::size_t max_running = 2;                  // segments between kBegin and kVerified
   std::uint64_t publish_bytes = 512ULL << 20U;  // of images, verified and not published
   std::size_t max_unpublished = 64;       // segments; published when there are so many, whatever their size

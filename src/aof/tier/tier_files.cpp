@@ -4,15 +4,26 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
+#include "aof/segment_header.hpp"
 #include "base/crc64.hpp"
 
 namespace bop::aof {
 
 namespace {
 
+constexpr std::string_view kTierOneSuffix = ".zst";
 constexpr std::size_t kPieceBytes = 1U << 20U;
 
 }  // namespace
+
+std::string tier_one_name(std::uint64_t number) { return fmt::format("{:016x}{}", number, kTierOneSuffix); }
+
+std::optional<std::uint64_t> tier_one_number(std::string_view name) noexcept {
+  if (!name.ends_with(kTierOneSuffix)) return std::nullopt;
+  return segment_number(std::string(name.substr(0, name.size() - kTierOneSuffix.size())) + ".log");
+}
 
 Result<ObjectBytes> load_tier_one(Disk& disk, const std::string& path, const TierOneCopy& copy) {
   BOP_LET(file, disk.open(path, OpenMode::kRead));

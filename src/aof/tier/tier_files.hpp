@@ -1,9 +1,10 @@
-// Whole files of sealed segments: the compressed file of tier 1 (tier_one_name() in tiered_reader.hpp), which
-// has the bytes of the segment's object (archived_object.hpp), and files that are written whole or not at
-// all.
+// The local files of sealed segments beside `<number>.log`: the compressed file of tier 1, `%016x.zst`, which
+// has the bytes of the segment's object (archived_object.hpp). Files under names with the ending `.part` were
+// never finished and are removed at the next start.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,10 @@ namespace bop::aof {
 // The largest compressed file or object that is taken into memory.
 inline constexpr std::uint64_t kMostObjectBytes = 5ULL << 30U;
 inline constexpr std::string_view kPartSuffix = ".part";
+
+[[nodiscard]] std::string tier_one_name(std::uint64_t number);
+// The number in such a name, nothing for other names.
+[[nodiscard]] std::optional<std::uint64_t> tier_one_number(std::string_view name) noexcept;
 
 // Whole, its checksum compared: kCorrupt when it is not the file that was made.
 [[nodiscard]] Result<ObjectBytes> load_tier_one(Disk& disk, const std::string& path, const TierOneCopy& copy);

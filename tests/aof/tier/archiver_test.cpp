@@ -219,8 +219,7 @@ TEST(Archiver, ACompressedFileIsPutAsItIs) {
   other.level = 9;
   const auto object = encode_object(SegmentMaker::image_of(made), made.facts, other);
   ASSERT_TRUE(ok(object));
-  ASSERT_TRUE(ok(one.disk.create_directories("/log/tier1")));
-  ASSERT_TRUE(ok(write_whole(one.disk, "/log/tier1", tier_one_name(made.facts.id), *object->bytes)));
+  ASSERT_TRUE(ok(write_whole(one.disk, "/log", tier_one_name(made.facts.id.number), *object->bytes)));
   ASSERT_TRUE(ok(put_segment(one.disk, "/log", made)));
   ASSERT_TRUE(ok(process.manifest->append(FinalizedRecord{made.facts})));
   ASSERT_TRUE(ok(process.manifest->append(

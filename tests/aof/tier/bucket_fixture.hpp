@@ -49,7 +49,6 @@ class Process {
 
   static ArchiverOptions quick_options() {
     ArchiverOptions options;
-    options.tier_one_directory = "/log/tier1";
     options.publish_bytes = 3 * 8192;
     options.range_bytes = 700;
     options.compression.level = 1;
