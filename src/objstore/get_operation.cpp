@@ -19,7 +19,8 @@ void GetOperation::send() {
   const auto delay = core_->hedging.begin();
   if (!delay || *delay >= attempt_timeout(claim_bytes())) return;
   set_timer(*delay, [this] {
-    if (attempts_open() != 1) return;  // answered with a failure meanwhile
+    // Answered with a failure meanwhile, or asked for anew with room for a large object.
+    if (attempts_open() != 1 || claim_bytes() > kMostHedgedBytes) return;
     // The share is only charged when there is room.
     if (!core_->admission.try_enter({claim_bytes(), options_of_rest().priority})) return;
     if (!core_->hedging.take()) {

@@ -252,7 +252,8 @@ void Operation::cancel_attempts() {
   for (const auto& attempt : std::exchange(attempts_, {})) {
     attempt->over = true;
     if (core_ != nullptr && attempt->timeout != 0) core_->executor.cancel(attempt->timeout);
-    if (attempt->call) attempt->call->cancel();
+    // The call may keep the attempt alive for as long as it is not answered.
+    if (const RawCallPtr call = std::exchange(attempt->call, nullptr)) call->cancel();
   }
 }
 

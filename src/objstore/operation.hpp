@@ -151,7 +151,7 @@ void Operation::request(std::uint64_t bytes, Issue issue, Take take) {
                     if (!operation || attempt->over) return;
                     attempt->over = true;
                     std::erase(operation->attempts_, attempt);
-                    if (attempt->call) attempt->call->cancel();
+                    if (const RawCallPtr call = std::exchange(attempt->call, nullptr)) call->cancel();
                     take(RawResult<T>(std::unexpected(RawFailure{RawKind::kTimeout, "no answer in time"})));
                   });
   RawDone<T> done = [mailbox = core_->mailbox, core = core_->weak_from_this(), self = weak_from_this(),
