@@ -18,12 +18,12 @@ constexpr std::uint64_t kSnapshotsInFile = 4;
 
 Error damaged(const std::string& path, std::uint64_t at) {
   return error(ErrorCode::kCorrupt, "{}: the manifest is damaged at byte {}", path, at)
-      .hint("Nothing was changed. \"bop aof repair\" makes it anew from the segments and the archive.");
+      .hint("Nothing was changed. It can be made anew from the segments and the archive (repair_manifest).");
 }
 
 Error damaged_header(const std::string& path) {
   return error(ErrorCode::kCorrupt, "{}: the manifest's header (bytes 0 and 4096) is damaged", path)
-      .hint("Nothing was changed. \"bop aof repair\" makes it anew from the segments and the archive.");
+      .hint("Nothing was changed. It can be made anew from the segments and the archive (repair_manifest).");
 }
 
 Result<std::vector<ManifestRecord>> records_of(const FoundWrite& found, const std::string& path) {
@@ -234,7 +234,7 @@ Result<std::unique_ptr<Manifest>> Manifest::open(Disk& disk, const std::string& 
     return std::unexpected(
         error(ErrorCode::kConfigInvalid, "{} belongs to the log {}, and the segments here are of {}",
               loaded.newest.path, print_identity(loaded.state.identity()), print_identity(identity))
-            .hint("Put the manifest of this log back, or make it anew by \"bop aof repair\"."));
+            .hint("Put the manifest of this log back, or make it anew from them (repair_manifest)."));
   }
   Manifest& m = *manifest;
   BOP_LET(file, disk.open(loaded.newest.path, OpenMode::kReadWrite));
