@@ -81,9 +81,20 @@ struct AofConfig {
   // "error". Empty: left as it is.
   std::string log_level = "warning";
 
-  // Of the specification and not built yet: open() answers kNotImplemented and names the first one in use.
+  // Payloads of 256 bytes or more are compressed (zstd) where that makes them smaller. What is there already
+  // is read whatever is set here.
   bool enable_compression = false;
+  int compression_level = 1;  // 1 to 19
+
+  // Payloads are encrypted (AES-256-GCM) under data keys, which the log makes, keeps wrapped, and replaces by
+  // age. `encryption_keys` names the keys that wrap them: a file, or `env:NAME` for a variable of the
+  // environment; one key a line, 64 hexadecimal digits, the first wraps and all unwrap. They are needed as
+  // long as encrypted records are read.
   bool enable_encryption = false;
+  std::string encryption_keys = {};
+  std::uint64_t encryption_key_lifetime_seconds = 0;  // of a data key; 0: as long as the log
+
+  // Of the specification and not built yet: open() answers kNotImplemented and names the first one in use.
   std::string index_path = {};
   bool archive_enabled = false;
   int archive_compression_level = 3;                 // 1 to 19
@@ -194,7 +205,7 @@ struct AofFlushMetrics {
   AofPercentiles bytes_per_flush;
   std::uint64_t records_per_second = 0;  // over the last second or so
   std::uint64_t bytes_per_second = 0;
-  std::uint64_t average_record_size = 0;  // of payloads, each up to a multiple of 8
+  std::uint64_t average_record_size = 0;  // of payloads as stored, to a multiple of 8
   [[nodiscard]] double success_rate() const noexcept {
     const std::uint64_t ended = successful_flushes + failed_flushes;
     return ended == 0 ? 1.0 : static_cast<double>(successful_flushes) / static_cast<double>(ended);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "aof/aof_impl.hpp"
+#include "aof/key_encryption_key.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/time.hpp"
@@ -33,12 +34,21 @@ Status Aof::Impl::open() {
   if (!config_.log_level.empty()) BOP_TRY(configure_log("text", config_.log_level));
   BOP_LET(disk, open_system_disk(config_.disk));
   disk_ = std::move(disk);
+  CodecOptions codec{
+      .compress = config_.enable_compression,
+      .level = config_.compression_level,
+      .key_lifetime_us = static_cast<std::int64_t>(config_.encryption_key_lifetime_seconds) * 1'000'000};
+  if (config_.enable_encryption) {
+    BOP_LET(keys, load_key_encryption_keys(*disk_, config_.encryption_keys));
+    codec.by = std::make_shared<const KeyEncryptionKeys>(std::move(keys));
+  }
   const Options options{.directory = config_.directory,
                         .segment_bytes = config_.segment_size,
                         .max_in_flight = config_.max_in_flight,
                         .write_bytes = config_.write_size,
                         .max_unacknowledged = config_.max_unacknowledged,
                         .ballast_bytes = config_.ballast_bytes,
+                        .codec = std::move(codec),
                         // Above 1 no segment is ever so full: the append that needs the next one prepares it.
                         .prepare_at = config_.pre_allocate_enabled ? config_.pre_allocate_threshold : 2.0};
   BOP_LET(stream, CommitStream::open(*disk_, system_clock(), system_random(), options));

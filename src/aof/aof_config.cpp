@@ -43,12 +43,25 @@ Status check_archive(const AofConfig& config) {
                      UINT64_MAX);
 }
 
+Status check_codec(const AofConfig& config) {
+  if (config.compression_level < 1 || config.compression_level > 19) {
+    return fail(ErrorCode::kConfigInvalid, "compression_level is {}: it must be 1 to 19",
+                config.compression_level);
+  }
+  if (config.enable_encryption != !config.encryption_keys.empty()) {
+    return fail(ErrorCode::kConfigInvalid, "{}",
+                config.enable_encryption
+                    ? "encryption_keys is empty: enable_encryption needs a file of keys, or env:NAME"
+                    : "encryption_keys is set without enable_encryption: set both or neither");
+  }
+  constexpr std::uint64_t kCentury = 100ULL * 366 * 86400;
+  return check_range("encryption_key_lifetime_seconds", config.encryption_key_lifetime_seconds, 0, kCentury);
+}
+
 Status check_built(const AofConfig& config) {
   const char* missing = nullptr;
   if (config.archive_enabled) missing = "archive_enabled";
   if (!config.index_path.empty()) missing = "index_path";
-  if (config.enable_encryption) missing = "enable_encryption";
-  if (config.enable_compression) missing = "enable_compression";
   if (missing == nullptr) return {};
   return fail(ErrorCode::kNotImplemented, "{} is not implemented yet: leave it at its default", missing);
 }
@@ -83,6 +96,7 @@ Status AofConfig::validate() const {
     return fail(ErrorCode::kConfigInvalid, "log_level is \"{}\": it must be debug, info, warning or error",
                 log_level);
   }
+  BOP_TRY(check_codec(*this));
   BOP_TRY(check_archive(*this));
   return check_built(*this);
 }

@@ -3,8 +3,10 @@
 
 #include <array>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <thread>
 
 #include "aof/stream_fixture.hpp"
@@ -310,6 +312,55 @@ TEST(Library, ARepeatedAppendOfAProducerIsNotStoredTwice) {
   EXPECT_EQ(log->read(first - 1).error().code(), ErrorCode::kInvalidArgument);  // the state of producers
 }
 
+TEST(Library, CompressedPayloadsAreSmallerAndReadTheSame) {
+  TemporaryFolder folder;
+  const std::string text(20'000, 'c');
+  auto config = small(folder);
+  config.enable_compression = true;
+  RecordId id = 0;
+  {
+    auto log = Aof::open(config).value();
+    for (int i = 0; i < 50; ++i) id = log->append(text).value();
+    ASSERT_TRUE(ok(log->flush()));
+    EXPECT_LT(log->metrics().flush.total_bytes_flushed, 50 * text.size() / 2);
+    EXPECT_EQ(text_of(log->read(id).value().payload), text);
+  }
+  config.enable_compression = false;  // what is there is read as it is
+  auto log = Aof::open(config).value();
+  EXPECT_EQ(drain(*log->reader().value()), std::vector<std::string>(50, text));
+  auto backward = log->reader({.direction = AofReadOptions::Direction::kBackward}).value();
+  EXPECT_EQ(drain(*backward), std::vector<std::string>(50, text));
+  auto appended = log->reader({.tail = AofReadOptions::Tail::kVolatile}).value();
+  EXPECT_EQ(drain(*appended), std::vector<std::string>(50, text));
+}
+
+TEST(Library, EncryptedPayloadsAreReadWithTheirKeysOnly) {
+  TemporaryFolder folder;
+  const auto write_keys = [&](char digit) {
+    std::ofstream(folder.path + "/keys") << std::string(64, digit) << "\n";
+  };
+  auto config = small(folder);
+  config.enable_encryption = true;
+  config.encryption_keys = folder.path + "/keys";
+  EXPECT_FALSE(Aof::open(config).has_value());  // there is no such file
+  write_keys('a');
+  const std::string secret = "nobody may read this but with the key";
+  RecordId id = 0;
+  {
+    auto log = Aof::open(config).value();
+    id = log->append_durable(secret).value();
+    EXPECT_EQ(text_of(log->read(id).value().payload), secret);
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(config.directory)) {
+    std::ifstream file(entry.path());
+    const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    EXPECT_EQ(bytes.find(secret), std::string::npos) << entry.path();
+  }
+  EXPECT_EQ(text_of(Aof::open(config).value()->read(id).value().payload), secret);
+  write_keys('b');
+  EXPECT_FALSE(Aof::open(config).has_value());
+}
+
 TEST(Library, BackpressureIsToldAndEnds) {
   TemporaryFolder folder;
   auto config = small(folder);
@@ -429,8 +480,11 @@ TEST(LibraryConfig, EveryOptionIsCheckedAndNamed) {
       {"archive_backpressure_bytes", [](AofConfig& c) { c.archive_backpressure_bytes = 1; }},
       {"archive_enabled", [](AofConfig& c) { c.archive_enabled = true; }, kLater},
       {"index_path", [](AofConfig& c) { c.index_path = "index"; }, kLater},
-      {"enable_encryption", [](AofConfig& c) { c.enable_encryption = true; }, kLater},
-      {"enable_compression", [](AofConfig& c) { c.enable_compression = true; }, kLater},
+      {"compression_level", [](AofConfig& c) { c.compression_level = 20; }},
+      {"encryption_keys", [](AofConfig& c) { c.enable_encryption = true; }},
+      {"encryption_keys", [](AofConfig& c) { c.encryption_keys = "keys"; }},
+      {"encryption_key_lifetime_seconds",
+       [](AofConfig& c) { c.encryption_key_lifetime_seconds = UINT64_MAX; }},
   };
   for (const Case& one : cases) {
     AofConfig config{.directory = "/nowhere"};
