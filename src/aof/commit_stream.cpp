@@ -65,6 +65,10 @@ LogSegments CommitStream::segments(std::size_t most) const {
   std::scoped_lock lock(core_->mutex_);
   return core_->log_segments(most);
 }
+std::uint64_t CommitStream::buffer_bytes() const {
+  std::scoped_lock lock(core_->mutex_);
+  return core_->buffer_bytes();
+}
 bool CommitStream::is_full() const {
   std::scoped_lock lock(core_->mutex_);
   return core_->disk_full();

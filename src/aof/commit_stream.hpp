@@ -201,6 +201,8 @@ class CommitStream {
   [[nodiscard]] std::uint64_t retained_bytes() const;
   // At most the `most` newest of them.
   [[nodiscard]] LogSegments segments(std::size_t most) const;
+  // Memory of writes: under way, kept for readers at the tail, and for reuse.
+  [[nodiscard]] std::uint64_t buffer_bytes() const;
   // The disk had no room for another segment when it was asked last.
   [[nodiscard]] bool is_full() const;
   // Largest batch that append() takes.

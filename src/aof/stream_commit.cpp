@@ -256,8 +256,10 @@ void CommitStream::Core::acknowledge(std::int64_t now_ns) {
       recent_.push_back(std::move(queue_.front()));
     }
     queue_.pop_front();
-    if (recent_.size() > options_.max_in_flight + 2) {  // so many buffers are kept in all
-      spare_buffers_.push_back(std::move(recent_.front()->buffer));
+    if (recent_.size() > options_.max_in_flight + 2) {
+      if (spare_buffers_.size() < most_spare_buffers()) {
+        spare_buffers_.push_back(std::move(recent_.front()->buffer));
+      }
       recent_.pop_front();
     }
     --submitted_;

@@ -188,6 +188,13 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
     return bytes;
   }
   [[nodiscard]] LogSegments log_segments(std::size_t most) const;
+  [[nodiscard]] std::uint64_t buffer_bytes() const noexcept {
+    std::uint64_t bytes = 0;
+    for (const BlockBuffer& buffer : spare_buffers_) bytes += buffer.capacity();
+    for (const auto& write : recent_) bytes += write->buffer.capacity();
+    for (const auto& write : queue_) bytes += write->buffer.capacity();
+    return bytes;
+  }
   [[nodiscard]] bool disk_full() const noexcept { return disk_full_; }
   [[nodiscard]] std::uint64_t max_batch_bytes() const noexcept {
     return std::min(options_.max_batch_bytes, options_.segment_bytes / 2);
@@ -206,6 +213,11 @@ class CommitStream::Core : public std::enable_shared_from_this<CommitStream::Cor
   void put_mark(RecordKind kind, std::span<const std::byte> payload);
   void set_active(std::shared_ptr<Segment> segment);
   [[nodiscard]] BlockBuffer take_buffer(std::uint64_t bytes);
+  // Kept for reuse until the stream is at rest: a burst that gets new memory pays for its pages.
+  [[nodiscard]] std::size_t most_spare_buffers() const noexcept {
+    return std::max<std::size_t>(options_.max_in_flight + 2,
+                                 options_.max_unacknowledged / 4 / options_.write_bytes);
+  }
 
   // stream_commit.cpp; with mutex_ held but for submit() and notify().
   void close_write();

@@ -155,6 +155,7 @@ Status CommitStream::Core::maintain() {
     const std::uint64_t appended = appended_.load(std::memory_order_relaxed);
     const bool at_rest = appended == appended_at_last_maintain_ && queue_.empty();
     appended_at_last_maintain_ = appended;
+    if (at_rest) spare_buffers_.clear();
     if (at_rest && active_ && !closed_on_disk_ && persisted_watermark_ < last_.index &&
         active_->next_offset + kDiskBlockBytes + heads_bytes() + kCloseReserve <= active_->header.bytes) {
       push_mark_write(false);

@@ -105,6 +105,28 @@ TEST(Tail, ARecordThatIsGoneFromMemoryAndTrimmedIsAnError) {
   EXPECT_FALSE(reader->next().has_value());
 }
 
+TEST(Tail, BuffersOfABurstAreKeptForTheNextWithinALimitAndNotAtRest) {
+  World world(8);
+  Options options = world.options();
+  options.max_unacknowledged = 512U << 10U;
+  auto stream = world.open(options).value();
+  const std::uint64_t each = options.write_bytes;
+  const std::uint64_t kept = options.max_in_flight + 2;
+  for (unsigned burst = 0; burst < 3; ++burst) {
+    for (unsigned i = 0; i < 60; ++i) {
+      ASSERT_TRUE(ok(append_one(*stream, i, 11'000)));
+      ASSERT_TRUE(ok(stream->maintain()));
+    }
+    EXPECT_GT(stream->buffer_bytes(), 2 * kept * each);
+    ASSERT_TRUE(ok(stream->wait_durable(stream->appended())));
+    EXPECT_LE(stream->buffer_bytes(), 2 * kept * each);  // for readers at the tail, and for reuse
+  }
+  ASSERT_TRUE(ok(stream->maintain()));
+  ASSERT_TRUE(ok(stream->maintain()));
+  ASSERT_TRUE(ok(stream->wait_durable(stream->appended())));
+  EXPECT_LE(stream->buffer_bytes(), (kept + 1) * each);
+}
+
 TEST(Backward, IsForwardTurnedRound) {
   World world(4);
   auto stream = world.open().value();
