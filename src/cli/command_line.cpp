@@ -52,14 +52,42 @@ int serve(const std::vector<std::string>& flags) {
 struct Arguments {
   SqlCommand sql;
   StatusCommand status;
-  std::string log_directory;
-  std::string log_key;
+  AofCommand aof;
   BackupCommand backup;
   VerifyCommand verify;
   bool markdown = false;
 };
 
 constexpr const char* kLogKeyHelp = "File with the key of an encrypted log, or env:NAME";
+void describe_aof(CLI::App& app, AofCommand& command) {
+  CLI::App* aof = app.add_subcommand("aof", "Look at a log without opening it, also beside the node");
+  aof->require_subcommand(1);
+  const std::pair<const char*, const char*> commands[] = {
+      {"stat", "Segments, how full they are, where the log ends, how its index is"},
+      {"find", "The record with an id, or the first one that is not older than a time"},
+      {"dump", "List the records"},
+      {"tail", "The newest records; -f goes on with what becomes durable"},
+      {"verify", "Check every record"}};
+  for (const auto& [name, what] : commands) {
+    CLI::App* one = aof->add_subcommand(name, what);
+    one->add_option("directory", command.directory, "The log's folder or the node's data directory")
+        ->required();
+    one->add_flag("--json", command.json, "JSON");
+  }
+  for (const char* name : {"dump", "verify"}) {
+    aof->get_subcommand(name)->add_option("--log-encryption-key-file", command.log_key, kLogKeyHelp);
+  }
+  aof->get_subcommand("stat")->add_option("--index", command.index, "The index's folder (LOG/index)");
+  aof->get_subcommand("find")->add_option("id", command.id, "The record's id (LSN)");
+  aof->get_subcommand("find")->add_option("--time", command.time, "A time: \"2026-11-22 03:04:05+01\"");
+  aof->get_subcommand("dump")->add_option("--from", command.from, "The first id (LSN)");
+  aof->get_subcommand("dump")->add_option("--to", command.to, "The last id (LSN)");
+  for (const char* name : {"dump", "tail"}) {
+    aof->get_subcommand(name)->add_option("--database", command.database, "Records of this database only");
+  }
+  aof->get_subcommand("tail")->add_option("-n,--lines", command.lines, "How many records (10)");
+  aof->get_subcommand("tail")->add_flag("-f,--follow", command.follow, "Go on until interrupted");
+}
 
 void describe_backup(CLI::App& app, BackupCommand& command) {
   CLI::App* backup = app.add_subcommand("backup", "Take, go on with or extend a backup of a node");
@@ -148,14 +176,7 @@ void describe(CLI::App& app, Arguments& arguments) {
       "--link", arguments.status.link,
       "Print the address of the node's page, with the key of --data-dir that shows details on it");
 
-  CLI::App* aof = app.add_subcommand("aof", "Look at a log without opening it");
-  aof->require_subcommand(1);
-  for (const char* name : {"dump", "verify"}) {
-    CLI::App* command = aof->add_subcommand(name, name[0] == 'd' ? "List the records" : "Check every record");
-    command->add_option("directory", arguments.log_directory, "The log's folder or the node's data directory")
-        ->required();
-    command->add_option("--log-encryption-key-file", arguments.log_key, kLogKeyHelp);
-  }
+  describe_aof(app, arguments.aof);
   describe_backup(app, arguments.backup);
   describe_verify(app, arguments.verify);
   CLI::App* settings = app.add_subcommand("settings", "Describe all settings");
@@ -203,9 +224,13 @@ int dispatch(CLI::App& app, Arguments& arguments, const std::string& help) {
     return run_verify(arguments.verify);
   }
   if (app.got_subcommand("aof")) {
-    const bool dumps = app.get_subcommand("aof")->got_subcommand("dump");
-    const std::string key = log_key_of(arguments.log_key);
-    return dumps ? dump_log(arguments.log_directory, key) : verify_log(arguments.log_directory, key);
+    const CLI::App& aof = *app.get_subcommand("aof");
+    arguments.aof.log_key = log_key_of(arguments.aof.log_key);
+    if (aof.got_subcommand("stat")) return stat_log(arguments.aof);
+    if (aof.got_subcommand("find")) return find_in_log(arguments.aof);
+    if (aof.got_subcommand("dump")) return dump_log(arguments.aof);
+    if (aof.got_subcommand("tail")) return tail_log(arguments.aof);
+    return verify_log(arguments.aof);
   }
   if (app.got_subcommand("settings")) {
     fmt::print("{}", arguments.markdown ? settings_markdown() : settings_help());

@@ -66,7 +66,7 @@ TEST(CommandLine, UnknownCommandsHearTheKnownOnes) {
 TEST(CommandLine, FolderWithoutALogIsNotVerified) {
   std::string folder = testing::TempDir() + "bop-no-log-XXXXXX";
   ASSERT_NE(::mkdtemp(folder.data()), nullptr);
-  for (const std::string command : {"verify", "dump"}) {
+  for (const std::string command : {"verify", "dump", "stat", "tail"}) {
     const Outcome outcome = run_with({"aof", command, folder});
     EXPECT_EQ(outcome.code, 2);
     EXPECT_NE(outcome.err.find("no log"), std::string::npos);
@@ -82,6 +82,8 @@ TEST(CommandLine, WrongWordsAreRefused) {
                                                                  {"sql", "--format", "xml"},
                                                                  {"aof"},
                                                                  {"aof", "dump"},
+                                                                 {"aof", "find", "/tmp", "first"},
+                                                                 {"aof", "tail", "/tmp", "-n", "many"},
                                                                  {"status", "--http-port", "many"}}) {
     const Outcome outcome = run_with(words);
     EXPECT_NE(outcome.code, 0);

@@ -14,11 +14,10 @@
 #include <vector>
 
 #include "aof/tier/manifest_record.hpp"
+#include "aof/tier/segment_status.hpp"
 #include "base/error.hpp"
 
 namespace bop::aof {
-
-enum class SegmentStatus : std::uint8_t { kFinalized, kArchived };
 
 struct SegmentState {
   SegmentFacts facts;

@@ -55,15 +55,6 @@ SegmentFacts take_facts(ByteSource& source) {
 
 }  // namespace
 
-std::string_view name_of(SegmentStatus status) noexcept {
-  switch (status) {
-    case SegmentStatus::kActive: return "active";
-    case SegmentStatus::kFinalized: return "finalized";
-    case SegmentStatus::kArchived: return "archived";
-  }
-  return "unknown";
-}
-
 SegmentEntry active_entry(const SegmentHeader& header, std::string local_path) {
   SegmentEntry entry;
   entry.facts = {.id = {header.number, header.seed},

@@ -21,19 +21,13 @@
 
 #include "aof/segment_header.hpp"
 #include "aof/tier/segment_facts.hpp"
+#include "aof/tier/segment_status.hpp"
 #include "base/error.hpp"
 
 namespace bop::aof {
 
-enum class SegmentStatus : std::uint8_t {
-  kActive = 1,     // being written: of its facts only what its header says is known, `last` is `previous`
-  kFinalized = 2,  // sealed
-  kArchived = 3,   // sealed, and its object is published
-};
-[[nodiscard]] std::string_view name_of(SegmentStatus status) noexcept;
-
 struct SegmentEntry {
-  SegmentFacts facts;
+  SegmentFacts facts;  // of an active one only what its header says: `last` is `previous`
   SegmentStatus status = SegmentStatus::kActive;
   std::int64_t created_us = 0;
   std::int64_t finalized_us = 0;
