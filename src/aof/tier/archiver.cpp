@@ -142,8 +142,8 @@ void Archiver::begin(const SegmentState& segment) {
 
 Result<ObjectBytes> Archiver::bytes_of(const SegmentState& segment) {
   if (segment.tier_one.has_value()) {
-    auto stored = load_tier_one(disk_, directory_ + "/" + tier_one_name(segment.facts.id.number),
-                                *segment.tier_one);
+    auto stored =
+        load_tier_one(disk_, directory_ + "/" + tier_one_name(segment.facts.id.number), *segment.tier_one);
     if (stored.has_value() || !segment.tier_zero) return stored;
   }
   BOP_LET(file, disk_.open(directory_ + "/" + segment_name(segment.facts.id.number), OpenMode::kRead));
