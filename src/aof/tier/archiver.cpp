@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "aof/tier/tier_files.hpp"
-#include "aof/tier/tiered_reader.hpp"
 #include "base/assert.hpp"
 #include "base/crc64.hpp"
 
@@ -63,7 +62,8 @@ void Archiver::start(std::optional<SegmentHeader> active, Done done) {
                       if (reg != nullptr) {
                         taken = manifest_.append(EpochTakenRecord{reg->epoch, reg->history.back().start});
                       }
-                      if (taken.has_value() && reg->low_number > manifest_.state().low_number()) {
+                      if (taken.has_value() &&
+                          reg->low_number > std::max<std::uint64_t>(1, manifest_.state().low_number())) {
                         // Deleting was cut off between register and manifest.
                         const DeletedRecord deleted{reg->low_number, reg->low};
                         if (manifest_.state().check(deleted).has_value()) taken = manifest_.append(deleted);
@@ -142,8 +142,7 @@ void Archiver::begin(const SegmentState& segment) {
 
 Result<ObjectBytes> Archiver::bytes_of(const SegmentState& segment) {
   if (segment.tier_one.has_value()) {
-    auto stored =
-        load_tier_one(disk_, directory_ + "/" + tier_one_name(segment.facts.id.number), *segment.tier_one);
+    auto stored = load_tier_one(disk_, directory_, segment.facts.id.number, *segment.tier_one);
     if (stored.has_value() || !segment.tier_zero) return stored;
   }
   BOP_LET(file, disk_.open(directory_ + "/" + segment_name(segment.facts.id.number), OpenMode::kRead));

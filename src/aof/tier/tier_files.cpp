@@ -25,7 +25,9 @@ std::optional<std::uint64_t> tier_one_number(std::string_view name) noexcept {
   return segment_number(std::string(name.substr(0, name.size() - kTierOneSuffix.size())) + ".log");
 }
 
-Result<ObjectBytes> load_tier_one(Disk& disk, const std::string& path, const TierOneCopy& copy) {
+Result<ObjectBytes> load_tier_one(Disk& disk, const std::string& directory, std::uint64_t number,
+                                  const TierOneCopy& copy) {
+  const std::string path = directory + "/" + tier_one_name(number);
   BOP_LET(file, disk.open(path, OpenMode::kRead));
   BOP_LET(size, file->size());
   if (size == copy.bytes && size <= kMostObjectBytes) {
@@ -35,7 +37,7 @@ Result<ObjectBytes> load_tier_one(Disk& disk, const std::string& path, const Tie
       return ObjectBytes{std::move(bytes), copy.checksum, copy.frames};
     }
   }
-  return fail(ErrorCode::kCorrupt, "{}: the compressed file is damaged", path);
+  return fail(ErrorCode::kCorrupt, "{}: the compressed file of segment {} is damaged", path, number);
 }
 
 Status write_whole(Disk& disk, const std::string& directory, const std::string& name,

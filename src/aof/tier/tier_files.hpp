@@ -1,6 +1,6 @@
 // The local files of sealed segments beside `<number>.log`: the compressed file of tier 1, `%016x.zst`, which
-// has the bytes of the segment's object (archived_object.hpp). Files under names with the ending `.part` were
-// never finished and are removed at the next start.
+// has the bytes of the segment's object (archived_object.hpp). Files under other names with the ending
+// `.part` were never finished and are removed at the next start.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,8 @@ inline constexpr std::string_view kPartSuffix = ".part";
 [[nodiscard]] std::optional<std::uint64_t> tier_one_number(std::string_view name) noexcept;
 
 // Whole, its checksum compared: kCorrupt when it is not the file that was made.
-[[nodiscard]] Result<ObjectBytes> load_tier_one(Disk& disk, const std::string& path, const TierOneCopy& copy);
+[[nodiscard]] Result<ObjectBytes> load_tier_one(Disk& disk, const std::string& directory,
+                                                std::uint64_t number, const TierOneCopy& copy);
 
 // Writes a file under a temporary name, reads it back, compares, and gives it its name: durable when it
 // returns. An older file of that name is replaced.
