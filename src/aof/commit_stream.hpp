@@ -82,7 +82,8 @@ struct Recovered {
   std::string verdict;                  // one sentence for the log of the node
 };
 
-// A segment that no record is appended to any more, its successor's header durable.
+// A segment that no record is appended to any more, the first write of its successor durable: what is known
+// of it now is known of it for ever.
 struct SealedSegment {
   std::string path;
   SegmentHeader header;

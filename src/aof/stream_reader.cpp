@@ -41,7 +41,9 @@ std::vector<SealedSegment> CommitStream::Core::sealed(std::uint64_t above_number
   for (std::size_t i = 0; i + 1 < segments_.size(); ++i) {
     const Segment& segment = *segments_[i];
     const Segment& successor = *segments_[i + 1];
-    if (successor.durable_end < kSegmentHeaderBytes) break;
+    // A successor that nothing was written to yet is replaced by a fence when this process dies: the segment
+    // then ends elsewhere. From its first write on it stays.
+    if (i + 2 == segments_.size() && successor.durable_end <= kSegmentHeaderBytes) break;
     if (segment.header.number <= above_number) continue;
     found.push_back({segment.path, segment.header, successor.header.previous, successor.header.timeline});
   }

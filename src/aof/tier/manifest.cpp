@@ -249,6 +249,7 @@ Result<std::unique_ptr<Manifest>> Manifest::open(Disk& disk, const std::string& 
   m.end_ = loaded.newest.end;
   m.link_ = loaded.newest.link;
   m.damaged_copies_ = loaded.damaged_copies + (loaded.snapshot_from_other ? 1 : 0);
+  m.snapshot_from_other_ = loaded.snapshot_from_other;
   const ManifestScan& other = loaded.other;
   if (other.state == ManifestScan::State::kValid && !other.superseded_by.has_value()) {
     m.unmarked_ = Unmarked{other.header.generation, other.end, other.link};
@@ -333,13 +334,24 @@ Status Manifest::rotate() {
   const std::uint64_t next = generation_ + 1;
   ManifestHeader header;
   const auto snapshot = encode_snapshot(next, header);
-  // The file so far stays what it is until the new one is whole: an error up to there changes nothing.
-  BOP_LET(file, disk_->open(path_of(next), OpenMode::kOpenOrCreate));
+  // The file so far stays what it is until the new one is whole: an error up to there changes nothing. Where
+  // its own snapshot is lost, the older file stays as well, which has the only one: the new one is made
+  // beside both.
+  const std::string path = path_of(next) + (snapshot_from_other_ ? kTemporarySuffix : "");
+  BOP_LET(file, disk_->open(path, OpenMode::kOpenOrCreate));
   BOP_TRY(disk_->sync_directory(directory_));
   if (auto written = write_file(*file, header, snapshot); !written.has_value()) {
     // A header whose write or sync failed may be valid: it would hide what is appended to the older file.
     if (written.error().code() == ErrorCode::kDiskFull) return written;
     return poison(std::move(written).error());
+  }
+  if (snapshot_from_other_) {
+    Status renamed = disk_->rename(path, path_of(next));
+    if (renamed.has_value()) renamed = disk_->sync_directory(directory_);
+    if (!renamed.has_value()) return poison(std::move(renamed).error());
+    BOP_LET(whole, disk_->open(path_of(next), OpenMode::kReadWrite));
+    file = std::move(whole);
+    snapshot_from_other_ = false;
   }
   BOP_LET(bytes, file->size());
   unmarked_ = Unmarked{generation_, end_, link_};
@@ -365,24 +377,27 @@ Result<std::vector<ManifestEntry>> Manifest::read_from(std::uint64_t position, s
                 position);
   }
   if (position == sequence_) return out;
-  std::uint64_t oldest = sequence_;
+  bool has_hole = false;
   for (const std::uint64_t generation : {generation_ - 1, generation_}) {
     if (generation == 0) continue;
     BOP_LET(scan, scan_manifest(*disk_, path_of(generation)));
     if (scan.state != ManifestScan::State::kValid || scan.header.generation != generation) continue;
-    oldest = std::min(oldest, scan.header.sequence);
     for (const FoundWrite& write : scan.live) {
       if (write.write.sequence + write.write.count <= position + 1) continue;
       BOP_LET(records, records_of(write, scan.path));
       for (std::size_t i = 0; i < records.size() && out.size() < most; ++i) {
         const std::uint64_t sequence = write.write.sequence + i;
-        if (sequence > position && sequence <= sequence_) out.push_back({sequence, std::move(records[i])});
+        if (sequence <= position || sequence > sequence_) continue;
+        // What both copies of a write have lost is a hole: whoever follows takes the state instead.
+        has_hole = has_hole || sequence != position + 1 + out.size();
+        out.push_back({sequence, std::move(records[i])});
       }
     }
   }
-  if (oldest > position || out.empty() || out.front().sequence != position + 1) {
+  if (has_hole || out.empty()) {
     return fail(ErrorCode::kNotInPrerequisiteState,
-                "the manifest's records after {} were compacted: take its state at {}", position, sequence_);
+                "the manifest's records after {} are not all there any more: take its state at {}", position,
+                sequence_);
   }
   return out;
 }

@@ -113,6 +113,7 @@ class Manifest {
   std::uint64_t end_ = 0;
   std::uint64_t link_ = 0;
   std::uint64_t damaged_copies_ = 0;
+  bool snapshot_from_other_ = false;  // the older file has the only whole snapshot
   // The older file is not marked superseded yet: that comes before the next append.
   struct Unmarked {
     std::uint64_t generation = 0;

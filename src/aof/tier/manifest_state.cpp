@@ -24,7 +24,14 @@ std::optional<ObjectKey> key_in(std::string_view name) {
   return parse_key(slash == std::string_view::npos ? name : name.substr(slash + 1));
 }
 
+// What decode_records() refuses must not be written.
+Status check_length(std::string_view what, std::string_view text, std::size_t longest) {
+  if (text.size() <= longest) return {};
+  return wrong("{} of {} bytes is longer than {}", what, text.size(), longest);
+}
+
 Status check_key(const SegmentFacts& facts, std::string_view key, Epoch epoch) {
+  BOP_TRY(check_length("an object's key", key, kLongestObjectKey));
   const auto parsed = key_in(key);
   if (parsed.has_value() && *parsed == key_of(facts, epoch)) return {};
   return wrong("the object '{}' is not segment {} in epoch {}", key, facts.id.number, epoch.value);
@@ -92,6 +99,7 @@ Status ManifestState::check(const ManifestRecord& record) const {
     if (segment->archived.has_value() && *segment->archived != r->copy) {
       return wrong("segment {} is archived as another object", r->number);
     }
+    BOP_TRY(check_length("an object's etag", r->copy.etag, kLongestEtag));
     return check_key(segment->facts, r->copy.key, r->copy.epoch);
   }
   if (const auto* r = std::get_if<TierZeroDroppedRecord>(&record)) {
@@ -124,6 +132,7 @@ Status ManifestState::check(const ManifestRecord& record) const {
     return {};
   }
   if (const auto* r = std::get_if<KeyAddedRecord>(&record)) {
+    BOP_TRY(check_length("a wrapped key", r->wrapped, kLongestWrappedKey));
     const auto known = keys_.find(r->key_id);
     if (known != keys_.end() && known->second != r->wrapped) {
       return wrong("key {:016x} is known with other bytes", r->key_id);

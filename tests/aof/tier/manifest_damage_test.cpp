@@ -133,6 +133,46 @@ TEST(ManifestDamage, BothCopiesOfEveryWrite) {
     ASSERT_TRUE(ok((*manifest)->append(rotten.world.next_records())));
     EXPECT_TRUE(load_manifest(rotten.world.disk, kManifestDirectory)->newest.snapshot_whole);
   }
+  // Healing it fails or is cut at every call: until the new file is whole the only whole snapshot stays.
+  std::uint64_t calls = 1;
+  for (bool struck = true; struck; ++calls) {
+    for (const SimFault fault : {SimFault::kIo, SimFault::kDiskFull, SimFault::kFailedSync}) {
+      Rotten rotten(4);
+      break_write(rotten, newest.snapshot.front().offset, newest.header.snapshot_end);
+      const ManifestState before = rotten.world.expected();
+      const auto records = rotten.world.next_records();
+      auto manifest = rotten.world.open();
+      ASSERT_TRUE(ok(manifest));
+      rotten.world.disk.fail_call(calls, fault);
+      static_cast<void>((*manifest)->append(records));
+      if (fault == SimFault::kIo) struck = rotten.world.disk.faults_struck() > 0;
+      manifest = Result<std::unique_ptr<Manifest>>(std::unique_ptr<Manifest>());
+      rotten.world.disk.clear_faults();
+      rotten.world.disk.power_cut();
+      const auto loaded = load_manifest(rotten.world.disk, kManifestDirectory);
+      ASSERT_TRUE(ok(loaded)) << "call " << calls;
+      EXPECT_TRUE(loaded->state == before || loaded->state == rotten.world.expected()) << "call " << calls;
+    }
+  }
+  EXPECT_GT(calls, 10U);
+  {
+    Rotten rotten(4);
+    break_write(rotten, newest.live[0].offset, newest.live[1].offset);
+    // A follower is not led over the hole.
+    auto manifest = rotten.world.open();
+    EXPECT_FALSE(manifest.has_value());
+  }
+  {
+    Rotten rotten(4);
+    auto manifest = rotten.world.open();
+    ASSERT_TRUE(ok(manifest));
+    const std::uint64_t begin = newest.header.sequence;
+    ASSERT_TRUE((*manifest)->read_from(begin, 100).has_value());
+    break_write(rotten, newest.live[0].offset, newest.live[1].offset);  // while it is open
+    const auto hole = (*manifest)->read_from(begin, 100);
+    ASSERT_FALSE(hole.has_value());
+    EXPECT_EQ(hole.error().code(), ErrorCode::kNotInPrerequisiteState);
+  }
   {
     Rotten rotten(4);
     break_write(rotten, newest.snapshot.front().offset, newest.header.snapshot_end);

@@ -68,6 +68,59 @@ TEST(Manifest, ARecordThatDoesNotFitIsRefusedAndChangesNothing) {
   EXPECT_TRUE(ok(m.append(FinalizedRecord{one})));
 }
 
+// What a reader would refuse is refused before it is written.
+TEST(Manifest, TheLongestTextsAreKeptAndLongerOnesAreNotWritten) {
+  ManifestWorld world(9);
+  auto manifest = world.create();
+  ASSERT_TRUE(ok(manifest));
+  SegmentMaker maker(10);
+  const SegmentFacts one = maker.make().facts;
+  ASSERT_TRUE(ok((*manifest)->append(FinalizedRecord{one})));
+  ASSERT_TRUE(ok((*manifest)->append(EpochTakenRecord{Epoch(1), Lsn(1)})));
+  const std::string name = print_key(key_of(one, Epoch(1)));
+  const std::string key = std::string(kLongestObjectKey - name.size() - 1, 'p') + "/" + name;
+  const std::string etag(kLongestEtag, 'e');
+  const ArchivedCopy longest{Epoch(1), 1, 2, key, etag};
+  for (const ManifestRecord& record : std::vector<ManifestRecord>{
+           ArchiveBegunRecord{1, {Epoch(1), "p" + key}}, ArchivedRecord{1, {Epoch(1), 1, 2, "p" + key, etag}},
+           ArchivedRecord{1, {Epoch(1), 1, 2, key, etag + "e"}},
+           KeyAddedRecord{1, std::string(kLongestWrappedKey + 1, 'k')}}) {
+    const auto refused = (*manifest)->append(record);
+    ASSERT_FALSE(refused.has_value()) << describe(record);
+    EXPECT_EQ(refused.error().code(), ErrorCode::kNotInPrerequisiteState);
+  }
+  ASSERT_TRUE(ok((*manifest)->append(ArchivedRecord{1, longest})));
+  ASSERT_TRUE(ok((*manifest)->append(KeyAddedRecord{1, std::string(kLongestWrappedKey, 'k')})));
+  const ManifestState before = (*manifest)->state();
+  ASSERT_TRUE(ok((*manifest)->rotate()));
+  manifest = world.open();
+  ASSERT_TRUE(ok(manifest));
+  EXPECT_EQ((*manifest)->state(), before);
+}
+
+TEST(Manifest, WhenASegmentWasFinalizedSurvivesRotationsAndNeverGoesBack) {
+  ManifestWorld world(11);
+  auto manifest = world.create();
+  ASSERT_TRUE(ok(manifest));
+  SegmentMaker maker(12);
+  ASSERT_TRUE(ok((*manifest)->append(FinalizedRecord{maker.make().facts})));  // before times were recorded
+  for (const std::int64_t now : {100, 100, 250}) {
+    const ManifestRecord both[] = {AgedRecord{now}, FinalizedRecord{maker.make().facts}};
+    ASSERT_TRUE(ok((*manifest)->append(both)));
+  }
+  ASSERT_TRUE(ok((*manifest)->append(AgedRecord{400})));
+  EXPECT_FALSE((*manifest)->append(AgedRecord{399}).has_value());
+  const ManifestState before = (*manifest)->state();
+  ASSERT_TRUE(ok((*manifest)->rotate()));
+  manifest = world.open();
+  ASSERT_TRUE(ok(manifest));
+  EXPECT_EQ((*manifest)->state(), before);
+  EXPECT_EQ((*manifest)->state().retention_us(), 400);
+  std::vector<std::int64_t> times;
+  for (const auto& [number, segment] : (*manifest)->state().segments()) times.push_back(segment.finalized_us);
+  EXPECT_EQ(times, (std::vector<std::int64_t>{0, 100, 100, 250}));
+}
+
 TEST(Manifest, FollowersReadOnAndAreToldWhenTheyAreTooLate) {
   ManifestWorld world(3);
   auto manifest = world.create();

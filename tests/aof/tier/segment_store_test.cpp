@@ -70,6 +70,23 @@ struct Log {
     ASSERT_GT(expected, durable.value) << "acknowledged entries are missing";
   }
 
+  // What was once known of a segment is what its file says for ever.
+  void expect_facts() {
+    std::map<std::uint64_t, SealedSegment> sealed;
+    for (const SealedSegment& segment : stream->sealed()) sealed.emplace(segment.header.number, segment);
+    for (const SegmentState& segment : store->segments()) {
+      if (!segment.tier_zero) continue;
+      const auto found = sealed.find(segment.facts.id.number);
+      ASSERT_NE(found, sealed.end());
+      const auto file = world.disk.open(found->second.path, OpenMode::kRead);
+      ASSERT_TRUE(file.has_value());
+      const auto facts = find_facts(**file, found->second.header,
+                                    {.last = found->second.last, .timeline = found->second.successor});
+      ASSERT_TRUE(facts.has_value()) << facts.error().what();
+      ASSERT_EQ(facts->facts, segment.facts) << "segment " << segment.facts.id.number;
+    }
+  }
+
   test::World world;
   SimScheduler scheduler;
   SimExecutor mover;
@@ -386,6 +403,7 @@ TEST(SegmentStore, PowerCutsLoseNothing) {
         ASSERT_EQ(log.store->low(), Lsn(1)) << "seed " << seed;
       }
       log.expect_all();
+      log.expect_facts();
       if (testing::Test::HasFatalFailure()) FAIL() << "seed " << seed << " life " << life;
       // What lies behind the last acknowledged entry may have survived or not.
       log.newest = log.stream->appended();
