@@ -13,9 +13,9 @@
 
 namespace bop::aof {
 
-// Each callback runs once, in the order of the ids, without a lock, in the thread that tells of the progress,
-// or in add() when its end is known already. Their number is bounded by what the stream takes before it is
-// durable.
+// Each callback runs once, one at a time, in the order of the ids, without a lock: in the thread that tells
+// of the progress, in add() when its end is known already, or in whichever of these is running one. Their
+// number is bounded by what the stream takes before it is durable.
 class DurableWaiters {
  public:
   using Callback = std::move_only_function<void(Status)>;
@@ -29,6 +29,7 @@ class DurableWaiters {
 
  private:
   static void call(Callback& done, Status status);
+  void run(std::unique_lock<std::mutex>& lock);
 
   struct Waiter {
     Lsn lsn;
@@ -38,6 +39,8 @@ class DurableWaiters {
 
   std::mutex mutex_;
   std::vector<Waiter> waiting_;  // a heap, the lowest id first
+  Lsn reached_;                  // durable, as far as is known here
+  bool is_running_ = false;
   std::optional<Error> error_;
 };
 

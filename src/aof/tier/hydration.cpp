@@ -102,8 +102,8 @@ struct Hydration::State : std::enable_shared_from_this<State> {
       bool is_late = false;
       {
         const std::lock_guard guard(mutex);
-        piece->call = call;
         is_late = is_stopped;
+        if (!is_late) piece->call = call;
       }
       if (is_late) call->cancel();
     }
@@ -233,7 +233,8 @@ void Hydration::stop() {
     for (auto& [name, piece] : state_->pieces) {
       for (State::Asker& asker : piece->askers) askers.push_back(std::move(asker));
       piece->askers.clear();
-      if (piece->call) calls.push_back(piece->call);
+      // The call holds the piece as long as the store holds the call: not the other way round from here on.
+      if (piece->call) calls.push_back(std::move(piece->call));
     }
     state_->pieces.clear();
     state_->foreground.clear();
