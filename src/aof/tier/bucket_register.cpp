@@ -13,18 +13,6 @@ namespace {
 
 constexpr char kMagic[8] = {'B', 'O', 'P', 'R', 'E', 'G', 'I', '\n'};
 
-void put(ByteSink& sink, const RecordLink& link) {
-  sink.number(link.index.value);
-  sink.number(link.term.value);
-  sink.number(link.checksum);
-}
-RecordLink take_link(ByteSource& source) {
-  RecordLink link;
-  link.index = Lsn(source.number<std::uint64_t>());
-  link.term = Term(source.number<std::uint64_t>());
-  link.checksum = source.number<std::uint64_t>();
-  return link;
-}
 template <std::size_t N>
 void take_array(ByteSource& source, std::array<std::uint8_t, N>& out) {
   const auto bytes = source.bytes(N);

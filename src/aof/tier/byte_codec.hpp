@@ -1,4 +1,4 @@
-// Little-endian fields one after the other, as the manifest and the register keep them.
+// Little-endian fields one after the other, as the manifest, the register and the index keep them.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +9,8 @@
 #include <string_view>
 #include <type_traits>
 #include <vector>
+
+#include "aof/reader.hpp"
 
 namespace bop::aof {
 
@@ -73,5 +75,19 @@ class ByteSource {
   std::span<const std::byte> in_;
   bool good_ = true;
 };
+
+// A link to an entry: index, term, checksum, 3 x u64.
+inline void put(ByteSink& sink, const RecordLink& link) {
+  sink.number(link.index.value);
+  sink.number(link.term.value);
+  sink.number(link.checksum);
+}
+[[nodiscard]] inline RecordLink take_link(ByteSource& source) {
+  RecordLink link;
+  link.index = Lsn(source.number<std::uint64_t>());
+  link.term = Term(source.number<std::uint64_t>());
+  link.checksum = source.number<std::uint64_t>();
+  return link;
+}
 
 }  // namespace bop::aof

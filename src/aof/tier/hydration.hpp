@@ -8,8 +8,7 @@
 // is thrown away, and whoever comes back for it finds it.
 //
 // Limits: `max_in_flight` requests and `max_bytes` of pieces on their way at once, `max_waiting` pieces asked
-// for; beyond that (half of it for who reads ahead) fetch() answers
-// kInsufficientResources.
+// for; beyond that (half of it for who reads ahead) fetch() answers kInsufficientResources.
 // A piece has at most kMaxPieceBytes: never a whole segment.
 //
 // Threads: every call from any thread. `done` runs exactly once unless its ticket is dropped before, without
@@ -39,8 +38,9 @@ class Hydration {
     std::size_t max_waiting = 4096;
     std::chrono::milliseconds deadline{30'000};  // of one request, its retries included
   };
-  // Told every piece that arrives, before its askers: the cache. Runs where they do, and owns what it uses:
-  // one that stop() finds running ends afterwards.
+  // Told every piece that arrives, before its askers: the cache. Runs where they do, must
+  // not block (what writes a file posts that elsewhere), and owns what it uses: one that stop() finds running
+  // ends afterwards.
   using Arrived = std::function<void(const std::string& key, objstore::Range range, const PieceBytes& bytes)>;
 
   // `store` and `clock` outlive this.

@@ -18,19 +18,6 @@ constexpr std::array<std::string_view, 13> kNames{
     "Deleted",  "EpochTaken", "KeyAdded",    "SnapshotBegin",  "SnapshotEnd",  "Aged"};
 static_assert(kNames.size() == std::variant_size_v<ManifestRecord>);
 
-void put(ByteSink& sink, const RecordLink& link) {
-  sink.number(link.index.value);
-  sink.number(link.term.value);
-  sink.number(link.checksum);
-}
-RecordLink take_link(ByteSource& source) {
-  RecordLink link;
-  link.index = Lsn(source.number<std::uint64_t>());
-  link.term = Term(source.number<std::uint64_t>());
-  link.checksum = source.number<std::uint64_t>();
-  return link;
-}
-
 // One pair of functions for each type: what is written, and the same read.
 void put(ByteSink& sink, const IdentityRecord& r) { sink.bytes(std::as_bytes(std::span(r.identity))); }
 bool take(ByteSource& source, IdentityRecord& r) {

@@ -9,8 +9,9 @@
 // `most_ahead` pieces; any other read closes it. Pieces that are ahead are this image's until they are read
 // or the window closes. A piece that is ahead and fails is asked for again by who needs it.
 //
-// Threads: one at a time. Calls wait for the object store, at most as long as its deadline; with a simulated
-// store, which runs nothing by itself, they drive it (ObjectStore::poll).
+// Threads: one at a time. Calls wait until it is their request's turn in the queue, and then for the store,
+// at most as long as its deadline; with a simulated store, which runs nothing by itself, they drive it
+// (ObjectStore::poll).
 #pragma once
 
 #include <cstddef>

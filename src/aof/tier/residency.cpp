@@ -211,14 +211,4 @@ std::string_view name_of(MoveKind kind) noexcept {
   return "?";
 }
 
-std::string_view name_of(BackpressureKind kind) noexcept {
-  switch (kind) {
-    case BackpressureKind::kNone: return "none";
-    case BackpressureKind::kDisk: return "disk";
-    case BackpressureKind::kSpace: return "space";
-    case BackpressureKind::kArchive: return "archive";
-  }
-  return "?";
-}
-
 }  // namespace bop::aof

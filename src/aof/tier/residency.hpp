@@ -3,26 +3,22 @@
 //
 // Rules, in the order of their weight:
 //   1. Nothing is removed from a tier while it is the segment's only copy, unless retention deletes it. A
-//   copy
-//      that is suspect (found damaged, or its removal may have happened) is no copy.
-//   2. Retention deletes from the oldest on, without holes: whole segments, all of whose records are older
-//   than
-//      `keep_us` or beyond `keep_bytes` of images, and below `keep_from`. Who reads a segment keeps it and all
-//      behind it, at most `most_pin_ns`; then the reader is cut off by name.
+//      copy that is suspect (found damaged, or its removal may have happened) is no copy.
+//   2. Retention deletes from the oldest on, without holes: whole segments that were finalized longer ago
+//      than `keep_us` (retention_clock.hpp), or are beyond `keep_bytes` of images, and are below `keep_from`.
+//      Who reads a segment keeps it and all behind it, at most `most_pin_ns`; then the reader is cut off by
+//      name.
 //   3. With an archive, a segment is compressed (tier 1) and its file is what is uploaded. Without one, tier
-//   1 is
-//      made only for segments that leave tier 0.
+//      1 is made only for segments that leave tier 0.
 //   4. Tier 0 keeps the newest segments up to `tier_zero_bytes` of files, tier 1 up to `tier_one_bytes`. What
-//   is
-//      above leaves, oldest first in tier 0 (the stream trims from there), least recently read first in tier 1;
-//      pinned segments stay until they are let go.
+//      is above leaves, oldest first in tier 0 (the stream trims from there), least recently read first in
+//      tier 1; pinned segments stay until they are let go. What is the only copy stays above a limit.
 //   5. A segment waits to be archived until `archive_after` newer ones are sealed: who reads behind the tail
-//   finds
-//      it in tier 0. Pressure lifts that: what stands in the way of tier 0's limit is archived at once.
+//      finds it in tier 0. Pressure lifts that: what stands in the way of tier 0's limit is archived at once.
 //
 // Pressure on writers. A producer that is faster than the store fills the local tiers with segments that may
-// not leave. Above `pressure_segments` or `pressure_bytes` of those appends are to be refused with
-// BackpressureKind::kArchive until the queue is below again; nothing is lost and memory stays bounded.
+// not leave. Above `pressure_segments` or `pressure_bytes` of those appends are to be refused until the queue
+// is below again (SegmentStore::is_pressed); nothing is lost and memory stays bounded.
 #pragma once
 
 #include <cstdint>
@@ -97,15 +93,6 @@ struct Move {
 // Moves that may be made now, in the order in which to make them; those of one segment follow from each
 // other, so ask again when one has been made.
 [[nodiscard]] std::vector<Move> moves_of(const ResidencyInput& input);
-
-// What a writer has to wait for.
-enum class BackpressureKind : std::uint8_t {
-  kNone,
-  kDisk,     // writes that are not durable: wait for the stream's on_room
-  kSpace,    // the disk is full: wait until something is trimmed or freed
-  kArchive,  // sealed segments wait for the object store: wait until some are archived
-};
-[[nodiscard]] std::string_view name_of(BackpressureKind kind) noexcept;
 
 struct ArchiveQueue {
   std::uint64_t segments = 0;

@@ -9,27 +9,14 @@ namespace bop::aof {
 
 namespace {
 
-void put_link(ByteSink& sink, const RecordLink& link) {
-  sink.number(link.index.value);
-  sink.number(link.term.value);
-  sink.number(link.checksum);
-}
-RecordLink take_link(ByteSource& source) {
-  RecordLink link;
-  link.index = Lsn(source.number<std::uint64_t>());
-  link.term = Term(source.number<std::uint64_t>());
-  link.checksum = source.number<std::uint64_t>();
-  return link;
-}
-
 void put_facts(ByteSink& sink, const SegmentFacts& facts) {
   sink.number(facts.id.number);
   sink.number(facts.id.seed);
   sink.number(facts.timeline.value);
   sink.number(facts.base.value);
-  put_link(sink, facts.previous);
+  put(sink, facts.previous);
   sink.number(facts.previous_number);
-  put_link(sink, facts.last);
+  put(sink, facts.last);
   sink.number(facts.first_us);
   sink.number(facts.last_us);
   sink.number(facts.records_end);

@@ -453,7 +453,7 @@ void SegmentStore::measure() {
     ++queue.segments;
     queue.bytes += sealed.header.bytes;
   }
-  is_pressed_.store(is_pressed(queue, options_.limits), std::memory_order_relaxed);
+  is_pressed_.store(aof::is_pressed(queue, options_.limits), std::memory_order_relaxed);
   const std::lock_guard guard(mutex_);
   residency_ = now;
 }
@@ -474,10 +474,6 @@ void SegmentStore::damaged(std::uint64_t number, Tier tier, const Error& error) 
 Residency SegmentStore::residency() const {
   const std::lock_guard guard(mutex_);
   return residency_;
-}
-
-BackpressureKind SegmentStore::pressure() const noexcept {
-  return is_pressed_.load(std::memory_order_relaxed) ? BackpressureKind::kArchive : BackpressureKind::kNone;
 }
 
 std::optional<Error> SegmentStore::failure() const {

@@ -96,8 +96,8 @@ class SegmentStore {
 
   [[nodiscard]] std::vector<SegmentState> segments() const { return source_.shelf.segments(); }
   [[nodiscard]] Residency residency() const;
-  // What a writer has to wait for on account of the tiers.
-  [[nodiscard]] BackpressureKind pressure() const noexcept;
+  // Too much waits for the archive: writers are to wait.
+  [[nodiscard]] bool is_pressed() const noexcept { return is_pressed_.load(std::memory_order_relaxed); }
   // Set when nothing is moved any more.
   [[nodiscard]] std::optional<Error> failure() const;
   // Copies that readers found damaged and that have not been put right.
