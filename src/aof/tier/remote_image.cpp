@@ -10,11 +10,6 @@
 
 namespace bop::aof {
 
-namespace {
-// A store that has threads of its own wakes who waits; one that is driven is looked at so often.
-constexpr std::chrono::milliseconds kBetweenPolls{1};
-}  // namespace
-
 struct RemoteImage::Arrival {
   // Shared with the completion, which may come after everybody has gone.
   struct Box {
@@ -32,14 +27,16 @@ struct RemoteImage::Arrival {
   }
   // Hydration has a deadline for every request, so this ends.
   [[nodiscard]] Result<PieceBytes> wait(objstore::ObjectStore& store) const {
-    std::unique_lock guard(box->mutex);
-    while (!box->piece.has_value()) {
-      guard.unlock();
-      const bool ran = store.poll() > 0;
-      guard.lock();
-      if (!ran) box->arrived.wait_for(guard, kBetweenPolls, [this] { return box->piece.has_value(); });
+    for (;;) {
+      {
+        const std::lock_guard guard(box->mutex);
+        if (box->piece.has_value()) return *box->piece;
+      }
+      // The simulated store answers from here; the others have threads.
+      if (store.poll() != 0) continue;
+      std::unique_lock guard(box->mutex);
+      box->arrived.wait(guard, [this] { return box->piece.has_value(); });
     }
-    return *box->piece;
   }
 };
 
